@@ -1,0 +1,38 @@
+// Package sharedtest finds the test material that is kept beside the
+// repository: photographs, reference vectors and label sets that are too big,
+// or not licensed, to be committed. Only tests and measuring tools use it.
+package sharedtest
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Dir returns the folder of shared test material: $STAYDOWN_SHARED, or the
+// folder named shared beside the repository. ok is false when there is none.
+func Dir() (dir string, ok bool) {
+	dir = os.Getenv("STAYDOWN_SHARED")
+	if dir == "" {
+		_, self, _, _ := runtime.Caller(0)
+		dir = filepath.Join(filepath.Dir(self), "..", "..", "..", "shared")
+	}
+	fi, err := os.Stat(filepath.Join(dir, "testdata"))
+	return dir, err == nil && fi.IsDir()
+}
+
+// Path returns the path of a file or folder below testdata in the shared
+// material, and skips the test, with a message, when that is missing.
+func Path(tb testing.TB, elem ...string) string {
+	tb.Helper()
+	dir, ok := Dir()
+	if !ok {
+		tb.Skipf("skipped: the shared test material is missing (looked in %s; set STAYDOWN_SHARED)", dir)
+	}
+	p := filepath.Join(append([]string{dir, "testdata"}, elem...)...)
+	if _, err := os.Stat(p); err != nil {
+		tb.Fatalf("shared test material is incomplete: %v", err)
+	}
+	return p
+}

@@ -1,0 +1,3 @@
+module github.com/staydown/staydown/tools
+
+go 1.25.0
