@@ -1,0 +1,351 @@
+package phash
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"runtime"
+)
+
+// Work is what a search does, counted.
+type Work struct {
+	Probes     int // buckets of tables
+	Candidates int // entries of those buckets
+	Scanned    int // hashes compared by a scan: 0 or all
+}
+
+// Search calls yield once for every entry whose hash is within radius bits of
+// h, in no particular order, until yield returns false; it reports whether it
+// came to the end. A hash of another algorithm, the zero Hash and a negative
+// radius find nothing. It does not allocate.
+//
+// Before it looks into any bucket of its tables, Search adds up their sizes.
+// If they hold more than a quarter of the hashes it scans instead, so that no
+// data, made up on purpose or not, costs more than that and one scan.
+func (s *Segment) Search(h Hash, radius int, yield func(id uint32, distance int) bool) bool {
+	_, ok := s.search(h, radius, yield)
+	// The bytes may belong to an arena that goes when s does.
+	runtime.KeepAlive(s)
+	return ok
+}
+
+// Work returns what Search does for h and radius if yield never stops it.
+func (s *Segment) Work(h Hash, radius int) Work {
+	w, _ := s.search(h, radius, func(uint32, int) bool { return true })
+	runtime.KeepAlive(s)
+	return w
+}
+
+func (s *Segment) search(h Hash, radius int, yield func(id uint32, distance int) bool) (w Work, ok bool) {
+	if h.alg != s.header.algorithm || radius < 0 {
+		return w, true
+	}
+	if radius < len(s.plans) {
+		p := &s.plans[radius]
+		w = s.weigh(h, p)
+		if w.Candidates <= s.header.distinct/4 {
+			if s.low == nil {
+				return w, s.searchInline(h.w[0], radius, p, yield)
+			}
+			return w, s.searchPaired(h.w, radius, p, yield)
+		}
+	}
+	w = Work{Scanned: s.header.distinct}
+	if s.low == nil {
+		return w, s.scan64(h.w[0], radius, yield)
+	}
+	return w, s.scan256(h.w, radius, yield)
+}
+
+// chunkOf returns chunk c of a hash.
+func (s *Segment) chunkOf(w *[4]uint64, c int) uint32 {
+	if s.low == nil {
+		t := &s.tables[c]
+		return uint32(t.rotate(w[0]) >> (64 - t.width))
+	}
+	return uint32(w[3-c/4]>>(48-16*(c%4))) & 0xffff
+}
+
+// weigh adds up the buckets that a plan looks into. It also brings their
+// offsets, from all tables at once, into the cache.
+func (s *Segment) weigh(h Hash, p *plan) (w Work) {
+	for c := range s.header.chunks {
+		t := &s.tables[c]
+		v := s.chunkOf(&h.w, c)
+		for k := 0; k <= int(p.chunk[c]); k++ {
+			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
+				lo, hi := t.bucket(v ^ m)
+				w.Candidates += int(hi - lo)
+				w.Probes++
+			}
+		}
+	}
+	return w
+}
+
+// firstMask and nextMask go through the numbers of width bits of which k are
+// set, in ascending order (Gosper's rule).
+func firstMask(k int) uint32 { return 1<<k - 1 }
+
+func nextMask(m uint32, width int) (next uint32, more bool) {
+	if m == 0 {
+		return 0, false
+	}
+	low := m & -m
+	up := m + low
+	next = (up^m)>>(2+bits.TrailingZeros32(low)) | up
+	return next, next>>width == 0
+}
+
+// probe is a bucket to look into.
+type probe struct {
+	lo, hi uint32
+	mask   uint32 // in what the chunk differs from the query's
+	left   int32  // how much more may differ in what the bucket holds
+}
+
+// batch is how many buckets are touched before the first is read: enough to
+// have as many loads under way as the processor can, few enough that all are
+// still in its first-level cache when they are read.
+const batch = 64
+
+// scan64 compares with every hash.
+func (s *Segment) scan64(q uint64, radius int, yield func(id uint32, distance int) bool) bool {
+	for k, b := 0, s.high; len(b) >= 8; k, b = k+1, b[8:] {
+		d := bits.OnesCount64(q ^ binary.LittleEndian.Uint64(b))
+		if d <= radius && !s.emit(k, d, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// scan256 compares with every hash, the second half only where the first is
+// within the radius.
+func (s *Segment) scan256(q [4]uint64, radius int, yield func(id uint32, distance int) bool) bool {
+	for k, b := 0, s.high; len(b) >= 16; k, b = k+1, b[16:] {
+		d := bits.OnesCount64(q[3]^binary.LittleEndian.Uint64(b)) +
+			bits.OnesCount64(q[2]^binary.LittleEndian.Uint64(b[8:]))
+		if d > radius {
+			continue
+		}
+		low := s.low[16*k:][:16]
+		d += bits.OnesCount64(q[1]^binary.LittleEndian.Uint64(low)) +
+			bits.OnesCount64(q[0]^binary.LittleEndian.Uint64(low[8:]))
+		if d <= radius && !s.emit(k, d, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// searchInline searches layoutInline: table by table, first touching buckets,
+// then reading them.
+func (s *Segment) searchInline(q uint64, radius int, p *plan, yield func(id uint32, distance int) bool) bool {
+	var probes [batch]probe
+	for c := range s.header.chunks {
+		t := &s.tables[c]
+		v := uint32(t.rotate(q) >> (64 - t.width))
+		// The last so many bits of the chunk are also in the rest.
+		shared := 8*t.stride - 64 + t.width
+		n, touched := 0, byte(0)
+		for k := 0; k <= int(p.chunk[c]); k++ {
+			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
+				lo, hi := t.bucket(v ^ m)
+				if lo == hi {
+					continue
+				}
+				touched += t.rest[int(lo)*t.stride]
+				probes[n] = probe{lo, hi, m, int32(radius - bits.OnesCount32(m>>shared))}
+				if n++; n == batch {
+					if !s.lookInline(c, q, radius, p, probes[:n], touched, yield) {
+						return false
+					}
+					n = 0
+				}
+			}
+		}
+		if !s.lookInline(c, q, radius, p, probes[:n], touched, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// lookInline yields what the buckets hold within the radius. The parameter
+// without a name is what was read when they were touched: it is passed so that
+// the compiler does not leave the reading out.
+func (s *Segment) lookInline(c int, q uint64, radius int, p *plan, probes []probe, _ byte, yield func(id uint32, distance int) bool) bool {
+	t := &s.tables[c]
+	rotated := t.rotate(q)
+	cut := 64 - 8*t.stride
+	for i := range probes {
+		pr := &probes[i]
+		left := int(pr.left)
+		for at := pr.lo; at < pr.hi; at++ {
+			x := (rotated ^ binary.LittleEndian.Uint64(t.rest[int(at)*t.stride:])) << (cut & 63)
+			d := bits.OnesCount64(x)
+			if d > left {
+				continue
+			}
+			diff := x>>(cut&63) | uint64(pr.mask)<<(64-t.width)
+			diff = bits.RotateLeft64(diff, -t.at)
+			if s.seenBefore(c, [4]uint64{diff}, p) {
+				continue
+			}
+			k := int(at)
+			if c > 0 {
+				k = s.find(q ^ diff)
+			}
+			if k >= 0 && !s.emit(k, radius-left+d, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// find returns which distinct 64-bit hash k is, or -1.
+func (s *Segment) find(k uint64) int {
+	lo, hi := s.tables[0].bucket(uint32(k >> (64 - s.tables[0].width)))
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		switch h := binary.LittleEndian.Uint64(s.high[8*int(mid):]); {
+		case h < k:
+			lo = mid + 1
+		case h > k:
+			hi = mid
+		default:
+			return int(mid)
+		}
+	}
+	return -1
+}
+
+// seenBefore reports whether a table before c leads to the hash that differs
+// from the query by diff. A hit is yielded only from the first table that leads
+// to it, which saves keeping a set of those that were yielded.
+func (s *Segment) seenBefore(c int, diff [4]uint64, p *plan) bool {
+	for i := range c {
+		if s.seen(i, &diff, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Segment) seen(c int, diff *[4]uint64, p *plan) bool {
+	d := bits.OnesCount32(s.chunkOf(diff, c))
+	if d > int(p.chunk[c]) {
+		return false
+	}
+	return s.low == nil || d+bits.OnesCount32(s.chunkOf(diff, c^1)) <= int(p.pair[c/2])
+}
+
+// searchPaired searches layoutPaired. The pigeonhole principle is used twice:
+// within the radius, some pair of chunks is within its pair radius, and one of
+// the pair's chunks is within its chunk radius. So an entry of a bucket needs
+// to be looked at only if the other chunk of its pair, which lies in the table,
+// is close enough as well; few are.
+func (s *Segment) searchPaired(q [4]uint64, radius int, p *plan, yield func(id uint32, distance int) bool) bool {
+	var probes [batch]probe
+	for c := range s.header.chunks {
+		t := &s.tables[c]
+		v := s.chunkOf(&q, c)
+		n, touched := 0, byte(0)
+		for k := 0; k <= int(p.chunk[c]); k++ {
+			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
+				lo, hi := t.bucket(v ^ m)
+				if lo == hi {
+					continue
+				}
+				touched += t.rest[2*int(lo)]
+				probes[n] = probe{lo, hi, m, int32(p.pair[c/2]) - int32(k)}
+				if n++; n == batch {
+					if !s.lookPaired(c, &q, radius, p, probes[:n], touched, yield) {
+						return false
+					}
+					n = 0
+				}
+			}
+		}
+		if !s.lookPaired(c, &q, radius, p, probes[:n], touched, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// Masks of four numbers of 16 bits in a word.
+const (
+	lanes1 = 0x0001_0001_0001_0001
+	lanesH = 0x8000_8000_8000_8000
+)
+
+// lookPaired yields what the buckets hold within the radius; its unnamed
+// parameter is that of lookInline. It compares four chunks at a time, counting
+// the bits of each in its 16 bits of a word.
+func (s *Segment) lookPaired(c int, q *[4]uint64, radius int, p *plan, probes []probe, _ byte, yield func(id uint32, distance int) bool) bool {
+	t := &s.tables[c]
+	other := uint64(s.chunkOf(q, c^1)) * lanes1
+	var survivors [batch]uint32
+	n := 0
+	for i := range probes {
+		pr := &probes[i]
+		over := uint64(0x7fff-pr.left) * lanes1 // a count above left carries into the lane's highest bit
+		for at := int(pr.lo); at < int(pr.hi); at += 4 {
+			x := binary.LittleEndian.Uint64(t.rest[2*at:]) ^ other
+			x -= x >> 1 & 0x5555_5555_5555_5555
+			x = x&0x3333_3333_3333_3333 + x>>2&0x3333_3333_3333_3333
+			x = (x + x>>4) & 0x0f0f_0f0f_0f0f_0f0f
+			x = (x + x>>8) & 0x001f_001f_001f_001f
+			close := ^(x + over) & lanesH
+			if close == 0 {
+				continue
+			}
+			for ; close != 0; close &= close - 1 {
+				e := at + bits.TrailingZeros64(close)/16
+				if e >= int(pr.hi) {
+					break
+				}
+				survivors[n] = uint32(e)
+				if n++; n == len(survivors) {
+					if !s.verify(c, q, radius, p, survivors[:n], yield) {
+						return false
+					}
+					n = 0
+				}
+			}
+		}
+	}
+	return s.verify(c, q, radius, p, survivors[:n], yield)
+}
+
+// verify compares the whole hashes at those places of table c.
+func (s *Segment) verify(c int, q *[4]uint64, radius int, p *plan, places []uint32, yield func(id uint32, distance int) bool) bool {
+	t := &s.tables[c]
+	for _, place := range places {
+		k := int(place)
+		if c > 0 {
+			k = int(binary.LittleEndian.Uint32(t.positions[t.stride*k:]) << (32 - 8*t.stride) >> (32 - 8*t.stride))
+			if uint(k) >= uint(s.header.distinct) {
+				continue // a damaged segment
+			}
+		}
+		high := s.high[16*k:][:16]
+		diff := [4]uint64{2: q[2] ^ binary.LittleEndian.Uint64(high[8:]), 3: q[3] ^ binary.LittleEndian.Uint64(high)}
+		d := bits.OnesCount64(diff[2]) + bits.OnesCount64(diff[3])
+		if d > radius {
+			continue
+		}
+		low := s.low[16*k:][:16]
+		diff[0], diff[1] = q[0]^binary.LittleEndian.Uint64(low[8:]), q[1]^binary.LittleEndian.Uint64(low)
+		d += bits.OnesCount64(diff[0]) + bits.OnesCount64(diff[1])
+		if d > radius || s.seenBefore(c, diff, p) {
+			continue
+		}
+		if !s.emit(k, d, yield) {
+			return false
+		}
+	}
+	return true
+}
