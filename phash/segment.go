@@ -5,6 +5,8 @@ import (
 	"iter"
 	"math/bits"
 	"runtime"
+
+	"github.com/staydown/staydown/internal/arena"
 )
 
 // Segment is an immutable index over hashes of one algorithm. It is built once
@@ -21,8 +23,8 @@ import (
 // and Search allocates nothing.
 type Segment struct {
 	header segmentHeader
-	data   []byte // the whole segment, as in docs/format/segment.md
-	owner  any    // keeps data mapped
+	data   []byte       // the whole segment, as in docs/format/segment.md
+	owner  *arena.Arena // of data, or nil
 
 	// Arrays in data, all little-endian. The distinct hashes are in ascending
 	// order, read as big-endian numbers.
@@ -82,6 +84,17 @@ func (s *Segment) AppendBinary(b []byte) ([]byte, error) {
 	b = append(b, s.data...)
 	runtime.KeepAlive(s)
 	return b, nil
+}
+
+// InHugePages returns a copy of s in memory of its own for which the kernel is
+// asked to use huge pages (on Linux; elsewhere the copy is on the heap). That
+// makes searches in big segments faster, see docs/benchmarks.md. The memory is
+// released when the copy is no longer used.
+func (s *Segment) InHugePages() *Segment {
+	c := &Segment{owner: arena.Copy(s.data), plans: s.plans}
+	runtime.KeepAlive(s)
+	c.carve(s.header, c.owner.Bytes())
+	return c
 }
 
 // Size returns the number of bytes that AppendBinary appends, which is also
