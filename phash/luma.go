@@ -1,0 +1,141 @@
+package phash
+
+import (
+	"image"
+	"image/color"
+)
+
+// lumaSource gives a picture as rows of luma, 0 to 255.
+type lumaSource interface {
+	size() (w, h int)
+	row(dst []float32, y int) // fills dst, of the length of the width
+}
+
+// lumaOf returns the rows of img, which has pixels. The result belongs to k.
+func (k *Hasher) lumaOf(img image.Image) lumaSource {
+	switch m := img.(type) {
+	case *image.Gray:
+		return newGrayRows(m.Pix, m.Stride, m.Rect)
+	case *image.YCbCr:
+		return lumaPlane(m)
+	}
+	k.rgb.img, k.rgb.rect = img, img.Bounds()
+	if m, ok := img.(*image.Paletted); ok {
+		k.rgb.setPalette(m.Palette)
+	}
+	return &k.rgb
+}
+
+// grayRows is a plane of 8-bit luma.
+type grayRows struct {
+	pix          []byte
+	stride, w, h int
+}
+
+func newGrayRows(pix []byte, stride int, r image.Rectangle) *grayRows {
+	return &grayRows{pix, stride, r.Dx(), r.Dy()}
+}
+
+// lumaPlane returns the luma of a JPEG without going through RGB.
+func lumaPlane(m *image.YCbCr) *grayRows {
+	return newGrayRows(m.Y[m.YOffset(m.Rect.Min.X, m.Rect.Min.Y):], m.YStride, m.Rect)
+}
+
+func (g *grayRows) size() (w, h int) { return g.w, g.h }
+
+func (g *grayRows) bytes(y int) []byte { return g.pix[y*g.stride:][:g.w] }
+
+func (g *grayRows) row(dst []float32, y int) {
+	for x, v := range g.bytes(y) {
+		dst[x] = float32(v)
+	}
+}
+
+// rgbRows computes luma from colours as the reference does: the three
+// constants as float32, the products added from left to right.
+type rgbRows struct {
+	img     image.Image
+	rect    image.Rectangle
+	palette [256]float32
+}
+
+func (s *rgbRows) size() (w, h int) { return s.rect.Dx(), s.rect.Dy() }
+
+// The luma of each value of a channel; adding them is adding the products.
+var redLuma, greenLuma, blueLuma = func() (r, g, b [256]float32) {
+	const cr, cg, cb float32 = 0.299, 0.587, 0.114
+	for i := range r {
+		v := float32(i)
+		r[i], g[i], b[i] = float32(cr*v), float32(cg*v), float32(cb*v)
+	}
+	return r, g, b
+}()
+
+func rgbLuma(r, g, b byte) float32 { return redLuma[r] + greenLuma[g] + blueLuma[b] }
+
+func (s *rgbRows) setPalette(p color.Palette) {
+	clear(s.palette[:]) // an index without a colour counts as black
+	for i, c := range p[:min(len(p), len(s.palette))] {
+		r, g, b := straight(c)
+		s.palette[i] = rgbLuma(r, g, b)
+	}
+}
+
+// straight returns the upper 8 bits of the channels of c, not multiplied by
+// its alpha.
+func straight(c color.Color) (r, g, b byte) {
+	n := color.NRGBA64Model.Convert(c).(color.NRGBA64)
+	return byte(n.R >> 8), byte(n.G >> 8), byte(n.B >> 8)
+}
+
+func (s *rgbRows) row(dst []float32, y int) {
+	x0, y := s.rect.Min.X, y+s.rect.Min.Y
+	switch m := s.img.(type) {
+	case *image.NRGBA:
+		p := m.Pix[m.PixOffset(x0, y):][:4*len(dst)]
+		for x := range dst {
+			q := p[4*x:][:4]
+			dst[x] = rgbLuma(q[0], q[1], q[2])
+		}
+	case *image.RGBA:
+		p := m.Pix[m.PixOffset(x0, y):][:4*len(dst)]
+		for x := range dst {
+			q := p[4*x:][:4]
+			if q[3] == 0xff {
+				dst[x] = rgbLuma(q[0], q[1], q[2])
+				continue
+			}
+			dst[x] = rgbLuma(straight(color.RGBA{q[0], q[1], q[2], q[3]}))
+		}
+	case *image.NRGBA64:
+		p := m.Pix[m.PixOffset(x0, y):][:8*len(dst)]
+		for x := range dst {
+			q := p[8*x:][:8]
+			dst[x] = rgbLuma(q[0], q[2], q[4])
+		}
+	case *image.Gray16:
+		p := m.Pix[m.PixOffset(x0, y):][:2*len(dst)]
+		for x := range dst {
+			dst[x] = float32(p[2*x])
+		}
+	case *image.Paletted:
+		for x, i := range m.Pix[m.PixOffset(x0, y):][:len(dst)] {
+			dst[x] = s.palette[i]
+		}
+	case *image.CMYK:
+		p := m.Pix[m.PixOffset(x0, y):][:4*len(dst)]
+		for x := range dst {
+			q := p[4*x:][:4]
+			dst[x] = rgbLuma(color.CMYKToRGB(q[0], q[1], q[2], q[3]))
+		}
+	case *image.NYCbCrA:
+		for x := range dst {
+			yi, ci := m.YOffset(x0+x, y), m.COffset(x0+x, y)
+			dst[x] = rgbLuma(color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci]))
+		}
+	default:
+		for x := range dst {
+			dst[x] = rgbLuma(straight(s.img.At(x0+x, y)))
+		}
+	}
+}
