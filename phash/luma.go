@@ -19,10 +19,7 @@ func (k *Hasher) lumaOf(img image.Image) lumaSource {
 	case *image.YCbCr:
 		return lumaPlane(m)
 	}
-	k.rgb.img, k.rgb.rect = img, img.Bounds()
-	if m, ok := img.(*image.Paletted); ok {
-		k.rgb.setPalette(m.Palette)
-	}
+	k.rgb.open(img)
 	return &k.rgb
 }
 
@@ -56,7 +53,12 @@ func (g *grayRows) row(dst []float32, y int) {
 type rgbRows struct {
 	img     image.Image
 	rect    image.Rectangle
+	white   bool // lay transparent pixels over white; otherwise alpha is ignored
 	palette [256]float32
+}
+
+func (s *rgbRows) open(img image.Image) {
+	s.img, s.rect, s.white = img, img.Bounds(), false
 }
 
 func (s *rgbRows) size() (w, h int) { return s.rect.Dx(), s.rect.Dy() }
@@ -73,23 +75,23 @@ var redLuma, greenLuma, blueLuma = func() (r, g, b [256]float32) {
 
 func rgbLuma(r, g, b byte) float32 { return redLuma[r] + greenLuma[g] + blueLuma[b] }
 
-func (s *rgbRows) setPalette(p color.Palette) {
-	clear(s.palette[:]) // an index without a colour counts as black
-	for i, c := range p[:min(len(p), len(s.palette))] {
-		r, g, b := straight(c)
-		s.palette[i] = rgbLuma(r, g, b)
-	}
-}
-
 // straight returns the upper 8 bits of the channels of c, not multiplied by
 // its alpha.
 func straight(c color.Color) (r, g, b byte) {
-	n := color.NRGBA64Model.Convert(c).(color.NRGBA64)
-	return byte(n.R >> 8), byte(n.G >> 8), byte(n.B >> 8)
+	n := toNRGBA(c)
+	return n.R, n.G, n.B
 }
 
 func (s *rgbRows) row(dst []float32, y int) {
 	x0, y := s.rect.Min.X, y+s.rect.Min.Y
+	if s.white {
+		at := straightAt(s.img)
+		for x := range dst {
+			c := flatten(at(x0+x, y))
+			dst[x] = rgbLuma(c.R, c.G, c.B)
+		}
+		return
+	}
 	switch m := s.img.(type) {
 	case *image.NRGBA:
 		p := m.Pix[m.PixOffset(x0, y):][:4*len(dst)]
@@ -119,6 +121,12 @@ func (s *rgbRows) row(dst []float32, y int) {
 			dst[x] = float32(p[2*x])
 		}
 	case *image.Paletted:
+		if y == s.rect.Min.Y {
+			clear(s.palette[:]) // an index without a colour counts as black
+			for i, c := range m.Palette[:min(len(m.Palette), len(s.palette))] {
+				s.palette[i] = rgbLuma(straight(c))
+			}
+		}
 		for x, i := range m.Pix[m.PixOffset(x0, y):][:len(dst)] {
 			dst[x] = s.palette[i]
 		}

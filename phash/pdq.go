@@ -92,12 +92,20 @@ func (k *Hasher) PDQDihedral(img image.Image) ([8]Hash, int, error) {
 	return h, q, nil
 }
 
+// maxArea is the largest image.Image, in pixels, that is looked at: more is no
+// picture but, say, an image.Uniform.
+const maxArea = 1 << 30
+
 func checkBounds(img image.Image) error {
 	if img == nil {
 		return fmt.Errorf("phash: nil image: %w", ErrNoPixels)
 	}
-	if b := img.Bounds(); b.Empty() {
+	b := img.Bounds()
+	if b.Empty() {
 		return fmt.Errorf("phash: bounds %v: %w", b, ErrNoPixels)
+	}
+	if w, h := int64(b.Dx()), int64(b.Dy()); w > maxArea/h {
+		return fmt.Errorf("phash: bounds %v: more than %d pixels: %w", b, int64(maxArea), ErrTooLarge)
 	}
 	return nil
 }

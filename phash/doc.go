@@ -1,0 +1,37 @@
+// Package phash recognises copies of pictures: from the bytes of a picture to
+// the hashes that a registration stores and a query asks with, and from a hash
+// to the registered hashes near it.
+//
+//	           Decode             Register
+//	bytes ───▶ limits, sniffing ─┬─────────▶ up to 16 hashes, each with its Kind  (stored once)
+//	           orientation       │  Query
+//	                             └─────────▶ the picture's hash, and without borders (asked often)
+//
+// # Basics
+//
+// A [Hash] is a small comparable value that names its algorithm: PDQ with 256
+// bits, or the perception hash of goimagehash with 64. Two pictures are copies
+// of one another when their hashes differ in few bits; [BlockRadius] and
+// [ReviewRadius] say how few, and docs/accuracy.md how that was measured and
+// what slips through.
+//
+// PDQ sees a picture as 16 × 16 coarse waves. It does not notice compression,
+// scaling, or changes of tone, and loses sight of a picture that is mirrored,
+// turned, cropped or framed. This package pays for those when a picture is
+// registered, which is rare, and not when one is looked up, which is not:
+// [Register] stores the hash of the picture in its eight orientations and of
+// slightly cropped views, so that the one hash that a service has stored of a
+// copy finds it.
+//
+// # Caveats
+//
+// A hash is not a proof. Different pictures of one scene, pages of text, and
+// recoloured drawings can lie close together; flat pictures all do, and
+// [Register] refuses them with a [*RefusedError]. A crop of more than about a
+// tenth, a collage or a screenshot is not found by a hash. And a hash is not
+// anonymous: a recognisable thumbnail can be made from it.
+//
+// [Decode] refuses what it does not know (AVIF, HEIC, JPEG XL unless
+// [DecodeOptions] has a decoder) with an error. That means "not looked at",
+// never "no match".
+package phash

@@ -1,0 +1,83 @@
+package phash_test
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"log"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// scene draws a picture with some structure.
+func scene(w, h int) *image.RGBA {
+	m := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			u, v := x*640/w, y*480/h
+			a := (u-200)*(u-200) + (v-150)*(v-150)
+			b := (u-480)*(u-480)/3 + (v-330)*(v-330)
+			c := color.RGBA{byte(u * 200 / 640), byte(v * 200 / 480), 90, 255}
+			switch {
+			case a < 90*90:
+				c = color.RGBA{250, 220, 60, 255}
+			case b < 80*80:
+				c = color.RGBA{30, 40, 60, 255}
+			case (u+2*v)%160 < 50 && v > 200:
+				c = color.RGBA{60, 140, 70, 255}
+			}
+			m.SetRGBA(x, y, c)
+		}
+	}
+	return m
+}
+
+// mirrored returns m with left and right exchanged.
+func mirrored(m *image.RGBA) *image.RGBA {
+	b := m.Bounds()
+	n := image.NewRGBA(b)
+	for y := range b.Dy() {
+		for x := range b.Dx() {
+			n.SetRGBA(b.Dx()-1-x, y, m.RGBAAt(x, y))
+		}
+	}
+	return n
+}
+
+// A picture is registered once; a mirrored, smaller, strongly compressed copy
+// is found by its own hash.
+func Example() {
+	var original, copied bytes.Buffer
+	if err := png.Encode(&original, scene(640, 480)); err != nil {
+		log.Fatal(err)
+	}
+	if err := jpeg.Encode(&copied, mirrored(scene(320, 240)), &jpeg.Options{Quality: 30}); err != nil {
+		log.Fatal(err)
+	}
+
+	pic, err := phash.Decode(&original, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	reg, err := phash.Register(pic, nil)
+	if err != nil {
+		log.Fatal(err) // a *RefusedError says what to do instead
+	}
+
+	seen, err := phash.Decode(&copied, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, q := range phash.Query(seen) {
+		for _, v := range reg.Hashes {
+			if d, ok := q.Distance(v.Hash); ok && d <= phash.BlockRadius {
+				fmt.Printf("a copy of the picture, %s\n", v.Kind.Orientation())
+			}
+		}
+	}
+	// Output:
+	// a copy of the picture, mirrored
+}

@@ -1,0 +1,83 @@
+package phash
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+
+	"github.com/corona10/goimagehash"
+)
+
+// maxPerceptionSide bounds what goimagehash allocates: its resizing makes an
+// intermediate picture of 64 pixels for every pixel of a side.
+const maxPerceptionSide = 1 << 17
+
+// Perception returns the perception hash that goimagehash v1.1.0 gives for img,
+// computed by it, after img is normalised: what is transparent lies over white,
+// bounds begin at zero, and types other than [image.YCbCr] and [image.Gray]
+// become 8-bit RGB. It is for those who already store such hashes; 64 bits tell
+// pictures apart much worse than [PDQ]'s 256.
+//
+// An image without pixels gives an error that wraps [ErrNoPixels]; one with a
+// side of more than 131,072 pixels, an error that wraps [ErrTooLarge]. Safe for
+// concurrent use.
+func Perception(img image.Image) (Hash, error) {
+	p, err := NewPicture(img)
+	if err != nil {
+		return Hash{}, err
+	}
+	return p.Perception()
+}
+
+// Perception is the function [Perception] for the picture as it is shown.
+func (p *Picture) Perception() (Hash, error) {
+	img, err := p.normalised()
+	if err != nil {
+		return Hash{}, err
+	}
+	h, err := goimagehash.PerceptionHash(img)
+	if err != nil {
+		return Hash{}, fmt.Errorf("phash: goimagehash: %w", err)
+	}
+	return FromGoImageHash(h)
+}
+
+// normalised returns the picture in a form in which goimagehash's known defects
+// do not show: it mixes up pictures without pixels with earlier ones, takes the
+// wrong pixels of sub-images of 64 × 64, and works in goroutines of its own,
+// where a panic in an odd image type would end the process.
+func (p *Picture) normalised() (image.Image, error) {
+	if w, h := p.Size(); w > maxPerceptionSide || h > maxPerceptionSide {
+		return nil, fmt.Errorf("phash: %d × %d pixels; a perception hash takes sides of at most %d: %w",
+			w, h, maxPerceptionSide, ErrTooLarge)
+	}
+	img := p.shown()
+	switch m := img.(type) {
+	case *image.Gray:
+		if m.Rect.Min == (image.Point{}) {
+			return m, nil
+		}
+	case *image.YCbCr:
+		if m.Rect.Min == (image.Point{}) {
+			return m, nil
+		}
+	}
+	b := img.Bounds()
+	dst := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	at := straightAt(img)
+	for y := range b.Dy() {
+		row := dst.Pix[y*dst.Stride:]
+		for x := range b.Dx() {
+			c := flatten(at(b.Min.X+x, b.Min.Y+y))
+			*(*[4]byte)(row[4*x:]) = [4]byte{c.R, c.G, c.B, 0xff}
+		}
+	}
+	return dst, nil
+}
+
+// flatten returns the colour of c where it lies over white.
+func flatten(c color.NRGBA) color.NRGBA {
+	a := uint32(c.A)
+	over := func(v byte) byte { return byte((uint32(v)*a + 255*(255-a) + 127) / 255) }
+	return color.NRGBA{over(c.R), over(c.G), over(c.B), 0xff}
+}
