@@ -19,13 +19,13 @@ import (
 func openGIF(data []byte) (*file, error) {
 	const header = 13
 	if len(data) < header {
-		return nil, corrupt(FormatGIF, nil, "%d bytes, the header has %d", len(data), header)
+		return nil, damaged(FormatGIF, nil, "%d bytes, the header has %d", len(data), header)
 	}
 	f := &file{format: FormatGIF, orientation: 1,
 		width: int(binary.LittleEndian.Uint16(data[6:])), height: int(binary.LittleEndian.Uint16(data[8:]))}
 	pos := header + gifTable(data[10])
 	if pos > len(data) {
-		return nil, corrupt(FormatGIF, nil, "ends within the colour table")
+		return nil, damaged(FormatGIF, nil, "ends within the colour table")
 	}
 	head := data[:pos]
 	var control []byte
@@ -72,7 +72,7 @@ func openGIF(data []byte) (*file, error) {
 			if len(f.parts) > 0 {
 				return f, nil // junk behind the last frame, as viewers take it
 			}
-			return nil, corrupt(FormatGIF, nil, "unknown block 0x%02x at byte %d", data[pos], pos)
+			return nil, damaged(FormatGIF, nil, "unknown block 0x%02x at byte %d", data[pos], pos)
 		}
 	}
 	return f.orCut("the first frame")
@@ -82,7 +82,7 @@ func openGIF(data []byte) (*file, error) {
 // what it needed.
 func (f *file) orCut(in string) (*file, error) {
 	if len(f.parts) == 0 {
-		return nil, corrupt(f.format, nil, "ends within or before %s", in)
+		return nil, damaged(f.format, nil, "ends within or before %s", in)
 	}
 	return f, nil
 }
@@ -132,7 +132,7 @@ func openPNG(data []byte) (*file, error) {
 				header = body
 				w, h := binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[4:])
 				if w > 1<<31-1 || h > 1<<31-1 {
-					return nil, corrupt(FormatPNG, nil, "size %d × %d", w, h)
+					return nil, damaged(FormatPNG, nil, "size %d × %d", w, h)
 				}
 				f.width, f.height = int(w), int(h)
 			}
@@ -156,7 +156,7 @@ func openPNG(data []byte) (*file, error) {
 		pos = end
 	}
 	if header == nil {
-		return nil, corrupt(FormatPNG, nil, "no IHDR chunk")
+		return nil, damaged(FormatPNG, nil, "no IHDR chunk")
 	}
 	f.parts = whole(f.width, f.height, data, png.Decode)
 	// The picture itself is the first frame of the animation if a control chunk
@@ -257,7 +257,7 @@ func openWebP(data []byte) (*file, error) {
 		return true
 	})
 	if len(f.parts) == 0 {
-		return nil, corrupt(FormatWebP, nil, "no picture in it%s", err)
+		return nil, damaged(FormatWebP, nil, "no picture in it%s", err)
 	}
 	if canvasW != 0 && (!still || int64(canvasW)*int64(canvasH) > int64(f.width)*int64(f.height)) {
 		// The decoder makes an alpha plane by the canvas before it finds that a

@@ -380,7 +380,7 @@ func whole(w, h int, data []byte, decode func(io.Reader) (image.Image, error)) [
 	return []part{{rect: image.Rect(0, 0, w, h), data: func() []byte { return data }, decode: decode}}
 }
 
-func corrupt(f Format, err error, format string, a ...any) error {
+func damaged(f Format, err error, format string, a ...any) error {
 	return &DecodeError{Format: f, Reason: ErrCorrupt, Detail: fmt.Sprintf(format, a...), Err: err}
 }
 
