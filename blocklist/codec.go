@@ -1,0 +1,255 @@
+package blocklist
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// The record of an event, as docs/format/journal.md describes it.
+const (
+	recordVersion = 1
+	recordHeader  = 64 // bytes before the rule
+	recordRule    = 40 // bytes of a rule before its territories
+)
+
+// Types of key lists in a record.
+const (
+	keysAddresses = 1 // kind, then the digest
+	keysBytes     = 2
+	keysHashes    = 3 // algorithm, variant, then the bits, least significant byte first
+)
+
+var (
+	le         = binary.LittleEndian
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+)
+
+// appendRecord appends the record of an event that check accepts.
+func appendRecord(b []byte, e *Event) []byte {
+	start := len(b)
+	b = append(b, recordVersion, byte(e.Type), 0, 0)
+	b = le.AppendUint32(b, e.List)
+	b = le.AppendUint64(b, e.Seq)
+	b = append(b, e.ID[:]...)
+	b = appendTime(b, e.Time)
+	b = le.AppendUint64(b, e.Target)
+	b = appendTime(b, e.Until)
+	keys := e.Keys
+	lists := countLists(keys)
+	if r := e.Rule; r != nil {
+		keys = r.Keys
+		lists = countLists(keys)
+	}
+	b = le.AppendUint32(b, uint32(lists))
+	b = le.AppendUint32(b, 0)
+	if r := e.Rule; r != nil {
+		b = append(b, byte(r.Width), byte(r.Effect), r.Kind, 0)
+		b = le.AppendUint32(b, uint32(len(r.Territories)))
+		b = append(b, r.Case[:]...)
+		b = appendTime(b, r.Start)
+		b = appendTime(b, r.End)
+		for _, t := range r.Territories {
+			b = append(b, t.a, t.b)
+		}
+	}
+	if n := len(keys.Addresses); n > 0 {
+		b = le.AppendUint32(append(b, keysAddresses, 0, 0, 0), uint32(n))
+		for _, a := range keys.Addresses {
+			b = append(append(b, byte(a.Kind)), a.Digest[:]...)
+		}
+	}
+	if n := len(keys.Bytes); n > 0 {
+		b = le.AppendUint32(append(b, keysBytes, 0, 0, 0), uint32(n))
+		for i := range keys.Bytes {
+			b = append(b, keys.Bytes[i][:]...)
+		}
+	}
+	if n := len(keys.Hashes); n > 0 {
+		b = le.AppendUint32(append(b, keysHashes, 0, 0, 0), uint32(n))
+		for _, h := range keys.Hashes {
+			b = append(b, byte(h.Hash.Algorithm()), h.Variant)
+			b = appendHashBits(b, h.Hash)
+		}
+	}
+	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+func countLists(k Keys) (n int) {
+	if len(k.Addresses) > 0 {
+		n++
+	}
+	if len(k.Bytes) > 0 {
+		n++
+	}
+	if len(k.Hashes) > 0 {
+		n++
+	}
+	return n
+}
+
+// appendHashBits appends the words of a hash, least significant byte first:
+// 32 bytes, or 8 for a hash of 64 bits.
+func appendHashBits(b []byte, h phash.Hash) []byte {
+	w := h.Words()
+	for i := range h.Algorithm().Bits() / 64 {
+		b = le.AppendUint64(b, w[i])
+	}
+	return b
+}
+
+func hashFromBits(alg phash.Algorithm, b []byte) phash.Hash {
+	if alg == phash.AlgPDQ {
+		var raw [32]byte
+		for i := range raw {
+			raw[i] = b[31-i]
+		}
+		return phash.FromPDQ(raw)
+	}
+	return phash.FromPerception(le.Uint64(b))
+}
+
+// appendTime appends a time as seconds since 1970, zero for the zero Time.
+func appendTime(b []byte, t time.Time) []byte { return le.AppendUint64(b, uint64(unixOf(t))) }
+
+func unixOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}
+
+func timeOf(sec int64) time.Time {
+	if sec == 0 {
+		return time.Time{}
+	}
+	return time.Unix(sec, 0).UTC()
+}
+
+// parseRecord reads what appendRecord wrote. Its errors wrap ErrVersion,
+// ErrChecksum, ErrTruncated, ErrLimit or ErrFormat.
+func parseRecord(b []byte) (Event, error) {
+	var e Event
+	if len(b) < recordHeader+4 {
+		return e, fmt.Errorf("blocklist: record of %d bytes, at least %d expected: %w", len(b), recordHeader+4, ErrTruncated)
+	}
+	if len(b) > maxRecord {
+		return e, fmt.Errorf("blocklist: record of %d bytes, at most %d expected: %w", len(b), maxRecord, ErrLimit)
+	}
+	body := b[:len(b)-4]
+	if got, want := crc32.Checksum(body, castagnoli), le.Uint32(b[len(body):]); got != want {
+		return e, fmt.Errorf("blocklist: record has checksum %08x, not %08x: %w", got, want, ErrChecksum)
+	}
+	if b[0] != recordVersion {
+		return e, fmt.Errorf("blocklist: record of version %d, this program knows %d: %w", b[0], recordVersion, ErrVersion)
+	}
+	bad := func(what string) (Event, error) {
+		return Event{}, fmt.Errorf("blocklist: record: %s: %w", what, ErrFormat)
+	}
+	e.Type = EventType(b[1])
+	e.List = le.Uint32(b[4:])
+	e.Seq = le.Uint64(b[8:])
+	copy(e.ID[:], b[16:])
+	e.Time = timeOf(int64(le.Uint64(b[32:])))
+	e.Target = le.Uint64(b[40:])
+	e.Until = timeOf(int64(le.Uint64(b[48:])))
+	lists := le.Uint32(b[56:])
+	if le.Uint16(b[2:]) != 0 || le.Uint32(b[60:]) != 0 {
+		return Event{}, fmt.Errorf("blocklist: record has unknown flags: %w", ErrVersion)
+	}
+	p := body[recordHeader:]
+	keys := &e.Keys
+	if e.Type == EventAdded {
+		if len(p) < recordRule {
+			return bad("rule is cut")
+		}
+		r := &Rule{Width: Width(p[0]), Effect: Effect(p[1]), Kind: p[2]}
+		n := int(le.Uint32(p[4:]))
+		copy(r.Case[:], p[8:])
+		r.Start, r.End = timeOf(int64(le.Uint64(p[24:]))), timeOf(int64(le.Uint64(p[32:])))
+		if p[3] != 0 {
+			return bad("padding is not zero")
+		}
+		p = p[recordRule:]
+		if uint64(n) > uint64(len(p)/2) {
+			return bad("territories are cut")
+		}
+		for i := range n {
+			r.Territories = append(r.Territories, Territory{p[2*i], p[2*i+1]})
+		}
+		p = p[2*n:]
+		e.Rule, keys = r, &r.Keys
+	}
+	last := byte(0)
+	for range lists {
+		if len(p) < 8 || p[1] != 0 || p[2] != 0 || p[3] != 0 {
+			return bad("list of keys is cut")
+		}
+		kind, n := p[0], uint64(le.Uint32(p[4:]))
+		if kind <= last {
+			return bad("lists of keys are out of order")
+		}
+		last = kind
+		p = p[8:]
+		if n == 0 || n > MaxKeys {
+			return bad("list of keys has an impossible length")
+		}
+		switch kind {
+		case keysAddresses:
+			if uint64(len(p)) < 17*n {
+				return bad("addresses are cut")
+			}
+			keys.Addresses = make([]Address, n)
+			for i := range keys.Addresses {
+				a := &keys.Addresses[i]
+				a.Kind = AddressKind(p[0])
+				copy(a.Digest[:], p[1:])
+				p = p[17:]
+			}
+		case keysBytes:
+			if uint64(len(p)) < 32*n {
+				return bad("digests are cut")
+			}
+			keys.Bytes = make([][32]byte, n)
+			for i := range keys.Bytes {
+				copy(keys.Bytes[i][:], p)
+				p = p[32:]
+			}
+		case keysHashes:
+			if uint64(len(p)) < 10*n {
+				return bad("hashes are cut")
+			}
+			keys.Hashes = make([]HashKey, n)
+			for i := range keys.Hashes {
+				if len(p) < 2 {
+					return bad("hashes are cut")
+				}
+				alg := phash.Algorithm(p[0])
+				size := alg.Bits() / 8
+				if size == 0 {
+					return Event{}, fmt.Errorf("blocklist: record has a hash of %v: %w", alg, ErrVersion)
+				}
+				if len(p) < 2+size {
+					return bad("hashes are cut")
+				}
+				keys.Hashes[i] = HashKey{hashFromBits(alg, p[2:2+size]), p[1]}
+				p = p[2+size:]
+			}
+		default:
+			return Event{}, fmt.Errorf("blocklist: record has keys of type %d: %w", kind, ErrVersion)
+		}
+	}
+	if len(p) != 0 {
+		return bad(fmt.Sprintf("%d bytes are left over", len(p)))
+	}
+	if e.Seq == 0 {
+		return bad("sequence number is zero")
+	}
+	if err := e.check(e.List); err != nil {
+		return bad(err.Field + " " + err.Why)
+	}
+	return e, nil
+}

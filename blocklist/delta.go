@@ -1,0 +1,169 @@
+package blocklist
+
+import (
+	"sync/atomic"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// grant is one event that blocks keys: a rule, or keys learned for a rule. It
+// carries the attributes of its rule, so that a hit needs nothing else. Grants
+// are numbered in the order of their events: first those of the base, then
+// those that came since.
+type grant struct {
+	seq, rule   uint64 // equal for the rule itself
+	start, end  int64  // seconds since 1970; 0 is no bound
+	caseID      [16]byte
+	attr        uint32
+	territories []Territory // empty with attrWorldwide
+}
+
+// The attributes of a grant in one word: the kind of request, width<<8,
+// effect<<16 and flags.
+const (
+	attrLearned   = 1 << 24
+	attrWorldwide = 1 << 25
+	attrTimed     = 1 << 26
+	attrKnown     = 1<<27 - 1
+)
+
+func attrOf(r *Rule) uint32 {
+	a := uint32(r.Kind) | uint32(r.Width)<<8 | uint32(r.Effect)<<16
+	if len(r.Territories) == 0 {
+		a |= attrWorldwide
+	}
+	return a
+}
+
+// keyEntry is a digest and the grant it belongs to.
+type keyEntry struct {
+	hi, lo uint64
+	grant  uint32
+}
+
+func (d *Digest) halves() (hi, lo uint64) { return le.Uint64(d[8:]), le.Uint64(d[:8]) }
+
+// keyTable is a hash table over a growing list of entries, for one writer and
+// any number of readers that take no lock. A slot is written once: the entry
+// first, then atomically the slot that points to it. A reader sees the table
+// through a keyView, which ends at the entries there were when it was made, and
+// passes over slots of later ones.
+type keyTable struct {
+	entries []keyEntry
+	slots   []atomic.Uint64 // tag<<32 | index of the entry + 1; 0 is free
+}
+
+type keyView struct {
+	entries []keyEntry
+	slots   []atomic.Uint64
+}
+
+const minSlots = 1 << 10
+
+func (t *keyTable) view() keyView { return keyView{t.entries, t.slots} }
+
+func (t *keyTable) add(e keyEntry) {
+	if 2*(len(t.entries)+1) > len(t.slots) {
+		// Views keep the old slots.
+		t.slots = make([]atomic.Uint64, max(minSlots, 2*len(t.slots)))
+		for i := range t.entries {
+			t.place(i)
+		}
+	}
+	t.entries = append(t.entries, e)
+	t.place(len(t.entries) - 1)
+}
+
+func (t *keyTable) place(entry int) {
+	e := &t.entries[entry]
+	mask := uint64(len(t.slots) - 1)
+	i := e.lo & mask
+	for t.slots[i].Load() != 0 {
+		i = (i + 1) & mask
+	}
+	t.slots[i].Store(e.hi>>32<<32 | uint64(entry+1))
+}
+
+// next returns the index of the next entry with the key, and the slot to go on
+// from; -1 when there is none. The search begins with slot = lo.
+func (v *keyView) next(hi, lo, slot uint64) (entry int, from uint64) {
+	if len(v.entries) == 0 {
+		return -1, 0
+	}
+	mask := uint64(len(v.slots) - 1)
+	for {
+		s := v.slots[slot&mask].Load()
+		slot++
+		if s == 0 {
+			return -1, 0
+		}
+		if s>>32 != hi>>32 {
+			continue
+		}
+		if i := int(uint32(s)) - 1; i < len(v.entries) && v.entries[i].hi == hi && v.entries[i].lo == lo {
+			return i, slot
+		}
+	}
+}
+
+// hashDelta holds the hashes of one algorithm that came since the base: sealed
+// runs, and a tail that is searched one by one. All slices only grow at their
+// end, or are replaced, so that a copy of the struct is a view.
+type hashDelta struct {
+	grants   []uint32 // for every entry
+	variants []uint8
+	runs     []*phash.Segment // their IDs are entries
+	tail     []phash.Hash     // of the entries from len(grants)-len(tail) on
+}
+
+const (
+	sealTail  = 1024 // hashes; searching so many costs some 3 µs
+	mergeRuns = 4    // runs of about one size become one
+)
+
+func (d *hashDelta) add(h phash.Hash, variant uint8, g uint32) {
+	d.grants = append(d.grants, g)
+	d.variants = append(d.variants, variant)
+	d.tail = append(d.tail, h)
+	if len(d.tail) < sealTail {
+		return
+	}
+	entries := make([]phash.Entry, len(d.tail))
+	first := len(d.grants) - len(d.tail)
+	for i, h := range d.tail {
+		entries[i] = phash.Entry{Hash: h, ID: uint32(first + i)}
+	}
+	// The old slices belong to views.
+	runs := append(make([]*phash.Segment, 0, len(d.runs)+1), d.runs...)
+	for len(runs) >= mergeRuns-1 && runs[len(runs)-mergeRuns+1].Len() <= 2*len(entries) {
+		for _, r := range runs[len(runs)-mergeRuns+1:] {
+			for e := range r.All() {
+				entries = append(entries, e)
+			}
+		}
+		runs = runs[:len(runs)-mergeRuns+1]
+	}
+	run, err := phash.NewSegment(h.Algorithm(), entries)
+	if err != nil {
+		// The algorithm was checked when the event was accepted.
+		panic("blocklist: " + err.Error())
+	}
+	d.runs, d.tail = append(runs, run), nil
+}
+
+// search calls yield for the entries within radius, and reports whether it came
+// to the end.
+func (d *hashDelta) search(h phash.Hash, radius int, yield func(entry uint32, distance int) bool) bool {
+	first := uint32(len(d.grants) - len(d.tail))
+	for i := range d.tail {
+		if dist, ok := h.Distance(d.tail[i]); ok && dist <= radius && !yield(first+uint32(i), dist) {
+			return false
+		}
+	}
+	for _, r := range d.runs {
+		if !r.Search(h, radius, yield) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,65 @@
+package blocklist
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors about snapshot files.
+var (
+	// ErrNotSnapshot: the file does not begin as a snapshot does.
+	ErrNotSnapshot = errors.New("not a snapshot")
+	// ErrVersion: a newer version of this package wrote it.
+	ErrVersion = errors.New("written by a newer version")
+	// ErrTruncated: the file is shorter or longer than its header says.
+	ErrTruncated = errors.New("file is not as long as it says")
+	// ErrChecksum: a checksum does not fit its bytes.
+	ErrChecksum = errors.New("checksum does not fit")
+	// ErrFormat: the checksums fit, but the content contradicts itself.
+	ErrFormat = errors.New("content contradicts itself")
+	// ErrLimit: a size is beyond what this package accepts.
+	ErrLimit = errors.New("beyond a limit")
+	// ErrKey: the list has another key, signature or encryption than the one
+	// that was asked for.
+	ErrKey = errors.New("wrong key")
+	// ErrRules: the addresses were made canonical by other rules. Such a list
+	// has to be made anew from its addresses.
+	ErrRules = errors.New("addresses follow other canonical rules")
+	// ErrRollback: Reload found a snapshot older than the one in use, or one of
+	// another list.
+	ErrRollback = errors.New("not a successor of the snapshot in use")
+)
+
+// Errors about a list and its journal.
+var (
+	// ErrLocked: another process, or another List of this one, has the folder
+	// open for writing.
+	ErrLocked = errors.New("folder is open for writing elsewhere")
+	// ErrClosed: the list was closed.
+	ErrClosed = errors.New("list is closed")
+	// ErrReadOnly: a loaded list takes no events.
+	ErrReadOnly = errors.New("list was loaded for reading only")
+	// ErrJournal: the journal is damaged, or not the one the snapshots were
+	// made from.
+	ErrJournal = errors.New("journal is damaged")
+	// ErrBroken: writing failed earlier, so that it is not known what reached
+	// the disk. Close the list and open it again.
+	ErrBroken = errors.New("an earlier write failed; open the list again")
+	// ErrEvent is wrapped by every *EventError.
+	ErrEvent = errors.New("event not accepted")
+)
+
+// EventError says why an event was not accepted. Nothing of the Append that
+// it belonged to was written.
+type EventError struct {
+	Index int    // of the event among those of the call
+	Field string // such as "Rule.Width"
+	Why   string // what is wrong, and what would be accepted
+}
+
+func (e *EventError) Error() string {
+	return fmt.Sprintf("blocklist: event %d: %s %s", e.Index, e.Field, e.Why)
+}
+
+// Unwrap returns ErrEvent.
+func (e *EventError) Unwrap() error { return ErrEvent }

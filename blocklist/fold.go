@@ -1,0 +1,209 @@
+package blocklist
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// fold applies events to a base, one after the other, and makes Views of the
+// result. It belongs to one goroutine. A View shares what only grows; dead and
+// exceptions are copied before they change.
+type fold struct {
+	seq        uint64
+	now        func() time.Time
+	keys       *digestKeys
+	base       *base
+	grants     []grant
+	table      keyTable
+	hashes     [len(algorithms)]hashDelta
+	dead       *roaring.Bitmap
+	exceptions map[uint64][]exception
+
+	shared      bool                // a View has dead and exceptions
+	learned     map[uint64][]uint32 // rule → grants that were learned for it
+	exceptionOf map[uint64]uint64   // excepted event → rule
+}
+
+func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
+	f := &fold{
+		seq: b.header.seq, now: now, keys: keys, base: b,
+		learned: map[uint64][]uint32{}, exceptionOf: map[uint64]uint64{},
+	}
+	for _, r := range b.learned {
+		f.learned[r.rule] = append(f.learned[r.rule], r.grant)
+	}
+	for rule, list := range b.exceptions {
+		for _, e := range list {
+			f.exceptionOf[e.event] = rule
+		}
+	}
+	return f
+}
+
+// view returns the state as it is.
+func (f *fold) view() *View {
+	f.shared = true
+	return &View{
+		seq: f.seq, now: f.now, keys: f.keys, base: f.base,
+		grants: f.grants, entries: f.table.view(), hashes: f.hashes,
+		dead: f.dead, exceptions: f.exceptions,
+	}
+}
+
+// own makes dead and exceptions safe to change.
+func (f *fold) own() {
+	if !f.shared {
+		return
+	}
+	f.shared = false
+	if f.dead != nil {
+		f.dead = f.dead.Clone()
+	}
+	f.exceptions = maps.Clone(f.exceptions)
+}
+
+// size is how much there is beside the base.
+func (f *fold) size() int {
+	n := len(f.grants) + len(f.table.entries) + len(f.exceptions)
+	for i := range f.hashes {
+		n += len(f.hashes[i].grants)
+	}
+	if f.dead != nil {
+		n += int(f.dead.GetCardinality())
+	}
+	return n
+}
+
+// apply takes the next event.
+func (f *fold) apply(e *Event) {
+	f.seq = e.Seq
+	switch e.Type {
+	case EventAdded:
+		r := e.Rule
+		g := grant{
+			seq: e.Seq, rule: e.Seq, start: unixOf(r.Start), end: unixOf(r.End),
+			caseID: r.Case, attr: attrOf(r), territories: slices.Clone(r.Territories),
+		}
+		f.addGrant(g, r.Keys)
+	case EventLearned:
+		g, ok := f.liveRule(e.Target)
+		if !ok {
+			return
+		}
+		d := f.grantAt(g)
+		d.seq = e.Seq
+		d.attr |= attrLearned
+		if until := unixOf(e.Until); until != 0 && (d.end == 0 || until < d.end) {
+			d.end = until
+		}
+		f.learned[d.rule] = append(f.learned[d.rule], f.count())
+		f.addGrant(d, e.Keys)
+	case EventExcepted:
+		if _, ok := f.liveRule(e.Target); ok {
+			f.except(e)
+		}
+	case EventRevoked:
+		g, ok := f.liveRule(e.Target)
+		if !ok {
+			return
+		}
+		f.kill(g)
+		for _, g := range f.learned[e.Target] {
+			f.kill(g)
+		}
+		delete(f.learned, e.Target)
+		if list := f.exceptionsOf(e.Target); len(list) > 0 {
+			for _, x := range list {
+				delete(f.exceptionOf, x.event)
+			}
+			f.setExceptions(e.Target, nil)
+		}
+	case EventUndone:
+		if rule, ok := f.exceptionOf[e.Target]; ok {
+			delete(f.exceptionOf, e.Target)
+			f.setExceptions(rule, slices.DeleteFunc(slices.Clone(f.exceptionsOf(rule)), func(x exception) bool { return x.event == e.Target }))
+			return
+		}
+		if g, ok := f.grantOf(e.Target); ok && f.grantAt(g).attr&attrLearned != 0 {
+			f.kill(g)
+		}
+	}
+}
+
+func (f *fold) count() uint32 { return uint32(f.base.len() + len(f.grants)) }
+
+// addGrant appends a grant and its keys.
+func (f *fold) addGrant(d grant, keys Keys) {
+	if d.start != 0 || d.end != 0 {
+		d.attr |= attrTimed
+	}
+	g := f.count()
+	f.grants = append(f.grants, d)
+	for i := range keys.Addresses {
+		hi, lo := keys.Addresses[i].Digest.halves()
+		f.table.add(keyEntry{hi, lo, g})
+	}
+	for i := range keys.Bytes {
+		digest := f.keys.file(&keys.Bytes[i])
+		hi, lo := digest.halves()
+		f.table.add(keyEntry{hi, lo, g})
+	}
+	for _, h := range keys.Hashes {
+		f.hashes[algorithmIndex(h.Hash.Algorithm())].add(h.Hash, h.Variant, g)
+	}
+}
+
+func (f *fold) except(e *Event) {
+	list := slices.Clone(f.exceptionsOf(e.Target))
+	until := unixOf(e.Until)
+	for i := range e.Keys.Bytes {
+		list = append(list, exception{event: e.Seq, until: until, file: f.keys.file(&e.Keys.Bytes[i])})
+	}
+	for _, h := range e.Keys.Hashes {
+		list = append(list, exception{event: e.Seq, until: until, hash: h.Hash})
+	}
+	f.exceptionOf[e.Seq] = e.Target
+	f.setExceptions(e.Target, list)
+}
+
+func (f *fold) setExceptions(rule uint64, list []exception) {
+	f.own()
+	if f.exceptions == nil {
+		f.exceptions = map[uint64][]exception{}
+	}
+	f.exceptions[rule] = list
+}
+
+func (f *fold) exceptionsOf(rule uint64) []exception {
+	if list, ok := f.exceptions[rule]; ok {
+		return list
+	}
+	return f.base.exceptions[rule]
+}
+
+func (f *fold) kill(g uint32) {
+	f.own()
+	if f.dead == nil {
+		f.dead = roaring.New()
+	}
+	f.dead.Add(g)
+}
+
+// look is the View of the state, for its readers only.
+func (f *fold) look() View { return View{base: f.base, grants: f.grants, dead: f.dead} }
+
+func (f *fold) grantOf(seq uint64) (uint32, bool) { v := f.look(); return v.grantOf(seq) }
+func (f *fold) grantAt(g uint32) grant            { v := f.look(); return v.grantAt(g) }
+
+// liveRule returns the grant of a rule that was not revoked.
+func (f *fold) liveRule(id uint64) (uint32, bool) {
+	v := f.look()
+	g, ok := v.grantOf(id)
+	if !ok || v.isDead(g) || v.grantAt(g).attr&attrLearned != 0 {
+		return 0, false
+	}
+	return g, true
+}

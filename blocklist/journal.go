@@ -1,0 +1,299 @@
+package blocklist
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// Buckets of the journal's bbolt file; docs/format/journal.md describes them.
+var (
+	bucketMeta   = []byte("meta")
+	bucketEvents = []byte("events") // sequence number, big-endian → record
+	bucketIDs    = []byte("ids")    // Event.ID → sequence number, big-endian
+
+	keyIdentity = []byte("identity")
+	keyLast     = []byte("last") // sequence number of the last event, then its CRC-32C
+)
+
+// identity is what makes a list itself. It is in the journal and in every
+// snapshot.
+type identity struct {
+	ID     [16]byte // random, once for each list
+	Secret [32]byte // the keys of the digests come from it
+	List   uint32   // tenant
+	Rules  uint32   // AddressRules
+}
+
+const identitySize = 64
+
+func (id *identity) appendTo(b []byte) []byte {
+	b = append(b, id.ID[:]...)
+	b = append(b, id.Secret[:]...)
+	b = le.AppendUint32(b, id.List)
+	b = le.AppendUint32(b, id.Rules)
+	return append(b, make([]byte, 8)...)
+}
+
+func parseIdentity(b []byte) (id identity) {
+	copy(id.ID[:], b[0:])
+	copy(id.Secret[:], b[16:])
+	id.List = le.Uint32(b[48:])
+	id.Rules = le.Uint32(b[52:])
+	return id
+}
+
+func newIdentity(list uint32) identity {
+	id := identity{List: list, Rules: AddressRules}
+	rand.Read(id.ID[:]) // never fails
+	rand.Read(id.Secret[:])
+	return id
+}
+
+// journal is the log of events in a bbolt file. append is called by one
+// goroutine at a time; the others may be called beside it.
+type journal struct {
+	db   *bbolt.DB
+	id   identity
+	last uint64 // owned by the caller of append
+}
+
+// openJournal opens or creates the journal. bbolt's lock on the file is the
+// lock on the list.
+func openJournal(path string, list uint32) (j *journal, err error) {
+	defer catchDamage(&err)()
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+		Timeout:      50 * time.Millisecond,
+		FreelistType: bbolt.FreelistMapType,
+		NoStatistics: true,
+	})
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return nil, fmt.Errorf("blocklist: %s: %w", path, ErrLocked)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrInvalidMapping):
+		return nil, fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, err)
+	case err != nil:
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	j = &journal{db: db}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	err = db.View(j.readMeta)
+	if errors.Is(err, errNewJournal) {
+		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, list) })
+	}
+	if err != nil {
+		return nil, err
+	}
+	if j.id.List != list {
+		return nil, fmt.Errorf("blocklist: journal of list %d, not %d: %w", j.id.List, list, ErrKey)
+	}
+	if j.id.Rules != AddressRules {
+		return nil, fmt.Errorf("blocklist: journal follows rules %d for addresses, this program %d: %w", j.id.Rules, AddressRules, ErrRules)
+	}
+	return j, nil
+}
+
+var errNewJournal = errors.New("journal is new")
+
+func (j *journal) create(tx *bbolt.Tx, list uint32) error {
+	j.id = newIdentity(list)
+	for _, name := range [][]byte{bucketEvents, bucketIDs} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta, err := tx.CreateBucketIfNotExists(bucketMeta)
+	if err != nil {
+		return err
+	}
+	if err := meta.Put(keyLast, sealed(le.AppendUint64(nil, 0))); err != nil {
+		return err
+	}
+	return meta.Put(keyIdentity, sealed(append([]byte{recordVersion}, j.id.appendTo(nil)...)))
+}
+
+// sealed appends the CRC-32C of b.
+func sealed(b []byte) []byte { return le.AppendUint32(b, crc32.Checksum(b, castagnoli)) }
+
+// unsealed checks and removes it.
+func unsealed(b []byte, size int) ([]byte, error) {
+	if len(b) != size+4 {
+		return nil, fmt.Errorf("blocklist: journal entry of %d bytes, not %d: %w", len(b), size+4, ErrJournal)
+	}
+	if crc32.Checksum(b[:size], castagnoli) != le.Uint32(b[size:]) {
+		return nil, fmt.Errorf("blocklist: journal entry: %w: %w", ErrJournal, ErrChecksum)
+	}
+	return b[:size], nil
+}
+
+func (j *journal) readMeta(tx *bbolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		if name, _ := tx.Cursor().First(); name != nil {
+			return fmt.Errorf("blocklist: the bbolt file holds something else: %w", ErrJournal)
+		}
+		return errNewJournal
+	}
+	raw := meta.Get(keyIdentity)
+	if len(raw) > 0 && raw[0] != recordVersion {
+		return fmt.Errorf("blocklist: journal of version %d, this program knows %d: %w", raw[0], recordVersion, ErrVersion)
+	}
+	b, err := unsealed(raw, 1+identitySize)
+	if err != nil {
+		return err
+	}
+	j.id = parseIdentity(b[1:])
+	b, err = unsealed(meta.Get(keyLast), 8)
+	if err != nil {
+		return err
+	}
+	j.last = le.Uint64(b)
+	events := tx.Bucket(bucketEvents)
+	if events == nil || tx.Bucket(bucketIDs) == nil {
+		return fmt.Errorf("blocklist: journal lacks its events: %w", ErrJournal)
+	}
+	if key, _ := events.Cursor().Last(); j.last == 0 && key != nil || j.last > 0 && (len(key) != 8 || binary.BigEndian.Uint64(key) != j.last) {
+		return fmt.Errorf("blocklist: journal does not end at event %d as it says: %w", j.last, ErrJournal)
+	}
+	return nil
+}
+
+// append gives each event of the groups its sequence number and writes those
+// that are new in one durable commit. seqs holds for each group the numbers of
+// its events, fresh the new ones in order. When it fails nothing was written,
+// or it is not known what was.
+func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err error) {
+	defer catchDamage(&err)()
+	last := j.last
+	err = j.db.Update(func(tx *bbolt.Tx) error {
+		last, seqs, fresh = j.last, nil, nil
+		events, ids := tx.Bucket(bucketEvents), tx.Bucket(bucketIDs)
+		events.FillPercent = 1 // keys only ever come at the end
+		var rec []byte
+		for _, g := range groups {
+			numbers := make([]uint64, len(g))
+			for i := range g {
+				e := &g[i]
+				if old := ids.Get(e.ID[:]); old != nil {
+					if len(old) != 8 {
+						return fmt.Errorf("blocklist: journal: number of an event has %d bytes: %w", len(old), ErrJournal)
+					}
+					numbers[i] = binary.BigEndian.Uint64(old)
+					continue
+				}
+				last++
+				e.Seq = last
+				numbers[i] = last
+				rec = appendRecord(nil, e)
+				key := binary.BigEndian.AppendUint64(nil, last)
+				if err := events.Put(key, rec); err != nil {
+					return err
+				}
+				if err := ids.Put(e.ID[:], key); err != nil {
+					return err
+				}
+				fresh = append(fresh, *e)
+			}
+			seqs = append(seqs, numbers)
+		}
+		if last == j.last {
+			return errNothingNew
+		}
+		return tx.Bucket(bucketMeta).Put(keyLast, sealed(le.AppendUint64(nil, last)))
+	})
+	if errors.Is(err, errNothingNew) {
+		return seqs, nil, nil
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	j.last = last
+	return seqs, fresh, nil
+}
+
+var errNothingNew = errors.New("all events are there already")
+
+// readBatch bounds how long a read holds a bbolt transaction open: bbolt cannot
+// reuse pages that an open transaction sees.
+const readBatch = 1024
+
+// read calls yield for the events from number from on, in order, until yield
+// returns false or there are no more.
+func (j *journal) read(from uint64, yield func(*Event) bool) error {
+	if from == 0 {
+		from = 1
+	}
+	for {
+		batch, err := j.readSome(from)
+		if err != nil {
+			return err
+		}
+		for i := range batch {
+			if !yield(&batch[i]) {
+				return nil
+			}
+		}
+		if len(batch) < readBatch {
+			return nil
+		}
+		from += uint64(len(batch))
+	}
+}
+
+func (j *journal) readSome(from uint64) (batch []Event, err error) {
+	defer catchDamage(&err)()
+	err = j.db.View(func(tx *bbolt.Tx) error {
+		b, err := unsealed(tx.Bucket(bucketMeta).Get(keyLast), 8)
+		if err != nil {
+			return err
+		}
+		last := le.Uint64(b)
+		c := tx.Bucket(bucketEvents).Cursor()
+		key, rec := c.Seek(binary.BigEndian.AppendUint64(nil, from))
+		for len(batch) < readBatch && from <= last {
+			if len(key) != 8 || binary.BigEndian.Uint64(key) != from {
+				return fmt.Errorf("blocklist: journal lacks event %d: %w", from, ErrJournal)
+			}
+			e, err := parseRecord(rec)
+			if err != nil {
+				return fmt.Errorf("blocklist: journal: event %d: %w: %w", from, ErrJournal, err)
+			}
+			if e.Seq != from {
+				return fmt.Errorf("blocklist: journal: event %d says it is %d: %w", from, e.Seq, ErrJournal)
+			}
+			batch = append(batch, e)
+			from++
+			key, rec = c.Next()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return batch, nil
+}
+
+func (j *journal) close() error { return j.db.Close() }
+
+// catchDamage turns the panics and memory faults with which bbolt answers a
+// damaged file into an error. Use it as defer catchDamage(&err)().
+func catchDamage(err *error) func() {
+	old := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(old)
+		if p := recover(); p != nil {
+			*err = fmt.Errorf("blocklist: journal: %w: %v", ErrJournal, p)
+		}
+	}
+}

@@ -1,0 +1,373 @@
+package blocklist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/staydown/staydown/internal/fsx"
+)
+
+// Options configure Open. The zero value, and nil, are the defaults.
+type Options struct {
+	// List is the tenant the list is for. It is fixed when the folder is made.
+	List uint32
+	// Now is the clock by which rules begin and end; time.Now if nil. It is
+	// called by readers, and must be safe for concurrent use.
+	Now func() time.Time
+	// CompactAfter is how many grants and keys may come since the last
+	// compaction before the next one begins by itself: 0 stands for 200,000 or
+	// an eighth of the list, whichever is more, and a negative number for never.
+	CompactAfter int
+
+	fs fsx.FS // for tests
+}
+
+// LoadOptions configure Load. The zero value, and nil, are the defaults.
+type LoadOptions struct {
+	// Now is the clock by which rules begin and end; time.Now if nil. It is
+	// called by readers, and must be safe for concurrent use.
+	Now func() time.Time
+
+	fs fsx.FS // for tests
+}
+
+// List is a blocklist, opened for writing by Open or for reading by Load. Its
+// methods may be called by any number of goroutines.
+type List struct {
+	view atomic.Pointer[View]
+	now  func() time.Time
+	fs   fsx.FS
+
+	path     string     // of the snapshot of a loaded list
+	reload   sync.Mutex // held by Reload
+	publish  sync.Mutex // held by Publish
+	writer   *writer    // nil for a loaded list
+	statusMu sync.Mutex
+	status   Status
+}
+
+// Status says what a list was made from.
+type Status struct {
+	// Seq is the sequence number of the last event.
+	Seq uint64
+	// SnapshotSeq is that of the snapshot on which the list stands, 0 for none.
+	SnapshotSeq uint64
+	// SnapshotTime is when that snapshot was written.
+	SnapshotTime time.Time
+	// Since is how many grants and keys came since, and how many grants ended.
+	Since int
+	// Fallbacks are the reasons why Open passed over snapshots of its folder.
+	Fallbacks []error
+	// Compaction is the error of the last compaction that began by itself.
+	Compaction error
+}
+
+// Status returns what the list was made from.
+func (l *List) Status() Status {
+	l.statusMu.Lock()
+	s := l.status
+	s.Fallbacks = slices.Clone(s.Fallbacks)
+	l.statusMu.Unlock()
+	v := l.View()
+	s.Seq = v.seq
+	s.SnapshotSeq, s.SnapshotTime = v.base.header.seq, v.base.header.createdAt()
+	s.Since = v.since()
+	return s
+}
+
+// Names in the folder of a list.
+const (
+	journalName    = "journal.db"
+	snapshotPrefix = "snapshot-" // and the sequence number in 20 digits
+	snapshotSuffix = ".snap"
+	tempSuffix     = ".tmp"
+)
+
+func snapshotName(seq uint64) string {
+	return fmt.Sprintf("%s%020d%s", snapshotPrefix, seq, snapshotSuffix)
+}
+
+func isSnapshotName(name string) bool {
+	return len(name) == len(snapshotName(0)) && strings.HasPrefix(name, snapshotPrefix) && strings.HasSuffix(name, snapshotSuffix)
+}
+
+// Open opens the list in a folder for writing, and makes it if there is none.
+// It returns ErrLocked while another List has it open. The list is the newest
+// snapshot of the folder that is in order, and the events of the journal after
+// it; Status tells when a snapshot was passed over.
+func Open(dir string, opts *Options) (*List, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.fs == nil {
+		o.fs = fsx.OS{}
+	}
+	if err := o.fs.MkdirAll(dir); err != nil {
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	j, err := openJournal(filepath.Join(dir, journalName), o.List)
+	if err != nil {
+		return nil, err
+	}
+	l := &List{now: o.Now, fs: o.fs}
+	f, err := l.recover(dir, j)
+	if err != nil {
+		j.close()
+		return nil, err
+	}
+	l.view.Store(f.view())
+	l.writer = startWriter(l, dir, j, f, o.CompactAfter)
+	return l, nil
+}
+
+// recover folds the newest snapshot in order and the events after it.
+func (l *List) recover(dir string, j *journal) (*fold, error) {
+	names, err := l.fs.List(dir)
+	if err != nil {
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	slices.Sort(names)
+	slices.Reverse(names)
+	keys := newDigestKeys(j.id.Secret)
+	b := emptyBase(j.id)
+	for _, name := range names {
+		if strings.HasSuffix(name, tempSuffix) && strings.HasPrefix(name, snapshotPrefix) {
+			// A snapshot that was not finished.
+			if err := l.fs.Remove(filepath.Join(dir, name)); err != nil {
+				return nil, fmt.Errorf("blocklist: %w", err)
+			}
+		}
+		if !isSnapshotName(name) || b.len() > 0 || b.header.seq > 0 {
+			continue
+		}
+		got, err := openSnapshot(l.fs, filepath.Join(dir, name))
+		if err == nil {
+			err = matches(got, j)
+		}
+		if err != nil {
+			l.status.Fallbacks = append(l.status.Fallbacks, err)
+			continue
+		}
+		b = got
+	}
+	f := newFold(b, keys, l.now)
+	err = j.read(f.seq+1, func(e *Event) bool { f.apply(e); return true })
+	if err != nil {
+		return nil, err
+	}
+	if f.seq != j.last {
+		return nil, fmt.Errorf("blocklist: journal ends at event %d, not %d: %w", f.seq, j.last, ErrJournal)
+	}
+	return f, nil
+}
+
+// matches returns an error if a snapshot is not one of the journal.
+func matches(b *base, j *journal) error {
+	if b.header.identity != j.id {
+		return fmt.Errorf("blocklist: snapshot %d is of another list than the journal: %w", b.header.seq, ErrKey)
+	}
+	if b.header.seq > j.last {
+		return fmt.Errorf("blocklist: snapshot %d is newer than the journal, which ends at %d: %w", b.header.seq, j.last, ErrJournal)
+	}
+	return nil
+}
+
+// openSnapshot reads a snapshot file.
+func openSnapshot(fs fsx.FS, path string) (*base, error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	defer f.Close()
+	b, err := readSnapshot(f)
+	if err != nil {
+		return nil, fmt.Errorf("%w (in %s)", err, path)
+	}
+	return b, nil
+}
+
+// Load opens a snapshot file, which Publish wrote, for reading. It returns an
+// error that wraps ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum,
+// ErrFormat, ErrLimit, ErrKey or ErrRules when the file is not in order.
+func Load(path string, opts *LoadOptions) (*List, error) {
+	var o LoadOptions
+	if opts != nil {
+		o = *opts
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.fs == nil {
+		o.fs = fsx.OS{}
+	}
+	l := &List{now: o.Now, fs: o.fs, path: path}
+	b, err := openSnapshot(o.fs, path)
+	if err != nil {
+		return nil, err
+	}
+	l.view.Store(newFold(b, newDigestKeys(b.header.Secret), l.now).view())
+	return l, nil
+}
+
+// Reload opens the snapshot file of a loaded list again and reports whether it
+// is another one. It refuses, with ErrRollback, one that is older or of another
+// list. The list stays as it is when there is an error.
+func (l *List) Reload() (changed bool, err error) {
+	if l.writer != nil {
+		return false, fmt.Errorf("blocklist: the list was opened for writing: %w", errors.ErrUnsupported)
+	}
+	l.reload.Lock()
+	defer l.reload.Unlock()
+	now := l.View().base.header
+	b, err := openSnapshot(l.fs, l.path)
+	if err != nil {
+		return false, err
+	}
+	h := b.header
+	if h.identity == now.identity && h.seq == now.seq && h.created == now.created {
+		return false, nil
+	}
+	if h.identity != now.identity || h.seq < now.seq {
+		return false, fmt.Errorf("blocklist: the file has sequence %d, in use is %d: %w", h.seq, now.seq, ErrRollback)
+	}
+	l.view.Store(newFold(b, newDigestKeys(h.Secret), l.now).view())
+	return true, nil
+}
+
+// View returns the list as it is now, which for a list opened for writing is
+// with every event whose Append has returned. It takes no lock and does not
+// allocate. After Close it returns the last View.
+func (l *List) View() *View { return l.view.Load() }
+
+// Digest is View().Digest. The keys of digests change only when Reload meets
+// a list that was made anew: take the Digest from the View that is asked.
+func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
+	return l.View().Digest(kind, rawURL)
+}
+
+// Append adds events to the journal. When it returns without an error they are
+// durable, and shown by every View taken from then on. It returns the sequence
+// number of each; an event whose ID is in the journal already keeps the number
+// that it has, and is not added again. Either all events of a call are added or
+// none. Calls that run at once share one commit.
+//
+// The error is an *EventError when an event is not acceptable, ctx.Err() when
+// ctx ended first (the events may then be added nevertheless; append them again
+// to find out), and wraps ErrBroken when writing failed: it is then not known
+// what reached the disk, and the list has to be closed and opened again.
+func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
+	if l.writer == nil {
+		return nil, fmt.Errorf("blocklist: %w", ErrReadOnly)
+	}
+	events = slices.Clone(events)
+	list := l.View().base.header.List
+	for i := range events {
+		e := &events[i]
+		if e.Time.IsZero() {
+			e.Time = l.now().Truncate(time.Second)
+		}
+		if err := e.check(list); err != nil {
+			err.Index = i
+			return nil, err
+		}
+	}
+	if len(events) == 0 {
+		return nil, nil
+	}
+	return l.writer.append(ctx, events)
+}
+
+// Events calls yield for the events of the journal from number from on, in
+// order, until yield returns false or there are no more. They are read in
+// groups; an Event and what it points to may be kept.
+func (l *List) Events(from uint64, yield func(Event) bool) error {
+	if l.writer == nil {
+		return fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
+	}
+	return l.writer.journal.read(from, func(e *Event) bool { return yield(*e) })
+}
+
+// Publish writes the list to a snapshot file that Load reads, and replaces the
+// file if it exists, atomically: who reads path sees the old file or the new
+// one, and who has the old one open or mapped keeps it. It returns when the
+// file is durable.
+func (l *List) Publish(path string) error {
+	l.publish.Lock()
+	defer l.publish.Unlock()
+	return writeSnapshotFile(l.fs, path, l.View(), l.now())
+}
+
+// writeSnapshotFile writes a snapshot beside its place and moves it there.
+func writeSnapshotFile(fs fsx.FS, path string, v *View, created time.Time) (err error) {
+	defer func() {
+		if err != nil && !strings.HasPrefix(err.Error(), "blocklist: ") {
+			err = fmt.Errorf("blocklist: %w", err)
+		}
+	}()
+	temp := path + tempSuffix
+	f, err := fs.Create(temp)
+	if errors.Is(err, errExist) {
+		// Left behind by a crash: only one process writes a snapshot.
+		if err = fs.Remove(temp); err == nil {
+			f, err = fs.Create(temp)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	err = writeSnapshot(f, v, created)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = fs.Rename(temp, path)
+	}
+	if err != nil {
+		fs.Remove(temp)
+		return err
+	}
+	return fs.SyncDir(filepath.Dir(path))
+}
+
+// Compact writes a snapshot into the folder of the list and goes on from it:
+// what has ended is forgotten, and what came since the last one becomes part
+// of the big tables. Readers and writers go on beside it.
+func (l *List) Compact(ctx context.Context) error {
+	if l.writer == nil {
+		return fmt.Errorf("blocklist: %w", ErrReadOnly)
+	}
+	return l.writer.compact(ctx)
+}
+
+// Close ends a list. It waits for the Append calls that run. Views stay usable.
+func (l *List) Close() error {
+	if l.writer == nil {
+		return nil
+	}
+	return l.writer.close()
+}
+
+func (v *View) since() int {
+	n := len(v.grants) + len(v.entries.entries) + len(v.exceptions)
+	for i := range v.hashes {
+		n += len(v.hashes[i].grants)
+	}
+	if v.dead != nil {
+		n += int(v.dead.GetCardinality())
+	}
+	return n
+}

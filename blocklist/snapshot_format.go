@@ -1,0 +1,174 @@
+package blocklist
+
+import (
+	"fmt"
+	"hash/crc32"
+	"strings"
+)
+
+// The snapshot file, as docs/format/snapshot.md describes it: a header, a table
+// of sections, and the sections. All numbers are little-endian.
+const (
+	snapshotMagic   = "\x89SDLIST\n"
+	snapshotVersion = 1
+
+	headerSize   = 128
+	tableEntry   = 32
+	sectionAlign = 64
+	maxSections  = 64
+	maxFileSize  = 1 << 40
+)
+
+// Types of sections. Zero is none.
+const (
+	secSeqs       = 1
+	secAttrs      = 2
+	secCases      = 3
+	secLearned    = 4
+	secTimed      = 5
+	secSets       = 6
+	secDirectory  = 7
+	secKeyLo      = 8
+	secKeyMid     = 9
+	secKeyHigh    = 10
+	secKeyTop     = 11
+	secKeyGrants  = 12
+	secFilter     = 13
+	secExceptions = 14
+	// For algorithm index a: the segment, the grants and the variants.
+	secHashes = 16 // + 4*a
+	secLast   = secHashes + 4*len(algorithms) - 1
+)
+
+func sectionName(t uint32) string {
+	names := [...]string{"", "sequence numbers", "attributes", "cases", "learned", "timed", "sets", "directory",
+		"lower halves", "upper halves", "upper halves (high)", "upper halves (top)", "grants of keys", "filter", "exceptions"}
+	switch {
+	case t > 0 && int(t) < len(names):
+		return names[t]
+	case t >= secHashes && t <= uint32(secLast):
+		part := [...]string{"hashes", "grants of hashes", "variants of hashes", "unused"}
+		return part[(t-secHashes)%4] + " (" + algorithms[(t-secHashes)/4].String() + ")"
+	}
+	return fmt.Sprintf("section %d", t)
+}
+
+// header is what a snapshot says about itself.
+type header struct {
+	identity
+	size     int64 // of the file
+	seq      uint64
+	created  int64 // seconds since 1970
+	sections int
+}
+
+func (h *header) append(b []byte) []byte {
+	start := len(b)
+	b = append(b, snapshotMagic...)
+	b = le.AppendUint16(b, snapshotVersion)
+	b = le.AppendUint16(b, 0)
+	b = le.AppendUint32(b, uint32(h.sections))
+	b = le.AppendUint64(b, uint64(h.size))
+	b = le.AppendUint64(b, h.seq)
+	b = le.AppendUint64(b, uint64(h.created))
+	b = h.identity.appendTo(b)
+	b = append(b, make([]byte, headerSize-4-(len(b)-start))...)
+	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// parseHeader reads the first bytes of a file that is size bytes long.
+func parseHeader(b []byte, size int64) (h header, err error) {
+	if len(b) < len(snapshotMagic) || string(b[:len(snapshotMagic)]) != snapshotMagic {
+		if n := min(len(b), len(snapshotMagic)); n > 0 && strings.HasPrefix(snapshotMagic, string(b[:n])) {
+			return h, fmt.Errorf("blocklist: snapshot of %d bytes: %w", size, ErrTruncated)
+		}
+		return h, fmt.Errorf("blocklist: the first %d bytes are not %q: %w", len(snapshotMagic), snapshotMagic, ErrNotSnapshot)
+	}
+	// The version comes before all checksums, which a newer version may have
+	// moved.
+	if len(b) >= 10 {
+		if v := le.Uint16(b[8:]); v != snapshotVersion {
+			return h, fmt.Errorf("blocklist: snapshot of version %d, this program knows %d: %w", v, snapshotVersion, ErrVersion)
+		}
+	}
+	if len(b) < headerSize {
+		return h, fmt.Errorf("blocklist: snapshot of %d bytes is cut within its header of %d: %w", size, headerSize, ErrTruncated)
+	}
+	if got, want := crc32.Checksum(b[:headerSize-4], castagnoli), le.Uint32(b[headerSize-4:]); got != want {
+		return h, fmt.Errorf("blocklist: snapshot: header has checksum %08x, not %08x: %w", got, want, ErrChecksum)
+	}
+	if f := le.Uint16(b[10:]); f != 0 {
+		return h, fmt.Errorf("blocklist: snapshot has unknown features %#x: %w", f, ErrVersion)
+	}
+	h.sections = int(le.Uint32(b[12:]))
+	h.size = int64(le.Uint64(b[16:]))
+	h.seq = le.Uint64(b[24:])
+	h.created = int64(le.Uint64(b[32:]))
+	h.identity = parseIdentity(b[40:])
+	if h.size != size {
+		return h, fmt.Errorf("blocklist: snapshot says it has %d bytes, the file has %d: %w", h.size, size, ErrTruncated)
+	}
+	if h.sections < 0 || h.sections > maxSections || h.size > maxFileSize || h.size != int64(int(h.size)) {
+		return h, fmt.Errorf("blocklist: snapshot of %d sections and %d bytes, at most %d and %d are accepted: %w", h.sections, h.size, maxSections, int64(maxFileSize), ErrLimit)
+	}
+	if h.Rules != AddressRules {
+		return h, fmt.Errorf("blocklist: snapshot follows rules %d for addresses, this program %d: %w", h.Rules, AddressRules, ErrRules)
+	}
+	return h, nil
+}
+
+// section is an entry of the table.
+type section struct {
+	kind   uint32
+	crc    uint32
+	offset int64
+	length int64
+}
+
+func (s *section) append(b []byte) []byte {
+	b = le.AppendUint32(b, s.kind)
+	b = le.AppendUint32(b, s.crc)
+	b = le.AppendUint64(b, uint64(s.offset))
+	b = le.AppendUint64(b, uint64(s.length))
+	return le.AppendUint64(b, 0)
+}
+
+// sectionSeed begins the checksum of a section: it covers the header and the
+// type, so that a section fits no other file and no other place.
+func sectionSeed(rawHeader []byte, kind uint32) uint32 {
+	return crc32.Update(crc32.Checksum(rawHeader, castagnoli), castagnoli, le.AppendUint32(nil, kind))
+}
+
+// tableSize is the length of the table with its own checksum.
+func tableSize(sections int) int { return sections*tableEntry + 8 }
+
+// parseTable reads the table that follows the header in b. The sections it
+// returns lie behind each other within the file.
+func parseTable(h *header, b []byte) ([]section, error) {
+	end := headerSize + tableSize(h.sections)
+	if len(b) < end {
+		return nil, fmt.Errorf("blocklist: snapshot of %d bytes is cut within its table: %w", len(b), ErrTruncated)
+	}
+	if got, want := crc32.Checksum(b[:end-8], castagnoli), le.Uint32(b[end-8:]); got != want || le.Uint32(b[end-4:]) != 0 {
+		return nil, fmt.Errorf("blocklist: snapshot: table has checksum %08x, not %08x: %w", got, want, ErrChecksum)
+	}
+	sections := make([]section, h.sections)
+	at, last := int64(end), uint32(0)
+	for i := range sections {
+		p := b[headerSize+i*tableEntry:]
+		s := section{le.Uint32(p), le.Uint32(p[4:]), int64(le.Uint64(p[8:])), int64(le.Uint64(p[16:]))}
+		if s.kind == 0 || s.kind > uint32(secLast) {
+			return nil, fmt.Errorf("blocklist: snapshot has a section of unknown type %d: %w", s.kind, ErrVersion)
+		}
+		if s.kind <= last || s.offset < at || s.offset%sectionAlign != 0 || s.length < 0 || s.length > h.size-s.offset {
+			return nil, fmt.Errorf("blocklist: snapshot: %s at %d, %d bytes, does not lie behind %d in a file of %d: %w",
+				sectionName(s.kind), s.offset, s.length, at, h.size, ErrFormat)
+		}
+		at, last = s.offset+s.length, s.kind
+		sections[i] = s
+	}
+	if at != h.size {
+		return nil, fmt.Errorf("blocklist: snapshot: sections end at %d of %d: %w", at, h.size, ErrFormat)
+	}
+	return sections, nil
+}

@@ -1,0 +1,304 @@
+package blocklist
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// region is memory that a base lies in.
+type region struct {
+	data    []byte
+	release func()
+}
+
+// parseSnapshot reads a snapshot in place: the base uses data as long as it
+// lives. Whatever data holds, the base that is returned can be searched without
+// a panic.
+func parseSnapshot(data []byte) (*base, error) {
+	h, err := parseHeader(data, int64(len(data)))
+	if err != nil {
+		return nil, err
+	}
+	sections, err := parseTable(&h, data)
+	if err != nil {
+		return nil, err
+	}
+	var content [secLast + 1][]byte
+	for _, s := range sections {
+		p := data[s.offset : s.offset+s.length : s.offset+s.length]
+		if got := crc32.Update(sectionSeed(data[:headerSize], s.kind), castagnoli, p); got != s.crc {
+			return nil, fmt.Errorf("blocklist: snapshot: %s at %d, %d bytes, has checksum %08x, not %08x: %w",
+				sectionName(s.kind), s.offset, s.length, got, s.crc, ErrChecksum)
+		}
+		content[s.kind] = p
+	}
+	return newBase(h, &content)
+}
+
+// newBase makes a base of the sections of a snapshot.
+func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
+	b := &base{header: h}
+	c := checker{content: content}
+
+	// Grants.
+	grants := c.rows(secSeqs, 8)
+	c.expect(secAttrs, 4*grants)
+	c.expect(secCases, 16*grants)
+	learned, timed := c.rows(secLearned, 16), c.rows(secTimed, 24)
+	exceptions := c.rows(secExceptions, exceptionSize)
+	if grants > maxGrants {
+		c.fail(ErrLimit, secSeqs, "%d grants, at most %d are accepted", grants, maxGrants)
+	}
+	// Keys.
+	keys := c.rows(secKeyLo, 8)
+	c.expect(secKeyMid, 4*keys)
+	c.expect(secKeyHigh, 2*keys)
+	c.expect(secKeyGrants, 4*keys)
+	bits := directoryBits(keys)
+	top := 0
+	if bits < 16 {
+		top = 2 * keys
+	}
+	c.expect(secKeyTop, top)
+	c.expect(secDirectory, 4*(1<<bits+1))
+	c.expect(secFilter, 8*filterWords(keys))
+	if c.err != nil {
+		return nil, c.err
+	}
+
+	b.seqs = array[uint64](content[secSeqs])
+	b.attrs = array[uint32](content[secAttrs])
+	b.cases = content[secCases]
+	for i, seq := range b.seqs {
+		if seq > h.seq || seq == 0 || i > 0 && seq <= b.seqs[i-1] {
+			return nil, c.fail(ErrFormat, secSeqs, "grant %d has sequence number %d", i, seq)
+		}
+		if b.attrs[i] > attrKnown {
+			return nil, c.fail(ErrVersion, secAttrs, "grant %d has unknown attributes %#x", i, b.attrs[i])
+		}
+	}
+	p := content[secLearned]
+	for i := range learned {
+		r := learnedRow{grant: le.Uint32(p[16*i:]), rule: le.Uint64(p[16*i+8:])}
+		if int(r.grant) >= grants || i > 0 && r.grant <= b.learned[i-1].grant {
+			return nil, c.fail(ErrFormat, secLearned, "row %d is of grant %d", i, r.grant)
+		}
+		b.learned = append(b.learned, r)
+	}
+	p = content[secTimed]
+	for i := range timed {
+		r := timedRow{grant: le.Uint32(p[24*i:]), start: int64(le.Uint64(p[24*i+8:])), end: int64(le.Uint64(p[24*i+16:]))}
+		if int(r.grant) >= grants || i > 0 && r.grant <= b.timedRows[i-1].grant {
+			return nil, c.fail(ErrFormat, secTimed, "row %d is of grant %d", i, r.grant)
+		}
+		b.timedRows = append(b.timedRows, r)
+	}
+	if err := b.parseSets(&c, content[secSets]); err != nil {
+		return nil, err
+	}
+	if err := b.parseExceptions(&c, content[secExceptions], exceptions); err != nil {
+		return nil, err
+	}
+
+	b.shift = uint(64 - bits)
+	b.directory = array[uint32](content[secDirectory])
+	b.keyLo = array[uint64](content[secKeyLo])
+	b.keyMid = array[uint32](content[secKeyMid])
+	b.keyHigh = array[uint16](content[secKeyHigh])
+	b.keyTop = array[uint16](content[secKeyTop])
+	b.keyGrants = array[uint32](content[secKeyGrants])
+	before := uint32(0)
+	for i, row := range b.directory {
+		if row < before || int64(row) > int64(keys) {
+			return nil, c.fail(ErrFormat, secDirectory, "entry %d is %d after %d", i, row, before)
+		}
+		before = row
+	}
+	if b.directory[0] != 0 || int64(before) != int64(keys) {
+		return nil, c.fail(ErrFormat, secDirectory, "does not run from 0 to %d", keys)
+	}
+	if err := c.checkGrants(secKeyGrants, b.keyGrants, grants); err != nil {
+		return nil, err
+	}
+	if keys > 0 {
+		b.filter = newFilter(array[uint64](content[secFilter]))
+	}
+	for a := range algorithms {
+		if err := b.parseHashes(&c, a); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// maxGrants is the largest number of grants in a list. Numbers of grants,
+// with those of the events to come, have 32 bits.
+const maxGrants = 1 << 31
+
+// checker compares the lengths of sections and keeps the first error.
+type checker struct {
+	content *[secLast + 1][]byte
+	err     error
+}
+
+func (c *checker) fail(cause error, kind int, format string, args ...any) error {
+	err := fmt.Errorf("blocklist: snapshot: %s: %s: %w", sectionName(uint32(kind)), fmt.Sprintf(format, args...), cause)
+	if c.err == nil {
+		c.err = err
+	}
+	return err
+}
+
+// rows returns the number of rows of a section.
+func (c *checker) rows(kind, size int) int {
+	n := len(c.content[kind])
+	if n%size != 0 {
+		c.fail(ErrFormat, kind, "%d bytes are not a multiple of %d", n, size)
+	}
+	return n / size
+}
+
+func (c *checker) expect(kind, size int) {
+	if n := len(c.content[kind]); n != size {
+		c.fail(ErrFormat, kind, "%d bytes, %d expected", n, size)
+	}
+}
+
+func (c *checker) checkGrants(kind int, numbers []uint32, grants int) error {
+	for i, g := range numbers {
+		if int64(g) >= int64(grants) {
+			return c.fail(ErrFormat, kind, "row %d is of grant %d of %d", i, g, grants)
+		}
+	}
+	return nil
+}
+
+// Kinds of roaring sets.
+const (
+	setTimed     = 1
+	setWorldwide = 2
+	setTerritory = 3
+	setKind      = 4
+)
+
+func (b *base) parseSets(c *checker, p []byte) error {
+	b.timed, b.worldwide = roaring.New(), roaring.New()
+	b.territories = map[Territory]*roaring.Bitmap{}
+	b.kinds = map[uint8]*roaring.Bitmap{}
+	last := -1
+	for len(p) > 0 {
+		if len(p) < 8 {
+			return c.fail(ErrFormat, secSets, "%d bytes are left over", len(p))
+		}
+		kind, x, y, size := p[0], p[1], p[2], int64(le.Uint32(p[4:]))
+		order := int(kind)<<16 | int(x)<<8 | int(y)
+		if size > int64(len(p)-8) || p[3] != 0 || order <= last {
+			return c.fail(ErrFormat, secSets, "set %d/%d/%d of %d bytes is out of place", kind, x, y, size)
+		}
+		last = order
+		set := roaring.New()
+		// roaring believes what it reads: the bytes are bounded and behind a
+		// checksum here, and Validate looks for what the checksum cannot know.
+		r := bytes.NewReader(p[8 : 8+size])
+		if n, err := set.ReadFrom(r); err != nil || n != size {
+			return c.fail(ErrFormat, secSets, "set %d/%d/%d: %d of %d bytes read: %v", kind, x, y, n, size, err)
+		}
+		if err := set.Validate(); err != nil {
+			return c.fail(ErrFormat, secSets, "set %d/%d/%d: %v", kind, x, y, err)
+		}
+		if !set.IsEmpty() && int64(set.Maximum()) >= int64(b.len()) {
+			return c.fail(ErrFormat, secSets, "set %d/%d/%d holds grant %d of %d", kind, x, y, set.Maximum(), b.len())
+		}
+		switch kind {
+		case setTimed:
+			b.timed = set
+		case setWorldwide:
+			b.worldwide = set
+		case setTerritory:
+			b.territories[Territory{x, y}] = set
+		case setKind:
+			b.kinds[x] = set
+		default:
+			return c.fail(ErrVersion, secSets, "set of unknown kind %d", kind)
+		}
+		p = p[8+size:]
+	}
+	return nil
+}
+
+// An exception takes 72 bytes: rule, event, until, then 0 and a digest, or an
+// algorithm and the bits of a hash.
+const exceptionSize = 72
+
+func (b *base) parseExceptions(c *checker, p []byte, n int) error {
+	if n == 0 {
+		return nil
+	}
+	b.exceptions = make(map[uint64][]exception)
+	for ; len(p) > 0; p = p[exceptionSize:] {
+		rule := le.Uint64(p)
+		e := exception{event: le.Uint64(p[8:]), until: int64(le.Uint64(p[16:]))}
+		alg := phash.Algorithm(p[24])
+		switch {
+		case alg == phash.AlgNone:
+			copy(e.file[:], p[32:])
+		case algorithmIndex(alg) < 0:
+			return c.fail(ErrVersion, secExceptions, "hash of %v", alg)
+		default:
+			e.hash = hashFromBits(alg, p[32:64])
+		}
+		b.exceptions[rule] = append(b.exceptions[rule], e)
+	}
+	return nil
+}
+
+func appendException(b []byte, rule uint64, e *exception) []byte {
+	start := len(b)
+	b = le.AppendUint64(b, rule)
+	b = le.AppendUint64(b, e.event)
+	b = le.AppendUint64(b, uint64(e.until))
+	b = append(b, byte(e.hash.Algorithm()), 0, 0, 0, 0, 0, 0, 0)
+	if e.hash.IsZero() {
+		b = append(b, e.file[:]...)
+	} else {
+		b = appendHashBits(b, e.hash)
+	}
+	return append(b, make([]byte, exceptionSize-(len(b)-start))...)
+}
+
+func (b *base) parseHashes(c *checker, a int) error {
+	first := secHashes + 4*a
+	raw := c.content[first]
+	n := c.rows(first+1, 4)
+	c.expect(first+2, n)
+	if len(raw) == 0 && n != 0 || c.content[first+3] != nil {
+		c.fail(ErrFormat, first, "is missing")
+	}
+	if c.err != nil || len(raw) == 0 {
+		return c.err
+	}
+	segment, err := phash.OpenSegment(raw)
+	if err != nil {
+		return c.fail(ErrFormat, first, "%v", err)
+	}
+	if segment.Algorithm() != algorithms[a] || segment.Len() != n {
+		return c.fail(ErrFormat, first, "%d hashes of %v, %d of %v expected", segment.Len(), segment.Algorithm(), n, algorithms[a])
+	}
+	for e := range segment.All() {
+		if int64(e.ID) >= int64(n) {
+			return c.fail(ErrFormat, first, "entry %d of %d", e.ID, n)
+		}
+	}
+	h := &b.hashes[a]
+	h.segment, h.grants, h.variants = segment, array[uint32](c.content[first+1]), c.content[first+2]
+	return c.checkGrants(first+1, h.grants, b.len())
+}
+
+// Created is when the snapshot of a base was written.
+func (h *header) createdAt() time.Time { return timeOf(h.created) }

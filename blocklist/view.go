@@ -1,0 +1,305 @@
+package blocklist
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/staydown/staydown/internal/urlkey"
+	"github.com/staydown/staydown/phash"
+)
+
+// View is the list at one sequence number. It never changes, except that rules
+// begin and end with the clock, and stays usable after the list was closed or
+// reloaded. Any number of goroutines may use it.
+type View struct {
+	seq  uint64
+	now  func() time.Time
+	keys *digestKeys
+	base *base
+
+	// What came since the base. dead holds the numbers of grants that have
+	// ended; nil if none has.
+	grants  []grant
+	entries keyView
+	hashes  [len(algorithms)]hashDelta
+	dead    *roaring.Bitmap
+
+	// exceptions of the rules that had some added or undone since the base,
+	// which replace those of the base.
+	exceptions map[uint64][]exception
+}
+
+// algorithms are those of the hashes in a list, in the order of their indexes.
+var algorithms = [...]phash.Algorithm{phash.AlgPDQ, phash.AlgPerception}
+
+func algorithmIndex(a phash.Algorithm) int {
+	for i, b := range algorithms {
+		if a == b {
+			return i
+		}
+	}
+	return -1
+}
+
+// Hit is a key that was found, and the rule it belongs to.
+type Hit struct {
+	Rule  uint64   // public id
+	Event uint64   // that brought the key: the rule's own, or a learned one
+	Case  [16]byte // of the rule, as its Kind, Width and Effect
+	Kind  uint8
+	Width
+	Effect
+	Distance  int   // of a hash, in bits
+	Variant   uint8 // of a hash, as it was registered
+	Learned   bool  // the key was learned
+	Worldwide bool  // the rule has no territories
+
+	grant uint32
+}
+
+// ExceptionRadius is how near a hash must be to an excepted one, in bits, to be
+// the excepted picture.
+const ExceptionRadius = 4
+
+// Seq returns the sequence number of the last event in v.
+func (v *View) Seq() uint64 { return v.seq }
+
+// Digest returns the key of an address, in any spelling, in the list of v. It
+// does not allocate for canonical addresses, nor for those that differ only in
+// their http scheme. The error is an *AddressError if the text is no web
+// address.
+func (v *View) Digest(kind AddressKind, rawURL string) (Digest, error) {
+	if rest, ok := urlkey.Check(rawURL); ok && kind-1 < 2 {
+		return v.keys.address(kind, rest), nil
+	}
+	return v.keys.digest(kind, rawURL)
+}
+
+// FindAddress calls yield for every rule in force that covers the address, in
+// no particular order, until yield returns false; it reports whether it came to
+// the end. It does not allocate.
+func (v *View) FindAddress(d Digest, yield func(Hit) bool) bool {
+	ok := v.find(d, yield)
+	runtime.KeepAlive(v)
+	return ok
+}
+
+// FindBytes is FindAddress for the SHA-256 of a file.
+func (v *View) FindBytes(sha [32]byte, yield func(Hit) bool) bool {
+	ok := v.find(v.keys.file(&sha), yield)
+	runtime.KeepAlive(v)
+	return ok
+}
+
+func (v *View) find(d Digest, yield func(Hit) bool) bool {
+	hi, lo := d.halves()
+	if v.base.mayHold(hi, lo) {
+		for row := v.base.find(hi, lo); row >= 0; row = v.base.findNext(row, hi, lo) {
+			if !v.emit(v.base.keyGrants[row], 0, 0, yield) {
+				return false
+			}
+		}
+	}
+	for i, slot := v.entries.next(hi, lo, lo); i >= 0; i, slot = v.entries.next(hi, lo, slot) {
+		if !v.emit(v.entries.entries[i].grant, 0, 0, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// FindHash calls yield for every rule in force that holds a hash within radius
+// bits of h, once for each such hash, in no particular order, until yield
+// returns false; it reports whether it came to the end. The zero Hash and a
+// negative radius find nothing. It does not allocate.
+func (v *View) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
+	a := algorithmIndex(h.Algorithm())
+	if a < 0 || radius < 0 {
+		return true
+	}
+	ok := true
+	if b := &v.base.hashes[a]; b.segment != nil {
+		ok = b.segment.Search(h, radius, func(id uint32, distance int) bool {
+			return v.emit(b.grants[id], distance, b.variants[id], yield)
+		})
+	}
+	if d := &v.hashes[a]; ok && len(d.grants) > 0 {
+		ok = d.search(h, radius, func(id uint32, distance int) bool {
+			return v.emit(d.grants[id], distance, d.variants[id], yield)
+		})
+	}
+	runtime.KeepAlive(v)
+	return ok
+}
+
+// emit yields the hit of a grant if it is in force.
+func (v *View) emit(g uint32, distance int, variant uint8, yield func(Hit) bool) bool {
+	if v.dead != nil && v.dead.Contains(g) {
+		return true
+	}
+	h := Hit{Distance: distance, Variant: variant, grant: g}
+	var attr uint32
+	if b := v.base; int(g) < b.len() {
+		attr = b.attrs[g]
+		h.Event, h.Rule = b.seqs[g], b.seqs[g]
+		copy(h.Case[:], b.cases[16*int(g):])
+		if attr&attrLearned != 0 {
+			h.Rule = b.learnedFor(g)
+		}
+		if b.timed.Contains(g) {
+			if start, end := b.times(g); !within(v.now(), start, end) {
+				return true
+			}
+		}
+	} else {
+		d := &v.grants[int(g)-b.len()]
+		attr = d.attr
+		h.Event, h.Rule, h.Case = d.seq, d.rule, d.caseID
+		if attr&attrTimed != 0 && !within(v.now(), d.start, d.end) {
+			return true
+		}
+	}
+	h.Kind, h.Width, h.Effect = uint8(attr), Width(attr>>8), Effect(attr>>16)
+	h.Learned = attr&attrLearned != 0
+	h.Worldwide = attr&attrWorldwide != 0
+	return yield(h)
+}
+
+func within(now time.Time, start, end int64) bool {
+	t := now.Unix()
+	return t >= start && (end == 0 || t < end)
+}
+
+// InForceIn reports whether the rule of a hit of this View holds in t.
+func (v *View) InForceIn(hit Hit, t Territory) bool {
+	if hit.Worldwide {
+		return true
+	}
+	if b := v.base; int(hit.grant) >= b.len() {
+		return slices.Contains(v.grants[int(hit.grant)-b.len()].territories, t)
+	}
+	set := v.base.territories[t]
+	return set != nil && set.Contains(hit.grant)
+}
+
+// exception is a picture that a rule must leave alone, by file or by hash.
+type exception struct {
+	event uint64
+	until int64      // seconds since 1970; 0 is never
+	hash  phash.Hash // zero for a file
+	file  Digest
+}
+
+// Excepted reports whether the rule of a hit must leave a picture alone: its
+// file (sha may be nil) is excepted, or one of its hashes is within
+// ExceptionRadius of an excepted hash.
+func (v *View) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
+	list := v.exceptionsOf(hit.Rule)
+	if len(list) == 0 {
+		return false
+	}
+	var file Digest
+	if sha != nil {
+		file = v.keys.file(sha)
+	}
+	for i := range list {
+		e := &list[i]
+		match := false
+		if e.hash.IsZero() {
+			match = sha != nil && e.file == file
+		} else {
+			for _, h := range hashes {
+				if d, ok := h.Distance(e.hash); ok && d <= ExceptionRadius {
+					match = true
+				}
+			}
+		}
+		if match && (e.until == 0 || v.now().Unix() < e.until) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *View) exceptionsOf(rule uint64) []exception {
+	if list, ok := v.exceptions[rule]; ok {
+		return list
+	}
+	return v.base.exceptions[rule]
+}
+
+// RuleState says whether a rule holds.
+type RuleState uint8
+
+const (
+	RuleInForce   RuleState = iota + 1
+	RuleScheduled           // its Start is to come
+	RuleExpired             // its End has passed
+	RuleRevoked
+)
+
+// String returns "in force", "scheduled", "expired", "revoked" or "RuleState(n)".
+func (s RuleState) String() string {
+	if names := [...]string{"", "in force", "scheduled", "expired", "revoked"}; s > 0 && int(s) < len(names) {
+		return names[s]
+	}
+	return fmt.Sprintf("RuleState(%d)", uint8(s))
+}
+
+// Rule returns a rule without its keys, which only the journal tells, and
+// whether it holds. A revoked rule is forgotten by the compaction or snapshot
+// that follows; ok is then false, as it is for a number that is no rule's.
+func (v *View) Rule(id uint64) (r Rule, state RuleState, ok bool) {
+	defer runtime.KeepAlive(v)
+	g, found := v.grantOf(id)
+	if !found {
+		return Rule{}, 0, false
+	}
+	d := v.grantAt(g)
+	if d.attr&attrLearned != 0 {
+		return Rule{}, 0, false
+	}
+	r = Rule{
+		Kind: uint8(d.attr), Width: Width(d.attr >> 8), Effect: Effect(d.attr >> 16), Case: d.caseID,
+		Start: timeOf(d.start), End: timeOf(d.end), Territories: d.territories,
+	}
+	now := v.now().Unix()
+	switch {
+	case v.isDead(g):
+		state = RuleRevoked
+	case now < d.start:
+		state = RuleScheduled
+	case d.end != 0 && now >= d.end:
+		state = RuleExpired
+	default:
+		state = RuleInForce
+	}
+	return r, state, true
+}
+
+func (v *View) isDead(g uint32) bool { return v.dead != nil && v.dead.Contains(g) }
+
+// grantOf returns the number of the grant that event seq made.
+func (v *View) grantOf(seq uint64) (g uint32, ok bool) {
+	if i, ok := slices.BinarySearch(v.base.seqs, seq); ok {
+		return uint32(i), true
+	}
+	i, ok := slices.BinarySearchFunc(v.grants, seq, func(d grant, seq uint64) int { return cmp.Compare(d.seq, seq) })
+	return uint32(v.base.len() + i), ok
+}
+
+// grantAt returns a grant of the base or of what came since, with territories
+// of its own.
+func (v *View) grantAt(g uint32) grant {
+	if i := int(g) - v.base.len(); i >= 0 {
+		d := v.grants[i]
+		d.territories = slices.Clone(d.territories)
+		return d
+	}
+	return v.base.grant(g)
+}

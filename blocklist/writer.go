@@ -1,0 +1,313 @@
+package blocklist
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/staydown/staydown/internal/fsx"
+)
+
+var errExist = iofs.ErrExist
+
+// readSnapshot reads a snapshot file into memory.
+func readSnapshot(f fsx.File) (*base, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	// The header first: it says whether the rest is worth reading.
+	head := make([]byte, min(size, headerSize))
+	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	if _, err := parseHeader(head, size); err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	if _, err := f.ReadAt(data, 0); err != nil {
+		return nil, fmt.Errorf("blocklist: snapshot: %w: %w", ErrTruncated, err)
+	}
+	return parseSnapshot(data)
+}
+
+// writer owns the journal and the fold of a list. One goroutine commits what
+// Append hands over, everything that waits in one go, and publishes the View
+// that shows it. Another one compacts.
+type writer struct {
+	list    *List
+	dir     string
+	journal *journal
+	fold    *fold // owned by the goroutine of run
+
+	requests chan *request
+	tasks    chan func() // run between commits, by the goroutine of run
+	wake     chan struct{}
+	limit    int
+
+	compacting sync.Mutex
+	ctx        context.Context // ends with Close
+	cancel     context.CancelFunc
+	closing    sync.RWMutex // read-held while a request is handed over
+	closed     bool
+	done       sync.WaitGroup
+}
+
+type request struct {
+	events []Event
+	seqs   []uint64
+	err    error
+	done   chan struct{}
+}
+
+// maxGroup bounds the events of one commit, so that none waits long for others.
+const maxGroup = 4096
+
+func startWriter(l *List, dir string, j *journal, f *fold, limit int) *writer {
+	w := &writer{
+		list: l, dir: dir, journal: j, fold: f, limit: limit,
+		requests: make(chan *request, 256),
+		tasks:    make(chan func()),
+		wake:     make(chan struct{}, 1),
+	}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.done.Add(1)
+	go w.run()
+	if limit >= 0 {
+		w.done.Add(1)
+		go w.compactWhenNeeded()
+	}
+	return w
+}
+
+func (w *writer) append(ctx context.Context, events []Event) ([]uint64, error) {
+	r := &request{events: events, done: make(chan struct{})}
+	w.closing.RLock()
+	if w.closed {
+		w.closing.RUnlock()
+		return nil, fmt.Errorf("blocklist: %w", ErrClosed)
+	}
+	select {
+	case w.requests <- r:
+		w.closing.RUnlock()
+	case <-ctx.Done():
+		w.closing.RUnlock()
+		return nil, ctx.Err()
+	}
+	select {
+	case <-r.done:
+		return r.seqs, r.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// run commits requests until they are closed.
+func (w *writer) run() {
+	defer w.done.Done()
+	var broken error
+	for {
+		select {
+		case r, ok := <-w.requests:
+			if !ok {
+				return
+			}
+			group := w.gather(r)
+			if broken == nil {
+				broken = w.commit(group)
+			}
+			for _, r := range group {
+				if broken != nil {
+					r.seqs, r.err = nil, broken
+				}
+				close(r.done)
+			}
+		case task := <-w.tasks:
+			task()
+		}
+	}
+}
+
+// gather returns r and what waits behind it.
+func (w *writer) gather(r *request) []*request {
+	group, n := []*request{r}, len(r.events)
+	for n < maxGroup {
+		select {
+		case r, ok := <-w.requests:
+			if !ok {
+				return group
+			}
+			group = append(group, r)
+			n += len(r.events)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+// commit makes the events of a group durable, then visible.
+func (w *writer) commit(group []*request) error {
+	events := make([][]Event, len(group))
+	for i, r := range group {
+		events[i] = r.events
+	}
+	seqs, fresh, err := w.journal.append(events)
+	if err != nil {
+		return fmt.Errorf("blocklist: %w: %w", ErrBroken, err)
+	}
+	for i := range fresh {
+		w.fold.apply(&fresh[i])
+	}
+	if len(fresh) > 0 {
+		w.show()
+	}
+	for i, r := range group {
+		r.seqs = seqs[i]
+	}
+	return nil
+}
+
+// show publishes the state and wakes the compaction when it is due.
+func (w *writer) show() {
+	w.list.view.Store(w.fold.view())
+	if w.limit >= 0 && w.fold.size() > w.threshold() {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (w *writer) threshold() int {
+	if w.limit > 0 {
+		return w.limit
+	}
+	return max(200_000, (w.fold.base.len()+len(w.fold.base.keyLo))/8)
+}
+
+// do runs a task between commits.
+func (w *writer) do(ctx context.Context, task func()) error {
+	done := make(chan struct{})
+	select {
+	case w.tasks <- func() { task(); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.ctx.Done():
+		return fmt.Errorf("blocklist: %w", ErrClosed)
+	}
+}
+
+func (w *writer) compactWhenNeeded() {
+	defer w.done.Done()
+	for {
+		select {
+		case <-w.wake:
+			err := w.compact(w.ctx)
+			if w.ctx.Err() != nil {
+				return
+			}
+			w.list.statusMu.Lock()
+			w.list.status.Compaction = err
+			w.list.statusMu.Unlock()
+		case <-w.ctx.Done():
+			return
+		}
+	}
+}
+
+// compact writes a snapshot of the list as it is, opens and checks it, and
+// folds the events that came meanwhile onto it.
+func (w *writer) compact(ctx context.Context) error {
+	w.compacting.Lock()
+	defer w.compacting.Unlock()
+	if err := w.ctx.Err(); err != nil {
+		return fmt.Errorf("blocklist: %w", ErrClosed)
+	}
+	l := w.list
+	v := l.View()
+	if v.since() == 0 && v.base.header.seq == v.seq {
+		return nil
+	}
+	path := filepath.Join(w.dir, snapshotName(v.seq))
+	if err := writeSnapshotFile(l.fs, path, v, l.now()); err != nil {
+		return err
+	}
+	b, err := openSnapshot(l.fs, path)
+	if err != nil {
+		// It never becomes a candidate for Open.
+		return errors.Join(err, l.fs.Remove(path))
+	}
+	f := newFold(b, v.keys, l.now)
+	// Catch up outside of the writer until little is left, then within it.
+	for range 8 {
+		if l.View().seq-f.seq < 64 {
+			break
+		}
+		if err := w.catchUp(ctx, f); err != nil {
+			return err
+		}
+	}
+	var caught error
+	err = w.do(ctx, func() {
+		if caught = w.catchUp(w.ctx, f); caught == nil {
+			w.fold = f
+			w.show()
+		}
+	})
+	if err = errors.Join(err, caught); err != nil {
+		return err
+	}
+	return w.removeOld()
+}
+
+func (w *writer) catchUp(ctx context.Context, f *fold) error {
+	err := w.journal.read(f.seq+1, func(e *Event) bool {
+		f.apply(e)
+		return ctx.Err() == nil
+	})
+	return errors.Join(err, ctx.Err())
+}
+
+// removeOld removes all snapshots but the newest two: the one in use, and the
+// one to fall back to.
+func (w *writer) removeOld() error {
+	names, err := w.list.fs.List(w.dir)
+	if err != nil {
+		return fmt.Errorf("blocklist: %w", err)
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return !isSnapshotName(n) })
+	slices.Sort(names)
+	for _, name := range names[:max(0, len(names)-2)] {
+		if err := w.list.fs.Remove(filepath.Join(w.dir, name)); err != nil {
+			return fmt.Errorf("blocklist: %w", err)
+		}
+	}
+	return nil
+}
+
+func (w *writer) close() error {
+	w.closing.Lock()
+	if w.closed {
+		w.closing.Unlock()
+		return nil
+	}
+	w.closed = true
+	w.closing.Unlock()
+	w.cancel()
+	w.compacting.Lock() // a compaction ends first
+	w.compacting.Unlock()
+	close(w.requests)
+	w.done.Wait()
+	if err := w.journal.close(); err != nil {
+		return fmt.Errorf("blocklist: %w", err)
+	}
+	return nil
+}
