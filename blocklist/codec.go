@@ -245,11 +245,27 @@ func parseRecord(b []byte) (Event, error) {
 	if len(p) != 0 {
 		return bad(fmt.Sprintf("%d bytes are left over", len(p)))
 	}
-	if e.Seq == 0 {
-		return bad("sequence number is zero")
-	}
 	if err := e.check(e.List); err != nil {
 		return bad(err.Field + " " + err.Why)
 	}
 	return e, nil
+}
+
+// AppendBinary appends the record of e as journals hold it, so that an event
+// can be kept elsewhere before it is appended. It fails, wrapping ErrEvent, for
+// an event that Append would not take.
+func (e Event) AppendBinary(b []byte) ([]byte, error) {
+	if err := e.check(e.List); err != nil {
+		return b, err
+	}
+	return appendRecord(b, &e), nil
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler with AppendBinary.
+func (e Event) MarshalBinary() ([]byte, error) { return e.AppendBinary(nil) }
+
+// UnmarshalBinary reads what AppendBinary wrote.
+func (e *Event) UnmarshalBinary(b []byte) (err error) {
+	*e, err = parseRecord(b)
+	return err
 }

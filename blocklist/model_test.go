@@ -347,7 +347,9 @@ func compare(t interface {
 	}
 }
 
-func byCode(a, b blocklist.Territory) int { return slices.Compare([]byte(a.String()), []byte(b.String())) }
+func byCode(a, b blocklist.Territory) int {
+	return slices.Compare([]byte(a.String()), []byte(b.String()))
+}
 
 // TestListAgainstModel is the first property: whatever happens, in any order,
 // the list blocks what the model blocks and nothing else.

@@ -303,3 +303,21 @@ func (v *View) grantAt(g uint32) grant {
 	}
 	return v.base.grant(g)
 }
+
+// HashCount returns the number of hashes of an algorithm that are indexed,
+// those of rules that have ended since the last compaction included.
+func (v *View) HashCount(alg phash.Algorithm) int {
+	a := algorithmIndex(alg)
+	if a < 0 {
+		return 0
+	}
+	n := len(v.hashes[a].grants)
+	if s := v.base.hashes[a].segment; s != nil {
+		n += s.Len()
+	}
+	return n
+}
+
+// SnapshotTime returns when the snapshot on which the list stands was written,
+// to the second; the zero Time if there is none.
+func (v *View) SnapshotTime() time.Time { return v.base.header.createdAt() }
