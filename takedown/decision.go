@@ -1,0 +1,111 @@
+package takedown
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// Verdict is what to do with a candidate. A greater verdict is a stronger one.
+type Verdict uint8
+
+const (
+	// Unknown is the zero Verdict: there is no answer, because the list is
+	// closed or too old. It is not a permission.
+	Unknown Verdict = 0
+	// Allow: nothing that was compared is blocked. Decision.Checked says what
+	// was compared.
+	Allow Verdict = 1
+	// Restricted: blocked in some territories only. A crawler indexes the
+	// picture and lets the ranker filter; a ranker asks with [Enforcer.In] and
+	// does not see this verdict.
+	Restricted Verdict = 2
+	// Review: in doubt. A crawler holds the picture back and queues it for a
+	// person; a ranker shows it, unless the operator's policy hides it.
+	Review Verdict = 3
+	// Block: do not fetch, index or show.
+	Block Verdict = 4
+)
+
+// String returns the name of the verdict in lower case.
+func (v Verdict) String() string {
+	names := [...]string{"unknown", "allow", "restricted", "review", "block"}
+	if int(v) < len(names) {
+		return names[v]
+	}
+	return fmt.Sprintf("Verdict(%d)", uint8(v))
+}
+
+// Tier is a way to recognise a candidate. A Tier value also serves as a set of
+// tiers: the bits of several, ored.
+type Tier uint8
+
+const (
+	// TierAddress: its address is blocked.
+	TierAddress Tier = 1 << 0
+	// TierBytes: its file is one that is blocked (SHA-256).
+	TierBytes Tier = 1 << 1
+	// TierHash: its perceptual hash is near that of a blocked picture.
+	TierHash Tier = 1 << 2
+)
+
+// Has reports whether the set t contains all of the tiers in o.
+func (t Tier) Has(o Tier) bool { return t&o == o }
+
+// String returns the names of the tiers, joined by "+"; "nothing" for none.
+func (t Tier) String() string {
+	var names []string
+	for i, name := range []string{"address", "bytes", "hash"} {
+		if t.Has(1 << i) {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "nothing"
+	}
+	return strings.Join(names, "+")
+}
+
+// Decision is the answer about a candidate: a verdict, and the rule that it
+// rests on. It is a plain value that points to nothing.
+type Decision struct {
+	Verdict Verdict
+	// Checked are the tiers that had something to compare. Allow without
+	// TierHash does not say that the picture is clean: nobody looked.
+	Checked Tier
+	// Why is the tier that matched; zero when nothing did. All that follows
+	// describes that match and is zero too when there is none.
+	Why Tier
+	// Rule is the public id of the rule, and Case the case that explains it.
+	Rule uint64
+	Case CaseID
+	Kind Kind
+	// Width is how far the rule reaches.
+	Width Width
+	// Distance is the number of bits between the candidate's hash and the
+	// registered one, when Why is TierHash.
+	Distance int
+	// Variant says which form of the registered picture was matched, when Why
+	// is TierHash: as it is, mirrored, and so on.
+	Variant phash.Kind
+	// Learned says that the key that matched was not registered with the rule
+	// but learned from a copy that was found later.
+	Learned bool
+}
+
+// String describes the decision in one line for logs: it names no address and
+// no person.
+func (d Decision) String() string {
+	if d.Why == 0 {
+		return fmt.Sprintf("%v (checked %v)", d.Verdict, d.Checked)
+	}
+	s := fmt.Sprintf("%v by %v, rule %d, case %v, %v, width %v", d.Verdict, d.Why, d.Rule, d.Case, d.Kind, d.Width)
+	if d.Why == TierHash {
+		s += fmt.Sprintf(", %v at distance %d", d.Variant, d.Distance)
+	}
+	if d.Learned {
+		s += ", learned"
+	}
+	return s
+}

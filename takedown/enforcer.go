@@ -1,0 +1,289 @@
+package takedown
+
+import (
+	"cmp"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
+)
+
+// EnforcerOptions are the options of an [Enforcer]. The zero value, and nil,
+// are the defaults.
+type EnforcerOptions struct {
+	// BlockRadius is the distance in bits up to which a PDQ hash is a copy of a
+	// registered picture; 0 means phash.BlockRadius. ReviewRadius is the
+	// distance up to which it may be one and gets [Review]; 0 means
+	// phash.ReviewRadius, and a radius not above BlockRadius means that there is
+	// no such band.
+	BlockRadius, ReviewRadius int
+	// MaxAge is the age from which a list is too old to say that something is
+	// not blocked; 0 means that no list is. The age is counted from when the
+	// snapshot was written; a Desk's own list is never old.
+	MaxAge time.Duration
+	// Stale is the verdict that replaces [Allow] when the list is too old. It
+	// must be set, to StaleUnknown or one of the others, when MaxAge is.
+	Stale Stale
+	// Now is the clock; nil is time.Now. Tests set it.
+	Now func() time.Time
+}
+
+// Stale says what a list that is older than EnforcerOptions.MaxAge answers
+// about what it does not block. What it does block stays blocked.
+type Stale uint8
+
+const (
+	StaleUnknown Stale = 1 // Unknown: the caller decides
+	StaleAllow   Stale = 2 // Allow: fail open
+	StaleBlock   Stale = 3 // Block: fail closed
+)
+
+// Enforcer answers whether an image is blocked. It is safe for concurrent use;
+// its queries take no lock, do no I/O and, for canonical addresses, allocate
+// nothing.
+type Enforcer struct {
+	list      *blocklist.List
+	now       func() time.Time
+	pdq       radii
+	maxAge    time.Duration // 0 for a desk's own list, and for none
+	whenStale Verdict
+	closed    atomic.Bool
+}
+
+// Load opens a snapshot that [Desk.Publish] wrote, read-only. It maps the file
+// where the system can; see [Enforcer.Reload].
+func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
+	if opts == nil {
+		opts = new(EnforcerOptions)
+	}
+	l, err := blocklist.Load(path, &blocklist.LoadOptions{Now: opts.Now})
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEnforcer(l, opts)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+// newEnforcer makes the enforcer that owns l.
+func newEnforcer(l *blocklist.List, opts *EnforcerOptions) (*Enforcer, error) {
+	e := &Enforcer{
+		list: l, now: opts.Now, maxAge: opts.MaxAge,
+		pdq: radii{phash.IdenticalRadius, cmp.Or(opts.BlockRadius, phash.BlockRadius), cmp.Or(opts.ReviewRadius, phash.ReviewRadius)},
+	}
+	if e.now == nil {
+		e.now = time.Now
+	}
+	if e.pdq.block < 0 || e.pdq.block > maxRadius || e.pdq.review < 0 || e.pdq.review > maxRadius {
+		return nil, fmt.Errorf("takedown: a radius is 1 to %d bits, not %d or %d", maxRadius, e.pdq.block, e.pdq.review)
+	}
+	switch opts.Stale {
+	case StaleUnknown, StaleAllow, StaleBlock:
+		e.whenStale = map[Stale]Verdict{StaleUnknown: Unknown, StaleAllow: Allow, StaleBlock: Block}[opts.Stale]
+	default:
+		if e.maxAge != 0 {
+			return nil, fmt.Errorf("takedown: MaxAge needs Stale: what to answer when the list is too old")
+		}
+	}
+	return e, nil
+}
+
+// Close releases the list. Queries answer [Unknown] from then on; one that is
+// running ends undisturbed.
+func (e *Enforcer) Close() error {
+	e.closed.Store(true)
+	return e.list.Close()
+}
+
+// Reload looks whether the file that [Load] opened was replaced, and uses the
+// new one if so. If it cannot be used, the old list stays in force and the
+// error says why. An enforcer of a desk has nothing to reload.
+func (e *Enforcer) Reload() (changed bool, err error) { return e.list.Reload() }
+
+// FilterURL answers what is known of the address of an image alone. A crawler
+// asks before it fetches.
+func (e *Enforcer) FilterURL(imageURL string) Decision {
+	return e.decide(scope{}, blocklist.ImageAddress, imageURL, nil)
+}
+
+// FilterPage answers what is known of the address of a page that shows images.
+// An address that was blocked as a page says nothing of an image there, and
+// the other way round.
+func (e *Enforcer) FilterPage(pageURL string) Decision {
+	return e.decide(scope{}, blocklist.PageAddress, pageURL, nil)
+}
+
+// Filter answers whether an image is blocked, by its address and its hashes:
+// one hash, several (of different algorithms, or those that phash.Query gives
+// for one picture), or none. All that matches is weighed and the strongest
+// verdict wins. An empty address and the zero Hash are not compared, nor is
+// what is no address; Decision.Checked says so.
+//
+// Filter takes no lock and, when imageURL is canonical, allocates nothing.
+func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
+	return e.decide(scope{}, blocklist.ImageAddress, imageURL, hashes)
+}
+
+// In returns the view of somebody in a country, ISO 3166-1 alpha-2: rules for
+// other territories do not count, and rules for this one block. A code that is
+// none enforces every rule.
+func (e *Enforcer) In(country string) Region {
+	t, err := blocklist.ParseTerritory(country)
+	return Region{e, scope{set: true, all: err != nil, territory: t}}
+}
+
+// Region is an [Enforcer] as seen from one country: see [Enforcer.In]. It is a
+// small value.
+type Region struct {
+	e  *Enforcer
+	in scope
+}
+
+// FilterURL is [Enforcer.FilterURL] in the region.
+func (r Region) FilterURL(imageURL string) Decision {
+	return r.e.decide(r.in, blocklist.ImageAddress, imageURL, nil)
+}
+
+// FilterPage is [Enforcer.FilterPage] in the region.
+func (r Region) FilterPage(pageURL string) Decision {
+	return r.e.decide(r.in, blocklist.PageAddress, pageURL, nil)
+}
+
+// Filter is [Enforcer.Filter] in the region.
+func (r Region) Filter(imageURL string, hashes ...phash.Hash) Decision {
+	return r.e.decide(r.in, blocklist.ImageAddress, imageURL, hashes)
+}
+
+// scope says for which territory a query is made. The zero scope is none.
+type scope struct {
+	set       bool
+	all       bool // every territory counts as this one
+	territory blocklist.Territory
+}
+
+// maxRadius is half of what unlike pictures differ by.
+const maxRadius = 64
+
+// weighing gathers the hits about one candidate and keeps the strongest.
+type weighing struct {
+	e    *Enforcer
+	view *blocklist.View
+	in   scope
+	// hashes are the candidate's, for exceptions.
+	hashes []phash.Hash
+	alg    phash.Algorithm // of the hash that is being looked up
+	best   Decision
+}
+
+func (e *Enforcer) decide(in scope, kind blocklist.AddressKind, address string, hashes []phash.Hash) Decision {
+	if e.closed.Load() {
+		return Decision{}
+	}
+	w := weighing{e: e, view: e.list.View(), in: in, hashes: hashes, best: Decision{Verdict: Allow}}
+	var checked Tier
+	if address != "" {
+		if d, err := w.view.Digest(kind, address); err == nil {
+			checked |= TierAddress
+			w.view.FindAddress(d, func(h blocklist.Hit) bool { return w.weigh(TierAddress, h) })
+		}
+	}
+	for _, h := range hashes {
+		if h.IsZero() {
+			continue
+		}
+		checked |= TierHash
+		w.alg = h.Algorithm()
+		w.view.FindHash(h, w.radii().widest(), func(h blocklist.Hit) bool { return w.weigh(TierHash, h) })
+	}
+	w.best.Checked = checked
+	if w.best.Verdict == Allow && e.maxAge != 0 && e.now().Sub(w.view.SnapshotTime()) > e.maxAge {
+		w.best.Verdict = e.whenStale
+	}
+	return w.best
+}
+
+// radii are the distances in bits up to which a hash means something.
+type radii struct{ identical, block, review int }
+
+func (r radii) widest() int { return max(r.identical, r.block, r.review) }
+
+// radii returns those for the hash that is being looked up. Those of perception
+// hashes shrink as the list grows: see phash.PerceptionRadius.
+func (w *weighing) radii() radii {
+	if w.alg == phash.AlgPerception {
+		r := phash.PerceptionRadius(w.view.HashCount(phash.AlgPerception))
+		return radii{identical: min(r, identicalPerception), block: r}
+	}
+	return w.e.pdq
+}
+
+// identicalPerception is the distance in bits up to which a perception hash is
+// of the identical picture, re-encoded or resized.
+const identicalPerception = 4
+
+// weigh takes a hit into account. It always returns true: all hits count.
+func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
+	v := w.verdict(why, h)
+	if v <= Allow || w.view.Excepted(h, nil, w.hashes) {
+		return true
+	}
+	d := Decision{
+		Verdict: v, Why: why, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Width: h.Width, Learned: h.Learned,
+	}
+	if why == TierHash {
+		d.Distance, d.Variant = h.Distance, phash.Kind(h.Variant)
+	}
+	if stronger(d, w.best) {
+		w.best = d
+	}
+	return true
+}
+
+// verdict returns what a hit by itself would lead to.
+func (w *weighing) verdict(why Tier, h blocklist.Hit) Verdict {
+	v := Block
+	if h.Effect == blocklist.EffectReview {
+		v = Review
+	}
+	if why == TierHash {
+		v = min(v, w.nearness(h))
+	}
+	switch {
+	case v <= Allow, h.Worldwide, w.in.all:
+		return v
+	case w.in.set && w.view.InForceIn(h, w.in.territory):
+		return v
+	case w.in.set:
+		return Allow
+	}
+	return Restricted
+}
+
+// nearness returns what the distance of a hash means under the width of the
+// rule that was hit.
+func (w *weighing) nearness(h blocklist.Hit) Verdict {
+	r := w.radii()
+	switch {
+	case h.Width == WidthIdentical && h.Distance <= r.identical:
+		return Block
+	case h.Width == WidthDuplicate && h.Distance <= r.block:
+		return Block
+	case h.Width == WidthDuplicate && h.Distance <= r.review:
+		return Review
+	}
+	return Allow
+}
+
+// stronger reports whether a is to be told rather than b: the stronger verdict,
+// then the more exact tier, the nearer hash, the older rule.
+func stronger(a, b Decision) bool {
+	return cmp.Or(
+		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(b.Why, a.Why),
+		cmp.Compare(b.Distance, a.Distance), cmp.Compare(b.Rule, a.Rule),
+	) > 0
+}

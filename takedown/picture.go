@@ -1,0 +1,76 @@
+package takedown
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
+)
+
+// Picture is what the library made of an image of a request.
+type Picture struct {
+	SHA256 [32]byte `json:"sha256"`
+	Format string   `json:"format"` // such as "JPEG"
+	Width  int      `json:"width"`  // as shown, in pixels
+	Height int      `json:"height"`
+	// Hash is the picture's own PDQ hash, and Quality its quality, 0 to 100.
+	Hash    phash.Hash `json:"hash"`
+	Quality int        `json:"quality"`
+	// Widest is the widest width that can be granted: WidthDuplicate, or
+	// WidthBytes for a picture whose hash would hit other people's pictures.
+	Widest Width `json:"widest"`
+	// Refused says why Widest is not WidthDuplicate, and what to do instead.
+	Refused string `json:"refused,omitempty"`
+}
+
+// inspect decodes an image and computes what a registration stores of it. An
+// error is that of phash.Decode.
+func inspect(file []byte, sum [32]byte) (Picture, []blocklist.HashKey, error) {
+	pic, err := phash.Decode(bytes.NewReader(file), nil)
+	if err != nil {
+		return Picture{}, nil, err
+	}
+	p := Picture{SHA256: sum, Format: pic.Format().String(), Widest: WidthDuplicate}
+	p.Width, p.Height = pic.Size()
+	p.Hash, p.Quality = pic.PDQ()
+	reg, err := phash.Register(pic, nil)
+	var refused *phash.RefusedError
+	if errors.As(err, &refused) {
+		p.Widest, p.Refused = WidthBytes, refused.Error()
+		return p, nil, nil
+	}
+	if err != nil {
+		return Picture{}, nil, err
+	}
+	var keys []blocklist.HashKey
+	for _, v := range reg.Hashes {
+		keys = append(keys, blocklist.HashKey{Hash: v.Hash, Variant: uint8(v.Kind)})
+	}
+	// For those who store goimagehash's hashes.
+	h, err := pic.Perception()
+	if err != nil {
+		return Picture{}, nil, err
+	}
+	keys = append(keys, blocklist.HashKey{Hash: h, Variant: uint8(phash.MakeKind(phash.Whole, phash.Upright))})
+	return p, keys, nil
+}
+
+// imageProblem turns an error of phash.Decode into a problem of a request.
+func imageProblem(err error) (code Code, params []string) {
+	var de *phash.DecodeError
+	if !errors.As(err, &de) {
+		return CodeDamagedImage, nil
+	}
+	switch de.Reason {
+	case phash.ErrTooLarge:
+		return CodeTooLarge, []string{"max_bytes", strconv.Itoa(phash.DefaultMaxBytes), "max_pixels", strconv.Itoa(phash.DefaultMaxPixels)}
+	case phash.ErrFormat:
+		return CodeNotAnImage, nil
+	case phash.ErrUnsupported:
+		return CodeUnsupported, []string{"format", strings.ToLower(de.Format.String())}
+	}
+	return CodeDamagedImage, nil
+}

@@ -1,0 +1,88 @@
+package takedown
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Severity says what a problem means for a request.
+type Severity uint8
+
+const (
+	// Incomplete: something that is needed is missing or unusable; the request
+	// is not taken until it is there.
+	Incomplete Severity = 1
+	// Curable: the request is defective, but says enough that the operator has
+	// to ask for the rest.
+	Curable Severity = 2
+	// Ineffective: the request has no legal effect and need not be answered
+	// with more than this.
+	Ineffective Severity = 3
+)
+
+// String returns "incomplete", "curable" or "ineffective".
+func (s Severity) String() string {
+	switch s {
+	case Incomplete:
+		return "incomplete"
+	case Curable:
+		return "curable"
+	case Ineffective:
+		return "ineffective"
+	}
+	return fmt.Sprintf("Severity(%d)", uint8(s))
+}
+
+// Code names a kind of problem. Codes are stable: programs may switch on them
+// and catalogues of messages may be keyed by them.
+type Code string
+
+const (
+	CodeRequired       Code = "required"          // the field is empty
+	CodeTooLong        Code = "too_long"          // more than Params["max"] characters
+	CodeTooMany        Code = "too_many"          // more than Params["max"] items
+	CodeTooLarge       Code = "too_large"         // more than Params["max_bytes"] bytes or Params["max_pixels"] pixels
+	CodeNotText        Code = "not_text"          // control characters or bytes that are not UTF-8
+	CodeInvalidEmail   Code = "invalid_email"     // not an email address
+	CodeInvalidPhone   Code = "invalid_phone"     // not an international number: + and 7 to 15 digits
+	CodeInvalidCountry Code = "invalid_country"   // not an ISO 3166-1 alpha-2 code
+	CodeInvalidLang    Code = "invalid_language"  // not a language tag (BCP 47)
+	CodeInvalidAddress Code = "invalid_address"   // not an http or https address that a picture can have
+	CodeInvalidChoice  Code = "invalid_choice"    // not one of the values that the field has
+	CodeNotAnImage     Code = "not_an_image"      // no known picture format
+	CodeUnsupported    Code = "unsupported_image" // a known format that is not decoded: Params["format"]
+	CodeDamagedImage   Code = "damaged_image"     // a picture that cannot be decoded
+	CodeDuplicate      Code = "duplicate"         // the same as item Params["of"]
+	CodeNotAccepted    Code = "not_accepted"      // a statement that the law asks for was not made
+)
+
+// Problem is one thing that is wrong with a request.
+type Problem struct {
+	// Field is the path of the field, as in JSON: "requester.email",
+	// "images[2]".
+	Field string
+	Code  Code
+	// Severity says what the problem means for the request as a whole.
+	Severity Severity
+	// Params are values for a message about the problem, such as the limit
+	// that was exceeded. They never hold what the person wrote.
+	Params map[string]string
+}
+
+// ValidationError lists every problem of a request, in the order of its
+// fields. Its text names fields and codes only: it can be logged.
+type ValidationError struct {
+	Problems []Problem
+}
+
+func (e *ValidationError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "takedown: %d problem(s) with the request: ", len(e.Problems))
+	for i, p := range e.Problems {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s: %s", p.Field, p.Code)
+	}
+	return b.String()
+}

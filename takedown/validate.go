@@ -1,0 +1,224 @@
+package takedown
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// Limits of a request. Texts are counted in code points, so that every script
+// has the same room.
+const (
+	maxName      = 200
+	maxEmail     = 254 // RFC 5321, 4.5.3.1.3
+	maxText      = 5000
+	maxImages    = 20
+	maxAddresses = 1000
+)
+
+// checker collects the problems of a request in the order in which its fields
+// are looked at.
+type checker struct {
+	problems []Problem
+	pictures []Picture             // one for each usable image
+	hashes   [][]blocklist.HashKey // of each of them
+}
+
+func (c *checker) add(field string, code Code, params ...string) {
+	p := Problem{Field: field, Code: code, Severity: Incomplete}
+	for i := 0; i+1 < len(params); i += 2 {
+		if p.Params == nil {
+			p.Params = map[string]string{}
+		}
+		p.Params[params[i]] = params[i+1]
+	}
+	c.problems = append(c.problems, p)
+}
+
+func (c *checker) err() error {
+	if len(c.problems) == 0 {
+		return nil
+	}
+	return &ValidationError{c.problems}
+}
+
+// text checks a text of at most max code points; empty is a problem only when
+// it is required.
+func (c *checker) text(field, s string, required bool, max int) {
+	switch {
+	case strings.TrimSpace(s) == "":
+		if required {
+			c.add(field, CodeRequired)
+		}
+	case !isText(s):
+		c.add(field, CodeNotText)
+	case utf8.RuneCountInString(s) > max:
+		c.add(field, CodeTooLong, "max", strconv.Itoa(max))
+	}
+}
+
+// isText refuses bytes that are not UTF-8 and control characters other than
+// line breaks and tabs. Format characters stay: several scripts need them.
+func isText(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t'
+	})
+}
+
+func (c *checker) email(field, s string, required bool) {
+	if s == "" {
+		if required {
+			c.add(field, CodeRequired)
+		}
+		return
+	}
+	// The standard parser also reads "Name <address>"; only the bare form is
+	// an address to write to.
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || len(s) > maxEmail || !isText(s) {
+		c.add(field, CodeInvalidEmail)
+	}
+}
+
+func (c *checker) phone(field, s string) {
+	if s == "" {
+		return
+	}
+	if _, ok := normalPhone(s); !ok {
+		c.add(field, CodeInvalidPhone)
+	}
+}
+
+// normalPhone returns s in E.164 form: a plus sign and 7 to 15 digits, without
+// the spaces, dots, dashes, slashes and brackets that people write. "00" as the
+// international prefix is taken for "+". Digits of other scripts count.
+func normalPhone(s string) (string, bool) {
+	// "+44 (0)20 …": the digit in brackets is dialled inside the country only.
+	s = strings.Replace(strings.TrimSpace(s), "(0)", "", 1)
+	var b strings.Builder
+	for i, r := range s {
+		switch {
+		case r == '+' && i == 0:
+			b.WriteByte('+')
+		case unicode.IsDigit(r):
+			b.WriteByte('0' + digitValue(r))
+		case strings.ContainsRune(" .-/()\u00a0\u2010\u2011\u2013", r):
+		default:
+			return "", false
+		}
+	}
+	n := b.String()
+	if rest, ok := strings.CutPrefix(n, "00"); ok {
+		n = "+" + rest
+	}
+	if len(n) < 8 || len(n) > 16 || n[0] != '+' || n[1] == '0' {
+		return "", false
+	}
+	return n, true
+}
+
+// digitValue returns the value of a decimal digit of any script: Unicode lays
+// each script's ten digits out in a row.
+func digitValue(r rune) byte {
+	v := byte(0)
+	for unicode.IsDigit(r-1) && v < 9 {
+		r--
+		v++
+	}
+	return v
+}
+
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+
+// language checks that s has the form of a language tag (BCP 47).
+func (c *checker) language(field, s string) {
+	if s != "" && (len(s) > 35 || !languageTag.MatchString(s)) {
+		c.add(field, CodeInvalidLang)
+	}
+}
+
+func (c *checker) country(field, s string) {
+	if s == "" {
+		return
+	}
+	if _, err := blocklist.ParseTerritory(s); err != nil {
+		c.add(field, CodeInvalidCountry)
+	}
+}
+
+// addresses checks a list of addresses of pictures or pages.
+func (c *checker) addresses(field string, urls []string) {
+	if len(urls) > maxAddresses {
+		c.add(field, CodeTooMany, "max", strconv.Itoa(maxAddresses))
+		return
+	}
+	for i, u := range urls {
+		if _, err := blocklist.Canonical(u); err != nil {
+			c.add(index(field, i), CodeInvalidAddress)
+		}
+	}
+}
+
+// images decodes each image within the limits and computes what a registration
+// stores of it. Equal files are a problem of the later one.
+func (c *checker) images(field string, images [][]byte) {
+	if len(images) == 0 {
+		c.add(field, CodeRequired)
+		return
+	}
+	if len(images) > maxImages {
+		c.add(field, CodeTooMany, "max", strconv.Itoa(maxImages))
+		return
+	}
+	seen := map[[32]byte]int{}
+	for i, data := range images {
+		path := index(field, i)
+		if len(data) == 0 {
+			c.add(path, CodeRequired)
+			continue
+		}
+		sum := sha256.Sum256(data)
+		if of, again := seen[sum]; again {
+			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
+			continue
+		}
+		seen[sum] = i
+		p, hashes, err := inspect(data, sum)
+		if err != nil {
+			code, params := imageProblem(err)
+			c.add(path, code, params...)
+			continue
+		}
+		c.pictures = append(c.pictures, p)
+		c.hashes = append(c.hashes, hashes)
+	}
+}
+
+func index(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+
+// choice checks that v is one of a field's values; the empty value is a
+// problem only when the field is required.
+func choice[T ~string](c *checker, field string, v T, required bool, values ...T) {
+	if v == "" {
+		if required {
+			c.add(field, CodeRequired)
+		}
+		return
+	}
+	for _, x := range values {
+		if v == x {
+			return
+		}
+	}
+	c.add(field, CodeInvalidChoice)
+}

@@ -1,0 +1,204 @@
+package takedown_test
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// testJPEG returns a JPEG with enough detail to be registered; seed chooses
+// among unlike pictures.
+func testJPEG(tb testing.TB, seed uint32) []byte {
+	tb.Helper()
+	const w, h, cell = 192, 144, 24
+	m := image.NewGray(image.Rect(0, 0, w, h))
+	// Value noise: a grid of random greys, interpolated, so that the picture
+	// has the low frequencies that real ones have.
+	grid := make([]float64, (w/cell+2)*(h/cell+2))
+	for i := range grid {
+		seed = seed*1664525 + 1013904223
+		grid[i] = float64(seed >> 24)
+	}
+	at := func(x, y int) float64 { return grid[y*(w/cell+2)+x] }
+	for y := range h {
+		for x := range w {
+			gx, gy := x/cell, y/cell
+			fx, fy := float64(x%cell)/cell, float64(y%cell)/cell
+			top := at(gx, gy)*(1-fx) + at(gx+1, gy)*fx
+			bottom := at(gx, gy+1)*(1-fx) + at(gx+1, gy+1)*fx
+			m.SetGray(x, y, color.Gray{Y: uint8(top*(1-fy) + bottom*fy)})
+		}
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: 92}); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func optOut(tb testing.TB, seed uint32) takedown.ImageOptOut {
+	return takedown.ImageOptOut{
+		Requester: takedown.Requester{Name: "Requester", Email: "requester@example.org"},
+		Images:    [][]byte{testJPEG(tb, seed)},
+		Claim:     takedown.ClaimDepicted,
+	}
+}
+
+func notice(urls ...string) takedown.DSANotice {
+	return takedown.DSANotice{
+		Requester:   takedown.Requester{Name: "Requester", Email: "requester@example.org"},
+		ImageURLs:   urls,
+		Explanation: "Shown without consent.",
+		GoodFaith:   takedown.Statement{Text: "Accurate and complete.", Accepted: time.Unix(1, 0)},
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	picture := testJPEG(t, 1)
+	for _, tc := range []struct {
+		name    string
+		request takedown.Request
+		want    []string // field: code
+	}{
+		{"an opt-out", optOut(t, 1), nil},
+		{"a pointer to one", func() takedown.Request { r := optOut(t, 1); return &r }(), nil},
+		{"a notice", notice("https://example.org/a.jpg"), nil},
+		{"an empty opt-out lists everything that is missing", takedown.ImageOptOut{}, []string{
+			"requester.name: required", "requester.email: required", "images: required", "claim: required",
+		}},
+		{"an empty notice too", takedown.DSANotice{}, []string{
+			"requester.name: required", "requester.email: required", "image_urls: required", "explanation: required",
+			"good_faith.text: required", "good_faith.accepted: not_accepted",
+		}},
+		{"a page alone is enough", func() takedown.Request {
+			r := notice()
+			r.PageURLs = []string{"https://example.org/gallery"}
+			return r
+		}(), nil},
+		{"nobody needs to give a name to report child sexual abuse", func() takedown.Request {
+			r := notice("https://example.org/a.jpg")
+			r.Requester, r.Ground = takedown.Requester{}, takedown.GroundChildSexualAbuse
+			return r
+		}(), nil},
+		{"an unknown ground", func() takedown.Request {
+			r := notice("https://example.org/a.jpg")
+			r.Ground = "boredom"
+			return r
+		}(), []string{"ground: invalid_choice"}},
+		{"each bad address by its number", notice("https://example.org/a.jpg", "", "data:image/png;base64,AAAA", "https://example.org/b.jpg"),
+			[]string{"image_urls[1]: invalid_address", "image_urls[2]: invalid_address"}},
+		{"too many addresses", notice(make([]string, 1001)...), []string{"image_urls: too_many"}},
+		{"representatives say for whom and why", func() takedown.Request {
+			r := optOut(t, 1)
+			r.Requester.Role = takedown.RoleLawyer
+			return r
+		}(), []string{"requester.on_behalf_of: required", "requester.authority: required"}},
+		{"texts have limits in characters, not bytes", func() takedown.Request {
+			r := optOut(t, 1)
+			r.Reason = strings.Repeat("ภ", 5000)
+			r.Requester.Name = strings.Repeat("x", 201)
+			return r
+		}(), []string{"requester.name: too_long"}},
+		{"texts are text", func() takedown.Request {
+			r := optOut(t, 1)
+			r.Reason = "bell \a"
+			r.Requester.Name = "bad \xff"
+			return r
+		}(), []string{"requester.name: not_text", "reason: not_text"}},
+		{"contact details", func() takedown.Request {
+			r := optOut(t, 1)
+			r.Requester.Email, r.Requester.Phone, r.Requester.Country, r.Requester.Language = "Me <me@example.org>", "12", "XX", "english!"
+			return r
+		}(), []string{"requester.email: invalid_email", "requester.phone: invalid_phone", "requester.country: invalid_country", "requester.language: invalid_language"}},
+		{"images, each for itself", func() takedown.Request {
+			r := optOut(t, 1)
+			r.Images = [][]byte{picture, nil, []byte("no picture"), picture, picture[:len(picture)/2], []byte("\x00\x00\x00\x20ftypheic\x00\x00\x00\x00mif1heic")}
+			return r
+		}(), []string{"images[1]: required", "images[2]: not_an_image", "images[3]: duplicate", "images[4]: damaged_image", "images[5]: unsupported_image"}},
+		{"too many images", func() takedown.Request {
+			r := optOut(t, 1)
+			r.Images = make([][]byte, 21)
+			return r
+		}(), []string{"images: too_many"}},
+		{"an image of more than 10 MB", func() takedown.Request {
+			r := optOut(t, 1)
+			r.Images = [][]byte{append(bytes.Clone(picture), make([]byte, 10<<20)...)}
+			return r
+		}(), []string{"images[0]: too_large"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			err := takedown.Validate(tc.request)
+			var got []string
+			var ve *takedown.ValidationError
+			if errors.As(err, &ve) {
+				for _, p := range ve.Problems {
+					got = append(got, p.Field+": "+string(p.Code))
+					if p.Severity != takedown.Incomplete {
+						t.Errorf("%s: severity %v", p.Field, p.Severity)
+					}
+				}
+			} else if err != nil {
+				t.Fatalf("Validate: %v, want a *ValidationError", err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What real people write must pass.
+func TestValidate_RealPeople(t *testing.T) {
+	t.Parallel()
+	for _, r := range []takedown.Requester{
+		{Name: "Suharto", Email: "suharto@example.co.id", Phone: "+62 21 345-6789", Country: "ID"},
+		{Name: "สมชาย", Email: "somchai@example.co.th", Phone: "+66 (0)81 234 5678", Country: "TH", Language: "th"},
+		{Name: "María-José O'Neill y Núñez", Email: "m.j.o'neill+takedown@example.es", Phone: "0034 912 345 678", Country: "ES", Language: "es-ES"},
+		{Name: "渡辺 さくら", Email: "sakura@例え.テスト", Phone: "+81-90-1234-5678", Country: "JP", Language: "ja"},
+		{Name: "محمد", Email: "m@example.org", Phone: "+٩٦٦ ٥٠ ١٢٣ ٤٥٦٧", Country: "SA", Language: "ar"},
+		{Name: "नन्दिनी\u200dक", Email: "n@example.in", Phone: "+91.98765.43210", Country: "IN", Language: "hi"},
+	} {
+		o := optOut(t, 1)
+		o.Requester = r
+		if err := takedown.Validate(o); err != nil {
+			t.Errorf("%s: %v", r.Name, err)
+		}
+	}
+}
+
+// The text of an error can end up in a log; what the person wrote must not.
+func TestValidationError_TellsNothingPersonal(t *testing.T) {
+	t.Parallel()
+	o := optOut(t, 1)
+	o.Requester.Email = "not-an-address-of-jane.doe"
+	o.Examples = []string{"ftp://jane.example/"}
+	err := takedown.Validate(o)
+	if err == nil {
+		t.Fatal("no problem found")
+	}
+	if strings.Contains(err.Error(), "jane") {
+		t.Errorf("the error repeats what was written: %v", err)
+	}
+	var ve *takedown.ValidationError
+	if !errors.As(err, &ve) {
+		t.Fatal(err)
+	}
+	for _, p := range ve.Problems {
+		for k, v := range p.Params {
+			if strings.Contains(v, "jane") {
+				t.Errorf("%s: parameter %s repeats what was written", p.Field, k)
+			}
+		}
+	}
+}
