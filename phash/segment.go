@@ -1,10 +1,12 @@
 package phash
 
 import (
+	"cmp"
 	"encoding/binary"
 	"iter"
 	"math/bits"
 	"runtime"
+	"sort"
 
 	"github.com/staydown/staydown/internal/arena"
 )
@@ -34,7 +36,10 @@ type Segment struct {
 	low    []byte // 64 bit: nil; 256 bit: their words 1 and 0
 	tables [pairedChunks]table
 
-	plans []plan // by radius; searches beyond the last one scan
+	plans         []plan // by radius; searches beyond the last one scan
+	maxCandidates int    // searches that would look at more scan
+
+	removed marks // of a MultiIndex, by entry; nil if none can be removed
 }
 
 // table lists the hashes by one of their chunks.
@@ -91,7 +96,7 @@ func (s *Segment) AppendBinary(b []byte) ([]byte, error) {
 // makes searches in big segments faster, see docs/benchmarks.md. The memory is
 // released when the copy is no longer used.
 func (s *Segment) InHugePages() *Segment {
-	c := &Segment{owner: arena.Copy(s.data), plans: s.plans}
+	c := &Segment{owner: arena.Copy(s.data), plans: s.plans, maxCandidates: s.maxCandidates}
 	runtime.KeepAlive(s)
 	c.carve(s.header, c.owner.Bytes())
 	return c
@@ -128,6 +133,9 @@ func (s *Segment) All() iter.Seq[Entry] {
 func (s *Segment) emit(k, d int, yield func(id uint32, distance int) bool) bool {
 	lo, hi := s.entriesOf(k)
 	for i := lo; i < hi; i++ {
+		if s.removed != nil && s.removed.has(i) {
+			continue
+		}
 		if !yield(s.id(i), d) {
 			return false
 		}
@@ -155,4 +163,46 @@ func (s *Segment) words(k int) [4]uint64 {
 		binary.LittleEndian.Uint64(low[8:]), binary.LittleEndian.Uint64(low),
 		binary.LittleEndian.Uint64(high[8:]), binary.LittleEndian.Uint64(high),
 	}
+}
+
+// hashOf returns the distinct hash of an entry.
+func (s *Segment) hashOf(entry int) int {
+	if s.first == nil {
+		return entry
+	}
+	// The last one that does not begin behind the entry.
+	return sort.Search(s.header.distinct, func(k int) bool {
+		return int(binary.LittleEndian.Uint32(s.first[4*k+4:])) > entry
+	})
+}
+
+// locate returns which distinct hash has those bits.
+func (s *Segment) locate(w [4]uint64) (k int, ok bool) {
+	lo, hi := uint32(0), uint32(s.header.distinct)
+	if s.header.chunks > 0 {
+		lo, hi = s.tables[0].bucket(s.chunkOf(&w, 0))
+	}
+	for lo < hi {
+		mid := lo + (hi-lo)/2
+		at := s.words(int(mid))
+		switch compareWords(&at, &w) {
+		case -1:
+			lo = mid + 1
+		case 1:
+			hi = mid
+		default:
+			return int(mid), true
+		}
+	}
+	return 0, false
+}
+
+// compareWords compares hashes as big-endian numbers.
+func compareWords(a, b *[4]uint64) int {
+	for i := 3; i >= 0; i-- {
+		if a[i] != b[i] {
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+	return 0
 }

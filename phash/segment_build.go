@@ -58,21 +58,19 @@ func NewSegment(alg Algorithm, entries []Entry) (*Segment, error) {
 		}
 	}
 
-	sorted := sortEntries(alg, entries)
-	distinct := 0
-	for i := range sorted {
-		if i == 0 || entries[sorted[i].entry].Hash != entries[sorted[i-1].entry].Hash {
-			distinct++
-		}
-	}
+	sorted, distinct := sortEntries(alg, entries)
+	return newSegment(newHeader(alg, len(entries), distinct), entries, sorted), nil
+}
+
+// newSegment builds a segment of the layout that h says.
+func newSegment(h segmentHeader, entries []Entry, sorted []sortKey) *Segment {
 	s := &Segment{}
-	h := newHeader(alg, len(entries), distinct)
 	s.carve(h, make([]byte, h.size()))
 	h.put(s.data)
 	s.fillColumns(entries, sorted)
 	s.fillTables()
 	s.makePlans()
-	return s, nil
+	return s
 }
 
 // sortKey stands for an entry while it is sorted: its leading 64 bits, and
@@ -82,44 +80,55 @@ type sortKey struct {
 	entry uint32
 }
 
-// sortEntries returns the order of the entries by hash, then ID. Perceptual
-// hashes are spread well enough for one pass that distributes them by their
-// leading 16 bits to leave little to do; what is left falls to a sort that
-// does not mind if they are not.
-func sortEntries(alg Algorithm, entries []Entry) []sortKey {
+// sortEntries returns the order of the entries by hash, then ID, and how many
+// different hashes there are. Perceptual hashes are spread well enough for one
+// pass that distributes them by their leading 16 bits to leave little to do;
+// what is left falls to a sort that does not mind if they are not.
+func sortEntries(alg Algorithm, entries []Entry) (sorted []sortKey, distinct int) {
 	top := alg.Bits()/64 - 1
-	var ends [1<<16 + 1]uint32
-	for i := range entries {
-		ends[entries[i].Hash.w[top]>>48+1]++
+	compare := func(a, b sortKey) int {
+		if a.lead != b.lead {
+			return cmp.Compare(a.lead, b.lead)
+		}
+		return compareEntries(&entries[a.entry], &entries[b.entry])
 	}
-	for v := 1; v < len(ends); v++ {
-		ends[v] += ends[v-1]
+	sorted = make([]sortKey, len(entries))
+	if len(entries) < 1<<14 {
+		for i := range entries {
+			sorted[i] = sortKey{entries[i].Hash.w[top], uint32(i)}
+		}
+		slices.SortFunc(sorted, compare)
+	} else {
+		ends := make([]uint32, 1<<16+1)
+		for i := range entries {
+			ends[entries[i].Hash.w[top]>>48+1]++
+		}
+		for v := 1; v < len(ends); v++ {
+			ends[v] += ends[v-1]
+		}
+		for i := range entries {
+			lead := entries[i].Hash.w[top]
+			end := &ends[lead>>48]
+			sorted[*end] = sortKey{lead, uint32(i)}
+			*end++
+		}
+		start := uint32(0)
+		for _, end := range ends[:1<<16] {
+			slices.SortFunc(sorted[start:end], compare)
+			start = end
+		}
 	}
-	sorted := make([]sortKey, len(entries))
-	for i := range entries {
-		lead := entries[i].Hash.w[top]
-		end := &ends[lead>>48]
-		sorted[*end] = sortKey{lead, uint32(i)}
-		*end++
+	for i := range sorted {
+		if i == 0 || entries[sorted[i].entry].Hash != entries[sorted[i-1].entry].Hash {
+			distinct++
+		}
 	}
-	start := uint32(0)
-	for _, end := range ends[:1<<16] {
-		slices.SortFunc(sorted[start:end], func(a, b sortKey) int {
-			if a.lead != b.lead {
-				return cmp.Compare(a.lead, b.lead)
-			}
-			return compareEntries(&entries[a.entry], &entries[b.entry])
-		})
-		start = end
-	}
-	return sorted
+	return sorted, distinct
 }
 
 func compareEntries(a, b *Entry) int {
-	for i := 3; i >= 0; i-- {
-		if a.Hash.w[i] != b.Hash.w[i] {
-			return cmp.Compare(a.Hash.w[i], b.Hash.w[i])
-		}
+	if c := compareWords(&a.Hash.w, &b.Hash.w); c != 0 {
+		return c
 	}
 	return cmp.Compare(a.ID, b.ID)
 }

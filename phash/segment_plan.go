@@ -27,6 +27,7 @@ const (
 // makePlans works out the plan of every radius for which the tables beat the
 // scan if the hashes are spread evenly.
 func (s *Segment) makePlans() {
+	s.maxCandidates = s.header.distinct / 4
 	if s.header.chunks == 0 {
 		return
 	}

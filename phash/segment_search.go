@@ -42,7 +42,7 @@ func (s *Segment) search(h Hash, radius int, yield func(id uint32, distance int)
 	if radius < len(s.plans) {
 		p := &s.plans[radius]
 		w = s.weigh(h, p)
-		if w.Candidates <= s.header.distinct/4 {
+		if w.Candidates <= s.maxCandidates {
 			if s.low == nil {
 				return w, s.searchInline(h.w[0], radius, p, yield)
 			}
@@ -192,33 +192,16 @@ func (s *Segment) lookInline(c int, q uint64, radius int, p *plan, probes []prob
 			if s.seenBefore(c, [4]uint64{diff}, p) {
 				continue
 			}
-			k := int(at)
+			k, ok := int(at), true
 			if c > 0 {
-				k = s.find(q ^ diff)
+				k, ok = s.locate([4]uint64{q ^ diff})
 			}
-			if k >= 0 && !s.emit(k, radius-left+d, yield) {
+			if ok && !s.emit(k, radius-left+d, yield) {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-// find returns which distinct 64-bit hash k is, or -1.
-func (s *Segment) find(k uint64) int {
-	lo, hi := s.tables[0].bucket(uint32(k >> (64 - s.tables[0].width)))
-	for lo < hi {
-		mid := lo + (hi-lo)/2
-		switch h := binary.LittleEndian.Uint64(s.high[8*int(mid):]); {
-		case h < k:
-			lo = mid + 1
-		case h > k:
-			hi = mid
-		default:
-			return int(mid)
-		}
-	}
-	return -1
 }
 
 // seenBefore reports whether a table before c leads to the hash that differs

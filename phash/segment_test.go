@@ -3,6 +3,7 @@ package phash_test
 import (
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -36,6 +37,14 @@ func hits(s searcher, h phash.Hash, radius int) []hit {
 	return all
 }
 
+// diffHits is cmp.Diff, but quick where nothing differs.
+func diffHits(want, got []hit) string {
+	if slices.Equal(want, got) {
+		return ""
+	}
+	return cmp.Diff(want, got)
+}
+
 func randomHash(rng *rand.Rand, alg phash.Algorithm) phash.Hash {
 	if alg == phash.AlgPerception {
 		return phash.FromPerception(rng.Uint64())
@@ -50,7 +59,7 @@ func randomHash(rng *rand.Rand, alg phash.Algorithm) phash.Hash {
 // flip returns h with n random bits changed.
 func flip(rng *rand.Rand, h phash.Hash, n int) phash.Hash {
 	w := h.Words()
-	for _, k := range rng.Perm(h.Algorithm().Bits())[:n] {
+	for _, k := range rng.Perm(h.Algorithm().Bits())[:min(n, h.Algorithm().Bits())] {
 		w[k/64] ^= 1 << (k % 64)
 	}
 	return fromWords(h.Algorithm(), w)
@@ -103,23 +112,346 @@ func TestSegmentSearch(t *testing.T) {
 			if s.Len() != n || opened.Len() != n || opened.Algorithm() != alg {
 				t.Errorf("%v, %d entries: Len %d, opened %d of %v", alg, n, s.Len(), opened.Len(), opened.Algorithm())
 			}
-			for q := range 50 {
+			for q := range 16 {
 				h := randomHash(rng, alg)
 				if n > 0 && q%2 == 0 {
 					h = flip(rng, entries[rng.IntN(n)].Hash, rng.IntN(12))
 				}
-				for _, radius := range []int{-1, 0, 4, 8, 10, 31, 47, 64, alg.Bits()} {
+				for _, radius := range []int{-1, 0, 4, 8, 10, 31, 47, 64, 100} {
 					want := hits(oracle, h, radius)
-					if diff := cmp.Diff(want, hits(s, h, radius)); diff != "" {
+					if diff := diffHits(want, hits(s, h, radius)); diff != "" {
 						t.Fatalf("%v, %d entries, radius %d (-want +got):\n%s", alg, n, radius, diff)
 					}
-					if diff := cmp.Diff(want, hits(opened, h, radius)); diff != "" {
+					if diff := diffHits(want, hits(opened, h, radius)); diff != "" {
 						t.Fatalf("%v, %d entries, radius %d, opened (-want +got):\n%s", alg, n, radius, diff)
 					}
 				}
 			}
 		}
 	}
+}
+
+// layouts are the ways in which a segment may be laid out, whatever its size
+// makes NewSegment choose.
+var layouts = []struct {
+	name           string
+	alg            phash.Algorithm
+	chunks, stride int
+	maxRadius      int
+}{
+	{"64 bit, 3 chunks", phash.AlgPerception, 3, 0, 12},
+	{"64 bit, 4 chunks", phash.AlgPerception, 4, 0, 20},
+	{"64 bit, 5 chunks", phash.AlgPerception, 5, 0, 20},
+	{"64 bit, 7 chunks", phash.AlgPerception, 7, 0, 20},
+	{"64 bit, 8 chunks", phash.AlgPerception, 8, 0, 24},
+	{"256 bit, stride 3", phash.AlgPDQ, 16, 3, 64},
+	{"256 bit, stride 4", phash.AlgPDQ, 16, 4, 64},
+}
+
+// TestSegmentLayouts compares the tables of every layout with the oracle, at
+// every radius, also where they would not be used because a scan is cheaper.
+func TestSegmentLayouts(t *testing.T) {
+	t.Parallel()
+	for _, l := range layouts {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(2, 2))
+			var entries []phash.Entry
+			oracle := phash.NewLinear(l.alg)
+			for i := range 1500 {
+				h := randomHash(rng, l.alg)
+				if i > 0 && rng.IntN(4) > 0 {
+					h = flip(rng, entries[rng.IntN(i)].Hash, rng.IntN(l.maxRadius))
+				}
+				entries = append(entries, phash.Entry{Hash: h, ID: uint32(i)})
+				if err := oracle.Insert(h, uint32(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := phash.NewSegmentWithTables(l.alg, entries, l.chunks, l.stride, l.maxRadius)
+			for radius := range l.maxRadius + 1 {
+				for range 12 {
+					h := flip(rng, entries[rng.IntN(len(entries))].Hash, rng.IntN(radius+8))
+					if w := s.Work(h, radius); w.Scanned > 0 {
+						t.Fatalf("radius %d: scans", radius)
+					}
+					if diff := diffHits(hits(oracle, h, radius), hits(s, h, radius)); diff != "" {
+						t.Fatalf("radius %d (-want +got):\n%s", radius, diff)
+					}
+				}
+			}
+			b, err := s.AppendBinary(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := phash.OpenSegment(b); err != nil {
+				t.Errorf("OpenSegment: %v", err)
+			}
+		})
+	}
+}
+
+// hostile are sets of hashes made up to send searches into full buckets, or
+// to send many entries past every filter but the last.
+var hostile = []struct {
+	name string
+	make func(rng *rand.Rand, alg phash.Algorithm, i int) phash.Hash
+}{
+	{"all equal", func(_ *rand.Rand, alg phash.Algorithm, _ int) phash.Hash {
+		return fromWords(alg, [4]uint64{})
+	}},
+	{"one bit apart", func(_ *rand.Rand, alg phash.Algorithm, i int) phash.Hash {
+		w := [4]uint64{}
+		k := i % alg.Bits()
+		w[k/64] ^= 1 << (k % 64)
+		k = i / alg.Bits() % alg.Bits()
+		w[k/64] ^= 1 << (k % 64)
+		return fromWords(alg, w)
+	}},
+	{"first words shared", func(rng *rand.Rand, alg phash.Algorithm, _ int) phash.Hash {
+		w := randomHash(rng, alg).Words()
+		w[0] &= 0xffff_ffff
+		w[2], w[3] = 0, 0
+		return fromWords(alg, w)
+	}},
+	{"every other chunk shared", func(rng *rand.Rand, alg phash.Algorithm, _ int) phash.Hash {
+		w := randomHash(rng, alg).Words()
+		for i := range w {
+			w[i] &= 0xffff_0000_ffff
+		}
+		return fromWords(alg, w)
+	}},
+	{"few bits set", func(rng *rand.Rand, alg phash.Algorithm, _ int) phash.Hash {
+		return flip(rng, fromWords(alg, [4]uint64{}), rng.IntN(alg.Bits()/8))
+	}},
+	{"at twice the radius", func(rng *rand.Rand, alg phash.Algorithm, _ int) phash.Hash {
+		return flip(rng, fromWords(alg, [4]uint64{}), alg.Bits()/4)
+	}},
+}
+
+// TestSegmentBoundsWork holds Search to what it promises: whatever the data,
+// it looks at no more than a quarter of the hashes in buckets, or scans.
+func TestSegmentBoundsWork(t *testing.T) {
+	t.Parallel()
+	const n = 12000
+	for _, alg := range algorithms {
+		for _, data := range hostile {
+			rng := rand.New(rand.NewPCG(3, 3))
+			oracle := phash.NewLinear(alg)
+			entries := make([]phash.Entry, n)
+			for i := range entries {
+				entries[i] = phash.Entry{Hash: data.make(rng, alg, i), ID: uint32(i)}
+				if i%4 == 3 { // among others, so that most of the list looks harmless
+					entries[i].Hash = randomHash(rng, alg)
+				}
+				if err := oracle.Insert(entries[i].Hash, entries[i].ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := segment(t, alg, entries)
+			for q := range 12 {
+				h := flip(rng, entries[rng.IntN(n)].Hash, rng.IntN(9))
+				if q%3 == 0 {
+					h = randomHash(rng, alg)
+				}
+				for _, radius := range []int{4, 10, 31, 47} {
+					w := s.Work(h, radius)
+					if w.Candidates > n/4 || w.Scanned > n || w.Scanned > 0 && w.Candidates > 0 || w.Probes > 2*n/3 {
+						t.Errorf("%v, %s, radius %d: %+v", alg, data.name, radius, w)
+					}
+					if q < 3 {
+						if diff := diffHits(hits(oracle, h, radius), hits(s, h, radius)); diff != "" {
+							t.Fatalf("%v, %s, radius %d (-want +got):\n%s", alg, data.name, radius, diff)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestSegmentIsCanonical(t *testing.T) {
+	t.Parallel()
+	for _, alg := range algorithms {
+		rng := rand.New(rand.NewPCG(9, 9))
+		var entries []phash.Entry
+		for i := range 20000 {
+			entries = append(entries, phash.Entry{Hash: randomHash(rng, alg), ID: uint32(i % 5000)})
+			if i%10 == 0 {
+				entries = append(entries, entries[rng.IntN(len(entries))])
+			}
+		}
+		s := segment(t, alg, entries)
+		var all []phash.Entry
+		for e := range s.All() {
+			all = append(all, e)
+		}
+		rng.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+		want, _ := s.AppendBinary(nil)
+		for name, other := range map[string]*phash.Segment{
+			"shuffled": segment(t, alg, entries), "from All": segment(t, alg, all), "in huge pages": s.InHugePages(),
+		} {
+			got, _ := other.AppendBinary([]byte("x"))
+			if string(got[1:]) != string(want) {
+				t.Errorf("%v: bytes of the segment %s differ", alg, name)
+			}
+			if other.Len() != len(entries) || other.Size() != len(want) {
+				t.Errorf("%v: %s: Len %d, Size %d; want %d, %d", alg, name, other.Len(), other.Size(), len(entries), len(want))
+			}
+		}
+		if len(all) != len(entries) {
+			t.Errorf("%v: All gave %d of %d entries", alg, len(all), len(entries))
+		}
+	}
+}
+
+// TestSegmentInHugePages drops the original, and the collector runs, while the
+// copy is searched.
+func TestSegmentInHugePages(t *testing.T) {
+	t.Parallel()
+	for _, alg := range algorithms {
+		rng := rand.New(rand.NewPCG(10, 10))
+		entries := make([]phash.Entry, 60000)
+		for i := range entries {
+			entries[i] = phash.Entry{Hash: randomHash(rng, alg), ID: uint32(i)}
+		}
+		for i := range 3 {
+			s := segment(t, alg, entries).InHugePages()
+			s.Search(entries[i].Hash, 8, func(id uint32, d int) bool {
+				runtime.GC()
+				if id != uint32(i) || d != 0 {
+					t.Errorf("found %d at %d, want %d at 0", id, d, i)
+				}
+				return true
+			})
+		}
+	}
+}
+
+// smallSegments are bytes to damage: one of every layout.
+func smallSegments(tb testing.TB) [][]byte {
+	rng := rand.New(rand.NewPCG(11, 11))
+	var all [][]byte
+	add := func(s *phash.Segment) {
+		b, err := s.AppendBinary(nil)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		all = append(all, b)
+	}
+	for _, alg := range algorithms {
+		var entries []phash.Entry
+		for i := range 40 {
+			entries = append(entries, phash.Entry{Hash: randomHash(rng, alg), ID: uint32(i)})
+		}
+		add(segment(tb, alg, nil))
+		add(segment(tb, alg, entries))
+		add(segment(tb, alg, append(entries, entries[:5]...)))
+		if alg == phash.AlgPerception {
+			add(phash.NewSegmentWithTables(alg, entries, 8, 0, 64))
+			add(phash.NewSegmentWithTables(alg, append(entries, entries[0]), 7, 0, 64))
+		}
+	}
+	return all
+}
+
+// useSegment opens b and, if it opens, makes every call; none may panic, and
+// what comes out must stay within what the header promises.
+func useSegment(tb testing.TB, b []byte) {
+	s, err := phash.OpenSegment(b)
+	if err != nil {
+		if !errors.Is(err, phash.ErrSegmentCorrupt) && !errors.Is(err, phash.ErrSegmentVersion) {
+			tb.Errorf("OpenSegment: error of no kind: %v", err)
+		}
+		return
+	}
+	n := 0
+	for e := range s.All() {
+		n++
+		if n > 100 {
+			break
+		}
+		for _, radius := range []int{0, 3, s.Algorithm().Bits()} {
+			for _, force := range []bool{false, true} {
+				if force {
+					s.ForceTables(12)
+				}
+				calls := 0
+				s.Search(e.Hash, radius, func(_ uint32, d int) bool {
+					if d > radius {
+						tb.Errorf("found at distance %d with radius %d", d, radius)
+					}
+					calls++
+					return true
+				})
+				if calls > 2*s.Len()*s.Len() {
+					tb.Errorf("%d entries gave %d results", s.Len(), calls)
+				}
+			}
+		}
+	}
+	if n != min(s.Len(), 101) {
+		tb.Errorf("Len %d, All gave %d", s.Len(), n)
+	}
+}
+
+// TestOpenSegmentDamaged changes every byte of the header, and many of the
+// rest, and cuts everywhere.
+func TestOpenSegmentDamaged(t *testing.T) {
+	t.Parallel()
+	for _, b := range smallSegments(t) {
+		step := 1 + len(b)/500
+		for i := 0; i < len(b); i++ {
+			if i >= 200 {
+				i += step - 1
+			}
+			if i >= len(b) {
+				break
+			}
+			for _, x := range []byte{1, 0x80, 0xff} {
+				b[i] ^= x
+				useSegment(t, b)
+				b[i] ^= x
+			}
+			if _, err := phash.OpenSegment(b[:i]); err == nil {
+				t.Errorf("segment of %d bytes opened from %d", len(b), i)
+			}
+		}
+		useSegment(t, append(b, 1, 2, 3))
+	}
+}
+
+func TestOpenSegmentErrors(t *testing.T) {
+	t.Parallel()
+	whole := smallSegments(t)[1]
+	for _, test := range []struct {
+		name   string
+		damage func(b []byte)
+		want   error
+	}{
+		{"magic", func(b []byte) { b[0]++ }, phash.ErrSegmentCorrupt},
+		{"next version", func(b []byte) { b[8]++ }, phash.ErrSegmentVersion},
+		{"version 0", func(b []byte) { b[8] = 0 }, phash.ErrSegmentCorrupt},
+		{"algorithm", func(b []byte) { b[10] = 77 }, phash.ErrSegmentCorrupt},
+		{"layout", func(b []byte) { b[11] = 77 }, phash.ErrSegmentCorrupt},
+		{"reserved", func(b []byte) { b[63] = 1 }, phash.ErrSegmentCorrupt},
+		{"entries", func(b []byte) { b[16]++ }, phash.ErrSegmentCorrupt},
+		{"entries beyond memory", func(b []byte) { b[22] = 1 }, phash.ErrSegmentCorrupt},
+		{"size", func(b []byte) { b[32]++ }, phash.ErrSegmentCorrupt},
+	} {
+		b := slices.Clone(whole)
+		test.damage(b)
+		if _, err := phash.OpenSegment(b); !errors.Is(err, test.want) {
+			t.Errorf("%s: error %v, want %v", test.name, err, test.want)
+		}
+	}
+}
+
+func FuzzOpenSegment(f *testing.F) {
+	for _, b := range smallSegments(f) {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) { useSegment(t, b) })
 }
 
 func TestSegmentOtherAlgorithmFindsNothing(t *testing.T) {

@@ -3,7 +3,9 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/staydown/staydown/benchmarks/internal/keys"
@@ -15,6 +17,8 @@ func main() {
 	n := flag.Int("n", 1000000, "")
 	kind := flag.String("kind", "clustered", "")
 	nq := flag.Int("q", 1000, "")
+	huge := flag.Bool("huge", false, "")
+	mapped := flag.Bool("map", false, "")
 	flag.Parse()
 	alg, radii := phash.AlgPDQ, []int{31, 47}
 	if *alg64 {
@@ -32,6 +36,22 @@ func main() {
 		panic(err)
 	}
 	fmt.Printf("build %.3f us/hash, %.1f B/hash\n", float64(time.Since(t0).Microseconds())/float64(*n), float64(s.Size())/float64(*n))
+	if *huge {
+		s = s.InHugePages()
+	}
+	if *mapped {
+		b, _ := s.AppendBinary(nil)
+		os.WriteFile("/tmp/seg.bin", b, 0o644)
+		f, _ := os.Open("/tmp/seg.bin")
+		m, err := syscall.Mmap(int(f.Fd()), 0, len(b), syscall.PROT_READ, syscall.MAP_SHARED)
+		if err != nil {
+			panic(err)
+		}
+		s, err = phash.OpenSegment(m)
+		if err != nil {
+			panic(err)
+		}
+	}
 	lin := func(h phash.Hash, r int) (n int) {
 		for i := range entries {
 			if d, _ := h.Distance(entries[i].Hash); d <= r {

@@ -1,0 +1,77 @@
+// Command hashes prints the hashes of pictures, for the measurements that need
+// real ones: one line for each, with the file's name, its eight PDQ hashes
+// (turned and mirrored) and its perception hash, separated by tabs.
+//
+//	go run ./hashes ../../shared/testdata/photos /tmp/copies > hashes.tsv
+//
+// Files that cannot be decoded are left out and counted on standard error.
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"image"
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
+	"io/fs"
+	"log"
+	"os"
+	"path/filepath"
+
+	_ "golang.org/x/image/webp"
+
+	"github.com/staydown/staydown/phash"
+)
+
+func main() {
+	log.SetFlags(0)
+	out := bufio.NewWriter(os.Stdout)
+	defer out.Flush()
+	left := 0
+	for _, dir := range os.Args[1:] {
+		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			line, err := hashes(path)
+			if err != nil {
+				left++
+				return nil
+			}
+			_, err = fmt.Fprintf(out, "%s%s\n", filepath.Base(path), line)
+			return err
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	log.Printf("%d files left out", left)
+}
+
+func hashes(path string) (line string, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	img, _, err := image.Decode(bufio.NewReader(f))
+	if err != nil {
+		return "", err
+	}
+	pdq, quality, err := phash.PDQDihedral(img)
+	if err != nil {
+		return "", err
+	}
+	if quality < 50 {
+		return "", fmt.Errorf("%s: quality %d", path, quality)
+	}
+	perception, err := phash.Perception(img)
+	if err != nil {
+		return "", err
+	}
+	for _, h := range append(pdq[:], perception) {
+		line += "\t" + h.String()
+	}
+	return line, nil
+}
