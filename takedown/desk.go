@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,10 +24,11 @@ import (
 // A Desk is safe for concurrent use. One process at a time may have a folder
 // open; other processes enforce what [Desk.Publish] writes.
 type Desk struct {
-	now   func() time.Time
-	store *caseStore
-	list  *blocklist.List
-	enf   *Enforcer
+	now          func() time.Time
+	recheckAfter time.Duration
+	store        *caseStore
+	list         *blocklist.List
+	enf          *Enforcer
 
 	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
 	mu sync.Mutex
@@ -35,8 +37,12 @@ type Desk struct {
 // DeskOptions are the options of [Open]. The zero value, and nil, are the
 // defaults.
 type DeskOptions struct {
-	// Enforcer holds the options of [Desk.Enforcer].
+	// Enforcer holds the options of [Desk.Enforcer]; its MaxAge has no meaning
+	// there, because a desk's own list is never old.
 	Enforcer EnforcerOptions
+	// RecheckAfter is how long an address that was learned stays blocked until
+	// somebody looks again what lies behind it; 0 means 180 days.
+	RecheckAfter time.Duration
 	// Now is the clock; nil is time.Now. Tests set it.
 	Now func() time.Time
 }
@@ -50,14 +56,17 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if opts == nil {
 		opts = new(DeskOptions)
 	}
-	d := &Desk{now: opts.Now}
+	d := &Desk{now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour)}
 	if d.now == nil {
 		d.now = time.Now
+	}
+	enforcer, err := newEnforcer(&opts.Enforcer, d.now)
+	if err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("takedown: %w", err)
 	}
-	var err error
 	if d.store, err = openStore(filepath.Join(dir, "cases.db")); err != nil {
 		return nil, err
 	}
@@ -65,9 +74,8 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.store.close())
 	}
-	if d.enf, err = newEnforcer(d.list, &opts.Enforcer); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
+	enforcer.list, enforcer.ofDesk = d.list, true
+	d.enf = enforcer
 	if err := d.replay(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -100,7 +108,7 @@ func (d *Desk) replay() error {
 func (d *Desk) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return errors.Join(d.enf.Close(), d.store.close())
+	return errors.Join(d.enf.release(), d.store.close())
 }
 
 // Enforcer returns the enforcer over the desk's own list: what [Desk.Accept]
@@ -312,17 +320,9 @@ func (d *Desk) rules(c *Case, proto blocklist.Rule) ([]blocklist.Rule, error) {
 	images, pages := c.Request.addresses()
 	if len(images)+len(pages) > 0 {
 		rule := proto
-		for _, of := range []struct {
-			kind blocklist.AddressKind
-			urls []string
-		}{{blocklist.ImageAddress, images}, {blocklist.PageAddress, pages}} {
-			for _, u := range of.urls {
-				digest, err := d.list.Digest(of.kind, u)
-				if err != nil {
-					return nil, fmt.Errorf("takedown: case %v: %w", c.ID, err)
-				}
-				rule.Keys.Addresses = append(rule.Keys.Addresses, blocklist.Address{Kind: of.kind, Digest: digest})
-			}
+		var err error
+		if rule.Keys.Addresses, err = d.addressKeys(images, pages); err != nil {
+			return nil, fmt.Errorf("takedown: case %v: %w", c.ID, err)
 		}
 		rules = append(rules, rule)
 	}
@@ -348,6 +348,23 @@ func (d *Desk) rules(c *Case, proto blocklist.Rule) ([]blocklist.Rule, error) {
 		rules = append(rules, rule)
 	}
 	return rules, nil
+}
+
+// addressKeys returns the keys of addresses of pictures and of pages.
+func (d *Desk) addressKeys(images, pages []string) (keys []blocklist.Address, err error) {
+	add := func(kind blocklist.AddressKind, urls []string) {
+		for _, u := range urls {
+			digest, e := d.list.Digest(kind, u)
+			if e != nil {
+				err = e
+				return
+			}
+			keys = append(keys, blocklist.Address{Kind: kind, Digest: digest})
+		}
+	}
+	add(blocklist.ImageAddress, images)
+	add(blocklist.PageAddress, pages)
+	return keys, err
 }
 
 // asItIs returns the hashes of the picture as it was sent, without those of its

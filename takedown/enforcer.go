@@ -49,6 +49,7 @@ type Enforcer struct {
 	pdq       radii
 	maxAge    time.Duration // 0 for a desk's own list, and for none
 	whenStale Verdict
+	ofDesk    bool
 	closed    atomic.Bool
 }
 
@@ -58,26 +59,26 @@ func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 	if opts == nil {
 		opts = new(EnforcerOptions)
 	}
-	l, err := blocklist.Load(path, &blocklist.LoadOptions{Now: opts.Now})
+	e, err := newEnforcer(opts, time.Now)
 	if err != nil {
 		return nil, err
 	}
-	e, err := newEnforcer(l, opts)
-	if err != nil {
-		l.Close()
+	if e.list, err = blocklist.Load(path, &blocklist.LoadOptions{Now: opts.Now}); err != nil {
 		return nil, err
 	}
+	e.maxAge = opts.MaxAge
 	return e, nil
 }
 
-// newEnforcer makes the enforcer that owns l.
-func newEnforcer(l *blocklist.List, opts *EnforcerOptions) (*Enforcer, error) {
+// newEnforcer checks the options and makes an enforcer that still needs its
+// list.
+func newEnforcer(opts *EnforcerOptions, now func() time.Time) (*Enforcer, error) {
 	e := &Enforcer{
-		list: l, now: opts.Now, maxAge: opts.MaxAge,
+		now: opts.Now,
 		pdq: radii{phash.IdenticalRadius, cmp.Or(opts.BlockRadius, phash.BlockRadius), cmp.Or(opts.ReviewRadius, phash.ReviewRadius)},
 	}
 	if e.now == nil {
-		e.now = time.Now
+		e.now = now
 	}
 	if e.pdq.block < 0 || e.pdq.block > maxRadius || e.pdq.review < 0 || e.pdq.review > maxRadius {
 		return nil, fmt.Errorf("takedown: a radius is 1 to %d bits, not %d or %d", maxRadius, e.pdq.block, e.pdq.review)
@@ -86,16 +87,24 @@ func newEnforcer(l *blocklist.List, opts *EnforcerOptions) (*Enforcer, error) {
 	case StaleUnknown, StaleAllow, StaleBlock:
 		e.whenStale = map[Stale]Verdict{StaleUnknown: Unknown, StaleAllow: Allow, StaleBlock: Block}[opts.Stale]
 	default:
-		if e.maxAge != 0 {
+		if opts.MaxAge != 0 {
 			return nil, fmt.Errorf("takedown: MaxAge needs Stale: what to answer when the list is too old")
 		}
 	}
 	return e, nil
 }
 
-// Close releases the list. Queries answer [Unknown] from then on; one that is
-// running ends undisturbed.
+// Close releases the list that [Load] opened. Queries answer [Unknown] from
+// then on; one that is running ends undisturbed. The enforcer of a [Desk] is
+// closed with the desk, and only so.
 func (e *Enforcer) Close() error {
+	if e.ofDesk {
+		return nil
+	}
+	return e.release()
+}
+
+func (e *Enforcer) release() error {
 	e.closed.Store(true)
 	return e.list.Close()
 }
@@ -107,16 +116,12 @@ func (e *Enforcer) Reload() (changed bool, err error) { return e.list.Reload() }
 
 // FilterURL answers what is known of the address of an image alone. A crawler
 // asks before it fetches.
-func (e *Enforcer) FilterURL(imageURL string) Decision {
-	return e.decide(scope{}, blocklist.ImageAddress, imageURL, nil)
-}
+func (e *Enforcer) FilterURL(imageURL string) Decision { return e.decide(scope{}, imageURL, "", nil) }
 
 // FilterPage answers what is known of the address of a page that shows images.
 // An address that was blocked as a page says nothing of an image there, and
 // the other way round.
-func (e *Enforcer) FilterPage(pageURL string) Decision {
-	return e.decide(scope{}, blocklist.PageAddress, pageURL, nil)
-}
+func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(scope{}, "", pageURL, nil) }
 
 // Filter answers whether an image is blocked, by its address and its hashes:
 // one hash, several (of different algorithms, or those that phash.Query gives
@@ -126,8 +131,12 @@ func (e *Enforcer) FilterPage(pageURL string) Decision {
 //
 // Filter takes no lock and, when imageURL is canonical, allocates nothing.
 func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
-	return e.decide(scope{}, blocklist.ImageAddress, imageURL, hashes)
+	return e.decide(scope{}, imageURL, "", hashes)
 }
+
+// Check answers about a candidate by everything that is known of it: all its
+// addresses, the pages that show it, its file and its hashes.
+func (e *Enforcer) Check(c Candidate) Decision { return e.check(scope{}, &c) }
 
 // In returns the view of somebody in a country, ISO 3166-1 alpha-2: rules for
 // other territories do not count, and rules for this one block. A code that is
@@ -145,19 +154,18 @@ type Region struct {
 }
 
 // FilterURL is [Enforcer.FilterURL] in the region.
-func (r Region) FilterURL(imageURL string) Decision {
-	return r.e.decide(r.in, blocklist.ImageAddress, imageURL, nil)
-}
+func (r Region) FilterURL(imageURL string) Decision { return r.e.decide(r.in, imageURL, "", nil) }
 
 // FilterPage is [Enforcer.FilterPage] in the region.
-func (r Region) FilterPage(pageURL string) Decision {
-	return r.e.decide(r.in, blocklist.PageAddress, pageURL, nil)
-}
+func (r Region) FilterPage(pageURL string) Decision { return r.e.decide(r.in, "", pageURL, nil) }
 
 // Filter is [Enforcer.Filter] in the region.
 func (r Region) Filter(imageURL string, hashes ...phash.Hash) Decision {
-	return r.e.decide(r.in, blocklist.ImageAddress, imageURL, hashes)
+	return r.e.decide(r.in, imageURL, "", hashes)
 }
+
+// Check is [Enforcer.Check] in the region.
+func (r Region) Check(c Candidate) Decision { return r.e.check(r.in, &c) }
 
 // scope says for which territory a query is made. The zero scope is none.
 type scope struct {
@@ -174,37 +182,92 @@ type weighing struct {
 	e    *Enforcer
 	view *blocklist.View
 	in   scope
-	// hashes are the candidate's, for exceptions.
+	// The file and hashes of the candidate, to see which rules except it.
+	file   *[32]byte
 	hashes []phash.Hash
-	alg    phash.Algorithm // of the hash that is being looked up
-	best   Decision
+	// since leaves out keys that came with or before this event, unless their
+	// rule began after sinceTime.
+	since     uint64
+	sinceTime time.Time
+
+	alg     phash.Algorithm // of the hash that is being looked up
+	checked Tier
+	best    Decision
 }
 
-func (e *Enforcer) decide(in scope, kind blocklist.AddressKind, address string, hashes []phash.Hash) Decision {
+// decide answers about an address and hashes; what is empty is not compared.
+func (e *Enforcer) decide(in scope, imageURL, pageURL string, hashes []phash.Hash) Decision {
 	if e.closed.Load() {
 		return Decision{}
 	}
-	w := weighing{e: e, view: e.list.View(), in: in, hashes: hashes, best: Decision{Verdict: Allow}}
-	var checked Tier
-	if address != "" {
-		if d, err := w.view.Digest(kind, address); err == nil {
-			checked |= TierAddress
-			w.view.FindAddress(d, func(h blocklist.Hit) bool { return w.weigh(TierAddress, h) })
-		}
+	w := weighing{e: e, view: e.list.View(), in: in, hashes: hashes}
+	w.address(blocklist.ImageAddress, imageURL)
+	w.address(blocklist.PageAddress, pageURL)
+	w.lookUp(hashes)
+	return w.decision()
+}
+
+// check answers about everything that is known of a candidate.
+func (e *Enforcer) check(in scope, c *Candidate) Decision {
+	if e.closed.Load() {
+		return Decision{}
 	}
+	w := weighing{e: e, view: e.list.View(), in: in}
+	return w.candidate(c)
+}
+
+func (w *weighing) candidate(c *Candidate) Decision {
+	w.hashes = c.Hashes
+	if c.SHA256 != [32]byte{} {
+		w.file = &c.SHA256
+		w.checked |= TierBytes
+		w.view.FindBytes(c.SHA256, func(h blocklist.Hit) bool { return w.weigh(TierBytes, h) })
+	}
+	for _, u := range c.ImageURLs {
+		w.address(blocklist.ImageAddress, u)
+	}
+	for _, u := range c.PageURLs {
+		w.address(blocklist.PageAddress, u)
+	}
+	w.lookUp(c.Hashes)
+	return w.decision()
+}
+
+func (w *weighing) address(kind blocklist.AddressKind, u string) {
+	if u == "" {
+		return
+	}
+	d, err := w.view.Digest(kind, u)
+	if err != nil {
+		return // no address: nothing to compare, and Checked says so
+	}
+	w.checked |= TierAddress
+	w.view.FindAddress(d, func(h blocklist.Hit) bool { return w.weigh(TierAddress, h) })
+}
+
+func (w *weighing) lookUp(hashes []phash.Hash) {
 	for _, h := range hashes {
 		if h.IsZero() {
 			continue
 		}
-		checked |= TierHash
+		w.checked |= TierHash
 		w.alg = h.Algorithm()
 		w.view.FindHash(h, w.radii().widest(), func(h blocklist.Hit) bool { return w.weigh(TierHash, h) })
 	}
-	w.best.Checked = checked
-	if w.best.Verdict == Allow && e.maxAge != 0 && e.now().Sub(w.view.SnapshotTime()) > e.maxAge {
-		w.best.Verdict = e.whenStale
+}
+
+// decision returns what it comes to.
+func (w *weighing) decision() Decision {
+	d := w.best
+	d.Checked = w.checked
+	if d.Verdict > Allow {
+		return d
 	}
-	return w.best
+	d.Verdict = Allow
+	if e := w.e; e.maxAge != 0 && e.now().Sub(w.view.SnapshotTime()) > e.maxAge {
+		d.Verdict = e.whenStale
+	}
+	return d
 }
 
 // radii are the distances in bits up to which a hash means something.
@@ -228,8 +291,11 @@ const identicalPerception = 4
 
 // weigh takes a hit into account. It always returns true: all hits count.
 func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
+	if h.Event <= w.since && !w.began(h.Rule) {
+		return true
+	}
 	v := w.verdict(why, h)
-	if v <= Allow || w.view.Excepted(h, nil, w.hashes) {
+	if v <= Allow || w.view.Excepted(h, w.file, w.hashes) {
 		return true
 	}
 	d := Decision{
@@ -242,6 +308,12 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 		w.best = d
 	}
 	return true
+}
+
+// began reports whether a rule has a start, and after sinceTime.
+func (w *weighing) began(rule uint64) bool {
+	r, _, ok := w.view.Rule(rule)
+	return ok && r.Start.After(w.sinceTime)
 }
 
 // verdict returns what a hit by itself would lead to.

@@ -202,3 +202,10 @@ func TestValidationError_TellsNothingPersonal(t *testing.T) {
 		}
 	}
 }
+
+var greys = func() (p color.Palette) {
+	for i := range 256 {
+		p = append(p, color.Gray{Y: uint8(i)})
+	}
+	return p
+}()

@@ -1,0 +1,102 @@
+package takedown
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"io"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// Candidate is an image that somebody wants to index or show, with everything
+// that is known of it. Every field may be empty; what is there is compared.
+type Candidate struct {
+	// ImageURLs are all addresses of the image: the one on the page, each of
+	// the redirect chain, known aliases of a delivery network. One that is
+	// blocked blocks the candidate.
+	ImageURLs []string
+	// PageURLs are the addresses of pages that show it.
+	PageURLs []string
+	// SHA256 is the digest of the file as it was fetched; zero for none.
+	SHA256 [32]byte
+	// Hashes are those of the picture, as phash.Query gives them.
+	Hashes []phash.Hash
+}
+
+// Source is where an image comes from.
+type Source struct {
+	// ImageURL is the address of the image as the page has it.
+	ImageURL string
+	// Aliases are its other addresses: those it redirected to, and known
+	// aliases.
+	Aliases []string
+	// PageURL is the address of the page that shows it.
+	PageURL string
+}
+
+// InspectOptions are the options of [Inspect]. The zero value, and nil, are the
+// defaults.
+type InspectOptions struct {
+	// Decode holds the limits of decoding; nil means phash's defaults.
+	Decode *phash.DecodeOptions
+	// AllFrames takes the hashes of every frame of an animation, up to the
+	// limit of Decode, instead of the first frame's only. A picture hidden in a
+	// later frame is found only so.
+	AllFrames bool
+}
+
+// Inspect reads an image file and computes all that can be asked about it. It
+// reads no more than the limits allow.
+//
+// When the file cannot be decoded, or is too large, Inspect returns what could
+// be computed (its addresses, and its digest if all of it was read) together
+// with the error of phash.Decode: [Enforcer.Check] can still be asked, and its
+// Decision.Checked tells that nobody looked at the picture.
+func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
+	if opts == nil {
+		opts = new(InspectOptions)
+	}
+	var c Candidate
+	for _, u := range append([]string{src.ImageURL}, src.Aliases...) {
+		if u != "" {
+			c.ImageURLs = append(c.ImageURLs, u)
+		}
+	}
+	if src.PageURL != "" {
+		c.PageURLs = []string{src.PageURL}
+	}
+	limit := int64(phash.DefaultMaxBytes)
+	if opts.Decode != nil && opts.Decode.MaxBytes != 0 {
+		limit = opts.Decode.MaxBytes
+	}
+	// One byte more than the limit: the decoder then says what is wrong.
+	file, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return c, fmt.Errorf("takedown: reading an image: %w", err)
+	}
+	if int64(len(file)) <= limit {
+		c.SHA256 = sha256.Sum256(file)
+	}
+	if !opts.AllFrames {
+		pic, err := phash.Decode(bytes.NewReader(file), opts.Decode)
+		if err != nil {
+			return c, err
+		}
+		c.Hashes = phash.Query(pic)
+		return c, nil
+	}
+	seen := map[phash.Hash]bool{}
+	for pic, err := range phash.DecodeFrames(bytes.NewReader(file), opts.Decode) {
+		if err != nil {
+			return c, err
+		}
+		for _, h := range phash.Query(pic) {
+			if !seen[h] {
+				seen[h] = true
+				c.Hashes = append(c.Hashes, h)
+			}
+		}
+	}
+	return c, nil
+}

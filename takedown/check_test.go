@@ -1,0 +1,394 @@
+package takedown_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"image"
+	"image/gif"
+	"image/jpeg"
+	"iter"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+func inspect(tb testing.TB, file []byte, src takedown.Source) takedown.Candidate {
+	tb.Helper()
+	c, err := takedown.Inspect(bytes.NewReader(file), src, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	file := testJPEG(t, 1)
+	src := takedown.Source{ImageURL: "https://example.org/a.jpg", Aliases: []string{"https://cdn.example.org/a.jpg"}, PageURL: "https://example.org/"}
+	got := inspect(t, file, src)
+	want := takedown.Candidate{
+		ImageURLs: []string{"https://example.org/a.jpg", "https://cdn.example.org/a.jpg"},
+		PageURLs:  []string{"https://example.org/"},
+		SHA256:    sha256.Sum256(file),
+		Hashes:    hashes(t, file),
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b phash.Hash) bool { return a == b })); diff != "" {
+		t.Errorf("candidate (-want +got):\n%s", diff)
+	}
+
+	// What cannot be decoded can still be asked about.
+	broken := file[:len(file)/3]
+	got, err := takedown.Inspect(bytes.NewReader(broken), src, nil)
+	if !errors.Is(err, phash.ErrCorrupt) {
+		t.Errorf("a file that is cut: %v, want ErrCorrupt", err)
+	}
+	if got.SHA256 != sha256.Sum256(broken) || len(got.ImageURLs) != 2 || got.Hashes != nil {
+		t.Errorf("a file that is cut: %+v", got)
+	}
+	got, err = takedown.Inspect(bytes.NewReader(file), src, &takedown.InspectOptions{Decode: &phash.DecodeOptions{MaxBytes: 100}})
+	if !errors.Is(err, phash.ErrTooLarge) || got.SHA256 != [32]byte{} {
+		t.Errorf("a file beyond the limit: %v, digest %x", err, got.SHA256)
+	}
+}
+
+// A picture hidden in a later frame of an animation is found when every frame
+// is looked at.
+func TestInspect_AllFrames(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	accept(t, d, optOut(t, 1), takedown.Grant{})
+	var anim gif.GIF
+	for _, seed := range []uint32{2, 1} {
+		m, err := jpeg.Decode(bytes.NewReader(testJPEG(t, seed)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		grey := image.NewPaletted(m.Bounds(), greys)
+		for y := range m.Bounds().Dy() {
+			for x := range m.Bounds().Dx() {
+				grey.Set(x, y, m.At(x, y))
+			}
+		}
+		anim.Image = append(anim.Image, grey)
+		anim.Delay = append(anim.Delay, 10)
+	}
+	var b bytes.Buffer
+	if err := gif.EncodeAll(&b, &anim); err != nil {
+		t.Fatal(err)
+	}
+	for all, want := range map[bool]takedown.Verdict{false: takedown.Allow, true: takedown.Block} {
+		c, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, &takedown.InspectOptions{AllFrames: all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantVerdict(t, fmt.Sprintf("all frames: %v", all), d.Enforcer().Check(c), want)
+	}
+}
+
+func TestCheck_EveryTier(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	e := d.Enforcer()
+	accept(t, d, optOut(t, 1), takedown.Grant{Width: takedown.WidthBytes})
+	accept(t, d, optOut(t, 2), takedown.Grant{})
+	accept(t, d, notice("https://example.org/old.jpg"), takedown.Grant{})
+	page := notice()
+	page.PageURLs = []string{"https://example.org/page"}
+	accept(t, d, page, takedown.Grant{})
+	file1, file2 := testJPEG(t, 1), testJPEG(t, 2)
+	other := hashes(t, testJPEG(t, 3))
+	all := takedown.TierAddress | takedown.TierBytes | takedown.TierHash
+	for _, tc := range []struct {
+		name      string
+		candidate takedown.Candidate
+		want      takedown.Verdict
+		why       takedown.Tier
+		checked   takedown.Tier
+	}{
+		{"nothing is known", takedown.Candidate{}, takedown.Allow, 0, 0},
+		{"an innocent one", takedown.Candidate{ImageURLs: []string{"https://example.org/"}, SHA256: [32]byte{1}, Hashes: other}, takedown.Allow, 0, all},
+		{"the file", takedown.Candidate{SHA256: sha256.Sum256(file1), Hashes: hashes(t, file1)}, takedown.Block, takedown.TierBytes, takedown.TierBytes | takedown.TierHash},
+		{"the same picture in another file, where only the file was granted", takedown.Candidate{SHA256: [32]byte{1}, Hashes: hashes(t, file1)}, takedown.Allow, 0, takedown.TierBytes | takedown.TierHash},
+		{"the picture", takedown.Candidate{SHA256: [32]byte{1}, Hashes: hashes(t, file2)}, takedown.Block, takedown.TierHash, takedown.TierBytes | takedown.TierHash},
+		{"the file tells more exactly than the hash", takedown.Candidate{SHA256: sha256.Sum256(file2), Hashes: hashes(t, file2)}, takedown.Block, takedown.TierBytes, takedown.TierBytes | takedown.TierHash},
+		{"an address of the redirect chain", takedown.Candidate{ImageURLs: []string{"https://example.org/new.jpg", "https://example.org/old.jpg"}}, takedown.Block, takedown.TierAddress, takedown.TierAddress},
+		{"the page", takedown.Candidate{ImageURLs: []string{"https://example.org/new.jpg"}, PageURLs: []string{"https://example.org/page"}}, takedown.Block, takedown.TierAddress, takedown.TierAddress},
+		{"one of several hashes", takedown.Candidate{Hashes: append([]phash.Hash{{}, other[0]}, hashes(t, file2)...)}, takedown.Block, takedown.TierHash, takedown.TierHash},
+	} {
+		got := e.Check(tc.candidate)
+		if got.Verdict != tc.want || got.Why != tc.why || got.Checked != tc.checked {
+			t.Errorf("%s: %v (checked %v), want %v by %v (checked %v)", tc.name, got, got.Checked, tc.want, tc.why, tc.checked)
+		}
+		if in := e.In("DE").Check(tc.candidate); in != got {
+			t.Errorf("%s: in a region %v, want %v", tc.name, in, got)
+		}
+	}
+}
+
+// nearCopy returns h with n bits changed, as many set as cleared.
+func nearCopy(h phash.Hash, n int) phash.Hash {
+	w := h.Words()
+	var b [32]byte
+	set, clear := n/2, n/2
+	for k := range 256 {
+		bit := w[k/64] >> (k % 64) & 1
+		if bit == 1 && clear > 0 {
+			bit, clear = 0, clear-1
+		} else if bit == 0 && set > 0 {
+			bit, set = 1, set-1
+		}
+		b[31-k/8] |= byte(bit) << (k % 8)
+	}
+	return phash.FromPDQ(b)
+}
+
+// Beyond the block radius lies a band for people, and beyond that nothing.
+func TestFilter_Bands(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Enforcer: takedown.EnforcerOptions{BlockRadius: 20, ReviewRadius: 30}})
+	accept(t, d, optOut(t, 1), takedown.Grant{})
+	own := hashes(t, testJPEG(t, 1))[0]
+	for distance, want := range map[int]takedown.Verdict{
+		0: takedown.Block, 20: takedown.Block, 22: takedown.Review, 30: takedown.Review, 32: takedown.Allow,
+	} {
+		got := d.Enforcer().Filter("", nearCopy(own, distance))
+		if got.Verdict != want || want != takedown.Allow && got.Distance != distance {
+			t.Errorf("at %d bits: %v, want %v", distance, got, want)
+		}
+	}
+	if _, err := takedown.Open(t.TempDir(), &takedown.DeskOptions{Enforcer: takedown.EnforcerOptions{BlockRadius: 65}}); err == nil {
+		t.Error("a radius of 65 bits was accepted")
+	}
+}
+
+// An old list still blocks; what it does not block is answered as the caller
+// said.
+func TestLoad_MaxAge(t *testing.T) {
+	t.Parallel()
+	written := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	now := &clock{t: written}
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Now: now.Now})
+	accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
+	snap := filepath.Join(t.TempDir(), "blocklist.snap")
+	if err := d.Publish(snap); err != nil {
+		t.Fatal(err)
+	}
+	for stale, want := range map[takedown.Stale]takedown.Verdict{
+		takedown.StaleUnknown: takedown.Unknown, takedown.StaleAllow: takedown.Allow, takedown.StaleBlock: takedown.Block,
+	} {
+		now := &clock{t: written.Add(time.Hour)}
+		e, err := takedown.Load(snap, &takedown.EnforcerOptions{MaxAge: time.Hour, Stale: stale, Now: now.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		wantVerdict(t, "just young enough", e.FilterURL("https://example.org/b.jpg"), takedown.Allow)
+		now.set(written.Add(time.Hour + time.Second))
+		wantVerdict(t, "too old", e.FilterURL("https://example.org/b.jpg"), want)
+		wantVerdict(t, "too old, blocked", e.FilterURL("https://example.org/a.jpg"), takedown.Block)
+	}
+	if _, err := takedown.Load(snap, &takedown.EnforcerOptions{MaxAge: time.Hour}); err == nil {
+		t.Error("MaxAge without Stale was accepted")
+	}
+}
+
+// One false match must not cost the opt-out, nor come back; and what a person
+// recognises, a ranker without pixels finds too.
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Now: now.Now, RecheckAfter: 24 * time.Hour})
+	e := d.Enforcer()
+	id := accept(t, d, optOut(t, 1), takedown.Grant{})
+	own := hashes(t, testJPEG(t, 1))[0]
+	rule := e.Filter("", own).Rule
+
+	// A picture that is near, but another one.
+	wrong := takedown.Candidate{Hashes: []phash.Hash{nearCopy(own, 24)}}
+	match := takedown.Match{Candidate: wrong, Decision: e.Check(wrong)}
+	wantVerdict(t, "the near one", match.Decision, takedown.Block)
+	if err := d.Resolve(ctx, match, takedown.NotTheSame); err != nil {
+		t.Fatal(err)
+	}
+	wantVerdict(t, "the near one, excepted", e.Check(wrong), takedown.Allow)
+	wantVerdict(t, "the registered one", e.Filter("", own), takedown.Block)
+
+	// A copy that no hash finds, at an address.
+	far := takedown.Candidate{ImageURLs: []string{"https://example.org/screenshot.png"}, SHA256: [32]byte{7}, Hashes: hashes(t, testJPEG(t, 9))}
+	wantVerdict(t, "the screenshot", e.Check(far), takedown.Allow)
+	if err := d.Resolve(ctx, takedown.Match{Candidate: far, Decision: takedown.Decision{Rule: rule}}, takedown.SameImage); err != nil {
+		t.Fatal(err)
+	}
+	for what, got := range map[string]takedown.Decision{
+		"its address": e.FilterURL(far.ImageURLs[0]), "its hash": e.Filter("", far.Hashes...), "its file": e.Check(takedown.Candidate{SHA256: far.SHA256}),
+	} {
+		if got.Verdict != takedown.Block || !got.Learned || got.Rule != rule || got.Case != id {
+			t.Errorf("%s, learned: %v", what, got)
+		}
+	}
+	// What lies behind an address changes; what a file or picture is does not.
+	now.set(now.Now().Add(24 * time.Hour))
+	wantVerdict(t, "the address, later", e.FilterURL(far.ImageURLs[0]), takedown.Allow)
+	wantVerdict(t, "the hash, later", e.Filter("", far.Hashes...), takedown.Block)
+
+	// Each can be taken back alone.
+	for c, err := range d.Changes(ctx, new(takedown.Cursor)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Type == takedown.RuleLearned || c.Type == takedown.RuleExcepted {
+			if err := d.Undo(ctx, c.Seq); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wantVerdict(t, "forgotten", e.Filter("", far.Hashes...), takedown.Allow)
+	wantVerdict(t, "no exception any more", e.Check(wrong), takedown.Block)
+
+	if err := d.Undo(ctx, rule); err == nil {
+		t.Error("a rule was undone as if it had been learned")
+	}
+	if err := d.Undo(ctx, 999); err == nil {
+		t.Error("an event that is not there was undone")
+	}
+	byURL := accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
+	if err := d.Resolve(ctx, takedown.Match{Candidate: far, Decision: e.FilterURL("https://example.org/a.jpg")}, takedown.SameImage); err == nil {
+		t.Errorf("a picture was learned for the notice %v", byURL)
+	}
+	if err := d.Withdraw(ctx, id, takedown.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Resolve(ctx, match, takedown.SameImage); err == nil {
+		t.Error("a picture was learned for a rule that is revoked")
+	}
+}
+
+// index is an index of a host, in order.
+type index []takedown.Item
+
+func (x index) items(ctx context.Context, after string) iter.Seq2[takedown.Item, error] {
+	return func(yield func(takedown.Item, error) bool) {
+		for _, it := range x {
+			if it.Key > after && !yield(it, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Now: now.Now})
+	var x index
+	for i := range 20 {
+		x = append(x, takedown.Item{
+			Key:       fmt.Sprintf("doc-%02d", i),
+			Candidate: takedown.Candidate{ImageURLs: []string{fmt.Sprintf("https://example.org/%d.jpg", i)}},
+		})
+	}
+	x[3].Candidate.Hashes = hashes(t, testJPEG(t, 1))
+	sweep := func(at *takedown.Cursor, stopAfter int) (keys []string) {
+		t.Helper()
+		for f, err := range d.Enforcer().Sweep(ctx, x.items, at) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if keys = append(keys, f.Item.Key); len(keys) == stopAfter {
+				break
+			}
+		}
+		return keys
+	}
+	want := func(what string, got []string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	accept(t, d, optOut(t, 1), takedown.Grant{})
+	accept(t, d, notice("https://example.org/7.jpg", "https://example.org/12.jpg"), takedown.Grant{})
+	later := now.Now().Add(time.Hour)
+	accept(t, d, notice("https://example.org/9.jpg"), takedown.Grant{Start: later})
+
+	at := new(takedown.Cursor)
+	want("interrupted", sweep(at, 2), "doc-03", "doc-07")
+	accept(t, d, notice("https://example.org/1.jpg", "https://example.org/15.jpg"), takedown.Grant{})
+	want("gone on", sweep(at, 0), "doc-12", "doc-15")
+	want("what has come since the first began", sweep(at, 0), "doc-01", "doc-15")
+	want("nothing new", sweep(at, 0))
+	now.set(later)
+	want("a rule that began meanwhile", sweep(at, 0), "doc-09")
+	want("nothing new again", sweep(at, 0))
+	want("everything anew", sweep(new(takedown.Cursor), 0), "doc-01", "doc-03", "doc-07", "doc-09", "doc-12", "doc-15")
+
+	failing := func(ctx context.Context, after string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) { yield(takedown.Item{}, errors.New("index is gone")) }
+	}
+	at = &takedown.Cursor{After: "doc-05"}
+	for _, err := range d.Enforcer().Sweep(ctx, failing, at) {
+		if err == nil {
+			t.Error("the error of the index was lost")
+		}
+	}
+	if at.After != "doc-05" {
+		t.Errorf("after an error the cursor is %+v", at)
+	}
+}
+
+// The host learns from Changes what to ask about again.
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Now: now.Now, RecheckAfter: time.Hour})
+	e := d.Enforcer()
+	at := new(takedown.Cursor)
+	changes := func() (got []string) {
+		t.Helper()
+		for c, err := range d.Changes(ctx, at) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%v of rule %d, releases %v", c.Type, c.Rule, c.Type.Releases()))
+		}
+		return got
+	}
+	want := func(what string, want ...string) {
+		t.Helper()
+		if diff := cmp.Diff(want, changes()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	want("an empty desk")
+	first := accept(t, d, optOut(t, 1), takedown.Grant{})
+	accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{Start: now.Now().Add(time.Hour), End: now.Now().Add(2 * time.Hour)})
+	want("two rules", "rule added of rule 1, releases false", "rule added of rule 2, releases false")
+	want("nothing since")
+	c := takedown.Candidate{ImageURLs: []string{"https://example.org/c.jpg"}}
+	if err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: takedown.Decision{Rule: 1}}, takedown.SameImage); err != nil {
+		t.Fatal(err)
+	}
+	own := takedown.Candidate{Hashes: hashes(t, testJPEG(t, 1))}
+	if err := d.Resolve(ctx, takedown.Match{Candidate: own, Decision: e.Check(own)}, takedown.NotTheSame); err != nil {
+		t.Fatal(err)
+	}
+	want("resolved", "rule learned of rule 1, releases false", "rule excepted of rule 1, releases true")
+	now.set(now.Now().Add(time.Hour))
+	want("an hour later", "learned forgotten of rule 1, releases true", "rule began of rule 2, releases false")
+	now.set(now.Now().Add(time.Hour))
+	if err := d.Undo(ctx, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Withdraw(ctx, first, takedown.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	want("another hour later", "exception ended of rule 1, releases false", "rule revoked of rule 1, releases true", "rule ended of rule 2, releases true")
+}

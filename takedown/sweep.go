@@ -1,0 +1,221 @@
+package takedown
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// Item is an entry of an index that exists already.
+type Item struct {
+	// Key is the host's own name for the entry.
+	Key string
+	// Candidate is what the index knows of the image; without pixels that is
+	// usually an address and a stored hash.
+	Candidate Candidate
+}
+
+// Items gives the entries of an index in ascending order of their keys,
+// beginning behind the key after, or at the first if after is empty. After an
+// error it gives no more.
+type Items func(ctx context.Context, after string) iter.Seq2[Item, error]
+
+// Cursor says where a sweep stands. The zero Cursor begins a sweep of
+// everything. A cursor can be stored at any time (it has JSON names) and the
+// sweep be taken up from there, also by another process.
+type Cursor struct {
+	// After is the key of the last item that was looked at; empty at the
+	// beginning, and again when the sweep is through.
+	After string `json:"after,omitempty"`
+	// Since leaves out what an earlier sweep has seen: keys that came with or
+	// before this event, unless their rule began after Time.
+	Since uint64    `json:"since,omitempty"`
+	Time  time.Time `json:"time,omitzero"`
+	// Next and NextTime are Since and Time of the sweep that follows this one.
+	Next     uint64    `json:"next,omitempty"`
+	NextTime time.Time `json:"next_time,omitzero"`
+}
+
+// Found is an item of an index that must go, or be looked at.
+type Found struct {
+	Item     Item
+	Decision Decision
+}
+
+// Sweep goes through an existing index and gives the items whose verdict is
+// stronger than Allow. It keeps at up to date while it runs: to be able to go
+// on after an interruption, store a copy of it now and then, also from within
+// items, which runs between two steps. When the sweep is through, at is ready
+// for the next one, which then looks only for what has come since.
+//
+// Exceptions, revocations and ends that come while it runs count from the
+// moment on at which they come. The sequence ends with an error when items or
+// ctx give one, or when the enforcer is closed; at then says where to go on.
+func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2[Found, error] {
+	return func(yield func(Found, error) bool) {
+		if at.Next == 0 {
+			at.Next, at.NextTime = e.list.View().Seq(), e.now().UTC()
+		}
+		for it, err := range items(ctx, at.After) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if e.closed.Load() {
+				err = ErrClosed
+			}
+			if err != nil {
+				yield(Found{}, err)
+				return
+			}
+			w := weighing{e: e, view: e.list.View(), since: at.Since, sinceTime: at.Time}
+			d := w.candidate(&it.Candidate)
+			at.After = it.Key
+			if d.Why != 0 && !yield(Found{it, d}, nil) {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(Found{}, err)
+			return
+		}
+		*at = Cursor{Since: at.Next, Time: at.NextTime}
+	}
+}
+
+// ErrClosed says that an enforcer was closed.
+var ErrClosed = errors.New("takedown: enforcer is closed")
+
+// ChangeType says what happened to a rule.
+type ChangeType uint8
+
+const (
+	RuleAdded        ChangeType = 1 // by the acceptance of a case
+	RuleBegan        ChangeType = 2 // its start has come
+	RuleLearned      ChangeType = 3 // another address, file or hash of its picture
+	ExceptionEnded   ChangeType = 4 // an exception was undone or ran out
+	RuleRevoked      ChangeType = 5 // by a withdrawal or a reversal
+	RuleEnded        ChangeType = 6 // its end has come
+	RuleExcepted     ChangeType = 7 // a picture that it must leave alone
+	LearnedForgotten ChangeType = 8 // learned keys were undone or ran out
+)
+
+// String returns the name of the type in lower case, such as "rule added".
+func (t ChangeType) String() string {
+	names := [...]string{"", "rule added", "rule began", "rule learned", "exception ended", "rule revoked", "rule ended", "rule excepted", "learned forgotten"}
+	if t > 0 && int(t) < len(names) {
+		return names[t]
+	}
+	return "unknown change"
+}
+
+// Releases reports whether something may be shown again after the change: ask
+// anew about what was dropped because of the rule, another rule may cover it
+// too. After the other changes more is blocked: see [Enforcer.Sweep].
+func (t ChangeType) Releases() bool { return t >= RuleRevoked && t <= LearnedForgotten }
+
+// Change is something that happened to a rule.
+type Change struct {
+	// Seq is the number of the event, 0 for what the clock did.
+	Seq  uint64
+	Time time.Time
+	Type ChangeType
+	// Rule is the public id of the rule, as in Decision.Rule.
+	Rule uint64
+}
+
+// Changes gives what happened to rules after the cursor, in the order of the
+// events and then of the time, and moves the cursor behind it when it is
+// through. Hosts use it to keep caches, thumbnails and crawl rules in step. The
+// zero Cursor gives every event, and nothing that the clock did. Of the cursor,
+// only Since and Time are used.
+func (d *Desk) Changes(ctx context.Context, at *Cursor) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		view, now := d.list.View(), d.now().UTC()
+		stopped := false
+		var failed error
+		err := d.list.Events(at.Since+1, func(e blocklist.Event) bool {
+			if e.Seq > view.Seq() {
+				return false
+			}
+			var c Change
+			if c, failed = d.change(ctx, e); failed != nil {
+				return false
+			}
+			stopped = !yield(c, nil)
+			return !stopped
+		})
+		if err = errors.Join(err, failed); err != nil {
+			yield(Change{}, err)
+			return
+		}
+		if stopped {
+			return
+		}
+		var byClock []Change
+		if !at.Time.IsZero() {
+			view.Transitions(at.Time, now, func(t blocklist.Transition) bool {
+				byClock = append(byClock, Change{Time: t.Time, Rule: t.Rule, Type: clockChanges[t.Type]})
+				return true
+			})
+		}
+		slices.SortFunc(byClock, func(a, b Change) int {
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Type, b.Type))
+		})
+		for _, c := range byClock {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		at.Since, at.Time = view.Seq(), now
+	}
+}
+
+var clockChanges = map[blocklist.TransitionType]ChangeType{
+	blocklist.RuleBegan:      RuleBegan,
+	blocklist.RuleEnded:      RuleEnded,
+	blocklist.LearnedEnded:   LearnedForgotten,
+	blocklist.ExceptionEnded: ExceptionEnded,
+}
+
+// change describes an event.
+func (d *Desk) change(ctx context.Context, e blocklist.Event) (Change, error) {
+	c := Change{Seq: e.Seq, Time: e.Time, Rule: e.Target}
+	switch e.Type {
+	case blocklist.EventAdded:
+		c.Type, c.Rule = RuleAdded, e.Seq
+	case blocklist.EventLearned:
+		c.Type = RuleLearned
+	case blocklist.EventExcepted:
+		c.Type = RuleExcepted
+	case blocklist.EventRevoked:
+		c.Type = RuleRevoked
+	case blocklist.EventUndone:
+		undone, err := d.event(e.Target)
+		if err != nil {
+			return c, err
+		}
+		c.Type, c.Rule = ExceptionEnded, undone.Target
+		if undone.Type == blocklist.EventLearned {
+			c.Type = LearnedForgotten
+		}
+	}
+	return c, ctx.Err()
+}
+
+// event reads one event of the journal.
+func (d *Desk) event(seq uint64) (found blocklist.Event, err error) {
+	err = d.list.Events(seq, func(e blocklist.Event) bool {
+		found = e
+		return false
+	})
+	if err == nil && found.Seq != seq {
+		err = fmt.Errorf("takedown: there is no event %d", seq)
+	}
+	return found, err
+}
