@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Runs every fuzz target of every module, each for the given time.
+#
+#   scripts/fuzz.sh 10s          what .ci/run does
+#   scripts/fuzz.sh 10m ./phash  ten minutes for each target of one package
+#   scripts/fuzz.sh 2h           a night
+#
+# Stops at nothing: the last line names the targets that found something. Go
+# keeps what they found below testdata/fuzz of the package: commit it with the
+# fix.
+set -u
+cd "$(dirname "$0")/.."
+time=${1:?how long each target runs, such as 10s}
+shift
+[ $# -gt 0 ] || set -- work
+failed=() ran=0
+while read -r package target; do
+	echo "-- $package $target"
+	ran=$((ran + 1))
+	go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" || failed+=("$package $target")
+done < <(go test -list '^Fuzz' "$@" | awk '/^Fuzz/ { names[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print $2, names[i]; n = 0 } /^\?/ { n = 0 }')
+[ $ran -gt 0 ] || { echo "fuzz: no target found"; exit 1; }
+if [ ${#failed[@]} -ne 0 ]; then
+	printf 'fuzz: %d of %d targets found something:\n' ${#failed[@]} $ran
+	printf '  %s\n' "${failed[@]}"
+	exit 1
+fi
+echo "fuzz: $ran targets, $time each, nothing found"
