@@ -43,7 +43,7 @@ type base struct {
 	hashes     [len(algorithms)]baseHashes
 	exceptions map[uint64][]exception // by rule
 
-	region *region // of the bytes; held so that they live as long as the base
+	memory *memory // of the arrays; held so that they live as long as the base
 }
 
 type baseHashes struct {

@@ -20,10 +20,9 @@ type filter struct {
 }
 
 const (
-	filterBlock   = 512 // bits
-	filterProbes  = 7   // of 9 bits each, from the 64 of the lower half
-	filterPerKey  = 16  // bits
-	filterMaxSize = 1 << 38
+	filterBlock  = 512 // bits
+	filterProbes = 7   // of 9 bits each, from the 64 of the lower half
+	filterPerKey = 16  // bits
 )
 
 // filterWords returns how many words the filter of n keys has.

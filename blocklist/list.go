@@ -25,6 +25,8 @@ type Options struct {
 	// compaction before the next one begins by itself: 0 stands for 200,000 or
 	// an eighth of the list, whichever is more, and a negative number for never.
 	CompactAfter int
+	// Map is as in LoadOptions, for the snapshots in the folder.
+	Map bool
 
 	fs fsx.FS // for tests
 }
@@ -34,6 +36,13 @@ type LoadOptions struct {
 	// Now is the clock by which rules begin and end; time.Now if nil. It is
 	// called by readers, and must be safe for concurrent use.
 	Now func() time.Time
+	// Map asks to use the file in place, mapped into memory, on 64-bit Unix. The
+	// list then opens faster and shares its memory with other processes and the
+	// page cache. The file must never be changed or cut in place, only replaced
+	// as Publish does it: the process would answer wrongly, or end with a memory
+	// fault. Without Map the file is copied into memory, and may be treated in
+	// any way afterwards.
+	Map bool
 
 	fs fsx.FS // for tests
 }
@@ -44,6 +53,7 @@ type List struct {
 	view atomic.Pointer[View]
 	now  func() time.Time
 	fs   fsx.FS
+	mmap bool
 
 	path     string     // of the snapshot of a loaded list
 	reload   sync.Mutex // held by Reload
@@ -120,7 +130,7 @@ func Open(dir string, opts *Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{now: o.Now, fs: o.fs}
+	l := &List{now: o.Now, fs: o.fs, mmap: o.Map}
 	f, err := l.recover(dir, j)
 	if err != nil {
 		j.close()
@@ -151,7 +161,7 @@ func (l *List) recover(dir string, j *journal) (*fold, error) {
 		if !isSnapshotName(name) || b.len() > 0 || b.header.seq > 0 {
 			continue
 		}
-		got, err := openSnapshot(l.fs, filepath.Join(dir, name))
+		got, err := l.openSnapshot(filepath.Join(dir, name))
 		if err == nil {
 			err = matches(got, j)
 		}
@@ -184,13 +194,13 @@ func matches(b *base, j *journal) error {
 }
 
 // openSnapshot reads a snapshot file.
-func openSnapshot(fs fsx.FS, path string) (*base, error) {
-	f, err := fs.Open(path)
+func (l *List) openSnapshot(path string) (*base, error) {
+	f, err := l.fs.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	defer f.Close()
-	b, err := readSnapshot(f)
+	b, err := readSnapshot(f, l.mmap)
 	if err != nil {
 		return nil, fmt.Errorf("%w (in %s)", err, path)
 	}
@@ -211,8 +221,8 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	if o.fs == nil {
 		o.fs = fsx.OS{}
 	}
-	l := &List{now: o.Now, fs: o.fs, path: path}
-	b, err := openSnapshot(o.fs, path)
+	l := &List{now: o.Now, fs: o.fs, mmap: o.Map, path: path}
+	b, err := l.openSnapshot(path)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +240,7 @@ func (l *List) Reload() (changed bool, err error) {
 	l.reload.Lock()
 	defer l.reload.Unlock()
 	now := l.View().base.header
-	b, err := openSnapshot(l.fs, l.path)
+	b, err := l.openSnapshot(l.path)
 	if err != nil {
 		return false, err
 	}

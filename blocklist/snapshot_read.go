@@ -2,43 +2,124 @@ package blocklist
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/phash"
 )
 
-// region is memory that a base lies in.
-type region struct {
-	data    []byte
-	release func()
+// readSnapshot reads a snapshot file: into memory of its own, which nobody else
+// can change, or in place when mapped is set and the system can do it. Whatever
+// the file holds, the base that is returned can be searched without a panic.
+func readSnapshot(f fsx.File, mapped bool) (*base, error) {
+	size, err := f.Size()
+	if err != nil {
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	// The header first: it says whether the rest is worth reading.
+	head := make([]byte, min(size, headerSize+int64(tableSize(maxSections))))
+	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
+	h, err := parseHeader(head, size)
+	if err != nil {
+		return nil, err
+	}
+	sections, err := parseTable(&h, head)
+	if err != nil {
+		return nil, err
+	}
+	mem, source := (*memory)(nil), io.ReaderAt(nil)
+	if mapped {
+		mem = mapFile(f, size)
+	}
+	if mem == nil {
+		mem, source = newMemory(size), f
+	}
+	content, err := fetchSections(source, mem.data, head[:headerSize], sections)
+	if err == nil {
+		var b *base
+		if b, err = newBase(h, content); err == nil {
+			b.memory = mem
+			return b, nil
+		}
+	}
+	mem.release()
+	return nil, err
 }
 
-// parseSnapshot reads a snapshot in place: the base uses data as long as it
-// lives. Whatever data holds, the base that is returned can be searched without
-// a panic.
-func parseSnapshot(data []byte) (*base, error) {
-	h, err := parseHeader(data, int64(len(data)))
-	if err != nil {
-		return nil, err
+// fetchSections reads the sections of a snapshot from source into their places
+// in data, unless source is nil and they are there already, and compares their
+// checksums. Several goroutines share the work.
+func fetchSections(source io.ReaderAt, data, rawHeader []byte, sections []section) (*[secLast + 1][]byte, error) {
+	var (
+		content [secLast + 1][]byte
+		errs    = make([]error, len(sections))
+		order   = make([]int, len(sections))
+		next    atomic.Int64
+		work    sync.WaitGroup
+	)
+	for i := range order {
+		order[i] = i
 	}
-	sections, err := parseTable(&h, data)
-	if err != nil {
-		return nil, err
+	// The longest first, so that all end at about one time.
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(sections[b].length, sections[a].length) })
+	for range min(runtime.GOMAXPROCS(0), 8, len(sections)) {
+		work.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(order)); i = next.Add(1) - 1 {
+				s := &sections[order[i]]
+				errs[order[i]] = fetchSection(source, data[s.offset:s.offset+s.length], rawHeader, s)
+			}
+		})
 	}
-	var content [secLast + 1][]byte
-	for _, s := range sections {
-		p := data[s.offset : s.offset+s.length : s.offset+s.length]
-		if got := crc32.Update(sectionSeed(data[:headerSize], s.kind), castagnoli, p); got != s.crc {
-			return nil, fmt.Errorf("blocklist: snapshot: %s at %d, %d bytes, has checksum %08x, not %08x: %w",
-				sectionName(s.kind), s.offset, s.length, got, s.crc, ErrChecksum)
+	work.Wait()
+	for i, s := range sections {
+		if errs[i] != nil {
+			return nil, errs[i]
 		}
-		content[s.kind] = p
+		content[s.kind] = data[s.offset : s.offset+s.length : s.offset+s.length]
 	}
-	return newBase(h, &content)
+	return &content, nil
+}
+
+// fetchSection reads in pieces that are still in the cache when their checksum
+// is computed.
+func fetchSection(source io.ReaderAt, data, rawHeader []byte, s *section) (err error) {
+	const piece = 1 << 18
+	defer func() {
+		if p := recover(); p != nil {
+			// A mapped file was cut.
+			err = fmt.Errorf("blocklist: snapshot: %s at %d: %v: %w", sectionName(s.kind), s.offset, p, ErrTruncated)
+		}
+	}()
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	crc := sectionSeed(rawHeader, s.kind)
+	for at := 0; at < len(data); at += piece {
+		p := data[at:min(at+piece, len(data))]
+		if source != nil {
+			if n, err := source.ReadAt(p, s.offset+int64(at)); n < len(p) {
+				return fmt.Errorf("blocklist: snapshot: %s at %d: %w: %w", sectionName(s.kind), s.offset, ErrTruncated, err)
+			}
+		}
+		crc = crc32.Update(crc, castagnoli, p)
+	}
+	if crc != s.crc {
+		return fmt.Errorf("blocklist: snapshot: %s at %d, %d bytes, has checksum %08x, not %08x: %w",
+			sectionName(s.kind), s.offset, s.length, crc, s.crc, ErrChecksum)
+	}
+	return nil
 }
 
 // newBase makes a base of the sections of a snapshot.
@@ -86,7 +167,7 @@ func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
 	p := content[secLearned]
 	for i := range learned {
 		r := learnedRow{grant: le.Uint32(p[16*i:]), rule: le.Uint64(p[16*i+8:])}
-		if int(r.grant) >= grants || i > 0 && r.grant <= b.learned[i-1].grant {
+		if int64(r.grant) >= int64(grants) || i > 0 && r.grant <= b.learned[i-1].grant {
 			return nil, c.fail(ErrFormat, secLearned, "row %d is of grant %d", i, r.grant)
 		}
 		b.learned = append(b.learned, r)
@@ -94,7 +175,7 @@ func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
 	p = content[secTimed]
 	for i := range timed {
 		r := timedRow{grant: le.Uint32(p[24*i:]), start: int64(le.Uint64(p[24*i+8:])), end: int64(le.Uint64(p[24*i+16:]))}
-		if int(r.grant) >= grants || i > 0 && r.grant <= b.timedRows[i-1].grant {
+		if int64(r.grant) >= int64(grants) || i > 0 && r.grant <= b.timedRows[i-1].grant {
 			return nil, c.fail(ErrFormat, secTimed, "row %d is of grant %d", i, r.grant)
 		}
 		b.timedRows = append(b.timedRows, r)
@@ -139,7 +220,7 @@ func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
 
 // maxGrants is the largest number of grants in a list. Numbers of grants,
 // with those of the events to come, have 32 bits.
-const maxGrants = 1 << 31
+const maxGrants = 1<<31 - 1
 
 // checker compares the lengths of sections and keeps the first error.
 type checker struct {
@@ -300,5 +381,5 @@ func (b *base) parseHashes(c *checker, a int) error {
 	return c.checkGrants(first+1, h.grants, b.len())
 }
 
-// Created is when the snapshot of a base was written.
+// createdAt is when the snapshot of a base was written.
 func (h *header) createdAt() time.Time { return timeOf(h.created) }

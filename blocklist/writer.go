@@ -4,37 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	iofs "io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
-
-	"github.com/staydown/staydown/internal/fsx"
 )
 
 var errExist = iofs.ErrExist
-
-// readSnapshot reads a snapshot file into memory.
-func readSnapshot(f fsx.File) (*base, error) {
-	size, err := f.Size()
-	if err != nil {
-		return nil, fmt.Errorf("blocklist: %w", err)
-	}
-	// The header first: it says whether the rest is worth reading.
-	head := make([]byte, min(size, headerSize))
-	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("blocklist: %w", err)
-	}
-	if _, err := parseHeader(head, size); err != nil {
-		return nil, err
-	}
-	data := make([]byte, size)
-	if _, err := f.ReadAt(data, 0); err != nil {
-		return nil, fmt.Errorf("blocklist: snapshot: %w: %w", ErrTruncated, err)
-	}
-	return parseSnapshot(data)
-}
 
 // writer owns the journal and the fold of a list. One goroutine commits what
 // Append hands over, everything that waits in one go, and publishes the View
@@ -240,7 +216,7 @@ func (w *writer) compact(ctx context.Context) error {
 	if err := writeSnapshotFile(l.fs, path, v, l.now()); err != nil {
 		return err
 	}
-	b, err := openSnapshot(l.fs, path)
+	b, err := l.openSnapshot(path)
 	if err != nil {
 		// It never becomes a candidate for Open.
 		return errors.Join(err, l.fs.Remove(path))

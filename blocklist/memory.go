@@ -1,0 +1,26 @@
+package blocklist
+
+import "github.com/staydown/staydown/internal/arena"
+
+// memory holds the bytes of a snapshot. They go when nothing refers to the
+// memory any more: a base, and by it every View, holds it.
+type memory struct {
+	data  []byte
+	arena *arena.Arena // nil for a mapped file
+	unmap func()       // nil for an arena
+}
+
+func newMemory(size int64) *memory {
+	a := arena.New(int(size))
+	return &memory{data: a.Bytes(), arena: a}
+}
+
+// release gives the bytes back at once; nothing uses them yet.
+func (m *memory) release() {
+	if m.arena != nil {
+		m.arena.Close()
+	} else {
+		m.unmap()
+	}
+	m.data = nil
+}
