@@ -20,12 +20,12 @@ func LoadWithFS(opts LoadOptions, fs fsx.FS) *LoadOptions {
 }
 
 // LoadBytes is Load of a snapshot that lies in memory.
-func LoadBytes(data []byte) (*View, error) {
+func LoadBytes(data []byte, now func() time.Time) (*View, error) {
 	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, false)
 	if err != nil {
 		return nil, err
 	}
-	return newFold(b, newDigestKeys(b.header.Secret), time.Now).view(), nil
+	return newFold(b, newDigestKeys(b.header.Secret), now).view(), nil
 }
 
 type byteFile struct{ *bytes.Reader }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"hash/fnv"
+	"os"
 	"runtime/debug"
 	"time"
 
@@ -63,11 +65,13 @@ type journal struct {
 	db   *bbolt.DB
 	id   identity
 	last uint64 // owned by the caller of append
+
+	damage error // that was accepted when it was opened
 }
 
 // openJournal opens or creates the journal. bbolt's lock on the file is the
 // lock on the list.
-func openJournal(path string, list uint32) (j *journal, err error) {
+func openJournal(path string, list uint32, salvage bool) (j *journal, err error) {
 	defer catchDamage(&err)()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:      50 * time.Millisecond,
@@ -88,6 +92,9 @@ func openJournal(path string, list uint32) (j *journal, err error) {
 			db.Close()
 		}
 	}()
+	if j.damage = checkMetaPages(path, db.Info().PageSize); j.damage != nil && !salvage {
+		return nil, j.damage
+	}
 	err = db.View(j.readMeta)
 	if errors.Is(err, errNewJournal) {
 		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, list) })
@@ -102,6 +109,36 @@ func openJournal(path string, list uint32) (j *journal, err error) {
 		return nil, fmt.Errorf("blocklist: journal follows rules %d for addresses, this program %d: %w", j.id.Rules, AddressRules, ErrRules)
 	}
 	return j, nil
+}
+
+// checkMetaPages returns an error unless both meta pages of a bbolt file are in
+// order. bbolt writes them in turn, and goes on with the older one when the
+// newer one is damaged: then the last commit is lost, without a word. A crash
+// leaves both in order as long as the disk writes a sector of 512 bytes whole.
+func checkMetaPages(path string, pageSize int) error {
+	const size = 56 // of the fields before the checksum, behind a page header of 16
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("blocklist: %w", err)
+	}
+	defer f.Close()
+	var tx [2]uint64
+	for i := range tx {
+		p := make([]byte, size+8)
+		if _, err := f.ReadAt(p, int64(i*pageSize)+16); err != nil {
+			return fmt.Errorf("blocklist: %s: meta page %d: %w: %w", path, i, ErrJournal, err)
+		}
+		sum := fnv.New64a()
+		sum.Write(p[:size])
+		tx[i] = binary.NativeEndian.Uint64(p[48:])
+		if sum.Sum64() != binary.NativeEndian.Uint64(p[size:]) || tx[i]%2 != uint64(i) {
+			return fmt.Errorf("blocklist: %s: meta page %d is damaged, and the last commit may be lost with it: %w", path, i, ErrJournal)
+		}
+	}
+	if tx[0]+1 != tx[1] && tx[1]+1 != tx[0] {
+		return fmt.Errorf("blocklist: %s: the meta pages are of commits %d and %d, which do not follow each other: %w", path, tx[0], tx[1], ErrJournal)
+	}
+	return nil
 }
 
 var errNewJournal = errors.New("journal is new")
@@ -188,6 +225,10 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 				if old := ids.Get(e.ID[:]); old != nil {
 					if len(old) != 8 {
 						return fmt.Errorf("blocklist: journal: number of an event has %d bytes: %w", len(old), ErrJournal)
+					}
+					// bbolt has no checksums; the record says whose it is.
+					if r, err := parseRecord(events.Get(old)); err != nil || r.ID != e.ID {
+						return fmt.Errorf("blocklist: journal: event %x is not under its number: %w", old, ErrJournal)
 					}
 					numbers[i] = binary.BigEndian.Uint64(old)
 					continue

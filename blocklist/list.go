@@ -25,6 +25,10 @@ type Options struct {
 	// compaction before the next one begins by itself: 0 stands for 200,000 or
 	// an eighth of the list, whichever is more, and a negative number for never.
 	CompactAfter int
+	// Salvage opens a journal also when one of the two pages with which bbolt
+	// marks its commits is damaged. The last commit may be lost then; Status
+	// tells. Any other damage is refused nevertheless.
+	Salvage bool
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
 
@@ -75,6 +79,8 @@ type Status struct {
 	Since int
 	// Fallbacks are the reasons why Open passed over snapshots of its folder.
 	Fallbacks []error
+	// Salvaged is the damage of the journal that Options.Salvage accepted.
+	Salvaged error
 	// Compaction is the error of the last compaction that began by itself.
 	Compaction error
 }
@@ -126,7 +132,7 @@ func Open(dir string, opts *Options) (*List, error) {
 	if err := o.fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
-	j, err := openJournal(filepath.Join(dir, journalName), o.List)
+	j, err := openJournal(filepath.Join(dir, journalName), o.List, o.Salvage)
 	if err != nil {
 		return nil, err
 	}
@@ -136,6 +142,7 @@ func Open(dir string, opts *Options) (*List, error) {
 		j.close()
 		return nil, err
 	}
+	l.status.Salvaged = j.damage
 	l.view.Store(f.view())
 	l.writer = startWriter(l, dir, j, f, o.CompactAfter)
 	return l, nil

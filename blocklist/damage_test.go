@@ -1,0 +1,411 @@
+package blocklist_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// smallSnapshot returns a snapshot with something of everything in it, and the
+// model of what it says.
+func smallSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List) {
+	tb.Helper()
+	dir := tb.TempDir()
+	c := newClock()
+	l := open(tb, filepath.Join(dir, "l"), &blocklist.Options{Now: c.now, CompactAfter: -1})
+	m := &model{clock: c, ids: map[[16]byte]uint64{}}
+	add := func(e blocklist.Event) {
+		m.apply(e)
+		mustAppend(tb, l, e)
+	}
+	for i := range u.addresses {
+		e := addedRule(tb, l, uint64(i+1), u.addresses[i])
+		e.Rule.Keys.Bytes = [][32]byte{u.files[i]}
+		e.Rule.Keys.Hashes = []blocklist.HashKey{{Hash: u.hashes[i], Variant: uint8(i)}}
+		if i%3 == 0 {
+			e.Rule.Territories = territories[i%2 : 3]
+		}
+		if i%4 == 0 {
+			e.Rule.End = c.now().Truncate(1e9).Add(3600e9).UTC()
+		}
+		e.Rule.Kind = uint8(i % 2)
+		add(e)
+	}
+	add(blocklist.Event{ID: newID(100), Type: blocklist.EventLearned, Target: 2, Keys: blocklist.Keys{Bytes: u.files[:1]}})
+	add(blocklist.Event{ID: newID(101), Type: blocklist.EventExcepted, Target: 3, Keys: blocklist.Keys{
+		Bytes: u.files[2:3], Hashes: []blocklist.HashKey{{Hash: u.hashes[0]}}}})
+	add(blocklist.Event{ID: newID(102), Type: blocklist.EventRevoked, Target: 4})
+	path := filepath.Join(dir, "p")
+	if err := l.Publish(path); err != nil {
+		tb.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return data, m, l
+}
+
+// known reports whether an error is one of those that Load promises.
+func known(err error) bool {
+	for _, want := range []error{
+		blocklist.ErrNotSnapshot, blocklist.ErrVersion, blocklist.ErrTruncated, blocklist.ErrChecksum,
+		blocklist.ErrFormat, blocklist.ErrLimit, blocklist.ErrKey, blocklist.ErrRules,
+	} {
+		if errors.Is(err, want) {
+			return strings.HasPrefix(err.Error(), "blocklist: ")
+		}
+	}
+	return false
+}
+
+// Every change of a single byte of a snapshot is refused, or changes nothing
+// of what it says.
+func TestEveryDamagedByte(t *testing.T) {
+	t.Parallel()
+	u := newUniverse(5, 6)
+	data, m, _ := smallSnapshot(t, u)
+	clean, err := blocklist.LoadBytes(data, newClock().now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, u, m, clean)
+	harmless := 0
+	for i := range data {
+		for _, change := range []byte{0x01, 0x80, 0xff, data[i]} {
+			if change == 0 {
+				continue
+			}
+			data[i] ^= change
+			v, err := blocklist.LoadBytes(data, newClock().now)
+			data[i] ^= change
+			switch {
+			case err == nil:
+				harmless++
+				compare(t, u, m, v)
+			case !known(err):
+				t.Fatalf("byte %d changed by %#x: %v", i, change, err)
+			}
+		}
+	}
+	t.Logf("%d bytes; %d changes were harmless", len(data), harmless)
+	for n := range data {
+		if _, err := blocklist.LoadBytes(data[:n], newClock().now); !known(err) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+	if _, err := blocklist.LoadBytes(append(slices.Clone(data), 0), newClock().now); !errors.Is(err, blocklist.ErrTruncated) {
+		t.Errorf("one byte too many: %v", err)
+	}
+}
+
+// Each cause has its own error.
+func TestLoadErrors(t *testing.T) {
+	t.Parallel()
+	data, _, _ := smallSnapshot(t, newUniverse(5, 6))
+	tests := []struct {
+		name   string
+		change func([]byte) []byte
+		want   error
+	}{
+		{"empty", func([]byte) []byte { return nil }, blocklist.ErrNotSnapshot},
+		{"something else", func([]byte) []byte {
+			return []byte("%PDF-1.7 and so on, for quite a while, with more than a header's bytes")
+		}, blocklist.ErrNotSnapshot},
+		{"newer version", func(b []byte) []byte { b[8]++; return b }, blocklist.ErrVersion},
+		{"cut in the magic", func(b []byte) []byte { return b[:4] }, blocklist.ErrTruncated},
+		{"cut in the header", func(b []byte) []byte { return b[:100] }, blocklist.ErrTruncated},
+		{"cut in the table", func(b []byte) []byte { return b[:200] }, blocklist.ErrTruncated},
+		{"cut in a section", func(b []byte) []byte { return b[:len(b)-1] }, blocklist.ErrTruncated},
+		{"too long", func(b []byte) []byte { return append(b, 0) }, blocklist.ErrTruncated},
+		{"header", func(b []byte) []byte { b[24] ^= 1; return b }, blocklist.ErrChecksum},
+		{"table", func(b []byte) []byte { b[140] ^= 1; return b }, blocklist.ErrChecksum},
+		{"section", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, blocklist.ErrChecksum},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := blocklist.LoadBytes(tt.change(slices.Clone(data)), newClock().now); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// Random changes of a bigger snapshot. STAYDOWN_DAMAGE sets how many; 100,000
+// take some minutes.
+func TestRandomDamage(t *testing.T) {
+	t.Parallel()
+	rounds := 1000
+	if s := os.Getenv("STAYDOWN_DAMAGE"); s != "" {
+		rounds, _ = strconv.Atoi(s)
+	}
+	u := newUniverse(9, 8)
+	_, m, l := smallSnapshot(t, u)
+	for i := range 20 {
+		e := blocklist.Event{ID: newID(uint64(1000 + i)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock}}
+		for j := range 1000 {
+			var sha [32]byte
+			binary.LittleEndian.PutUint64(sha[:], uint64(1000*i+j+1))
+			e.Rule.Keys.Bytes = append(e.Rule.Keys.Bytes, sha)
+		}
+		m.apply(e)
+		mustAppend(t, l, e)
+	}
+	path := filepath.Join(t.TempDir(), "p")
+	if err := l.Publish(path); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	harmless := 0
+	for range rounds {
+		broken := slices.Clone(data)
+		for range 1 + rng.IntN(4) {
+			at := rng.IntN(len(broken))
+			if rng.IntN(2) == 0 {
+				at = rng.IntN(2048) // where the header and the table are
+			}
+			switch rng.IntN(4) {
+			case 0:
+				broken[at] ^= 1 << rng.IntN(8)
+			case 1:
+				broken[at] = byte(rng.Uint32())
+			case 2:
+				clear(broken[at:min(at+512, len(broken))])
+			case 3:
+				if len(broken) > 4096 {
+					broken = broken[:4096+rng.IntN(len(broken)-4096)]
+				}
+			}
+		}
+		v, err := blocklist.LoadBytes(broken, newClock().now)
+		switch {
+		case err == nil:
+			harmless++
+			compare(t, u, m, v)
+		case !known(err):
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d bytes, %d rounds, %d harmless", len(data), rounds, harmless)
+}
+
+// A damaged newest snapshot gives way to the one before it, and that to the
+// journal, and Status says so.
+func TestFallback(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	u := newUniverse(5, 6)
+	c := newClock()
+	opts := &blocklist.Options{Now: c.now, CompactAfter: -1}
+	l := open(t, dir, opts)
+	h := &history{t: t, u: u, m: &model{clock: c, ids: map[[16]byte]uint64{}}, l: l, rng: rand.New(rand.NewPCG(4, 4))}
+	for range 3 {
+		h.append(10)
+		if err := l.Compact(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.append(3)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	snapshots, err := filepath.Glob(filepath.Join(dir, "snapshot-*.snap"))
+	if err != nil || len(snapshots) != 2 {
+		t.Fatalf("snapshots %v, %v; want two", snapshots, err)
+	}
+	for i, want := range []uint64{20, 0} {
+		path := snapshots[1-i]
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[len(data)-1] ^= 1
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l := open(t, dir, opts)
+		s := l.Status()
+		if s.SnapshotSeq != want || len(s.Fallbacks) != i+1 || !errors.Is(s.Fallbacks[0], blocklist.ErrChecksum) {
+			t.Errorf("after %d damaged snapshots: %+v", i+1, s)
+		}
+		compare(t, u, h.m, l.View())
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A snapshot of another list, or one that is ahead of the journal, is not
+// used.
+func TestForeignSnapshot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := open(t, filepath.Join(dir, "a"), nil)
+	mustAppend(t, a, addedRule(t, a, 1, "https://example.com/"))
+	if err := a.Compact(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, filepath.Join(dir, "b"), nil)
+	b.Close()
+	names, _ := filepath.Glob(filepath.Join(dir, "a", "snapshot-*"))
+	data, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "b", filepath.Base(names[0])), data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, filepath.Join(dir, "b"), nil)
+	if s := b.Status(); len(s.Fallbacks) != 1 || !errors.Is(s.Fallbacks[0], blocklist.ErrKey) || s.SnapshotSeq != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+const journalChildEnv = "STAYDOWN_TEST_JOURNAL"
+
+// readJournal is what the child process does with a damaged journal: it opens
+// it, reads all of it, asks the list and appends.
+func readJournal(dir string) {
+	fail := func(err error) {
+		if err != nil {
+			fmt.Println("refused:", err)
+			os.Exit(0)
+		}
+	}
+	l, err := blocklist.Open(dir, &blocklist.Options{CompactAfter: -1})
+	fail(err)
+	var all []string
+	fail(l.Events(1, func(e blocklist.Event) bool {
+		all = append(all, fmt.Sprintf("%d:%x", e.Seq, e.ID[:4]))
+		return true
+	}))
+	fmt.Println("events", strings.Join(all, ","))
+	hits := 0
+	for i := range 40 {
+		sha := [32]byte{byte(i)}
+		l.View().FindBytes(sha, func(blocklist.Hit) bool { hits++; return true })
+	}
+	fmt.Println("hits", hits)
+	_, err = l.Append(context.Background(), blocklist.Event{ID: newID(999), Type: blocklist.EventRevoked, Target: 1})
+	fail(err)
+	fail(l.Close())
+	os.Exit(0)
+}
+
+// A damaged journal is refused, or the damage touched nothing: each is opened
+// in a process of its own, which must not crash. STAYDOWN_JOURNALS sets how
+// many.
+func TestDamagedJournal(t *testing.T) {
+	if dir := os.Getenv(journalChildEnv); dir != "" {
+		readJournal(dir)
+	}
+	t.Parallel()
+	rounds := 60
+	if s := os.Getenv("STAYDOWN_JOURNALS"); s != "" {
+		rounds, _ = strconv.Atoi(s)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Skip(err)
+	}
+	root := t.TempDir()
+	l := open(t, filepath.Join(root, "good"), &blocklist.Options{CompactAfter: -1})
+	for i := range 40 {
+		e := addedRule(t, l, uint64(i+1), fmt.Sprintf("https://example.com/%d", i))
+		e.Rule.Keys.Bytes = [][32]byte{{byte(i)}}
+		mustAppend(t, l, e)
+	}
+	var want []string
+	if err := l.Events(1, func(e blocklist.Event) bool {
+		want = append(want, fmt.Sprintf("%d:%x", e.Seq, e.ID[:4]))
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(filepath.Join(root, "good", "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(8, 8))
+	refused, unharmed := 0, 0
+	for round := range rounds {
+		data := slices.Clone(good)
+		switch round % 4 {
+		case 0: // single bits, in pages that are in use
+			for range 1 + rng.IntN(8) {
+				data[rng.IntN(len(data))] ^= 1 << rng.IntN(8)
+			}
+		case 1: // cut
+			data = data[:rng.IntN(len(data))]
+		case 2: // a sector of zeros
+			at := rng.IntN(len(data) / 512)
+			clear(data[512*at : 512*at+512])
+		case 3: // the head of some page
+			at := rng.IntN(len(data)/os.Getpagesize())*os.Getpagesize() + rng.IntN(64)
+			data[at] = byte(rng.Uint32())
+		}
+		dir := filepath.Join(root, strconv.Itoa(round))
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "journal.db"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(exe, "-test.run=^TestDamagedJournal$")
+		cmd.Env = append(os.Environ(), journalChildEnv+"="+dir)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("round %d: the process failed: %v\n%s", round, err, out)
+		}
+		text := string(out)
+		switch {
+		case len(data) == 0:
+			// An empty file is a new journal.
+		case strings.HasPrefix(text, "refused: blocklist: "):
+			refused++
+		case strings.HasPrefix(text, "events "+strings.Join(want, ",")+"\nhits 40\n"):
+			unharmed++
+		default:
+			t.Fatalf("round %d: served silently:\n%s", round, text)
+		}
+	}
+	t.Logf("%d rounds: %d refused, %d unharmed", rounds, refused, unharmed)
+}
+
+// Load allocates in proportion to the file, whatever the file claims.
+func TestLoadAllocatesWithinLimits(t *testing.T) {
+	data, _, _ := smallSnapshot(t, newUniverse(5, 6))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	rng := rand.New(rand.NewPCG(2, 2))
+	for range 500 {
+		broken := slices.Clone(data)
+		for range 8 {
+			broken[8+rng.IntN(400)] = byte(rng.Uint32())
+		}
+		blocklist.LoadBytes(broken, newClock().now)
+	}
+	runtime.ReadMemStats(&after)
+	if per := (after.TotalAlloc - before.TotalAlloc) / 500; per > 1<<20 {
+		t.Errorf("%d bytes are allocated for each load of a damaged file of %d", per, len(data))
+	}
+}

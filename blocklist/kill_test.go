@@ -1,0 +1,170 @@
+package blocklist_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// The killed process is this test program itself, told so by an environment
+// variable with the folder to work in.
+const childEnv = "STAYDOWN_TEST_CHILD"
+
+func runChild(dir string) {
+	u := newUniverse(11, 16)
+	l, err := blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{CompactAfter: 60})
+	if err != nil {
+		fmt.Println("error", err)
+		os.Exit(1)
+	}
+	var out sync.Mutex
+	for worker := range 3 {
+		go func() {
+			rng := rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(worker)))
+			m := &model{clock: newClock(), ids: map[[16]byte]uint64{}}
+			h := &history{u: u, m: m, l: l, rng: rng}
+			for {
+				m.seq = l.View().Seq()
+				events := make([]blocklist.Event, 1+rng.IntN(3))
+				for i := range events {
+					events[i] = h.event()
+					binary.LittleEndian.PutUint64(events[i].ID[:], rng.Uint64())
+				}
+				seqs, err := l.Append(context.Background(), events...)
+				out.Lock()
+				if err != nil {
+					fmt.Println("error", err)
+					os.Exit(1)
+				}
+				// One write, so that the parent never sees half an acknowledgement
+				// but the last.
+				line := "ack"
+				for i := range events {
+					line += fmt.Sprintf(" %x=%d", events[i].ID[:8], seqs[i])
+				}
+				fmt.Println(line)
+				out.Unlock()
+			}
+		}()
+	}
+	for {
+		if err := l.Publish(filepath.Join(dir, "published.snap")); err != nil {
+			fmt.Println("error", err)
+			os.Exit(1)
+		}
+		time.Sleep(3 * time.Millisecond)
+	}
+}
+
+// TestKill kills a process that appends, compacts and publishes as fast as it
+// can, and opens what it leaves behind: every event whose Append returned is
+// there under its number, and the list is the fold of the journal.
+// STAYDOWN_KILLS sets how often; 500 take about two minutes.
+func TestKill(t *testing.T) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		runChild(dir)
+	}
+	t.Parallel()
+	kills := 20
+	if s := os.Getenv("STAYDOWN_KILLS"); s != "" {
+		kills, _ = strconv.Atoi(s)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Skip(err)
+	}
+	var dir string
+	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	var acked map[string]uint64
+	total := 0
+	u := newUniverse(11, 16)
+	for kill := range kills {
+		if kill%20 == 0 {
+			dir, acked = t.TempDir(), map[string]uint64{}
+		}
+		cmd := exec.Command(exe, "-test.run=^TestKill$")
+		cmd.Env = append(os.Environ(), childEnv+"="+dir)
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(time.Duration(20+rng.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
+		lines := bufio.NewReader(stdout)
+		for {
+			line, err := lines.ReadString('\n')
+			if err != nil {
+				break // also half a line
+			}
+			if strings.HasPrefix(line, "error") {
+				t.Errorf("kill %d: the process says: %s", kill, line)
+			}
+			for _, field := range strings.Fields(line)[1:] {
+				id, seq, ok := strings.Cut(field, "=")
+				n, err := strconv.ParseUint(seq, 10, 64)
+				if !ok || err != nil {
+					t.Fatalf("kill %d: unexpected line %q", kill, line)
+				}
+				acked[id] = n
+				total++
+			}
+		}
+		cmd.Wait()
+		timer.Stop()
+		if t.Failed() {
+			return
+		}
+
+		c := newClock()
+		c.sec.Store(time.Now().Unix())
+		l, err := blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{Now: c.now, CompactAfter: -1})
+		if err != nil {
+			t.Fatalf("kill %d: Open: %v", kill, err)
+		}
+		if s := l.Status(); len(s.Fallbacks) > 0 {
+			t.Fatalf("kill %d: fell back: %v", kill, s.Fallbacks)
+		}
+		m := &model{clock: c, ids: map[[16]byte]uint64{}}
+		journal := map[string]uint64{}
+		if err := l.Events(1, func(e blocklist.Event) bool {
+			journal[fmt.Sprintf("%x", e.ID[:8])] = e.Seq
+			if got := m.apply(e); got != e.Seq {
+				t.Fatalf("kill %d: event %d is the model's %d", kill, e.Seq, got)
+			}
+			return true
+		}); err != nil {
+			t.Fatalf("kill %d: Events: %v", kill, err)
+		}
+		for id, seq := range acked {
+			if journal[id] != seq {
+				t.Fatalf("kill %d: event %s was acknowledged as %d and is %d", kill, id, seq, journal[id])
+			}
+		}
+		compare(t, u, m, l.View())
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := blocklist.Load(filepath.Join(dir, "published.snap"), nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("kill %d: Load: %v", kill, err)
+		} else if err == nil && r.View().Seq() > m.seq {
+			t.Fatalf("kill %d: the published file is at %d, the journal at %d", kill, r.View().Seq(), m.seq)
+		}
+	}
+	t.Logf("%d kills, %d acknowledged events", kills, total)
+}
