@@ -29,6 +29,9 @@ type grayRows struct {
 	stride, w, h int
 }
 
+// grayOf gives the rows of g, whose bounds begin at zero.
+func grayOf(g *image.Gray) *grayRows { return newGrayRows(g.Pix, g.Stride, g.Rect) }
+
 func newGrayRows(pix []byte, stride int, r image.Rectangle) *grayRows {
 	return &grayRows{pix, stride, r.Dx(), r.Dy()}
 }

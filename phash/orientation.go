@@ -53,3 +53,10 @@ func (o Orientation) rules() (oddRows, oddCols, transpose bool) {
 	}
 	return false, false, false
 }
+
+// exif returns the EXIF orientation that turns a picture like o.
+func (o Orientation) exif() uint8 {
+	return [nOrientations]uint8{
+		Upright: 1, Mirrored: 2, Rotated180: 3, Flipped: 4, Transposed: 5, Rotated270: 6, AntiTransposed: 7, Rotated90: 8,
+	}[o]
+}

@@ -1,6 +1,7 @@
 package phash
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
@@ -72,6 +73,12 @@ type Hasher struct {
 	grid  grid
 	tmp   [freqs * gridSide]float32
 	dct   spectrum
+
+	// For registrations: the picture made smaller, and a view of it turned; and
+	// a compressed file.
+	small, tilted image.Gray
+	sums          []uint32
+	file          bytes.Buffer
 }
 
 // PDQ is the function [PDQ] with the buffers of k.

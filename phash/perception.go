@@ -6,6 +6,7 @@ import (
 	"image/color"
 
 	"github.com/corona10/goimagehash"
+	"github.com/nfnt/resize"
 )
 
 // maxPerceptionSide bounds what goimagehash allocates: its resizing makes an
@@ -40,6 +41,27 @@ func (p *Picture) Perception() (Hash, error) {
 		return Hash{}, fmt.Errorf("phash: goimagehash: %w", err)
 	}
 	return FromGoImageHash(h)
+}
+
+// perceptionDihedral returns the perception hashes of the eight orientations.
+// goimagehash shrinks a picture to 64 × 64 and leaves one of that size alone, so
+// shrinking once and turning the small picture gives them all.
+func (p *Picture) perceptionDihedral() (hs [nOrientations]Hash, err error) {
+	img, err := p.normalised()
+	if err != nil {
+		return hs, err
+	}
+	small := resize.Resize(64, 64, img, resize.Bilinear)
+	for o := range hs {
+		g, err := goimagehash.PerceptionHash(turn(small, Orientation(o).exif()))
+		if err != nil {
+			return hs, fmt.Errorf("phash: goimagehash: %w", err)
+		}
+		if hs[o], err = FromGoImageHash(g); err != nil {
+			return hs, err
+		}
+	}
+	return hs, nil
 }
 
 // normalised returns the picture in a form in which goimagehash's known defects

@@ -6,9 +6,9 @@ const (
 	// IdenticalRadius is what re-encoding and resizing alone move a hash by.
 	IdenticalRadius = 10
 	// BlockRadius found no match between different pictures.
-	BlockRadius = 44
+	BlockRadius = 46
 	// ReviewRadius is for what a person looks at.
-	ReviewRadius = 60
+	ReviewRadius = 56
 )
 
 // PerceptionRadius returns the radius, in bits, for perception hashes in a list

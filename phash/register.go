@@ -3,6 +3,7 @@ package phash
 import (
 	"fmt"
 	"image"
+	"image/jpeg"
 )
 
 // Level is how many hashes a registration stores.
@@ -27,51 +28,6 @@ func (l Level) String() string {
 	return fmt.Sprintf("Level(%d)", uint8(l))
 }
 
-// View is the part of a picture that a registered hash is of. The values are
-// stored and never change their meaning.
-type View uint8
-
-const (
-	Whole     View = 0 // all of it
-	Trimmed   View = 1 // without its plain borders
-	OverWhite View = 2 // all of it, where it is transparent over white
-	Crop5     View = 3 // 95 % of width and height, from the middle
-	Crop10    View = 4 // 90 %
-	nViews    View = 5
-)
-
-var viewNames = [nViews]string{"whole", "trimmed", "overwhite", "crop5", "crop10"}
-
-// String returns the name in lower case, such as "crop5".
-func (v View) String() string {
-	if v < nViews {
-		return viewNames[v]
-	}
-	return fmt.Sprintf("View(%d)", uint8(v))
-}
-
-// Kind says of which view of a registered picture, in which orientation, a hash
-// is: View·8 + Orientation. The values are stored and never change their
-// meaning.
-type Kind uint8
-
-// MakeKind returns the kind for a view in an orientation.
-func MakeKind(v View, o Orientation) Kind { return Kind(v)<<3 | Kind(o)&7 }
-
-// View returns the view of the kind.
-func (k Kind) View() View { return View(k >> 3) }
-
-// Orientation returns the orientation of the kind.
-func (k Kind) Orientation() Orientation { return Orientation(k & 7) }
-
-// String returns view and orientation, such as "whole" or "crop5+mirrored".
-func (k Kind) String() string {
-	if k.Orientation() == Upright {
-		return k.View().String()
-	}
-	return k.View().String() + "+" + k.Orientation().String()
-}
-
 // Variant is one hash that a registration stores.
 type Variant struct {
 	Hash Hash
@@ -80,8 +36,7 @@ type Variant struct {
 
 // Registration is what is stored of a picture so that copies of it are found.
 type Registration struct {
-	// Hashes has the picture's own hash first. All have the same algorithm, and
-	// no two are equal.
+	// Hashes has the picture's own hash first. No two are equal.
 	Hashes []Variant
 	// Quality is PDQ's, 0 to 100; -1 where only a hash was registered.
 	Quality int
@@ -94,6 +49,9 @@ type Registration struct {
 // RegisterOptions choose what [Register] stores. A nil pointer means defaults.
 type RegisterOptions struct {
 	Level Level
+	// Perception adds the perception hashes of the eight orientations, for
+	// services that store those. They do not count for the level.
+	Perception bool
 }
 
 // The bounds for fuzzy registration. A picture beyond them is found by its own
@@ -150,65 +108,154 @@ func (e *RefusedError) Error() string {
 		"register the picture itself, or its address and the digest of its bytes", e.Value, e.Limit)
 }
 
+// plans lists what the levels store, dearest first: where a picture has views
+// that others have not (borders, transparency), the last ones give way. Each
+// was chosen by what it adds to the recall of copies, see docs/accuracy.md.
+var plans = [...][]Kind{
+	LevelDefault: {
+		MakeKind(Whole, Upright), MakeKind(Whole, Mirrored),
+		MakeKind(Whole, Rotated90), MakeKind(Whole, Rotated270), MakeKind(Whole, Rotated180), MakeKind(Whole, Flipped),
+		MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
+		MakeKind(Crop7, Upright),
+		MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
+		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright),
+		MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
+	},
+	LevelWide: {
+		MakeKind(Whole, Upright), MakeKind(Whole, Mirrored),
+		MakeKind(Whole, Rotated90), MakeKind(Whole, Rotated270), MakeKind(Whole, Rotated180), MakeKind(Whole, Flipped),
+		MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
+		MakeKind(Crop7, Upright),
+		MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
+		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright),
+		MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
+
+		MakeKind(Crop7, Mirrored), MakeKind(Square, Upright), MakeKind(Crop13, Upright), MakeKind(Crop20, Upright),
+		MakeKind(CutRight, Upright), MakeKind(CutLeft, Upright),
+		MakeKind(TopLeft9, Upright), MakeKind(TopRight9, Upright), MakeKind(BottomLeft9, Upright), MakeKind(BottomRight9, Upright),
+		MakeKind(Trimmed, Mirrored), MakeKind(Square, Mirrored), MakeKind(Crop13, Mirrored), MakeKind(Crop20, Mirrored),
+		MakeKind(TopLeft4, Mirrored), MakeKind(TopRight4, Mirrored), MakeKind(BottomLeft4, Mirrored), MakeKind(BottomRight4, Mirrored),
+		MakeKind(LeanRight, Upright), MakeKind(LeanLeft, Upright), MakeKind(Crop30, Upright), MakeKind(Crop30, Mirrored),
+		MakeKind(TiltRight, Mirrored), MakeKind(TiltLeft, Mirrored), MakeKind(CutRight, Mirrored), MakeKind(CutLeft, Mirrored),
+		MakeKind(TopLeft9, Mirrored), MakeKind(TopRight9, Mirrored), MakeKind(BottomLeft9, Mirrored), MakeKind(BottomRight9, Mirrored),
+	},
+}
+
+// most is the number of PDQ hashes that the levels store at most.
+var most = [...]int{LevelDefault: 16, LevelWide: 48}
+
 // Register returns the hashes to store for p, so that copies are found by one
 // hash of theirs: also mirrored, turned, slightly cropped or bordered ones. A
 // picture that cannot be matched fuzzily without harm to others gives a
-// [*RefusedError].
+// [*RefusedError]. Safe for concurrent use.
 func Register(p *Picture, opts *RegisterOptions) (Registration, error) {
-	if opts == nil {
-		opts = &RegisterOptions{}
-	}
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
+	return k.Register(p, opts)
+}
 
-	rows := k.pictureRows(p)
-	own, quality := k.hash(rows)
+// Register is the function [Register] with the buffers of k.
+func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, error) {
+	if opts == nil {
+		opts = new(RegisterOptions)
+	}
+	if int(opts.Level) >= len(plans) {
+		return Registration{}, fmt.Errorf("phash: %v is neither LevelDefault nor LevelWide", opts.Level)
+	}
+	own, quality := k.hash(k.pictureRows(p))
+	whole := k.dct
 	if quality < QualityFloor {
 		return Registration{}, &RefusedError{RefusedQuality, quality, QualityFloor}
 	}
 	if n := own.OnesCount(); n != onesOf(AlgPDQ) {
 		return Registration{}, &RefusedError{RefusedBits, n, onesOf(AlgPDQ)}
 	}
-	r := Registration{Quality: quality}
+
+	// The views are cut from a smaller picture: a hash looks at 64 × 64 samples,
+	// and at four times that its bits are those of the full size, but for a few.
 	luma := p.Luma()
-	for _, s := range []image.Rectangle{shave(luma.Rect, 1, 200)} {
-		if s.Dx() < MinSide || s.Dy() < MinSide {
-			continue
-		}
-		h, _ := k.hash(sub(luma, s))
-		d, _ := own.Distance(h)
-		r.Stability = max(r.Stability, d)
+	if n := min(luma.Rect.Dx(), luma.Rect.Dy()) / viewSide; n > 1 {
+		k.sums = grow(k.sums, luma.Rect.Dx()/n)
+		luma = shrink(luma, &k.small, n, k.sums)
 	}
+	r := Registration{Quality: quality, Stability: k.stability(luma)}
 	if r.Stability > StabilityLimit {
 		return Registration{}, &RefusedError{RefusedStability, r.Stability, StabilityLimit}
 	}
 
-	r.add(own, Whole, Upright)
-	all, _ := k.dihedral(rows)
-	for o := Rotated90; o < nOrientations; o++ {
-		r.add(all[o], Whole, o)
-	}
-	if p.HasAlpha() {
-		h, _ := k.hash(sub(luma, luma.Rect))
-		r.add(h, OverWhite, Upright)
-	}
-	if t, ok := trimBorders(luma); ok {
-		h, q := k.hash(sub(luma, t))
-		if q >= QualityFloor {
-			r.add(h, Trimmed, Upright)
+	r.Hashes = make([]Variant, 0, most[opts.Level])
+	spectra := [nViews]*spectrum{Whole: &whole}
+	for _, kind := range plans[opts.Level] {
+		if len(r.Hashes) == most[opts.Level] {
+			break
 		}
+		v := kind.View()
+		if spectra[v] == nil {
+			spectra[v] = new(spectrum)
+			if !k.view(v, p, luma, spectra[v]) {
+				clear(spectra[v][:]) // its hash has no ones: add leaves it out
+			}
+		}
+		t := spectra[v].turned(kind.Orientation())
+		r.add(t.hash(), kind)
 	}
-	h, _ := k.hash(sub(luma, shave(luma.Rect, 5, 200)))
-	r.add(h, Crop5, Upright)
-	if opts.Level == LevelWide {
-		h, _ := k.hash(sub(luma, shave(luma.Rect, 10, 200)))
-		r.add(h, Crop10, Upright)
+	r.Hashes[0].Hash = own // also where the reference does not filter, at 64 × 64
+	if opts.Perception {
+		if err := r.addPerception(p); err != nil {
+			return Registration{}, err
+		}
 	}
 	return r, nil
 }
 
+// viewSide is what the shorter side of a picture is shrunk to, or a little more,
+// before views are cut from it.
+const viewSide = 256
+
+// view computes the spectrum of a view. It reports false where the picture has
+// none.
+func (k *Hasher) view(v View, p *Picture, luma *image.Gray, s *spectrum) bool {
+	g := luma
+	switch v {
+	case Trimmed:
+		parts := borders(p.Luma(), plainBorder)
+		if len(parts) == 0 {
+			return false
+		}
+		g = cutGray(p.Luma(), parts[0])
+	case OverWhite:
+		if !p.HasAlpha() {
+			return false
+		}
+		g = p.Luma()
+	default:
+		g = v.cut(luma, &k.tilted)
+	}
+	_, q := k.hash(grayOf(g))
+	*s = k.dct
+	return q >= QualityFloor
+}
+
+// stability returns by how many bits the hash of g moves when half a percent of
+// width and height are cut off, and when it is strongly compressed: the larger.
+func (k *Hasher) stability(g *image.Gray) int {
+	own, _ := k.hash(grayOf(g))
+	w, h := g.Rect.Dx(), g.Rect.Dy()
+	cropped, _ := k.hash(grayOf(cutGray(g, image.Rect(mils(w, 2), mils(h, 2), w-mils(w, 3), h-mils(h, 3)))))
+	moved, _ := own.Distance(cropped)
+	k.file.Reset()
+	if jpeg.Encode(&k.file, g, &jpeg.Options{Quality: 10}) == nil {
+		if m, err := jpeg.Decode(&k.file); err == nil {
+			h, _ := k.hash(k.lumaOf(m))
+			d, _ := own.Distance(h)
+			moved = max(moved, d)
+		}
+	}
+	return moved
+}
+
 // add stores a hash unless it is there already, or is of a flat view.
-func (r *Registration) add(h Hash, v View, o Orientation) {
+func (r *Registration) add(h Hash, kind Kind) {
 	if h.OnesCount() != onesOf(h.alg) {
 		return
 	}
@@ -217,22 +264,23 @@ func (r *Registration) add(h Hash, v View, o Orientation) {
 			return
 		}
 	}
-	r.Hashes = append(r.Hashes, Variant{h, MakeKind(v, o)})
+	r.Hashes = append(r.Hashes, Variant{h, kind})
+}
+
+// addPerception stores the perception hashes of the eight orientations.
+func (r *Registration) addPerception(p *Picture) error {
+	hs, err := p.perceptionDihedral()
+	if err != nil {
+		return err
+	}
+	for o, h := range hs {
+		r.add(h, MakeKind(Whole, Orientation(o)))
+	}
+	return nil
 }
 
 // onesOf is how many bits are set in the hash of every picture with detail.
 func onesOf(a Algorithm) int { return a.Bits() / 2 }
-
-// shave returns r without part/of of its sides at each edge.
-func shave(r image.Rectangle, part, of int) image.Rectangle {
-	dx, dy := r.Dx()*part/of, r.Dy()*part/of
-	return image.Rect(r.Min.X+dx, r.Min.Y+dy, r.Max.X-dx, r.Max.Y-dy)
-}
-
-// sub gives the rows of a part of g.
-func sub(g *image.Gray, r image.Rectangle) lumaSource {
-	return newGrayRows(g.Pix[g.PixOffset(r.Min.X, r.Min.Y):], g.Stride, r)
-}
 
 // RegisterHash returns the hashes to store where only a hash is at hand, as in
 // lists that are exchanged: h itself and its other orientations, derived from
@@ -290,21 +338,29 @@ func (h Hash) Turned(o Orientation) Hash {
 	return t
 }
 
-// Query returns the hashes under which a picture is looked up: its own, and
-// where it has plain borders, the one without them; and where it is transparent,
-// the one over white. The picture's own is the one to store.
+// Query returns the hashes under which a picture is looked up: its own first,
+// which is the one to store, and then, where it has plain borders, those without
+// them (up to three: a border can be read in more than one way), and where it is
+// transparent, the one over white. Safe for concurrent use.
 func Query(p *Picture) []Hash {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
-	own, _ := k.Picture(p)
-	hs := []Hash{own}
+	return k.AppendQuery(nil, p)
+}
+
+// AppendQuery appends what the function [Query] returns to hs, with the buffers
+// of k.
+func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
+	own, _ := k.hash(k.pictureRows(p))
+	hs = append(hs, own)
 	luma := p.Luma()
 	if p.HasAlpha() {
-		h, _ := k.hash(sub(luma, luma.Rect))
-		hs = append(hs, h)
+		if h, q := k.hash(grayOf(luma)); q >= QualityFloor {
+			hs = append(hs, h)
+		}
 	}
-	if t, ok := trimBorders(luma); ok {
-		if h, q := k.hash(sub(luma, t)); q >= QualityFloor {
+	for _, r := range borders(luma, tightBorder, plainBorder, captionBorder) {
+		if h, q := k.hash(grayOf(cutGray(luma, r))); q >= QualityFloor {
 			hs = append(hs, h)
 		}
 	}
