@@ -19,24 +19,31 @@ import (
 // among unlike pictures.
 func testJPEG(tb testing.TB, seed uint32) []byte {
 	tb.Helper()
-	const w, h, cell = 192, 144, 24
-	m := image.NewGray(image.Rect(0, 0, w, h))
-	// Value noise: a grid of random greys, interpolated, so that the picture
-	// has the low frequencies that real ones have.
-	grid := make([]float64, (w/cell+2)*(h/cell+2))
-	for i := range grid {
-		seed = seed*1664525 + 1013904223
-		grid[i] = float64(seed >> 24)
-	}
-	at := func(x, y int) float64 { return grid[y*(w/cell+2)+x] }
-	for y := range h {
-		for x := range w {
-			gx, gy := x/cell, y/cell
-			fx, fy := float64(x%cell)/cell, float64(y%cell)/cell
-			top := at(gx, gy)*(1-fx) + at(gx+1, gy)*fx
-			bottom := at(gx, gy+1)*(1-fx) + at(gx+1, gy+1)*fx
-			m.SetGray(x, y, color.Gray{Y: uint8(top*(1-fy) + bottom*fy)})
+	// Value noise in octaves, each twice as fine and half as strong as the one
+	// before: the spectrum of a photograph.
+	const w, h = 256, 192
+	sum := make([]float64, w*h)
+	strength := 60.0
+	for cell := 64; cell >= 2; cell /= 2 {
+		columns := w/cell + 2
+		grid := make([]float64, columns*(h/cell+2))
+		for i := range grid {
+			seed = seed*1664525 + 1013904223
+			grid[i] = strength * (float64(seed>>24)/128 - 1)
 		}
+		for i := range sum {
+			x, y := i%w, i/w
+			g := y/cell*columns + x/cell
+			fx, fy := float64(x%cell)/float64(cell), float64(y%cell)/float64(cell)
+			top := grid[g]*(1-fx) + grid[g+1]*fx
+			bottom := grid[g+columns]*(1-fx) + grid[g+columns+1]*fx
+			sum[i] += top*(1-fy) + bottom*fy
+		}
+		strength /= 2
+	}
+	m := image.NewGray(image.Rect(0, 0, w, h))
+	for i, v := range sum {
+		m.Pix[i] = uint8(min(max(128+v, 0), 255))
 	}
 	var b bytes.Buffer
 	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: 92}); err != nil {
