@@ -1,6 +1,8 @@
 package blocklist
 
 import (
+	"math/bits"
+	"slices"
 	"sync/atomic"
 
 	"github.com/staydown/staydown/phash"
@@ -133,22 +135,44 @@ func (d *hashDelta) add(h phash.Hash, variant uint8, g uint32) {
 	for i, h := range d.tail {
 		entries[i] = phash.Entry{Hash: h, ID: uint32(first + i)}
 	}
-	// The old slices belong to views.
-	runs := append(make([]*phash.Segment, 0, len(d.runs)+1), d.runs...)
-	for len(runs) >= mergeRuns-1 && runs[len(runs)-mergeRuns+1].Len() <= 2*len(entries) {
-		for _, r := range runs[len(runs)-mergeRuns+1:] {
-			for e := range r.All() {
-				entries = append(entries, e)
-			}
-		}
-		runs = runs[:len(runs)-mergeRuns+1]
-	}
 	run, err := phash.NewSegment(h.Algorithm(), entries)
 	if err != nil {
 		// The algorithm was checked when the event was accepted.
 		panic("blocklist: " + err.Error())
 	}
-	d.runs, d.tail = append(runs, run), nil
+	// The old slice belongs to views.
+	d.runs, d.tail = append(slices.Clip(d.runs), run), nil
+}
+
+// due returns runs of about one size that are to become one; nil for none.
+func (d *hashDelta) due() []*phash.Segment {
+	var tiers [32][]*phash.Segment
+	for _, r := range d.runs {
+		tier := bits.Len(uint(r.Len()/sealTail)) / 2
+		if tiers[tier] = append(tiers[tier], r); len(tiers[tier]) == mergeRuns {
+			return tiers[tier]
+		}
+	}
+	return nil
+}
+
+// merge returns one run of all. It only reads.
+func merge(runs []*phash.Segment) *phash.Segment {
+	var entries []phash.Entry
+	for _, r := range runs {
+		entries = slices.AppendSeq(entries, r.All())
+	}
+	run, err := phash.NewSegment(runs[0].Algorithm(), entries)
+	if err != nil {
+		panic("blocklist: " + err.Error()) // as in add
+	}
+	return run
+}
+
+// replace puts run in the place of those it was merged from.
+func (d *hashDelta) replace(old []*phash.Segment, run *phash.Segment) {
+	rest := slices.DeleteFunc(slices.Clone(d.runs), func(r *phash.Segment) bool { return slices.Contains(old, r) })
+	d.runs = append(rest, run)
 }
 
 // search calls yield for the entries within radius, and reports whether it came

@@ -77,6 +77,16 @@ func (f *fold) size() int {
 	return n
 }
 
+// mergeAll merges runs of hashes until none are due.
+func (f *fold) mergeAll() {
+	for a := range f.hashes {
+		d := &f.hashes[a]
+		if len(d.runs) >= mergeRuns {
+			d.replace(d.runs, merge(d.runs))
+		}
+	}
+}
+
 // apply takes the next event.
 func (f *fold) apply(e *Event) {
 	f.seq = e.Seq

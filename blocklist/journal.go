@@ -71,12 +71,13 @@ type journal struct {
 
 // openJournal opens or creates the journal. bbolt's lock on the file is the
 // lock on the list.
-func openJournal(path string, list uint32, salvage bool) (j *journal, err error) {
+func openJournal(path string, o *Options) (j *journal, err error) {
 	defer catchDamage(&err)()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
 		Timeout:      50 * time.Millisecond,
 		FreelistType: bbolt.FreelistMapType,
 		NoStatistics: true,
+		NoSync:       o.noSync,
 	})
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
@@ -92,18 +93,18 @@ func openJournal(path string, list uint32, salvage bool) (j *journal, err error)
 			db.Close()
 		}
 	}()
-	if j.damage = checkMetaPages(path, db.Info().PageSize); j.damage != nil && !salvage {
+	if j.damage = checkMetaPages(path, db.Info().PageSize); j.damage != nil && !o.Salvage {
 		return nil, j.damage
 	}
 	err = db.View(j.readMeta)
 	if errors.Is(err, errNewJournal) {
-		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, list) })
+		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, o.List) })
 	}
 	if err != nil {
 		return nil, err
 	}
-	if j.id.List != list {
-		return nil, fmt.Errorf("blocklist: journal of list %d, not %d: %w", j.id.List, list, ErrKey)
+	if j.id.List != o.List {
+		return nil, fmt.Errorf("blocklist: journal of list %d, not %d: %w", j.id.List, o.List, ErrKey)
 	}
 	if j.id.Rules != AddressRules {
 		return nil, fmt.Errorf("blocklist: journal follows rules %d for addresses, this program %d: %w", j.id.Rules, AddressRules, ErrRules)

@@ -32,7 +32,8 @@ type Options struct {
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
 
-	fs fsx.FS // for tests
+	fs     fsx.FS // for tests
+	noSync bool   // of the journal; for tests of the snapshots
 }
 
 // LoadOptions configure Load. The zero value, and nil, are the defaults.
@@ -132,7 +133,7 @@ func Open(dir string, opts *Options) (*List, error) {
 	if err := o.fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
-	j, err := openJournal(filepath.Join(dir, journalName), o.List, o.Salvage)
+	j, err := openJournal(filepath.Join(dir, journalName), &o)
 	if err != nil {
 		return nil, err
 	}
@@ -183,6 +184,7 @@ func (l *List) recover(dir string, j *journal) (*fold, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.mergeAll()
 	if f.seq != j.last {
 		return nil, fmt.Errorf("blocklist: journal ends at event %d, not %d: %w", f.seq, j.last, ErrJournal)
 	}

@@ -25,6 +25,7 @@ type writer struct {
 	tasks    chan func() // run between commits, by the goroutine of run
 	wake     chan struct{}
 	limit    int
+	merging  bool // owned by the goroutine of run
 
 	compacting sync.Mutex
 	ctx        context.Context // ends with Close
@@ -158,6 +159,35 @@ func (w *writer) show() {
 		default:
 		}
 	}
+	w.merge()
+}
+
+// merge begins to merge runs of hashes beside the commits, one merge at a time.
+func (w *writer) merge() {
+	if w.merging {
+		return
+	}
+	f := w.fold
+	for a := range f.hashes {
+		due := f.hashes[a].due()
+		if due == nil {
+			continue
+		}
+		w.merging = true
+		w.done.Add(1)
+		go func() {
+			defer w.done.Done()
+			run := merge(due)
+			w.do(w.ctx, func() { // not if the list is closing
+				w.merging = false
+				if w.fold == f {
+					f.hashes[a].replace(due, run)
+				}
+				w.show()
+			})
+		}()
+		return
+	}
 }
 
 func (w *writer) threshold() int {
@@ -231,6 +261,7 @@ func (w *writer) compact(ctx context.Context) error {
 			return err
 		}
 	}
+	f.mergeAll()
 	var caught error
 	err = w.do(ctx, func() {
 		if caught = w.catchUp(w.ctx, f); caught == nil {
