@@ -1,0 +1,71 @@
+package embedding
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// scanBelow is the number of entries below which a segment has no sketches:
+// preparing the query would take longer than comparing with all of them. See
+// docs/decisions/face-vectors.md. A segment carries its own layout, so changing
+// this breaks no file.
+const scanBelow = 128
+
+// NewSegment builds a segment of the entries, which may be in any order and
+// hold duplicates; it keeps neither the slice nor the vectors. The same entries
+// in any order give the same bytes. Errors wrap ErrModel or ErrDimensions if no
+// vector can be of m, and ErrModel if the vector of an entry is not of m.
+//
+// Building takes the memory of the segment and some microseconds for every
+// entry.
+func NewSegment(m Model, entries []Entry) (*Segment, error) {
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	for i := range entries {
+		if err := checkModel(m, entries[i].Vector); err != nil {
+			return nil, err
+		}
+	}
+	h := segmentHeader{model: m, layout: layoutScan, entries: len(entries)}
+	if len(entries) >= scanBelow {
+		h.layout = layoutSketch
+	}
+	if int64(len(entries)) > maxEntries || h.size() > math.MaxInt {
+		return nil, fmt.Errorf("embedding: %d entries are too many for one segment", len(entries))
+	}
+
+	order := make([]uint32, len(entries))
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(a, b uint32) int {
+		return compareEntries(&entries[a], &entries[b])
+	})
+	s := &Segment{}
+	s.carve(h, make([]byte, h.size()))
+	h.put(s.data)
+	for i, k := range order {
+		e := &entries[k]
+		binary.LittleEndian.PutUint32(s.ids[4*i:], e.ID)
+		binary.LittleEndian.PutUint32(s.norms[4*i:], e.Vector.norm)
+		row := s.vectors[i*m.Dimensions:]
+		for j, c := range e.Vector.components {
+			row[j] = byte(c)
+		}
+		if h.layout == layoutSketch {
+			s.spreads[i] = sketch(e.Vector.components, e.Vector.norm, s.sketches[sketchBytes*i:][:sketchBytes])
+		}
+	}
+	return s, nil
+}
+
+func compareEntries(a, b *Entry) int {
+	if a.ID != b.ID {
+		return cmp.Compare(a.ID, b.ID)
+	}
+	return slices.Compare(a.Vector.components, b.Vector.components)
+}
