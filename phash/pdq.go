@@ -74,11 +74,11 @@ type Hasher struct {
 	tmp   [freqs * gridSide]float32
 	dct   spectrum
 
-	// For registrations: the picture made smaller, and a view of it turned; and
-	// a compressed file.
-	small, tilted image.Gray
-	sums          []uint32
-	file          bytes.Buffer
+	// For registrations: the picture made smaller, a view of it turned by a small
+	// angle, and by a large one; and a compressed file.
+	small, tilted, turned image.Gray
+	sums                  []uint32
+	file                  bytes.Buffer
 }
 
 // PDQ is the function [PDQ] with the buffers of k.

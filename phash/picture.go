@@ -78,10 +78,10 @@ func (p *Picture) makeLuma() *image.Gray {
 	switch m := p.stored.(type) {
 	case *image.Gray:
 		return turnGray(&image.Gray{Pix: m.Pix[m.PixOffset(m.Rect.Min.X, m.Rect.Min.Y):], Stride: m.Stride,
-			Rect: m.Rect.Sub(m.Rect.Min)}, p.orientation)
+			Rect: m.Rect.Sub(m.Rect.Min)}, p.orientation, new(image.Gray))
 	case *image.YCbCr:
 		return turnGray(&image.Gray{Pix: m.Y[m.YOffset(m.Rect.Min.X, m.Rect.Min.Y):], Stride: m.YStride,
-			Rect: m.Rect.Sub(m.Rect.Min)}, p.orientation)
+			Rect: m.Rect.Sub(m.Rect.Min)}, p.orientation, new(image.Gray))
 	}
 	img := p.shown()
 	var s rgbRows
@@ -106,7 +106,7 @@ func turn(img image.Image, orientation uint8) image.Image {
 		return img
 	}
 	if g, ok := img.(*image.Gray); ok {
-		return turnGray(g, orientation)
+		return turnGray(cutGray(g, g.Rect), orientation, new(image.Gray))
 	}
 	b := img.Bounds()
 	w, h := b.Dx(), b.Dy()
@@ -149,12 +149,16 @@ func toNRGBA(c color.Color) color.NRGBA {
 	return color.NRGBA{byte(n.R >> 8), byte(n.G >> 8), byte(n.B >> 8), byte(n.A >> 8)}
 }
 
-func turnGray(src *image.Gray, orientation uint8) *image.Gray {
+// turnGray applies an EXIF orientation to src, whose bounds begin at zero, in the
+// memory of dst.
+func turnGray(src *image.Gray, orientation uint8, dst *image.Gray) *image.Gray {
 	if orientation == 1 {
 		return src
 	}
 	w, h := src.Rect.Dx(), src.Rect.Dy()
-	dst := image.NewGray(turnedBounds(w, h, orientation))
+	dst.Rect = turnedBounds(w, h, orientation)
+	dst.Stride = dst.Rect.Dx()
+	dst.Pix = grow(dst.Pix, w*h)
 	// A step to the right, or down, in src is a step of this many bytes in dst.
 	x0, y0 := turnedPoint(0, 0, w, h, orientation)
 	x1, y1 := turnedPoint(1, 0, w, h, orientation)

@@ -163,7 +163,6 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 		return Registration{}, fmt.Errorf("phash: %v is neither LevelDefault nor LevelWide", opts.Level)
 	}
 	own, quality := k.hash(k.pictureRows(p))
-	whole := k.dct
 	if quality < QualityFloor {
 		return Registration{}, &RefusedError{RefusedQuality, quality, QualityFloor}
 	}
@@ -184,22 +183,17 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 	}
 
 	r.Hashes = make([]Variant, 0, most[opts.Level])
-	spectra := [nViews]*spectrum{Whole: &whole}
-	for _, kind := range plans[opts.Level] {
+	r.Hashes = append(r.Hashes, Variant{own, MakeKind(Whole, Upright)})
+	for _, kind := range plans[opts.Level][1:] {
 		if len(r.Hashes) == most[opts.Level] {
 			break
 		}
-		v := kind.View()
-		if spectra[v] == nil {
-			spectra[v] = new(spectrum)
-			if !k.view(v, p, luma, spectra[v]) {
-				clear(spectra[v][:]) // its hash has no ones: add leaves it out
+		if g := k.view(kind, p, luma); g != nil {
+			if h, q := k.hash(grayOf(g)); q >= QualityFloor {
+				r.add(h, kind)
 			}
 		}
-		t := spectra[v].turned(kind.Orientation())
-		r.add(t.hash(), kind)
 	}
-	r.Hashes[0].Hash = own // also where the reference does not filter, at 64 × 64
 	if opts.Perception {
 		if err := r.addPerception(p); err != nil {
 			return Registration{}, err
@@ -212,28 +206,28 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 // before views are cut from it.
 const viewSide = 256
 
-// view computes the spectrum of a view. It reports false where the picture has
-// none.
-func (k *Hasher) view(v View, p *Picture, luma *image.Gray, s *spectrum) bool {
+// view returns the luma of a view in its orientation, nil where the picture has
+// no such view. The result is good until the next call. Turning the pixels costs
+// a hash each, which turning the spectrum would not, but gives the very hash of
+// a turned file; a turned spectrum is up to 28 bits off for small pictures.
+func (k *Hasher) view(kind Kind, p *Picture, luma *image.Gray) *image.Gray {
 	g := luma
-	switch v {
+	switch v := kind.View(); v {
 	case Trimmed:
 		parts := borders(p.Luma(), plainBorder)
 		if len(parts) == 0 {
-			return false
+			return nil
 		}
 		g = cutGray(p.Luma(), parts[0])
 	case OverWhite:
 		if !p.HasAlpha() {
-			return false
+			return nil
 		}
 		g = p.Luma()
 	default:
 		g = v.cut(luma, &k.tilted)
 	}
-	_, q := k.hash(grayOf(g))
-	*s = k.dct
-	return q >= QualityFloor
+	return turnGray(g, kind.Orientation().exif(), &k.turned)
 }
 
 // stability returns by how many bits the hash of g moves when half a percent of
