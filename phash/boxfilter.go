@@ -14,8 +14,17 @@ type boxFilter struct {
 	first   columns   // over whole rows
 	second  columns   // over the 64 sampled columns
 	at      [gridSide]int
-	row     [gridSide]float32
+
+	batch [batchRows][]float32 // rows that the first column filter gave
+	rows  [batchRows][gridSide]float32
+	row   [gridSide]float32
 }
+
+// batchRows is how many rows are summed up side by side where the sums are of
+// float32: each is one chain of additions, and four chains overlap. Measured on
+// 0.75 megapixels, the whole reduction takes a third less time than by single
+// rows.
+const batchRows = 4
 
 // window is the width of the box for a side of n pixels.
 func window(n int) int { return (n + 2*gridSide - 1) / (2 * gridSide) }
@@ -39,7 +48,11 @@ func (f *boxFilter) reduce(src lumaSource, g *grid) {
 		f.meanTable(box)
 	}
 
+	for i := range f.batch {
+		f.batch[i] = grow(f.batch[i], w)
+	}
 	next := 0 // the row of the grid to fill next
+	held := 0 // rows in the batch
 	for y := range h + f.first.lag() {
 		if y < h {
 			if isGray {
@@ -49,11 +62,22 @@ func (f *boxFilter) reduce(src lumaSource, g *grid) {
 				boxRow(f.out, f.in, box)
 			}
 		}
-		if !f.first.step(f.out, f.in) {
+		if !f.first.step(f.out, f.batch[held]) {
 			continue
 		}
-		boxSamples(&f.row, f.in, box, &f.at)
-		next = f.fill(g, f.row[:], next)
+		if held++; held == batchRows {
+			held = 0
+			f.samples(box)
+			for i := range f.rows {
+				next = f.fill(g, f.rows[i][:], next)
+			}
+		}
+	}
+	if held > 0 {
+		f.samples(box) // also of rows that are left from before, for nothing
+		for i := range held {
+			next = f.fill(g, f.rows[i][:], next)
+		}
 	}
 	for next < gridSide {
 		next = f.fill(g, nil, next)
@@ -150,47 +174,77 @@ func (f *boxFilter) meanTable(box int) {
 	}
 }
 
-// boxSamples is boxRow, writing only the samples at the given places, which
-// ascend.
-func boxSamples(dst *[gridSide]float32, src []float32, box int, at *[gridSide]int) {
-	n, half := len(src), (box+2)/2
-	var sum float32
-	k := 0
-	for _, v := range src[:half-1] {
-		sum += v
-	}
-	for r := half - 1; r < box; r++ {
-		sum += src[r]
-		for k < gridSide && at[k] == r-half+1 {
-			dst[k] = sum / float32(r+1)
-			k++
+// samples is boxRow for the rows of the batch, writing only the samples at the
+// places f.at, which ascend, to f.rows.
+func (f *boxFilter) samples(box int) {
+	n, half, at := len(f.batch[0]), (box+2)/2, &f.at
+	var sums [batchRows]float32
+
+	// The window grows: it is full when it holds box samples.
+	k, o := 0, 0
+	for i, row := range f.batch {
+		var sum float32
+		for _, v := range row[:half-1] {
+			sum += v
 		}
+		k, o = 0, 0
+		for r := half - 1; r < box; r++ {
+			sum += row[r]
+			for k < gridSide && at[k] == o {
+				f.rows[i][k] = sum / float32(r+1)
+				k++
+			}
+			o++
+		}
+		sums[i] = sum
 	}
+
+	// The window moves: this is nearly all of the row.
+	a, b, c, d := f.batch[0], f.batch[1], f.batch[2], f.batch[3]
+	s0, s1, s2, s3 := sums[0], sums[1], sums[2], sums[3]
 	r, full := box, float32(box)
 	for k < gridSide && at[k] <= n-half {
 		end := at[k] + half // behind the last pixel of this sample's window
-		in := src[r:end]
-		out := src[r-box:][:len(in)]
-		for i, v := range in {
-			sum += v
-			sum -= out[i]
+		a1 := a[r:end]
+		m := len(a1)
+		a0 := a[r-box:][:m]
+		b1, b0 := b[r:][:m], b[r-box:][:m]
+		c1, c0 := c[r:][:m], c[r-box:][:m]
+		d1, d0 := d[r:][:m], d[r-box:][:m]
+		for i, v := range a1 {
+			s0 += v
+			s1 += b1[i]
+			s2 += c1[i]
+			s3 += d1[i]
+			s0 -= a0[i]
+			s1 -= b0[i]
+			s2 -= c0[i]
+			s3 -= d0[i]
 		}
 		r = end
-		dst[k] = sum / full
+		f.rows[0][k], f.rows[1][k], f.rows[2][k], f.rows[3][k] = s0/full, s1/full, s2/full, s3/full
 		k++
 	}
 	if k == gridSide {
 		return
 	}
-	for ; r < n; r++ {
-		sum += src[r]
-		sum -= src[r-box]
-	}
-	for count := box - 1; k < gridSide; count-- {
-		sum -= src[n-count-1]
-		for k < gridSide && at[k] == n-(half-1)+(box-1-count) {
-			dst[k] = sum / float32(count)
-			k++
+
+	// The window shrinks.
+	sums = [batchRows]float32{s0, s1, s2, s3}
+	first := k
+	for i, row := range f.batch {
+		sum := sums[i]
+		for x := r; x < n; x++ {
+			sum += row[x]
+			sum -= row[x-box]
+		}
+		k = first
+		for count := box - 1; k < gridSide; count-- {
+			sum -= row[n-count-1]
+			for k < gridSide && at[k] == n-count+box-half {
+				f.rows[i][k] = sum / float32(count)
+				k++
+			}
 		}
 	}
 }

@@ -15,9 +15,10 @@ type lumaSource interface {
 func (k *Hasher) lumaOf(img image.Image) lumaSource {
 	switch m := img.(type) {
 	case *image.Gray:
-		return newGrayRows(m.Pix, m.Stride, m.Rect)
+		return k.rows(m.Pix[m.PixOffset(m.Rect.Min.X, m.Rect.Min.Y):], m.Stride, m.Rect)
 	case *image.YCbCr:
-		return lumaPlane(m)
+		// The luma plane of a JPEG, without going through RGB.
+		return k.rows(m.Y[m.YOffset(m.Rect.Min.X, m.Rect.Min.Y):], m.YStride, m.Rect)
 	}
 	k.rgb.open(img)
 	return &k.rgb
@@ -29,17 +30,14 @@ type grayRows struct {
 	stride, w, h int
 }
 
-// grayOf gives the rows of g, whose bounds begin at zero.
-func grayOf(g *image.Gray) *grayRows { return newGrayRows(g.Pix, g.Stride, g.Rect) }
-
-func newGrayRows(pix []byte, stride int, r image.Rectangle) *grayRows {
-	return &grayRows{pix, stride, r.Dx(), r.Dy()}
+// rows returns a plane of luma, until the next call.
+func (k *Hasher) rows(pix []byte, stride int, r image.Rectangle) *grayRows {
+	k.gray = grayRows{pix, stride, r.Dx(), r.Dy()}
+	return &k.gray
 }
 
-// lumaPlane returns the luma of a JPEG without going through RGB.
-func lumaPlane(m *image.YCbCr) *grayRows {
-	return newGrayRows(m.Y[m.YOffset(m.Rect.Min.X, m.Rect.Min.Y):], m.YStride, m.Rect)
-}
+// grayOf is rows for g, whose bounds begin at zero.
+func (k *Hasher) grayOf(g *image.Gray) *grayRows { return k.rows(g.Pix, g.Stride, g.Rect) }
 
 func (g *grayRows) size() (w, h int) { return g.w, g.h }
 

@@ -69,6 +69,7 @@ var hashers = sync.Pool{New: func() any { return new(Hasher) }}
 // buffers grow to about 1/30 of the largest picture seen, at 4 bytes a pixel.
 type Hasher struct {
 	boxes boxFilter
+	gray  grayRows
 	rgb   rgbRows
 	grid  grid
 	tmp   [freqs * gridSide]float32

@@ -189,7 +189,7 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 			break
 		}
 		if g := k.view(kind, p, luma); g != nil {
-			if h, q := k.hash(grayOf(g)); q >= QualityFloor {
+			if h, q := k.hash(k.grayOf(g)); q >= QualityFloor {
 				r.add(h, kind)
 			}
 		}
@@ -233,9 +233,9 @@ func (k *Hasher) view(kind Kind, p *Picture, luma *image.Gray) *image.Gray {
 // stability returns by how many bits the hash of g moves when half a percent of
 // width and height are cut off, and when it is strongly compressed: the larger.
 func (k *Hasher) stability(g *image.Gray) int {
-	own, _ := k.hash(grayOf(g))
+	own, _ := k.hash(k.grayOf(g))
 	w, h := g.Rect.Dx(), g.Rect.Dy()
-	cropped, _ := k.hash(grayOf(cutGray(g, image.Rect(mils(w, 2), mils(h, 2), w-mils(w, 3), h-mils(h, 3)))))
+	cropped, _ := k.hash(k.grayOf(cutGray(g, image.Rect(mils(w, 2), mils(h, 2), w-mils(w, 3), h-mils(h, 3)))))
 	moved, _ := own.Distance(cropped)
 	k.file.Reset()
 	if jpeg.Encode(&k.file, g, &jpeg.Options{Quality: 10}) == nil {
@@ -349,12 +349,12 @@ func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
 	hs = append(hs, own)
 	luma := p.Luma()
 	if p.HasAlpha() {
-		if h, q := k.hash(grayOf(luma)); q >= QualityFloor {
+		if h, q := k.hash(k.grayOf(luma)); q >= QualityFloor {
 			hs = append(hs, h)
 		}
 	}
 	for _, r := range borders(luma, tightBorder, plainBorder, captionBorder) {
-		if h, q := k.hash(grayOf(cutGray(luma, r))); q >= QualityFloor {
+		if h, q := k.hash(k.grayOf(cutGray(luma, r))); q >= QualityFloor {
 			hs = append(hs, h)
 		}
 	}
