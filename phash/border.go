@@ -39,10 +39,9 @@ const (
 	borderLeaves = 64
 )
 
-// borders returns what the rules leave of g, each different part once. It is
-// empty for a picture without borders, and for one that is plain altogether.
-func borders(g *image.Gray, rules ...borderRule) []image.Rectangle {
-	var parts []image.Rectangle
+// borders appends what the rules leave of g to parts, each different part once:
+// nothing for a picture without borders, or one that is plain altogether.
+func borders(parts []image.Rectangle, g *image.Gray, rules ...borderRule) []image.Rectangle {
 	for _, rule := range rules {
 		if r := rule.trim(g); r != g.Rect && !slices.Contains(parts, r) {
 			parts = append(parts, r)
@@ -51,16 +50,18 @@ func borders(g *image.Gray, rules ...borderRule) []image.Rectangle {
 	return parts
 }
 
-// trim returns g's bounds without borders.
+// trim returns g's bounds without borders. They begin at zero.
 func (b borderRule) trim(g *image.Gray) image.Rectangle {
 	full := g.Rect
 	r := full
 	for range b.rounds {
 		before := r
-		r.Min.Y += b.plainRows(g, r, 0, +1)
-		r.Max.Y -= b.plainRows(g, r, r.Dy()-1, -1)
-		r.Min.X += b.plainColumns(g, r, 0, +1)
-		r.Max.X -= b.plainColumns(g, r, r.Dx()-1, -1)
+		caption := r.Dy() * b.caption / 256
+		at := func(x, y int) []byte { return g.Pix[y*g.Stride+x:] }
+		r.Min.Y += b.plain(lines{at(r.Min.X, r.Min.Y), g.Stride, 1, r.Dy(), r.Dx(), false}, caption)
+		r.Max.Y -= b.plain(lines{at(r.Min.X, r.Min.Y), g.Stride, 1, r.Dy(), r.Dx(), true}, caption)
+		r.Min.X += b.plain(lines{at(r.Min.X, r.Min.Y), 1, g.Stride, r.Dx(), r.Dy(), false}, 0)
+		r.Max.X -= b.plain(lines{at(r.Min.X, r.Min.Y), 1, g.Stride, r.Dx(), r.Dy(), true}, 0)
 		if r.Dx()*256 < full.Dx()*borderLeaves || r.Dy()*256 < full.Dy()*borderLeaves {
 			return full
 		}
@@ -71,59 +72,61 @@ func (b borderRule) trim(g *image.Gray) image.Rectangle {
 	return r
 }
 
-// plainRows counts the rows of r that are border, from row start in direction
-// step.
-func (b borderRule) plainRows(g *image.Gray, r image.Rectangle, start, step int) int {
-	return b.plain(r.Dy(), r.Dx(), r.Dy()*b.caption/256, func(n int, hist *[256]int32) {
-		y := r.Min.Y + start + n*step
-		for _, v := range g.Pix[y*g.Stride+r.Min.X:][:r.Dx()] {
+// lines are the rows or the columns of a part of a picture, from one side.
+type lines struct {
+	pix     []byte // from the first pixel of the part
+	next    int    // from a line to the one below it, or right of it
+	step    int    // from a pixel to the next in the line
+	n       int    // lines
+	length  int    // pixels in each
+	reverse bool   // from the last line back
+}
+
+// count counts the pixels of a line by their level.
+func (l *lines) count(line int) (hist [256]int32) {
+	if l.reverse {
+		line = l.n - 1 - line
+	}
+	pix := l.pix[line*l.next:]
+	if l.step == 1 {
+		for _, v := range pix[:l.length] {
 			hist[v]++
 		}
-	})
+		return hist
+	}
+	for o := 0; o < l.length*l.step; o += l.step {
+		hist[pix[o]]++
+	}
+	return hist
 }
 
-func (b borderRule) plainColumns(g *image.Gray, r image.Rectangle, start, step int) int {
-	return b.plain(r.Dx(), r.Dy(), 0, func(n int, hist *[256]int32) {
-		o := r.Min.Y*g.Stride + r.Min.X + start + n*step
-		for range r.Dy() {
-			hist[g.Pix[o]]++
-			o += g.Stride
-		}
-	})
-}
-
-// plain counts the lines, of length pixels each, that are plain and of the
-// level of the first. Up to gap lines that are not may lie between plain ones:
-// a line of text. count adds the pixels of a line to a histogram.
-func (b borderRule) plain(lines, length, gap int, count func(line int, hist *[256]int32)) int {
+// plain counts the lines that are plain and of the level of the first. Up to gap
+// lines that are not may lie between plain ones: a line of text.
+func (b borderRule) plain(l lines, gap int) int {
 	level, border, run := -1, 0, 0
-	for n := range lines {
-		var hist [256]int32
-		count(n, &hist)
+scan:
+	for n := range l.n {
+		hist := l.count(n)
 		if level < 0 {
-			level = median(&hist, length)
+			level = median(&hist, l.length)
 		}
 		near := int32(0)
 		for v := max(0, level-b.tolerance); v <= min(255, level+b.tolerance); v++ {
 			near += hist[v]
 		}
 		switch {
-		case int(near)*256 >= length*borderShare:
+		case int(near)*256 >= l.length*borderShare:
 			// Behind a gap, one plain line may be chance.
 			if run++; run >= 2 || border == n {
 				border = n + 1
 			}
-			continue
 		case n-border >= gap, border < 2:
-			return leastBorder(border, lines)
+			break scan
+		default:
+			run = 0
 		}
-		run = 0
 	}
-	return leastBorder(border, lines)
-}
-
-func leastBorder(border, lines int) int {
-	if border < 2 || border*256 < lines*borderLeast {
+	if border < 2 || border*256 < l.n*borderLeast {
 		return 0
 	}
 	return border

@@ -80,6 +80,7 @@ type Hasher struct {
 	small, tilted, turned image.Gray
 	sums                  []uint32
 	file                  bytes.Buffer
+	parts                 []image.Rectangle // for queries: what is left without borders
 }
 
 // PDQ is the function [PDQ] with the buffers of k.

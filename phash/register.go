@@ -61,7 +61,7 @@ const (
 	QualityFloor = 50
 	// StabilityLimit is the most, in bits, that the hash of a picture may move
 	// under changes that nobody sees.
-	StabilityLimit = 30
+	StabilityLimit = 40
 )
 
 // Refusal is why a picture or a hash cannot be registered for fuzzy matching.
@@ -214,11 +214,11 @@ func (k *Hasher) view(kind Kind, p *Picture, luma *image.Gray) *image.Gray {
 	g := luma
 	switch v := kind.View(); v {
 	case Trimmed:
-		parts := borders(p.Luma(), plainBorder)
-		if len(parts) == 0 {
+		r := plainBorder.trim(p.Luma())
+		if r == p.Luma().Rect {
 			return nil
 		}
-		g = cutGray(p.Luma(), parts[0])
+		g = cutGray(p.Luma(), r)
 	case OverWhite:
 		if !p.HasAlpha() {
 			return nil
@@ -353,8 +353,9 @@ func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
 			hs = append(hs, h)
 		}
 	}
-	for _, r := range borders(luma, tightBorder, plainBorder, captionBorder) {
-		if h, q := k.hash(k.grayOf(cutGray(luma, r))); q >= QualityFloor {
+	k.parts = borders(k.parts[:0], luma, tightBorder, plainBorder, captionBorder)
+	for _, r := range k.parts {
+		if h, q := k.hash(k.rows(luma.Pix[luma.PixOffset(r.Min.X, r.Min.Y):], luma.Stride, r)); q >= QualityFloor {
 			hs = append(hs, h)
 		}
 	}

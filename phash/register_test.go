@@ -1,0 +1,501 @@
+package phash_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/corona10/goimagehash"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/internal/sharedtest"
+	"github.com/staydown/staydown/phash"
+)
+
+// The hashes that suites of the reference publish for its files, within the
+// tolerance that each states.
+func TestPDQPublished(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("decodes 60 photographs")
+	}
+	dir := sharedtest.Path(t, "pdq")
+	rows := readCSV(t, filepath.Join(dir, "derived", "published-expected.csv"))
+	// Why a row is not for the full-size pipeline from the file.
+	skip := func(row map[string]string) string {
+		switch {
+		case strings.HasPrefix(row["source"], "pdq/wasm"):
+			return "of the pipeline that first resizes to 512 × 512"
+		case strings.HasSuffix(row["file"], "I16.png"):
+			return "depends on how 16-bit grey is narrowed"
+		}
+		return ""
+	}
+	// What the JPEG decoders differ by: image/jpeg against libjpeg. Upstream's
+	// own rule for a port is 10 bits at quality 80 and more.
+	const decoder = 10
+	done := 0
+	for _, row := range rows {
+		if skip(row) != "" {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, "upstream", row["file"]))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // deleted upstream
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		tolerance, err := strconv.Atoi(row["tolerance_bits"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if phash.Sniff(data) == phash.FormatJPEG {
+			tolerance += decoder
+		}
+		h, q := mustDecode(t, data).PDQ()
+		if q < phash.QualityFloor && tolerance > 0 {
+			continue // small.jpg, and JPEG qualities 3 and 4: noise
+		}
+		if strings.Contains(row["file"], "q0003") || strings.Contains(row["file"], "q0004") {
+			tolerance = 32 // compressed so strongly that the decoders' last bits count
+		}
+		if d := distance(t, h, phash.MustParse(row["hash"])); d > tolerance {
+			t.Errorf("%s of %s: %d bits from %s, %d are allowed", row["file"], row["source"], d, row["hash"], tolerance)
+		}
+		if row["quality"] != "" && row["quality"] != strconv.Itoa(q) {
+			t.Errorf("%s of %s: quality %d, want %s", row["file"], row["source"], q, row["quality"])
+		}
+		done++
+	}
+	if done < 38 {
+		t.Errorf("only %d rows were compared", done)
+	}
+}
+
+// A JPEG's own luma plane stands for its colours: on the development photos the
+// hashes are 0 or 2 bits apart, but for two photos with 4.
+func TestPDQLumaPlane(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("decodes 300 photographs")
+	}
+	files, _ := filepath.Glob(filepath.Join(sharedtest.Path(t, "photos"), "*.jpg"))
+	if len(files) < 300 {
+		t.Fatalf("%d photos, want 300", len(files))
+	}
+	got := map[int]int{}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustDecode(t, data)
+		own, _ := p.PDQ()
+		rgba := image.NewRGBA(p.Image().Bounds())
+		draw.Draw(rgba, rgba.Rect, p.Image(), rgba.Rect.Min, draw.Src)
+		rgb, _, err := phash.PDQ(rgba)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[distance(t, own, rgb)]++
+	}
+	if want := map[int]int{0: 230, 2: 68, 4: 2}; !cmp.Equal(want, got) {
+		t.Errorf("photos by bits (-want +got)\n%s", cmp.Diff(want, got))
+	}
+}
+
+func photo(w, h int) *phash.Picture {
+	p, err := phash.NewPicture(scene(w, h))
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// A registration finds turned, cropped, tilted and bordered copies, and tells
+// by its kind what was done to them.
+func TestRegisterFinds(t *testing.T) {
+	t.Parallel()
+	src := scene(640, 480)
+	reg := map[phash.Level]phash.Registration{}
+	for _, l := range []phash.Level{phash.LevelDefault, phash.LevelWide} {
+		r, err := phash.Register(photo(640, 480), &phash.RegisterOptions{Level: l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reg[l] = r
+	}
+	crop := func(x0, y0, x1, y1 int) image.Image {
+		return src.SubImage(image.Rect(640*x0/1000, 480*y0/1000, 640*x1/1000, 480*y1/1000))
+	}
+	framed := func(l, tp, r, b int, c color.Color) image.Image {
+		m := image.NewRGBA(image.Rect(0, 0, 640+l+r, 480+tp+b))
+		draw.Draw(m, m.Rect, image.NewUniform(c), image.Point{}, draw.Src)
+		draw.Draw(m, image.Rect(l, tp, l+640, tp+480), src, image.Point{}, draw.Src)
+		return m
+	}
+	tests := []struct {
+		name  string
+		img   image.Image
+		level phash.Level
+		kind  string
+	}{
+		{"as it is", src, 0, "whole"},
+		{"smaller", scene(200, 150), 0, "whole"},
+		{"mirrored", mirrored(src), 0, "whole+mirrored"},
+		{"crop 7 %", crop(35, 35, 965, 965), 0, "crop7"},
+		{"crop 5 %", crop(25, 25, 975, 975), 0, ""},
+		{"top left stays", crop(0, 0, 960, 960), 0, "topleft4"},
+		{"top right stays", crop(40, 0, 1000, 960), 0, "topright4"},
+		{"bottom left stays", crop(0, 40, 960, 1000), 0, "bottomleft4"},
+		{"bottom right stays", crop(40, 40, 1000, 1000), 0, "bottomright4"},
+		{"black bars", framed(0, 80, 0, 80, color.Black), 0, "whole"},
+		{"coloured frame", framed(31, 31, 31, 31, color.RGBA{200, 90, 40, 255}), 0, "whole"},
+		{"frame in bars", framed(0, 60, 0, 0, color.White), 0, "whole"},
+		{"crop 20 %, mirrored", mirrored(toRGBA(crop(100, 100, 900, 900))), phash.LevelWide, "crop20+mirrored"},
+		{"square", crop(125, 0, 875, 1000), phash.LevelWide, "square"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := mustDecode(t, encodeJPEG(t, tt.img, 70))
+			best, kind := 256, phash.Kind(0)
+			for _, q := range phash.Query(p) {
+				for _, v := range reg[tt.level].Hashes {
+					if d := distance(t, q, v.Hash); d < best {
+						best, kind = d, v.Kind
+					}
+				}
+			}
+			if best > phash.BlockRadius*2/3 || tt.kind != "" && kind.String() != tt.kind {
+				t.Errorf("nearest is %v at %d bits, want %s at most %d", kind, best, tt.kind, phash.BlockRadius*2/3)
+			}
+		})
+	}
+}
+
+func toRGBA(img image.Image) *image.RGBA {
+	b := img.Bounds()
+	m := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	draw.Draw(m, m.Rect, img, b.Min, draw.Src)
+	return m
+}
+
+func TestRegistration(t *testing.T) {
+	t.Parallel()
+	p := photo(640, 480)
+	own, q := p.PDQ()
+	for l, most := range map[phash.Level]int{phash.LevelDefault: 16, phash.LevelWide: 48} {
+		r, err := phash.Register(p, &phash.RegisterOptions{Level: l, Perception: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Hashes[0] != (phash.Variant{Hash: own}) || r.Quality != q || r.Stability < 0 || r.Stability > phash.StabilityLimit {
+			t.Errorf("%v: first %v, quality %d, stability %d; want %v and %d", l, r.Hashes[0], r.Quality, r.Stability, own, q)
+		}
+		seen := map[phash.Hash]bool{}
+		n := map[phash.Algorithm]int{}
+		for _, v := range r.Hashes {
+			if seen[v.Hash] {
+				t.Errorf("%v: %v twice", l, v)
+			}
+			seen[v.Hash] = true
+			n[v.Hash.Algorithm()]++
+			if c := v.Hash.OnesCount(); c*2 != v.Hash.Algorithm().Bits() {
+				t.Errorf("%v: %v has %d ones", l, v, c)
+			}
+		}
+		if n[phash.AlgPDQ] > most || n[phash.AlgPDQ] < most-6 || n[phash.AlgPerception] != 8 {
+			t.Errorf("%v: %v hashes, want at most %d and 8", l, n, most)
+		}
+	}
+	if _, err := phash.Register(p, &phash.RegisterOptions{Level: 9}); err == nil {
+		t.Error("level 9 is accepted")
+	}
+}
+
+// The perception hashes of a registration are goimagehash's of turned files.
+func TestPerceptionOrientations(t *testing.T) {
+	t.Parallel()
+	src := scene(400, 300)
+	p, _ := phash.NewPicture(src)
+	r, err := phash.Register(p, &phash.RegisterOptions{Perception: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	turned := map[phash.Orientation]image.Image{phash.Upright: src, phash.Mirrored: mirrored(src), phash.Rotated90: rotated90(src)}
+	found := 0
+	for _, v := range r.Hashes {
+		img := turned[v.Kind.Orientation()]
+		if v.Hash.Algorithm() != phash.AlgPerception || img == nil {
+			continue
+		}
+		found++
+		h, err := goimagehash.PerceptionHash(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := phash.FromGoImageHash(h)
+		if d := distance(t, want, v.Hash); d > 2 || v.Kind == 0 && d != 0 {
+			t.Errorf("%v: %d bits from goimagehash's of the turned picture", v.Kind, d)
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d of 3 orientations", found)
+	}
+}
+
+// rotated90 returns m turned by 90° counter-clockwise.
+func rotated90(m *image.RGBA) *image.RGBA {
+	w, h := m.Rect.Dx(), m.Rect.Dy()
+	n := image.NewRGBA(image.Rect(0, 0, h, w))
+	for y := range h {
+		for x := range w {
+			n.SetRGBA(y, w-1-x, m.RGBAAt(x, y))
+		}
+	}
+	return n
+}
+
+// goimagehash's known defects cannot be reached.
+func TestPerceptionNormalised(t *testing.T) {
+	t.Parallel()
+	src := scene(64, 64) // a size that goimagehash does not resize
+	want, err := goimagehash.PerceptionHash(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := image.NewRGBA(image.Rect(-40, -30, 200, 200))
+	draw.Draw(wide, image.Rect(10, 20, 74, 84), src, image.Point{}, draw.Src)
+	pal := image.NewPaletted(image.Rect(0, 0, 64, 64), color.Palette{color.Black, color.White})
+	for i := range pal.Pix {
+		pal.Pix[i] = byte(i % 7) // most of them not in the palette
+	}
+	tests := []struct {
+		name string
+		img  image.Image
+		want uint64
+		any  bool
+	}{
+		{"64 × 64", src, want.GetHash(), false},
+		{"part of a larger picture", wide.SubImage(image.Rect(10, 20, 74, 84)), want.GetHash(), false},
+		{"colours that are not in the palette", pal, 0, true},
+		{"one row", image.NewRGBA(image.Rect(0, 0, 500, 1)), 0, true},
+	}
+	for _, tt := range tests {
+		got, err := phash.Perception(tt.img)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+		} else if got != phash.FromPerception(tt.want) && !tt.any {
+			t.Errorf("%s: %v, want %016x", tt.name, got, tt.want)
+		}
+	}
+	if _, err := phash.Perception(image.NewGray(image.Rect(0, 0, 1, 1<<17+1))); !errors.Is(err, phash.ErrTooLarge) {
+		t.Errorf("a very long picture: %v, want ErrTooLarge", err)
+	}
+	// JPEGs as they come: the hash that users of goimagehash have stored.
+	for _, size := range []image.Point{{640, 480}, {123, 457}} {
+		data := encodeJPEG(t, scene(size.X, size.Y), 80)
+		img, err := jpeg.Decode(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, _ := goimagehash.PerceptionHash(img)
+		if got, err := mustDecode(t, data).Perception(); err != nil || got.Words()[0] != want.GetHash() {
+			t.Errorf("%v: %v, %v; goimagehash %016x", size, got, err, want.GetHash())
+		}
+	}
+}
+
+func TestRegisterRefuses(t *testing.T) {
+	t.Parallel()
+	flat := image.NewGray(image.Rect(0, 0, 300, 200))
+	waves := formulaImage(640, 480, func(x, y int) int { // structure, but all of it too fine to stay
+		return (x*x + 3*y*y + x*y) * 7
+	})
+	tests := []struct {
+		name   string
+		img    image.Image
+		reason phash.Refusal
+	}{
+		{"black", flat, phash.RefusedQuality},
+		{"too small", formulaImage(4, 100, func(x, y int) int { return x * y }), phash.RefusedQuality},
+		{"noise", waves, phash.RefusedStability},
+	}
+	for _, tt := range tests {
+		p, err := phash.NewPicture(tt.img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := phash.Register(p, nil)
+		var refused *phash.RefusedError
+		if !errors.As(err, &refused) || refused.Reason != tt.reason || !strings.Contains(err.Error(), "register ") {
+			t.Errorf("%s: %v, want refused for %v, with what to do instead", tt.name, err, tt.reason)
+		}
+		if len(r.Hashes) != 0 {
+			t.Errorf("%s: %d hashes beside an error", tt.name, len(r.Hashes))
+		}
+	}
+}
+
+func TestRegisterHash(t *testing.T) {
+	t.Parallel()
+	src := scene(640, 480)
+	dihedral, _, err := phash.PDQDihedral(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := phash.RegisterHash(dihedral[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Hashes) != 8 || r.Quality != -1 || r.Stability != -1 || r.Hashes[0].Hash != dihedral[0] {
+		t.Errorf("%+v", r)
+	}
+	for _, v := range r.Hashes {
+		o := v.Kind.Orientation()
+		d := distance(t, v.Hash, dihedral[o])
+		if d > 30 || o == phash.Transposed && d != 0 {
+			t.Errorf("%v: %d bits from the hash of the pixels", v.Kind, d)
+		}
+		// Turning twice by the inverse gives the hash back, bit by bit.
+		back := map[phash.Orientation]phash.Orientation{phash.Rotated90: phash.Rotated270, phash.Rotated270: phash.Rotated90}
+		inv, ok := back[o]
+		if !ok {
+			inv = o
+		}
+		if v.Hash.Turned(inv) != dihedral[0] {
+			t.Errorf("%v: turning back does not give the hash", v.Kind)
+		}
+	}
+
+	pr, err := phash.Perception(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err = phash.RegisterHash(pr); err != nil || len(r.Hashes) != 8 {
+		t.Fatalf("%v, %v", r, err)
+	}
+	want, err := phash.Perception(mirrored(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := distance(t, r.Hashes[phash.Mirrored].Hash, want); d > 12 {
+		t.Errorf("mirrored perception hash is %d bits off", d)
+	}
+
+	for _, tt := range []struct {
+		h     phash.Hash
+		value int
+	}{
+		{phash.FromPDQ([32]byte{}), 0},
+		{phash.FromPDQ([32]byte{1}), 1},
+		{phash.FromPerception(0x8000000000000000), 1}, // goimagehash's of anything flat
+		{phash.FromPerception(1<<33 - 1), 33},
+	} {
+		_, err := phash.RegisterHash(tt.h)
+		var refused *phash.RefusedError
+		if !errors.As(err, &refused) || refused.Reason != phash.RefusedBits || refused.Value != tt.value {
+			t.Errorf("%v: %v, want refused for its %d ones", tt.h, err, tt.value)
+		}
+	}
+	if _, err := phash.RegisterHash(phash.Hash{}); !errors.Is(err, phash.ErrHashKind) {
+		t.Errorf("zero hash: %v", err)
+	}
+}
+
+// How far a hash turned without its picture is from the true one, on the
+// reference's own files: the figures that RegisterHash states.
+func TestTurnedAccuracy(t *testing.T) {
+	t.Parallel()
+	rows := readCSV(t, filepath.Join(sharedtest.Path(t, "pdq"), "derived", "reference-hashes-pixels-png.csv"))
+	worst, n := 0, 0
+	for _, row := range rows {
+		h := phash.MustParse(row["original"])
+		if row["quality"] == "0" {
+			continue // flat: its bits are rounding noise
+		}
+		for o, c := range dihedralColumns {
+			worst = max(worst, distance(t, h.Turned(phash.Orientation(o)), phash.MustParse(row[c])))
+			n++
+		}
+	}
+	if n < 150 || worst > 30 {
+		t.Errorf("worst of %d is %d bits, want at most 30", n, worst)
+	}
+}
+
+// Many goroutines may hash, register and query the same picture.
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	p := mustDecode(t, pictureFile(t, "exif6.jpg"))
+	want := phash.Query(p)
+	reg, err := phash.Register(p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := mustDecode(t, pictureFile(t, "exif6.jpg"))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if d := cmp.Diff(fmt.Sprint(want), fmt.Sprint(phash.Query(q))); d != "" {
+				t.Errorf("query (-want +got)\n%s", d)
+			}
+			r, err := phash.Register(q, nil)
+			if d := cmp.Diff(fmt.Sprint(reg), fmt.Sprint(r)); d != "" || err != nil {
+				t.Errorf("registration %v (-want +got)\n%s", err, d)
+			}
+			if _, err := q.Perception(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A stream of pictures is hashed without allocating.
+func TestHasherAllocates(t *testing.T) {
+	ycc := mustDecode(t, encodeJPEG(t, scene(320, 240), 80))
+	rgb := mustDecode(t, encodePNG(t, scene(320, 240)))
+	var k phash.Hasher
+	var hs []phash.Hash
+	for _, tt := range []struct {
+		name string
+		f    func()
+	}{
+		{"PDQ of luma", func() { k.PDQ(ycc.Image()) }},
+		{"PDQ of RGB", func() { k.PDQ(rgb.Image()) }},
+		{"Picture", func() { k.Picture(ycc) }},
+		{"PDQDihedral", func() { k.PDQDihedral(rgb.Image()) }},
+		{"AppendQuery", func() { hs = k.AppendQuery(hs[:0], ycc) }},
+	} {
+		if n := testing.AllocsPerRun(20, tt.f); n != 0 {
+			t.Errorf("%s allocates %v times", tt.name, n)
+		}
+	}
+}
+
+func TestPerceptionRadius(t *testing.T) {
+	t.Parallel()
+	last := 64
+	for _, n := range []int{0, 1, 1000, 100_000, 1_000_000, 10_000_000, 1 << 30} {
+		r := phash.PerceptionRadius(n)
+		if r > last || r < 0 || r%2 != 0 {
+			t.Errorf("radius %d for %d hashes, %d for fewer; want even and not growing", r, n, last)
+		}
+		last = r
+	}
+	if last > 4 {
+		t.Errorf("radius %d for the longest lists", last)
+	}
+}
