@@ -100,7 +100,8 @@ func nextMask(m uint32, width int) (next uint32, more bool) {
 type probe struct {
 	lo, hi uint32
 	mask   uint32 // in what the chunk differs from the query's
-	left   int32  // how much more may differ in what the bucket holds
+	left   uint16 // how many bits more may differ in what the bucket holds
+	c      uint16 // the table
 }
 
 // batch is how many buckets are touched before the first is read: enough to
@@ -138,16 +139,16 @@ func (s *Segment) scan256(q [4]uint64, radius int, yield func(id uint32, distanc
 	return true
 }
 
-// searchInline searches layoutInline: table by table, first touching buckets,
-// then reading them.
+// searchInline searches layoutInline: it touches some buckets, then reads them,
+// then goes on to the next.
 func (s *Segment) searchInline(q uint64, radius int, p *plan, yield func(id uint32, distance int) bool) bool {
 	var probes [batch]probe
+	n, touched := 0, byte(0)
 	for c := range s.header.chunks {
 		t := &s.tables[c]
 		v := uint32(t.rotate(q) >> (64 - t.width))
 		// The last so many bits of the chunk are also in the rest.
 		shared := 8*t.stride - 64 + t.width
-		n, touched := 0, byte(0)
 		for k := 0; k <= int(p.chunk[c]); k++ {
 			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
 				lo, hi := t.bucket(v ^ m)
@@ -155,53 +156,64 @@ func (s *Segment) searchInline(q uint64, radius int, p *plan, yield func(id uint
 					continue
 				}
 				touched += t.rest[int(lo)*t.stride]
-				probes[n] = probe{lo, hi, m, int32(radius - bits.OnesCount32(m>>shared))}
+				probes[n] = probe{lo, hi, m, uint16(radius - bits.OnesCount32(m>>shared)), uint16(c)}
 				if n++; n == batch {
-					if !s.lookInline(c, q, radius, p, probes[:n], touched, yield) {
+					if !s.lookInline(q, radius, p, probes[:n], touched, yield) {
 						return false
 					}
 					n = 0
 				}
 			}
 		}
-		if !s.lookInline(c, q, radius, p, probes[:n], touched, yield) {
-			return false
-		}
 	}
-	return true
+	return s.lookInline(q, radius, p, probes[:n], touched, yield)
 }
 
 // lookInline yields what the buckets hold within the radius. The parameter
 // without a name is what was read when they were touched: it is passed so that
 // the compiler does not leave the reading out.
-func (s *Segment) lookInline(c int, q uint64, radius int, p *plan, probes []probe, _ byte, yield func(id uint32, distance int) bool) bool {
-	t := &s.tables[c]
-	rotated := t.rotate(q)
-	cut := 64 - 8*t.stride
+func (s *Segment) lookInline(q uint64, radius int, p *plan, probes []probe, _ byte, yield func(id uint32, distance int) bool) bool {
 	for i := range probes {
 		pr := &probes[i]
+		t := &s.tables[pr.c%pairedChunks]
+		rotated := t.rotate(q)
+		cut := uint(64 - 8*t.stride)
 		left := int(pr.left)
-		for at := pr.lo; at < pr.hi; at++ {
-			x := (rotated ^ binary.LittleEndian.Uint64(t.rest[int(at)*t.stride:])) << (cut & 63)
-			d := bits.OnesCount64(x)
-			if d > left {
+		bucket := t.rest[int(pr.lo)*t.stride : int(pr.hi-1)*t.stride+8]
+		for at := 0; ; at += t.stride {
+			at = nextWithin(bucket, at, t.stride, rotated, cut, left)
+			if at < 0 {
+				break
+			}
+			x := (rotated ^ binary.LittleEndian.Uint64(bucket[at:])) << cut
+			d := radius - left + bits.OnesCount64(x)
+			diff := bits.RotateLeft64(x>>cut|uint64(pr.mask)<<(64-t.width), -t.at)
+			if s.seenBefore(int(pr.c), [4]uint64{diff}, p) {
 				continue
 			}
-			diff := x>>(cut&63) | uint64(pr.mask)<<(64-t.width)
-			diff = bits.RotateLeft64(diff, -t.at)
-			if s.seenBefore(c, [4]uint64{diff}, p) {
-				continue
-			}
-			k, ok := int(at), true
-			if c > 0 {
+			k, ok := int(pr.lo)+at/t.stride, true
+			if pr.c > 0 {
 				k, ok = s.locate([4]uint64{q ^ diff})
 			}
-			if ok && !s.emit(k, radius-left+d, yield) {
+			if ok && !s.emit(k, d, yield) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// nextWithin returns where the first entry of a bucket begins, from the one at
+// on, that differs from x in at most left bits; the highest cut bits do not
+// count. It returns -1 if there is none. It is a function of its own so that
+// the loop has all it needs in registers.
+func nextWithin(bucket []byte, at, stride int, x uint64, cut uint, left int) int {
+	for ; at <= len(bucket)-8; at += stride {
+		if bits.OnesCount64((x^binary.LittleEndian.Uint64(bucket[at:]))<<(cut&63)) <= left {
+			return at
+		}
+	}
+	return -1
 }
 
 // seenBefore reports whether a table before c leads to the hash that differs
@@ -231,88 +243,95 @@ func (s *Segment) seen(c int, diff *[4]uint64, p *plan) bool {
 // is close enough as well; few are.
 func (s *Segment) searchPaired(q [4]uint64, radius int, p *plan, yield func(id uint32, distance int) bool) bool {
 	var probes [batch]probe
+	var found survivors
+	n, touched := 0, byte(0)
 	for c := range s.header.chunks {
 		t := &s.tables[c]
 		v := s.chunkOf(&q, c)
-		n, touched := 0, byte(0)
 		for k := 0; k <= int(p.chunk[c]); k++ {
 			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
 				lo, hi := t.bucket(v ^ m)
 				if lo == hi {
 					continue
 				}
-				touched += t.rest[2*int(lo)]
-				probes[n] = probe{lo, hi, m, int32(p.pair[c/2]) - int32(k)}
+				touched += t.rest[2*int(lo)] + t.rest[2*int(hi)-1]
+				probes[n] = probe{lo, hi, m, uint16(int(p.pair[c/2]) - k), uint16(c)}
 				if n++; n == batch {
-					if !s.lookPaired(c, &q, radius, p, probes[:n], touched, yield) {
+					if !s.lookPaired(&q, radius, p, probes[:n], touched, &found, yield) {
 						return false
 					}
 					n = 0
 				}
 			}
 		}
-		if !s.lookPaired(c, &q, radius, p, probes[:n], touched, yield) {
-			return false
+	}
+	return s.lookPaired(&q, radius, p, probes[:n], touched, &found, yield) &&
+		s.verify(&q, radius, p, &found, yield)
+}
+
+// survivors are entries whose pair of chunks is close enough. They are
+// collected over several batches, so that many are verified at once.
+type survivors struct {
+	n    int
+	list [batch]struct {
+		place uint32 // in the table; then which distinct hash
+		c     uint32 // the table
+	}
+}
+
+// lanes is a one in each of the four 16-bit lanes of a word.
+const lanes = 0x0001_0001_0001_0001
+
+// lookPaired yields what the buckets hold within the radius; its unnamed
+// parameter is that of lookInline. It looks at four entries at a time, counting
+// the bits of each in its lane of a word.
+func (s *Segment) lookPaired(q *[4]uint64, radius int, p *plan, probes []probe, _ byte, found *survivors, yield func(id uint32, distance int) bool) bool {
+	for i := range probes {
+		pr := &probes[i]
+		c := int(pr.c % pairedChunks)
+		rest := s.tables[c].rest
+		other := uint64(s.chunkOf(q, c^1)) * lanes
+		over := uint64(0x7fff-pr.left) * lanes // a count above left carries into the lane's highest bit
+		for at := int(pr.lo); at < int(pr.hi); at += 4 {
+			x := binary.LittleEndian.Uint64(rest[2*at:]) ^ other
+			x -= x >> 1 & 0x5555_5555_5555_5555
+			x = x&0x3333_3333_3333_3333 + x>>2&0x3333_3333_3333_3333
+			x = (x + x>>4) & 0x0f0f_0f0f_0f0f_0f0f
+			x = (x + x>>8) & 0x001f_001f_001f_001f
+			for close := ^(x + over) & (lanes << 15); close != 0; close &= close - 1 {
+				place := at + bits.TrailingZeros64(close)/16
+				if place >= int(pr.hi) {
+					break // the lane belongs to the next bucket
+				}
+				f := &found.list[found.n%batch]
+				f.place, f.c = uint32(place), uint32(c)
+				if found.n++; found.n == batch && !s.verify(q, radius, p, found, yield) {
+					return false
+				}
+			}
 		}
 	}
 	return true
 }
 
-// Masks of four numbers of 16 bits in a word.
-const (
-	lanes1 = 0x0001_0001_0001_0001
-	lanesH = 0x8000_8000_8000_8000
-)
-
-// lookPaired yields what the buckets hold within the radius; its unnamed
-// parameter is that of lookInline. It compares four chunks at a time, counting
-// the bits of each in its 16 bits of a word.
-func (s *Segment) lookPaired(c int, q *[4]uint64, radius int, p *plan, probes []probe, _ byte, yield func(id uint32, distance int) bool) bool {
-	t := &s.tables[c]
-	other := uint64(s.chunkOf(q, c^1)) * lanes1
-	var survivors [batch]uint32
-	n := 0
-	for i := range probes {
-		pr := &probes[i]
-		over := uint64(0x7fff-pr.left) * lanes1 // a count above left carries into the lane's highest bit
-		for at := int(pr.lo); at < int(pr.hi); at += 4 {
-			x := binary.LittleEndian.Uint64(t.rest[2*at:]) ^ other
-			x -= x >> 1 & 0x5555_5555_5555_5555
-			x = x&0x3333_3333_3333_3333 + x>>2&0x3333_3333_3333_3333
-			x = (x + x>>4) & 0x0f0f_0f0f_0f0f_0f0f
-			x = (x + x>>8) & 0x001f_001f_001f_001f
-			close := ^(x + over) & lanesH
-			if close == 0 {
-				continue
-			}
-			for ; close != 0; close &= close - 1 {
-				e := at + bits.TrailingZeros64(close)/16
-				if e >= int(pr.hi) {
-					break
-				}
-				survivors[n] = uint32(e)
-				if n++; n == len(survivors) {
-					if !s.verify(c, q, radius, p, survivors[:n], yield) {
-						return false
-					}
-					n = 0
-				}
-			}
+// verify yields those of the survivors that are within the radius, and empties
+// the list. The loads of each step do not depend on each other, so that they
+// overlap.
+func (s *Segment) verify(q *[4]uint64, radius int, p *plan, found *survivors, yield func(id uint32, distance int) bool) bool {
+	list := found.list[:found.n]
+	found.n = 0
+	stride := s.header.stride
+	unused := 32 - 8*stride
+	for i := range list {
+		if v := &list[i]; v.c > 0 { // the order of table 0 is that of the hashes
+			positions := s.tables[v.c%pairedChunks].positions
+			v.place = binary.LittleEndian.Uint32(positions[stride*int(v.place):]) << unused >> unused
 		}
 	}
-	return s.verify(c, q, radius, p, survivors[:n], yield)
-}
-
-// verify compares the whole hashes at those places of table c.
-func (s *Segment) verify(c int, q *[4]uint64, radius int, p *plan, places []uint32, yield func(id uint32, distance int) bool) bool {
-	t := &s.tables[c]
-	for _, place := range places {
-		k := int(place)
-		if c > 0 {
-			k = int(binary.LittleEndian.Uint32(t.positions[t.stride*k:]) << (32 - 8*t.stride) >> (32 - 8*t.stride))
-			if uint(k) >= uint(s.header.distinct) {
-				continue // a damaged segment
-			}
+	for i := range list {
+		k := int(list[i].place)
+		if uint(k) >= uint(s.header.distinct) {
+			continue // a damaged segment
 		}
 		high := s.high[16*k:][:16]
 		diff := [4]uint64{2: q[2] ^ binary.LittleEndian.Uint64(high[8:]), 3: q[3] ^ binary.LittleEndian.Uint64(high)}
@@ -323,7 +342,7 @@ func (s *Segment) verify(c int, q *[4]uint64, radius int, p *plan, places []uint
 		low := s.low[16*k:][:16]
 		diff[0], diff[1] = q[0]^binary.LittleEndian.Uint64(low[8:]), q[1]^binary.LittleEndian.Uint64(low)
 		d += bits.OnesCount64(diff[0]) + bits.OnesCount64(diff[1])
-		if d > radius || s.seenBefore(c, diff, p) {
+		if d > radius || s.seenBefore(int(list[i].c), diff, p) {
 			continue
 		}
 		if !s.emit(k, d, yield) {
