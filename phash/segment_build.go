@@ -73,10 +73,11 @@ func newSegment(h segmentHeader, entries []Entry, sorted []sortKey) *Segment {
 	return s
 }
 
-// sortKey stands for an entry while it is sorted: its leading 64 bits, and
-// where it is.
+// sortKey stands for an entry while it is sorted: its leading 64 bits, its ID,
+// and where it is. For hashes of 64 bits that is all there is to know.
 type sortKey struct {
 	lead  uint64
+	id    uint32
 	entry uint32
 }
 
@@ -90,12 +91,17 @@ func sortEntries(alg Algorithm, entries []Entry) (sorted []sortKey, distinct int
 		if a.lead != b.lead {
 			return cmp.Compare(a.lead, b.lead)
 		}
-		return compareEntries(&entries[a.entry], &entries[b.entry])
+		if top > 0 {
+			if c := compareWords(&entries[a.entry].Hash.w, &entries[b.entry].Hash.w); c != 0 {
+				return c
+			}
+		}
+		return cmp.Compare(a.id, b.id)
 	}
 	sorted = make([]sortKey, len(entries))
 	if len(entries) < 1<<14 {
 		for i := range entries {
-			sorted[i] = sortKey{entries[i].Hash.w[top], uint32(i)}
+			sorted[i] = sortKey{entries[i].Hash.w[top], entries[i].ID, uint32(i)}
 		}
 		slices.SortFunc(sorted, compare)
 	} else {
@@ -109,7 +115,7 @@ func sortEntries(alg Algorithm, entries []Entry) (sorted []sortKey, distinct int
 		for i := range entries {
 			lead := entries[i].Hash.w[top]
 			end := &ends[lead>>48]
-			sorted[*end] = sortKey{lead, uint32(i)}
+			sorted[*end] = sortKey{lead, entries[i].ID, uint32(i)}
 			*end++
 		}
 		start := uint32(0)
@@ -119,43 +125,38 @@ func sortEntries(alg Algorithm, entries []Entry) (sorted []sortKey, distinct int
 		}
 	}
 	for i := range sorted {
-		if i == 0 || entries[sorted[i].entry].Hash != entries[sorted[i-1].entry].Hash {
+		if i == 0 || !sorted[i].sameHash(&sorted[i-1], entries) {
 			distinct++
 		}
 	}
 	return sorted, distinct
 }
 
-func compareEntries(a, b *Entry) int {
-	if c := compareWords(&a.Hash.w, &b.Hash.w); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.ID, b.ID)
+func (k *sortKey) sameHash(o *sortKey, entries []Entry) bool {
+	return k.lead == o.lead && entries[k.entry].Hash == entries[o.entry].Hash
 }
 
 // fillColumns writes what is outside of the tables.
 func (s *Segment) fillColumns(entries []Entry, sorted []sortKey) {
 	k := -1
-	var before Hash
 	for i := range sorted {
-		e := &entries[sorted[i].entry]
-		binary.LittleEndian.PutUint32(s.ids[4*i:], e.ID)
-		if e.Hash == before {
+		binary.LittleEndian.PutUint32(s.ids[4*i:], sorted[i].id)
+		if i > 0 && sorted[i].sameHash(&sorted[i-1], entries) {
 			continue
 		}
-		before = e.Hash
 		k++
 		if s.first != nil {
 			binary.LittleEndian.PutUint32(s.first[4*k:], uint32(i))
 		}
 		if s.low == nil {
-			binary.LittleEndian.PutUint64(s.high[8*k:], e.Hash.w[0])
+			binary.LittleEndian.PutUint64(s.high[8*k:], sorted[i].lead)
 			continue
 		}
-		binary.LittleEndian.PutUint64(s.high[16*k:], e.Hash.w[3])
-		binary.LittleEndian.PutUint64(s.high[16*k+8:], e.Hash.w[2])
-		binary.LittleEndian.PutUint64(s.low[16*k:], e.Hash.w[1])
-		binary.LittleEndian.PutUint64(s.low[16*k+8:], e.Hash.w[0])
+		w := &entries[sorted[i].entry].Hash.w
+		binary.LittleEndian.PutUint64(s.high[16*k:], w[3])
+		binary.LittleEndian.PutUint64(s.high[16*k+8:], w[2])
+		binary.LittleEndian.PutUint64(s.low[16*k:], w[1])
+		binary.LittleEndian.PutUint64(s.low[16*k+8:], w[0])
 	}
 	if s.first != nil {
 		binary.LittleEndian.PutUint32(s.first[4*(k+1):], uint32(len(sorted)))
