@@ -23,7 +23,8 @@ func (s *Segment) ForceTables(maxRadius int) {
 	}
 	s.plans = nil
 	for r := range maxRadius + 1 {
-		s.plans = append(s.plans, s.header.plan(r))
+		p, _, _ := s.header.plan(r)
+		s.plans = append(s.plans, p)
 	}
 }
 

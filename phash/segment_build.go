@@ -12,8 +12,8 @@ import (
 const (
 	scan64Below   = 1 << 10 // distinct hashes: fewer are scanned
 	scan256Below  = 4 << 10
-	fiveChunksMax = 200_000 // distinct 64-bit hashes
-	fourChunksMax = 3_000_000
+	fiveChunksMax = 500_000 // distinct 64-bit hashes
+	fourChunksMax = 5_000_000
 )
 
 // newHeader chooses the layout for that many hashes.

@@ -12,81 +12,102 @@ type plan struct {
 	// pair is the same bound for both chunks of a pair together, by the same
 	// principle; only for layoutPaired.
 	pair [pairedChunks / 2]int8
-	cost int64 // expected, in the unit of the constants below
 }
 
 // What the steps of a search cost, in sixteenths of a nanosecond, as measured
-// (docs/benchmarks.md). Only which way a search takes depends on them.
+// (docs/decisions/index-layout.md). Only which way a search takes depends on
+// them, not what it finds.
 const (
-	costProbe     = 16 * 8 // a bucket: its offset, its first line
-	costCandidate = 10     // an entry of a bucket
-	costScan64    = 8      // a hash of a scan
-	costScan256   = 24
+	costProbe            = 128 // a bucket: its offset, its first line
+	costInlineCandidate  = 32  // an entry of a bucket
+	costPairedCandidate  = 64
+	costScan64           = 14 // a hash of a scan
+	costScan256          = 16
+	costScan256WholeHash = 32
 )
+
+// scanWhole is the radius from which on a scan of 256-bit hashes compares them
+// whole: among independent hashes, one in eighty is that close in its first
+// half, and a branch that goes either way costs more than the second half.
+const scanWhole = 51
+
+// maxShare is the share of the hashes, as a divisor, that a search looks at in
+// buckets before it scans instead: there an entry costs up to four times what
+// it costs in a scan.
+const maxShare = 4
 
 // makePlans works out the plan of every radius for which the tables beat the
 // scan if the hashes are spread evenly.
 func (s *Segment) makePlans() {
-	s.maxCandidates = s.header.distinct / 4
+	s.maxCandidates = s.header.distinct / maxShare
 	if s.header.chunks == 0 {
 		return
 	}
-	scan := s.scanCost()
 	for radius := range s.header.algorithm.Bits() {
-		p := s.header.plan(radius)
-		if p.cost >= scan {
+		p, cost, candidates := s.header.plan(radius)
+		if cost >= s.header.scanCost(radius) || candidates > int64(s.maxCandidates) {
 			return
 		}
 		s.plans = append(s.plans, p)
 	}
 }
 
-func (s *Segment) scanCost() int64 {
-	if s.low == nil {
-		return int64(s.header.distinct) * costScan64
+func (h segmentHeader) scanCost(radius int) int64 {
+	n := int64(h.distinct)
+	switch {
+	case h.algorithm.Bits() == 64:
+		return n * costScan64
+	case radius < scanWhole:
+		return n * costScan256
 	}
-	return int64(s.header.distinct) * costScan256
+	return n * costScan256WholeHash
 }
 
 // plan hands out radius+1 units to the chunks, each to the one for which the
-// next step is the cheapest.
-func (h segmentHeader) plan(radius int) plan {
-	var p plan
+// next step is the cheapest. It returns what a search then costs, and how many
+// entries it looks at, if the hashes are spread evenly.
+func (h segmentHeader) plan(radius int) (p plan, cost, candidates int64) {
 	for c := range p.chunk {
 		p.chunk[c] = -1
 	}
 	for range radius + 1 {
-		best, bestCost := -1, int64(math.MaxInt64)
+		best, bestCost, bestCandidates := -1, int64(math.MaxInt64), int64(0)
 		for c := range h.chunks {
 			_, width := h.chunk(c)
 			next := int(p.chunk[c]) + 1
 			if next > width {
 				continue
 			}
-			if cost := h.probeCost(width, next); cost < bestCost {
-				best, bestCost = c, cost
+			if cost, candidates := h.stepCost(width, next); cost < bestCost {
+				best, bestCost, bestCandidates = c, cost, candidates
 			}
 		}
 		p.chunk[best]++
-		p.cost += bestCost
+		cost += bestCost
+		candidates += bestCandidates
 	}
 	for i := range p.pair {
 		p.pair[i] = p.chunk[2*i] + p.chunk[2*i+1] + 1
 	}
-	return p
+	return p, cost, candidates
 }
 
-// probeCost returns what it costs to look at all values of a chunk that are
-// distance bits away.
-func (h segmentHeader) probeCost(width, distance int) int64 {
+// stepCost returns what it costs to look at all values of a chunk that are
+// distance bits away, and how many entries have them.
+func (h segmentHeader) stepCost(width, distance int) (cost, candidates int64) {
 	probes := int64(1)
 	for i := range distance {
 		probes = probes * int64(width-i) / int64(i+1)
 	}
-	return probes*costProbe + probes*int64(h.distinct)>>width*costCandidate
+	candidates = probes * int64(h.distinct) >> width
+	if h.layout == layoutPaired {
+		return probes*costProbe + candidates*costPairedCandidate, candidates
+	}
+	return probes*costProbe + candidates*costInlineCandidate, candidates
 }
 
 // Indexed reports whether a search with that radius uses the tables if the
 // hashes are spread evenly. Beyond, and always in a small segment, it compares
-// with every hash. The results are the same.
+// with every hash; the results are the same. Searches of a million hashes use the
+// tables up to a radius of 20 (64 bit) or 65 (256 bit), of 100,000 up to 18 or 64.
 func (s *Segment) Indexed(radius int) bool { return 0 <= radius && radius < len(s.plans) }

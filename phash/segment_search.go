@@ -19,8 +19,10 @@ type Work struct {
 // radius find nothing. It does not allocate.
 //
 // Before it looks into any bucket of its tables, Search adds up their sizes.
-// If they hold more than a quarter of the hashes it scans instead, so that no
-// data, made up on purpose or not, costs more than that and one scan.
+// If they hold more than a quarter of the hashes it scans instead. A search
+// therefore opens no more buckets than half the number of hashes and compares
+// with no more entries than a quarter of it, or scans: no data, made up on
+// purpose or not, makes it take longer than two or three scans.
 func (s *Segment) Search(h Hash, radius int, yield func(id uint32, distance int) bool) bool {
 	_, ok := s.search(h, radius, yield)
 	// The bytes may belong to an arena that goes when s does.
@@ -121,12 +123,16 @@ func (s *Segment) scan64(q uint64, radius int, yield func(id uint32, distance in
 }
 
 // scan256 compares with every hash, the second half only where the first is
-// within the radius.
+// within the radius, if few are.
 func (s *Segment) scan256(q [4]uint64, radius int, yield func(id uint32, distance int) bool) bool {
+	firstHalf := radius
+	if radius >= scanWhole {
+		firstHalf = 128
+	}
 	for k, b := 0, s.high; len(b) >= 16; k, b = k+1, b[16:] {
 		d := bits.OnesCount64(q[3]^binary.LittleEndian.Uint64(b)) +
 			bits.OnesCount64(q[2]^binary.LittleEndian.Uint64(b[8:]))
-		if d > radius {
+		if d > firstHalf {
 			continue
 		}
 		low := s.low[16*k:][:16]

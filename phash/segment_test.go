@@ -256,7 +256,7 @@ func TestSegmentBoundsWork(t *testing.T) {
 				}
 				for _, radius := range []int{4, 10, 31, 47} {
 					w := s.Work(h, radius)
-					if w.Candidates > n/4 || w.Scanned > n || w.Scanned > 0 && w.Candidates > 0 || w.Probes > 2*n/3 {
+					if w.Candidates > n/4 || w.Scanned > n || w.Scanned > 0 && w.Candidates > 0 || w.Probes > n/2 {
 						t.Errorf("%v, %s, radius %d: %+v", alg, data.name, radius, w)
 					}
 					if q < 3 {
