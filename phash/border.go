@@ -54,16 +54,35 @@ func borders(parts []image.Rectangle, g *image.Gray, rules ...borderRule) []imag
 func (b borderRule) trim(g *image.Gray) image.Rectangle {
 	full := g.Rect
 	r := full
+	tooLittle := func() bool {
+		return r.Dx()*256 < full.Dx()*borderLeaves || r.Dy()*256 < full.Dy()*borderLeaves
+	}
 	for range b.rounds {
 		before := r
-		caption := r.Dy() * b.caption / 256
-		at := func(x, y int) []byte { return g.Pix[y*g.Stride+x:] }
-		r.Min.Y += b.plain(lines{at(r.Min.X, r.Min.Y), g.Stride, 1, r.Dy(), r.Dx(), false}, caption)
-		r.Max.Y -= b.plain(lines{at(r.Min.X, r.Min.Y), g.Stride, 1, r.Dy(), r.Dx(), true}, caption)
-		r.Min.X += b.plain(lines{at(r.Min.X, r.Min.Y), 1, g.Stride, r.Dx(), r.Dy(), false}, 0)
-		r.Max.X -= b.plain(lines{at(r.Min.X, r.Min.Y), 1, g.Stride, r.Dx(), r.Dy(), true}, 0)
-		if r.Dx()*256 < full.Dx()*borderLeaves || r.Dy()*256 < full.Dy()*borderLeaves {
-			return full
+		for side := range 4 {
+			l := lines{pix: g.Pix[r.Min.Y*g.Stride+r.Min.X:]}
+			gap := 0
+			if side < 2 {
+				l.next, l.step, l.n, l.length = g.Stride, 1, r.Dy(), r.Dx()
+				gap = r.Dy() * b.caption / 256
+			} else {
+				l.next, l.step, l.n, l.length = 1, g.Stride, r.Dx(), r.Dy()
+			}
+			l.reverse = side%2 == 1
+			n := b.plain(l, gap)
+			switch side {
+			case 0:
+				r.Min.Y += n
+			case 1:
+				r.Max.Y -= n
+			case 2:
+				r.Min.X += n
+			case 3:
+				r.Max.X -= n
+			}
+			if tooLittle() {
+				return full
+			}
 		}
 		if r == before {
 			break
