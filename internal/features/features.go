@@ -1,0 +1,239 @@
+package features
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"image"
+)
+
+const (
+	// MaxPoints is the number of points that a full set holds at most: what a
+	// candidate is asked with.
+	MaxPoints = 800
+	// RegisteredPoints is the number of points that are kept of a registered
+	// picture.
+	RegisteredPoints = 208
+	// fullLuma and compactLuma are the greatest numbers of pixels of the luma
+	// thumbnail in a full and in a compact set.
+	fullLuma    = 16_384
+	compactLuma = 4_352
+
+	version     = 1
+	headerSize  = 16
+	pointSize   = 6
+	descSize    = 32
+	flagCompact = 1
+
+	// MaxSize is the greatest length of an encoded set in bytes, and
+	// MaxCompactSize that of a compact one.
+	MaxSize        = headerSize + MaxPoints*(descSize+pointSize) + fullLuma
+	MaxCompactSize = headerSize + RegisteredPoints*(descSize+pointSize) + compactLuma
+)
+
+// Features is what is kept of a picture's pixels to recognise it inside
+// another picture: some hundred described points and a small luma thumbnail.
+// It is an immutable value; copies share their memory. The zero Features has
+// no points and matches nothing. Its methods are safe for concurrent use.
+//
+// Features are not anonymous: the thumbnail shows the picture.
+type Features struct {
+	// b is the encoded form:
+	//
+	//	0  "SF"
+	//	2  version
+	//	3  flags: bit 0 compact
+	//	4  width of the working picture, 6 its height
+	//	8  number of points n
+	//	10 width of the thumbnail, 12 its height
+	//	14 zero
+	//	16 n descriptors of 4 × 64 bits
+	//	   n points: x, y in 1/32 working pixels (16 bits each), scale, angle
+	//	   thumbnail, one byte a pixel, row by row
+	//
+	// Numbers are little-endian.
+	b []byte
+}
+
+// ErrFormat is wrapped by the errors of Open and OpenSegment about bytes that
+// are not what this package writes.
+var ErrFormat = errors.New("not a feature set of this package")
+
+// ErrVersion is wrapped by the errors of Open and OpenSegment about bytes
+// written by a newer version of this package.
+var ErrVersion = errors.New("version not supported")
+
+// Open returns the set that AppendBinary wrote into b. The set keeps b, which
+// must not change afterwards. Bytes that AppendBinary cannot have written are
+// an error that wraps ErrFormat or ErrVersion.
+func Open(b []byte) (Features, error) {
+	n, err := encodedSize(b)
+	if err != nil {
+		return Features{}, err
+	}
+	if len(b) != n {
+		return Features{}, fmt.Errorf("features: %d bytes where the header says %d: %w", len(b), n, ErrFormat)
+	}
+	f := Features{b[:n:n]}
+	w, h := f.size()
+	for i := range f.Len() {
+		p := f.point(i)
+		if int(p.x) >= 32*w || int(p.y) >= 32*h || p.scale >= 16*maxLevels {
+			return Features{}, fmt.Errorf("features: point %d at %d,%d scale %d lies outside the working picture %d × %d: %w",
+				i, p.x, p.y, p.scale, w, h, ErrFormat)
+		}
+	}
+	return f, nil
+}
+
+// encodedSize returns the length of the encoded set at the front of b, as its
+// header gives it, once the header is within its limits.
+func encodedSize(b []byte) (int, error) {
+	if len(b) < headerSize {
+		return 0, fmt.Errorf("features: %d bytes, the header alone has %d: %w", len(b), headerSize, ErrFormat)
+	}
+	if b[0] != 'S' || b[1] != 'F' {
+		return 0, fmt.Errorf("features: begins with %q, not with \"SF\": %w", b[:2], ErrFormat)
+	}
+	if b[2] != version {
+		return 0, fmt.Errorf("features: version %d, this package reads %d: %w", b[2], version, ErrVersion)
+	}
+	u16 := func(i int) int { return int(binary.LittleEndian.Uint16(b[i:])) }
+	w, h, n, lw, lh := u16(4), u16(6), u16(8), u16(10), u16(12)
+	points, luma := MaxPoints, fullLuma
+	if b[3] == flagCompact {
+		points, luma = RegisteredPoints, compactLuma
+	} else if b[3] != 0 {
+		return 0, fmt.Errorf("features: flags %#x, known is bit 0: %w", b[3], ErrVersion)
+	}
+	switch {
+	case w < minWorkSide || h < minWorkSide || w > maxWorkSide || h > maxWorkSide:
+		return 0, fmt.Errorf("features: working picture of %d × %d, allowed are sides of %d to %d: %w", w, h, minWorkSide, maxWorkSide, ErrFormat)
+	case n > points:
+		return 0, fmt.Errorf("features: %d points, at most %d are allowed: %w", n, points, ErrFormat)
+	case lw < 1 || lh < 1 || lw*lh > luma:
+		return 0, fmt.Errorf("features: thumbnail of %d × %d, allowed are 1 to %d pixels: %w", lw, lh, luma, ErrFormat)
+	case u16(14) != 0:
+		return 0, fmt.Errorf("features: reserved bytes are not zero: %w", ErrFormat)
+	}
+	return headerSize + n*(descSize+pointSize) + lw*lh, nil
+}
+
+// AppendBinary appends the encoded form of f, which Open reads: at most MaxSize
+// bytes, or MaxCompactSize for a compact set, nothing for the zero Features. It
+// never fails.
+func (f Features) AppendBinary(b []byte) ([]byte, error) { return append(b, f.b...), nil }
+
+// MarshalBinary implements encoding.BinaryMarshaler with the form of
+// AppendBinary.
+func (f Features) MarshalBinary() ([]byte, error) { return f.AppendBinary(nil) }
+
+// IsZero reports whether f is the zero Features.
+func (f Features) IsZero() bool { return f.b == nil }
+
+// Len returns the number of points.
+func (f Features) Len() int {
+	if f.b == nil {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint16(f.b[8:]))
+}
+
+// size returns the size of the working picture.
+func (f Features) size() (w, h int) {
+	return int(binary.LittleEndian.Uint16(f.b[4:])), int(binary.LittleEndian.Uint16(f.b[6:]))
+}
+
+// keypoint is the place, size and direction of a point.
+type keypoint struct {
+	x, y  uint16 // 1/32 working pixel, from the picture's corner
+	scale uint8  // sixteenths of a level
+	angle uint8  // 1/256 turn
+}
+
+func (f Features) point(i int) keypoint {
+	b := f.b[headerSize+f.Len()*descSize+i*pointSize:][:pointSize]
+	return keypoint{binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), b[4], b[5]}
+}
+
+func (f Features) descriptor(i int) descriptor {
+	b := f.b[headerSize+i*descSize:][:descSize]
+	return descriptor{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]),
+		binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])}
+}
+
+// luma returns the thumbnail.
+func (f Features) luma() gray {
+	w, h := int(binary.LittleEndian.Uint16(f.b[10:])), int(binary.LittleEndian.Uint16(f.b[12:]))
+	return gray{w, h, w, f.b[headerSize+f.Len()*(descSize+pointSize):]}
+}
+
+// Compact returns the form of f that is registered: the best RegisteredPoints
+// points, which are the first ones, and a smaller thumbnail.
+func (f Features) Compact() Features {
+	if f.b == nil || f.b[3]&flagCompact != 0 {
+		return f
+	}
+	n := min(f.Len(), RegisteredPoints)
+	l := f.luma()
+	w, h := lumaSize(l.w, l.h, compactLuma)
+	b := make([]byte, headerSize, headerSize+n*(descSize+pointSize)+w*h)
+	copy(b, f.b)
+	b[3] |= flagCompact
+	binary.LittleEndian.PutUint16(b[8:], uint16(n))
+	binary.LittleEndian.PutUint16(b[10:], uint16(w))
+	binary.LittleEndian.PutUint16(b[12:], uint16(h))
+	b = append(b, f.b[headerSize:][:n*descSize]...)
+	b = append(b, f.b[headerSize+f.Len()*descSize:][:n*pointSize]...)
+	var k work
+	b = k.appendThumbnail(b, l, w, h)
+	return Features{b}
+}
+
+// lumaSize returns the size of a thumbnail of a picture of w × h with at most
+// area pixels; it is never larger than the picture.
+func lumaSize(w, h, area int) (lw, lh int) {
+	if w*h <= area {
+		return w, h
+	}
+	s := isqrt((uint64(area) << 32) / (uint64(w) * uint64(h))) // 1/65536
+	lw, lh = max(int(uint64(w)*s>>16), 1), max(int(uint64(h)*s>>16), 1)
+	return lw, lh
+}
+
+// appendThumbnail appends the pixels of g reduced to w × h.
+func (k *work) appendThumbnail(b []byte, g gray, w, h int) []byte {
+	k.thumb.reset(w, h)
+	k.resize(g, &k.thumb)
+	for y := range h {
+		for _, v := range k.thumb.row(y) {
+			b = append(b, uint8((v+1<<(planeShift-1))>>planeShift))
+		}
+	}
+	return b
+}
+
+// SizeError says that a picture is too small, too narrow or too big to have
+// features.
+type SizeError struct {
+	Width, Height int // of the picture, in pixels
+}
+
+func (e *SizeError) Error() string {
+	return fmt.Sprintf("features: a picture of %d × %d pixels has no features: sides up to %d, enlarged at most %d times and reduced to at most %d × 1000 pixels, must both come to %d or more",
+		e.Width, e.Height, maxSourceSide, maxEnlarge, workArea/1000, minWorkSide)
+}
+
+// Extract returns the features of a picture. Its orientation tag does not
+// matter: turned and mirrored pictures are recognised as they are. A picture
+// too small or too narrow to have any gives a *SizeError; one without detail
+// gives a set with few points or none. It is safe for concurrent use; img is
+// only read.
+//
+// The same pixels give the same features on every architecture. Transparent
+// pixels are laid over white.
+func Extract(img image.Image) (Features, error) {
+	e := extractors.Get().(*extractor)
+	defer extractors.Put(e)
+	return e.extract(img)
+}

@@ -1,0 +1,10 @@
+package features_test
+
+// golden holds the front of the SHA-256 of the full and of the compact
+// features of generated pictures. They are the same on every architecture.
+var golden = [4][2]string{
+	{"bf6a3622ad2060ab", "a11d1e5e615c2365"},
+	{"2806eb3e779478e6", "71055b1059c8cd83"},
+	{"be8816d271713a43", "6408b2d5dbe55273"},
+	{"b44bd14918a5fd73", "0adba3a7dca99a40"},
+}

@@ -1,0 +1,502 @@
+package features
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"slices"
+)
+
+// Match says that a registered picture was found in the asked one, and how
+// well.
+type Match struct {
+	ID   uint32
+	Band Band
+	// Inliers is the number of points of the registered picture's proved part
+	// that were found where the fitted map says, of Visible that it puts inside
+	// the asked picture; Places counts the inliers apart by 12 working pixels in
+	// both pictures.
+	Inliers, Places, Visible int
+	// Coverage is the proved part of the registered picture: a rectangle in
+	// which the pixels agree. Share is what it takes of the asked one. Both are
+	// of 0 to 1.
+	Coverage, Share float64
+	// Cells is the number of textured squares of the overlap that were compared
+	// pixel by pixel, and Agreement the share of them that agree and lie in one
+	// rectangle of the registered picture.
+	Cells     int
+	Agreement float64
+	// Mirrored reports that the asked picture shows the registered one
+	// mirrored.
+	Mirrored bool
+	// Map takes the unit square of the registered picture to that of the asked
+	// one: x' = Map[0]x + Map[1]y + Map[2], y' = Map[3]x + Map[4]y + Map[5].
+	Map [6]float64
+}
+
+// Band says what a match is good for.
+type Band uint8
+
+const (
+	// None is no match; Search does not yield it.
+	None Band = iota
+	// Review is a likely match, for a person to decide.
+	Review
+	// Block is a match beyond what any pair of different pictures has shown.
+	Block
+)
+
+const (
+	// voteDistance is the greatest number of differing bits of two descriptors
+	// that count as a vote.
+	voteDistance = 48
+	// siblingDistance is the same for the 32 sibling bits.
+	siblingDistance = 7
+	// crowded is the length from which on a cell is passed over: what so many
+	// pictures show says nothing.
+	crowded = 4096
+	// maxGroup is the number of votes of one picture that are weighed, maxSeeds
+	// the number of them, the nearest ones, whose map is tried.
+	maxGroup, maxSeeds = 320, 48
+	// maxHypotheses is the number of pictures that are looked at closely.
+	maxHypotheses = 40
+)
+
+// view is the asked picture, or its mirror image, laid out for matching.
+type view struct {
+	w, h  int // working size
+	keys  []keypoint
+	desc  []descriptor
+	cols  int
+	first []int32 // first[c] is where the points of grid cell c begin in order
+	order []int32
+}
+
+// gridShift is the side of a view's grid cells, as a power of two of working
+// pixels.
+const gridShift = 4
+
+// Searcher holds the memory of a search. One goroutine uses it at a time; its
+// zero value is ready.
+type Searcher struct {
+	views   [2]view
+	votes   []uint64
+	counts  []uint8
+	touched []uint32
+	hyps    []hypothesis
+	group   []vote
+	pairs   []pair
+	owner   []int32
+	cells   []uint32
+	look    looker
+
+	// KeepNone makes Search yield also what belongs to no band, for measuring.
+	KeepNone bool
+}
+
+// vote is a pair of like descriptors.
+type vote struct {
+	r, q  int
+	dist  int
+	rk    keypoint
+	qk    keypoint
+	scale int // sixteenths of a level from registered to asked
+	angle uint8
+}
+
+// hypothesis is a picture with the map that most of its votes speak for.
+type hypothesis struct {
+	pic, mir int
+	score    int
+	t        affine
+}
+
+// Search yields the registered pictures of s that the picture with features f
+// shows, best first, until yield returns false. The result depends on nothing
+// but f and s.
+func (s *Segment) Search(x *Searcher, f Features, yield func(Match) bool) {
+	if s.m == 0 || f.Len() == 0 {
+		return
+	}
+	x.views[0].load(f, false)
+	x.views[1].load(f, true)
+	x.look.load(f)
+	s.vote(x)
+	s.weigh(x)
+	for i := range x.hyps {
+		h := &x.hyps[i]
+		m, ok := x.verify(s.picture(h.pic), &x.views[h.mir], h.t, h.mir == 1)
+		if !ok {
+			continue
+		}
+		m.ID = s.id(h.pic)
+		if m.Band == None && !x.KeepNone {
+			continue
+		}
+		if !yield(m) {
+			return
+		}
+	}
+}
+
+// load fills v from f.
+func (v *view) load(f Features, mirror bool) {
+	v.w, v.h = f.size()
+	n := f.Len()
+	v.keys, v.desc = v.keys[:0], v.desc[:0]
+	for i := range n {
+		k, d := f.point(i), f.descriptor(i)
+		if mirror {
+			k.x = uint16(32*v.w - 1 - int(k.x))
+			k.angle = 128 - k.angle
+			d = d.mirrored()
+		}
+		v.keys, v.desc = append(v.keys, k), append(v.desc, d)
+	}
+	v.cols = v.w>>gridShift + 1
+	cells := v.cols * (v.h>>gridShift + 1)
+	v.first = slices.Grow(v.first[:0], cells+1)[:cells+1]
+	clear(v.first)
+	for _, k := range v.keys {
+		v.first[v.cell(k)+1]++
+	}
+	for i := range cells {
+		v.first[i+1] += v.first[i]
+	}
+	v.order = slices.Grow(v.order[:0], n)[:n]
+	for i := n - 1; i >= 0; i-- {
+		c := v.cell(v.keys[i]) + 1
+		v.first[c]--
+		v.order[v.first[c]] = int32(i)
+	}
+	// Each first[c+1] went down to where cell c begins: shift them back.
+	copy(v.first, v.first[1:])
+	v.first[cells] = int32(n)
+}
+
+func (v *view) cell(k keypoint) int {
+	return int(k.y)>>(5+gridShift)*v.cols + int(k.x)>>(5+gridShift)
+}
+
+// vote collects in x.votes the pairs of like descriptors of pictures that have
+// at least two, sorted by picture, side, registered point and distance. A vote
+// is picture<<28 | mirrored<<27 | point<<19 | distance<<10 | asked point.
+func (s *Segment) vote(x *Searcher) {
+	x.votes, x.touched = x.votes[:0], x.touched[:0]
+	if len(x.counts) < 2*s.n {
+		x.counts = make([]uint8, 2*s.n)
+	}
+	for mir := range x.views {
+		v := &x.views[mir]
+		for q, d := range v.desc {
+			sib := sibling(d)
+			for t := range tables {
+				tab := s.b[s.tabs+t*s.tabSize:][:s.tabSize]
+				k := int(key(d, t, s.keyBits))
+				lo, hi := binary.LittleEndian.Uint32(tab[4*k:]), binary.LittleEndian.Uint32(tab[4*k+4:])
+				if hi <= lo || int(hi) > s.m || hi-lo > crowded {
+					continue
+				}
+				ents := tab[(4*(1<<s.keyBits+1)+7)&^7:]
+				ents = ents[entrySize*int(lo) : entrySize*int(hi)]
+				for len(ents) >= entrySize {
+					e := binary.LittleEndian.Uint64(ents)
+					ents = ents[entrySize:]
+					if bits.OnesCount32(uint32(e>>32)^sib) > siblingDistance {
+						continue
+					}
+					pic, r := int(uint32(e)>>8), int(e&255)
+					if pic >= s.n {
+						continue
+					}
+					f := s.picture(pic)
+					if r >= f.Len() {
+						continue
+					}
+					dist := f.descriptor(r).distance(d)
+					if dist > voteDistance {
+						continue
+					}
+					c := 2*pic + mir
+					if x.counts[c] == 0 {
+						x.touched = append(x.touched, uint32(c))
+					}
+					if x.counts[c] < 2 {
+						x.counts[c]++
+					}
+					x.votes = append(x.votes, uint64(pic)<<28|uint64(mir)<<27|uint64(r)<<19|uint64(dist)<<10|uint64(q))
+				}
+			}
+		}
+	}
+	kept := x.votes[:0]
+	for _, v := range x.votes {
+		if x.counts[v>>27] > 1 {
+			kept = append(kept, v)
+		}
+	}
+	for _, c := range x.touched {
+		x.counts[c] = 0
+	}
+	slices.Sort(kept)
+	x.votes = slices.Compact(kept)
+}
+
+func (d descriptor) distance(o descriptor) int {
+	return bits.OnesCount64(d[0]^o[0]) + bits.OnesCount64(d[1]^o[1]) +
+		bits.OnesCount64(d[2]^o[2]) + bits.OnesCount64(d[3]^o[3])
+}
+
+// weigh fills x.hyps with the maps that the votes speak for, best first.
+func (s *Segment) weigh(x *Searcher) {
+	x.hyps = x.hyps[:0]
+	for a := 0; a < len(x.votes); {
+		e := a + 1
+		for e < len(x.votes) && x.votes[e]>>27 == x.votes[a]>>27 {
+			e++
+		}
+		group := x.votes[a:e]
+		a = e
+		if len(group) < 2 {
+			continue
+		}
+		pic, mir := int(group[0]>>28), int(group[0]>>27&1)
+		f, v := s.picture(pic), &x.views[mir]
+		x.group = x.group[:0]
+		last, run := -1, 0
+		for _, g := range group {
+			r := int(g >> 19 & 255)
+			if r != last {
+				last, run = r, 0
+			}
+			// A point that looks like many others of the asked picture is
+			// weighed with the nearest three only.
+			if run++; run > 3 || len(x.group) == maxGroup {
+				continue
+			}
+			w := vote{r: r, q: int(g & 1023), dist: int(g >> 10 & 511), rk: f.point(r)}
+			w.qk = v.keys[w.q]
+			w.scale = int(w.qk.scale) - int(w.rk.scale)
+			w.angle = w.qk.angle - w.rk.angle
+			x.group = append(x.group, w)
+		}
+		// The seeds: all votes up to the distance that leaves few enough.
+		var byDist [voteDistance + 1]int
+		for i := range x.group {
+			byDist[x.group[i].dist]++
+		}
+		limit, left := 0, maxSeeds-byDist[0]
+		for limit < voteDistance && left > byDist[limit+1] {
+			limit++
+			left -= byDist[limit]
+		}
+		best, bestScore, bestN, tried := -1, 0, 0, 0
+		for i := range x.group {
+			if x.group[i].dist > limit || tried == maxSeeds {
+				continue
+			}
+			tried++
+			if sc, n := x.support(i, false); n >= 2 && sc > bestScore {
+				best, bestScore, bestN = i, sc, n
+			}
+		}
+		if best < 0 {
+			continue
+		}
+		x.support(best, true)
+		h := hypothesis{pic: pic, mir: mir, score: bestScore, t: x.group[best].similarity()}
+		if bestN >= 4 {
+			if t, _, ok := fit(x.pairs, 8, true); ok {
+				h.t = t
+			}
+		}
+		x.hyps = append(x.hyps, h)
+	}
+	slices.SortFunc(x.hyps, func(a, b hypothesis) int {
+		if a.score != b.score {
+			return b.score - a.score
+		}
+		if a.pic != b.pic {
+			return a.pic - b.pic
+		}
+		return a.mir - b.mir
+	})
+	if len(x.hyps) > maxHypotheses {
+		x.hyps = x.hyps[:maxHypotheses]
+	}
+}
+
+// similarity returns the map that the vote alone speaks for.
+func (v *vote) similarity() affine {
+	return similarity(float64(v.rk.x)/32, float64(v.rk.y)/32, float64(v.qk.x)/32, float64(v.qk.y)/32,
+		stepPow[v.scale+stepMax], v.angle)
+}
+
+// support returns how strongly and by how many registered points the votes of
+// the group speak for the map of vote i; with collect it leaves them in
+// x.pairs.
+func (x *Searcher) support(i int, collect bool) (score, n int) {
+	g := x.group
+	v := &g[i]
+	t := v.similarity()
+	s := max(stepPow[v.scale+stepMax], 1)
+	last := -1
+	if collect {
+		x.pairs = x.pairs[:0]
+	}
+	for j := range g {
+		w := &g[j]
+		if w.r == last || j != i && (w.r == v.r || w.q == v.q) {
+			continue
+		}
+		if d := w.scale - v.scale; d > 28 || d < -28 {
+			continue
+		}
+		if d := int8(w.angle - v.angle); d > 24 || d < -24 {
+			continue
+		}
+		rx, ry := float64(w.rk.x)/32, float64(w.rk.y)/32
+		qx, qy := float64(w.qk.x)/32, float64(w.qk.y)/32
+		px, py := t.apply(rx, ry)
+		ex, ey := px-qx, py-qy
+		dx, dy := px-float64(v.qk.x)/32, py-float64(v.qk.y)/32
+		// A map from one point alone is off by its scale and its turn, the
+		// more the farther away.
+		lim := float64(144*s*s) + 0.03*(float64(dx*dx)+float64(dy*dy))
+		if float64(ex*ex)+float64(ey*ey) > lim {
+			continue
+		}
+		last = w.r
+		n++
+		score += voteDistance + 8 - w.dist
+		if collect {
+			x.pairs = append(x.pairs, pair{rx, ry, qx, qy, int32(w.r), int32(w.q), int32(w.dist)})
+		}
+	}
+	return score, n
+}
+
+// verify looks at every point of a registered picture where the map t says
+// that it should be, fits a better map to what it finds, does so again, and
+// compares the pixels under the last map.
+func (x *Searcher) verify(f Features, v *view, t affine, mirrored bool) (m Match, ok bool) {
+	rounds := [...]struct {
+		near, grow float64 // tolerance in working pixels: near, plus grow level pixels
+		bits       int
+		fit        float64
+		stretch    bool
+	}{
+		{12, 2, 64, 5, true},
+		{6, 2, 72, 3, true},
+		{3, 1.5, 80, 2.5, true},
+		{3, 1.0, 84, 2.5, true},
+	}
+	n := 0
+	for i := range rounds {
+		r := &rounds[i]
+		x.guide(f, v, t, r.near, r.grow, r.bits)
+		t, n, ok = fit(x.pairs, r.fit, r.stretch)
+		if !ok || n < 3 {
+			return m, false
+		}
+	}
+	in := x.pairs[:n]
+	m.Inliers = n
+	m.Places = x.places(in)
+	m.Mirrored = mirrored
+	if m.Places < 4 {
+		return m, false
+	}
+	x.look.compare(f, t, mirrored, in, &m)
+	m.Places = x.places(x.look.inside)
+	rw, rh := f.size()
+	m.Map = unitMapOf(t, float64(rw), float64(rh), float64(v.w), float64(v.h), mirrored)
+	m.Band = band(&m)
+	return m, true
+}
+
+// unitMapOf returns t, from working pixels of rw × rh to those of qw × qh, as
+// a map of unit squares.
+func unitMapOf(t affine, rw, rh, qw, qh float64, mirrored bool) [6]float64 {
+	m := [6]float64{float64(t.a*rw) / qw, float64(t.b*rh) / qw, t.c / qw, float64(t.d*rw) / qh, float64(t.e*rh) / qh, t.f / qh}
+	if mirrored {
+		m[0], m[1], m[2] = -m[0], -m[1], 1-m[2]
+	}
+	return m
+}
+
+// guide fills x.pairs with the registered points that have a like point within
+// reach of where t puts them, one to one.
+func (x *Searcher) guide(f Features, v *view, t affine, near, grow float64, maxBits int) {
+	x.pairs = x.pairs[:0]
+	n := len(v.keys)
+	x.owner = slices.Grow(x.owner[:0], n)[:n]
+	for i := range x.owner {
+		x.owner[i] = -1
+	}
+	mag := affineScale(t)
+	steps := stepsOf(mag)
+	turn := t.angle()
+	for r := range f.Len() {
+		k := f.point(r)
+		rx, ry := float64(k.x)/32, float64(k.y)/32
+		px, py := t.apply(rx, ry)
+		if px < 0 || py < 0 || px >= float64(v.w) || py >= float64(v.h) {
+			continue
+		}
+		sc := int(k.scale) + steps
+		lvl := stepPow[min(max(sc, 0), stepMax)+stepMax]
+		reach := near*max(mag, 1) + float64(grow*lvl)
+		reach = min(reach, 48)
+		x0, x1 := int(max(px-reach, 0))>>gridShift, int(min(px+reach, float64(v.w-1)))>>gridShift
+		y0, y1 := int(max(py-reach, 0))>>gridShift, int(min(py+reach, float64(v.h-1)))>>gridShift
+		d := f.descriptor(r)
+		angle := k.angle + turn
+		best, bestDist := -1, maxBits+1
+		for cy := y0; cy <= y1; cy++ {
+			for _, q := range v.order[v.first[cy*v.cols+x0]:v.first[cy*v.cols+x1+1]] {
+				qk := &v.keys[q]
+				if ds := int(qk.scale) - sc; ds > 28 || ds < -28 {
+					continue
+				}
+				if da := int8(qk.angle - angle); da > 22 || da < -22 {
+					continue
+				}
+				ex, ey := float64(qk.x)/32-px, float64(qk.y)/32-py
+				if float64(ex*ex)+float64(ey*ey) > reach*reach {
+					continue
+				}
+				if dist := d.distance(v.desc[q]); dist < bestDist {
+					best, bestDist = int(q), dist
+				}
+			}
+		}
+		if best < 0 {
+			continue
+		}
+		p := pair{rx, ry, float64(v.keys[best].x) / 32, float64(v.keys[best].y) / 32, int32(r), int32(best), int32(bestDist)}
+		if o := x.owner[best]; o >= 0 {
+			if x.pairs[o].dist > p.dist {
+				x.pairs[o] = p
+			}
+			continue
+		}
+		x.owner[best] = int32(len(x.pairs))
+		x.pairs = append(x.pairs, p)
+	}
+}
+
+// places counts the pairs that lie apart in both pictures: the lesser number
+// of cells of 12 working pixels that they touch.
+func (x *Searcher) places(ps []pair) int {
+	count := func(at func(*pair) (float64, float64)) int {
+		x.cells = x.cells[:0]
+		for i := range ps {
+			a, b := at(&ps[i])
+			x.cells = append(x.cells, uint32(a/12)<<16|uint32(b/12))
+		}
+		slices.Sort(x.cells)
+		return len(slices.Compact(x.cells))
+	}
+	return min(count(func(p *pair) (float64, float64) { return p.rx, p.ry }),
+		count(func(p *pair) (float64, float64) { return p.qx, p.qy }))
+}
