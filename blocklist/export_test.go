@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"bytes"
+	"hash/crc32"
 	"time"
 
 	"github.com/staydown/staydown/internal/fsx"
@@ -103,4 +104,56 @@ func BytesPerKey(v *View) float64 {
 	b := v.base
 	n := 4*len(b.directory) + 8*len(b.keyLo) + 4*len(b.keyMid) + 2*len(b.keyHigh) + 2*len(b.keyTop) + 4*len(b.keyGrants)
 	return float64(n) / float64(len(b.keyLo))
+}
+
+// Reseal makes the checksums of a changed snapshot fit again, as far as its
+// header and table can be read.
+func Reseal(data []byte) []byte {
+	if len(data) < headerSize {
+		return data
+	}
+	copy(data, snapshotMagic)
+	le.PutUint16(data[8:], snapshotVersion)
+	le.PutUint16(data[10:], 0)
+	le.PutUint64(data[16:], uint64(len(data)))
+	le.PutUint32(data[headerSize-4:], crc32.Checksum(data[:headerSize-4], castagnoli))
+	n := int(le.Uint32(data[12:]))
+	if n > maxSections || len(data) < headerSize+tableSize(n) {
+		return data
+	}
+	for i := range n {
+		p := data[headerSize+i*tableEntry:]
+		off, size := le.Uint64(p[8:]), le.Uint64(p[16:])
+		if off > uint64(len(data)) || size > uint64(len(data))-off {
+			continue
+		}
+		le.PutUint32(p[4:], crc32.Update(sectionSeed(data[:headerSize], le.Uint32(p)), castagnoli, data[off:off+size]))
+	}
+	end := headerSize + tableSize(n)
+	le.PutUint32(data[end-8:], crc32.Checksum(data[:end-8], castagnoli))
+	le.PutUint32(data[end-4:], 0)
+	return data
+}
+
+// SealRecord replaces the last four bytes of a record by its checksum.
+func SealRecord(b []byte) []byte {
+	body := b[:len(b)-4]
+	return le.AppendUint32(body, crc32.Checksum(body, castagnoli))
+}
+
+// SnapshotBytes is the snapshot of a View.
+func SnapshotBytes(v *View) ([]byte, error) {
+	var f growing
+	err := writeSnapshot(&f, v, v.base.header.createdAt())
+	return f.data, err
+}
+
+// growing is a file in memory.
+type growing struct{ data []byte }
+
+func (g *growing) WriteAt(p []byte, off int64) (int, error) {
+	if grow := int(off) + len(p) - len(g.data); grow > 0 {
+		g.data = append(g.data, make([]byte, grow)...)
+	}
+	return copy(g.data[off:], p), nil
 }

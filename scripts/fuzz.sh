@@ -17,7 +17,7 @@ failed=() ran=0
 while read -r package target; do
 	echo "-- $package $target"
 	ran=$((ran + 1))
-	go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" || failed+=("$package $target")
+	go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 20x "$package" || failed+=("$package $target")
 done < <(go test -list '^Fuzz' "$@" | awk '/^Fuzz/ { names[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print $2, names[i]; n = 0 } /^\?/ { n = 0 }')
 [ $ran -gt 0 ] || { echo "fuzz: no target found"; exit 1; }
 if [ ${#failed[@]} -ne 0 ]; then
