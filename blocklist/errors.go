@@ -22,6 +22,8 @@ var (
 	// ErrKey: the list has another key, signature or encryption than the one
 	// that was asked for.
 	ErrKey = errors.New("wrong key")
+	// ErrSignature: the signature, though by a trusted key, does not fit.
+	ErrSignature = errors.New("signature does not fit")
 	// ErrRules: the addresses were made canonical by other rules. Such a list
 	// has to be made anew from its addresses.
 	ErrRules = errors.New("addresses follow other canonical rules")

@@ -24,7 +24,7 @@ func LoadWithFS(opts LoadOptions, fs fsx.FS) *LoadOptions {
 
 // LoadBytes is Load of a snapshot that lies in memory.
 func LoadBytes(data []byte, now func() time.Time) (*View, error) {
-	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, false)
+	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, false, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func Fill(now func() time.Time, each func(v *View, add func(*Event))) *View {
 
 // WriteSnapshotFile writes the snapshot of a View.
 func WriteSnapshotFile(path string, v *View) error {
-	return writeSnapshotFile(fsx.OS{}, path, v, time.Now())
+	return writeSnapshotFile(fsx.OS{}, path, v, time.Now(), nil)
 }
 
 // Continue returns the View of v with more events.
@@ -144,7 +144,7 @@ func SealRecord(b []byte) []byte {
 // SnapshotBytes is the snapshot of a View.
 func SnapshotBytes(v *View) ([]byte, error) {
 	var f growing
-	err := writeSnapshot(&f, v, v.base.header.createdAt())
+	err := writeSnapshot(&f, v, v.base.header.createdAt(), nil)
 	return f.data, err
 }
 

@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -25,6 +26,8 @@ type Options struct {
 	// compaction before the next one begins by itself: 0 stands for 200,000 or
 	// an eighth of the list, whichever is more, and a negative number for never.
 	CompactAfter int
+	// SigningKey signs the snapshots of Publish; nil leaves them unsigned.
+	SigningKey ed25519.PrivateKey
 	// Salvage opens a journal also when one of the two pages with which bbolt
 	// marks its commits is damaged. The last commit may be lost then; Status
 	// tells. Any other damage is refused nevertheless.
@@ -48,6 +51,10 @@ type LoadOptions struct {
 	// fault. Without Map the file is copied into memory, and may be treated in
 	// any way afterwards.
 	Map bool
+	// TrustedKeys, if there are any, are the keys of which one must have signed
+	// the snapshot. Load and Reload then refuse anything else with ErrKey or
+	// ErrSignature. Verifying reads the whole file.
+	TrustedKeys []ed25519.PublicKey
 
 	fs fsx.FS // for tests
 }
@@ -59,6 +66,9 @@ type List struct {
 	now  func() time.Time
 	fs   fsx.FS
 	mmap bool
+
+	signingKey  ed25519.PrivateKey
+	trustedKeys []ed25519.PublicKey
 
 	path     string     // of the snapshot of a loaded list
 	reload   sync.Mutex // held by Reload
@@ -137,7 +147,7 @@ func Open(dir string, opts *Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{now: o.Now, fs: o.fs, mmap: o.Map}
+	l := &List{now: o.Now, fs: o.fs, mmap: o.Map, signingKey: o.SigningKey}
 	f, err := l.recover(dir, j)
 	if err != nil {
 		j.close()
@@ -209,7 +219,7 @@ func (l *List) openSnapshot(path string) (*base, error) {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	defer f.Close()
-	b, err := readSnapshot(f, l.mmap)
+	b, err := readSnapshot(f, l.mmap, l.trustedKeys)
 	if err != nil {
 		return nil, fmt.Errorf("%w (in %s)", err, path)
 	}
@@ -218,7 +228,8 @@ func (l *List) openSnapshot(path string) (*base, error) {
 
 // Load opens a snapshot file, which Publish wrote, for reading. It returns an
 // error that wraps ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum,
-// ErrFormat, ErrLimit, ErrKey or ErrRules when the file is not in order.
+// ErrFormat, ErrLimit, ErrKey, ErrSignature or ErrRules when the file is not in
+// order.
 func Load(path string, opts *LoadOptions) (*List, error) {
 	var o LoadOptions
 	if opts != nil {
@@ -230,7 +241,7 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	if o.fs == nil {
 		o.fs = fsx.OS{}
 	}
-	l := &List{now: o.Now, fs: o.fs, mmap: o.Map, path: path}
+	l := &List{now: o.Now, fs: o.fs, mmap: o.Map, path: path, trustedKeys: o.TrustedKeys}
 	b, err := l.openSnapshot(path)
 	if err != nil {
 		return nil, err
@@ -324,11 +335,11 @@ func (l *List) Events(from uint64, yield func(Event) bool) error {
 func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
-	return writeSnapshotFile(l.fs, path, l.View(), l.now())
+	return writeSnapshotFile(l.fs, path, l.View(), l.now(), l.signingKey)
 }
 
 // writeSnapshotFile writes a snapshot beside its place and moves it there.
-func writeSnapshotFile(fs fsx.FS, path string, v *View, created time.Time) (err error) {
+func writeSnapshotFile(fs fsx.FS, path string, v *View, created time.Time, key ed25519.PrivateKey) (err error) {
 	defer func() {
 		if err != nil && !strings.HasPrefix(err.Error(), "blocklist: ") {
 			err = fmt.Errorf("blocklist: %w", err)
@@ -345,7 +356,7 @@ func writeSnapshotFile(fs fsx.FS, path string, v *View, created time.Time) (err 
 	if err != nil {
 		return err
 	}
-	err = writeSnapshot(f, v, created)
+	err = writeSnapshot(f, v, created, key)
 	if err == nil {
 		err = f.Sync()
 	}

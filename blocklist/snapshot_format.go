@@ -35,6 +35,7 @@ const (
 	secKeyGrants  = 12
 	secFilter     = 13
 	secExceptions = 14
+	secSignature  = 15
 	// For algorithm index a: the segment, the grants and the variants.
 	secHashes = 16 // + 4*a
 	secLast   = secHashes + 4*len(algorithms) - 1
@@ -42,7 +43,7 @@ const (
 
 func sectionName(t uint32) string {
 	names := [...]string{"", "sequence numbers", "attributes", "cases", "learned", "timed", "sets", "directory",
-		"lower halves", "upper halves", "upper halves (high)", "upper halves (top)", "grants of keys", "filter", "exceptions"}
+		"lower halves", "upper halves", "upper halves (high)", "upper halves (top)", "grants of keys", "filter", "exceptions", "signature"}
 	switch {
 	case t > 0 && int(t) < len(names):
 		return names[t]

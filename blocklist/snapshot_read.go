@@ -3,8 +3,11 @@ package blocklist
 import (
 	"bytes"
 	"cmp"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"runtime"
@@ -23,7 +26,9 @@ import (
 // readSnapshot reads a snapshot file: into memory of its own, which nobody else
 // can change, or in place when mapped is set and the system can do it. Whatever
 // the file holds, the base that is returned can be searched without a panic.
-func readSnapshot(f fsx.File, mapped bool) (*base, error) {
+//
+// With trusted keys, it returns only a snapshot that one of them has signed.
+func readSnapshot(f fsx.File, mapped bool, trusted []ed25519.PublicKey) (*base, error) {
 	size, err := f.Size()
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
@@ -48,7 +53,14 @@ func readSnapshot(f fsx.File, mapped bool) (*base, error) {
 	if mem == nil {
 		mem, source = newMemory(size), f
 	}
-	content, err := fetchSections(source, mem.data, head[:headerSize], sections)
+	var hashes [][sha256.Size]byte
+	if len(trusted) > 0 {
+		hashes = make([][sha256.Size]byte, len(sections))
+	}
+	content, err := fetchSections(source, mem.data, head[:headerSize], sections, hashes)
+	if err == nil && hashes != nil {
+		err = verify(trusted, content[secSignature], signedMessage(head[:headerSize], sections, hashes))
+	}
 	if err == nil {
 		var b *base
 		if b, err = newBase(h, content); err == nil {
@@ -62,8 +74,9 @@ func readSnapshot(f fsx.File, mapped bool) (*base, error) {
 
 // fetchSections reads the sections of a snapshot from source into their places
 // in data, unless source is nil and they are there already, and compares their
-// checksums. Several goroutines share the work.
-func fetchSections(source io.ReaderAt, data, rawHeader []byte, sections []section) (*[secLast + 1][]byte, error) {
+// checksums. It computes their hashes too unless hashes is nil. Several
+// goroutines share the work.
+func fetchSections(source io.ReaderAt, data, rawHeader []byte, sections []section, hashes [][sha256.Size]byte) (*[secLast + 1][]byte, error) {
 	var (
 		content [secLast + 1][]byte
 		errs    = make([]error, len(sections))
@@ -80,7 +93,14 @@ func fetchSections(source io.ReaderAt, data, rawHeader []byte, sections []sectio
 		work.Go(func() {
 			for i := next.Add(1) - 1; i < int64(len(order)); i = next.Add(1) - 1 {
 				s := &sections[order[i]]
-				errs[order[i]] = fetchSection(source, data[s.offset:s.offset+s.length], rawHeader, s)
+				p := data[s.offset : s.offset+s.length]
+				if hashes == nil {
+					errs[order[i]] = fetchSection(source, p, rawHeader, s, nil)
+					continue
+				}
+				h := sha256.New()
+				errs[order[i]] = fetchSection(source, p, rawHeader, s, h)
+				h.Sum(hashes[order[i]][:0])
 			}
 		})
 	}
@@ -96,7 +116,7 @@ func fetchSections(source io.ReaderAt, data, rawHeader []byte, sections []sectio
 
 // fetchSection reads in pieces that are still in the cache when their checksum
 // is computed.
-func fetchSection(source io.ReaderAt, data, rawHeader []byte, s *section) (err error) {
+func fetchSection(source io.ReaderAt, data, rawHeader []byte, s *section, h hash.Hash) (err error) {
 	const piece = 1 << 18
 	defer func() {
 		if p := recover(); p != nil {
@@ -114,6 +134,9 @@ func fetchSection(source io.ReaderAt, data, rawHeader []byte, s *section) (err e
 			}
 		}
 		crc = crc32.Update(crc, castagnoli, p)
+		if h != nil {
+			h.Write(p)
+		}
 	}
 	if crc != s.crc {
 		return fmt.Errorf("blocklist: snapshot: %s at %d, %d bytes, has checksum %08x, not %08x: %w",

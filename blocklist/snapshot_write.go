@@ -2,7 +2,10 @@ package blocklist
 
 import (
 	"cmp"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
+	"hash"
 	"hash/crc32"
 	"io"
 	"maps"
@@ -16,12 +19,12 @@ import (
 
 // writeSnapshot writes the list as v shows it: only what has not ended, with
 // the grants numbered anew. It writes the columns of the big tables side by
-// side and never holds them in memory.
-func writeSnapshot(w io.WriterAt, v *View, created time.Time) error {
+// side and never holds them in memory. It signs the snapshot unless key is nil.
+func writeSnapshot(w io.WriterAt, v *View, created time.Time, key ed25519.PrivateKey) error {
 	if v.base.len()+len(v.grants) > maxGrants {
 		return fmt.Errorf("blocklist: snapshot of %d grants, at most %d are possible: %w", v.base.len()+len(v.grants), maxGrants, ErrLimit)
 	}
-	s := newSnapshotWriter(w, v, created)
+	s := newSnapshotWriter(w, v, created, key)
 	s.writeGrants()
 	s.writeKeys()
 	s.writeWhole(secLearned, s.learned)
@@ -39,6 +42,7 @@ func writeSnapshot(w io.WriterAt, v *View, created time.Time) error {
 type snapshotWriter struct {
 	w      io.WriterAt
 	v      *View
+	key    ed25519.PrivateKey
 	header header
 
 	// numbers holds for every grant its new number, gone for those that have
@@ -59,8 +63,8 @@ type snapshotWriter struct {
 
 const gone = ^uint32(0)
 
-func newSnapshotWriter(w io.WriterAt, v *View, created time.Time) *snapshotWriter {
-	s := &snapshotWriter{w: w, v: v}
+func newSnapshotWriter(w io.WriterAt, v *View, created time.Time, key ed25519.PrivateKey) *snapshotWriter {
+	s := &snapshotWriter{w: w, v: v, key: key}
 	s.header = header{identity: v.base.header.identity, seq: v.seq, created: created.Unix()}
 	s.number()
 	s.countKeys()
@@ -84,6 +88,9 @@ func newSnapshotWriter(w io.WriterAt, v *View, created time.Time) *snapshotWrite
 	if bits < 16 {
 		length[secKeyTop] = 2 * int64(s.keys)
 	}
+	if key != nil {
+		length[secSignature] = signatureSize
+	}
 	for a := range algorithms {
 		for i, p := range s.hashes[a] {
 			length[secHashes+4*a+i] = int64(len(p))
@@ -106,7 +113,11 @@ func newSnapshotWriter(w io.WriterAt, v *View, created time.Time) *snapshotWrite
 	s.header.size = at
 	s.rawHeader = s.header.append(nil)
 	for _, sec := range s.sections {
-		s.columns[sec.kind] = &column{w: w, at: sec.offset, crc: sectionSeed(s.rawHeader, sec.kind)}
+		c := &column{w: w, at: sec.offset, crc: sectionSeed(s.rawHeader, sec.kind)}
+		if key != nil {
+			c.hash = sha256.New()
+		}
+		s.columns[sec.kind] = c
 	}
 	return s
 }
@@ -397,6 +408,9 @@ func (s *snapshotWriter) writeWhole(kind int, p []byte) {
 // finish writes what is buffered, then the table, and last the header: a file
 // without its end has no magic.
 func (s *snapshotWriter) finish() error {
+	if s.key != nil {
+		s.sign()
+	}
 	table := slices.Clone(s.rawHeader)
 	for i := range s.sections {
 		sec := &s.sections[i]
@@ -421,13 +435,30 @@ func (s *snapshotWriter) finish() error {
 	return err
 }
 
+// sign writes the signature section, after all others.
+func (s *snapshotWriter) sign() {
+	hashes := make([][sha256.Size]byte, len(s.sections))
+	for i := range s.sections {
+		sec := &s.sections[i]
+		if sec.kind == secSignature {
+			continue
+		}
+		c := s.columns[sec.kind]
+		c.flush()
+		sec.crc = c.crc
+		c.hash.Sum(hashes[i][:0])
+	}
+	s.columns[secSignature].bytes(sign(s.key, signedMessage(s.rawHeader, s.sections, hashes)))
+}
+
 // column buffers what is written to one section and computes its checksum.
 type column struct {
-	w   io.WriterAt
-	at  int64
-	crc uint32
-	buf []byte
-	err error
+	w    io.WriterAt
+	at   int64
+	crc  uint32
+	hash hash.Hash // nil when the snapshot is not signed
+	buf  []byte
+	err  error
 }
 
 const columnBuffer = 1 << 18
@@ -465,6 +496,9 @@ func (c *column) flush() {
 
 func (c *column) write(p []byte) {
 	c.crc = crc32.Update(c.crc, castagnoli, p)
+	if c.hash != nil {
+		c.hash.Write(p)
+	}
 	if c.err == nil {
 		_, c.err = c.w.WriteAt(p, c.at)
 	}
