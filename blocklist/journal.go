@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -20,6 +21,8 @@ var (
 	bucketMeta   = []byte("meta")
 	bucketEvents = []byte("events") // sequence number, big-endian → record
 	bucketIDs    = []byte("ids")    // Event.ID → sequence number, big-endian
+	// Sequence number of an event and of one that has it as Target → nothing.
+	bucketTargets = []byte("targets")
 
 	keyIdentity = []byte("identity")
 	keyLast     = []byte("last") // sequence number of the last event, then its CRC-32C
@@ -146,7 +149,7 @@ var errNewJournal = errors.New("journal is new")
 
 func (j *journal) create(tx *bbolt.Tx, list uint32) error {
 	j.id = newIdentity(list)
-	for _, name := range [][]byte{bucketEvents, bucketIDs} {
+	for _, name := range [][]byte{bucketEvents, bucketIDs, bucketTargets} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err
 		}
@@ -198,7 +201,7 @@ func (j *journal) readMeta(tx *bbolt.Tx) error {
 	}
 	j.last = le.Uint64(b)
 	events := tx.Bucket(bucketEvents)
-	if events == nil || tx.Bucket(bucketIDs) == nil {
+	if events == nil || tx.Bucket(bucketIDs) == nil || tx.Bucket(bucketTargets) == nil {
 		return fmt.Errorf("blocklist: journal lacks its events: %w", ErrJournal)
 	}
 	if key, _ := events.Cursor().Last(); j.last == 0 && key != nil || j.last > 0 && (len(key) != 8 || binary.BigEndian.Uint64(key) != j.last) {
@@ -216,7 +219,7 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 	last := j.last
 	err = j.db.Update(func(tx *bbolt.Tx) error {
 		last, seqs, fresh = j.last, nil, nil
-		events, ids := tx.Bucket(bucketEvents), tx.Bucket(bucketIDs)
+		events, ids, targets := tx.Bucket(bucketEvents), tx.Bucket(bucketIDs), tx.Bucket(bucketTargets)
 		events.FillPercent = 1 // keys only ever come at the end
 		var rec []byte
 		for _, g := range groups {
@@ -244,6 +247,11 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 				}
 				if err := ids.Put(e.ID[:], key); err != nil {
 					return err
+				}
+				if e.Target != 0 {
+					if err := targets.Put(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, e.Target), last), []byte{}); err != nil {
+						return err
+					}
 				}
 				fresh = append(fresh, *e)
 			}
@@ -276,8 +284,9 @@ func (j *journal) read(from uint64, yield func(*Event) bool) error {
 	if from == 0 {
 		from = 1
 	}
-	for {
-		batch, err := j.readSome(from)
+	// Who wants one event does not wait for a thousand.
+	for limit := 1; ; limit = readBatch {
+		batch, err := j.readSome(from, limit)
 		if err != nil {
 			return err
 		}
@@ -286,14 +295,14 @@ func (j *journal) read(from uint64, yield func(*Event) bool) error {
 				return nil
 			}
 		}
-		if len(batch) < readBatch {
+		if len(batch) < limit {
 			return nil
 		}
 		from += uint64(len(batch))
 	}
 }
 
-func (j *journal) readSome(from uint64) (batch []Event, err error) {
+func (j *journal) readSome(from uint64, limit int) (batch []Event, err error) {
 	defer catchDamage(&err)()
 	err = j.db.View(func(tx *bbolt.Tx) error {
 		b, err := unsealed(tx.Bucket(bucketMeta).Get(keyLast), 8)
@@ -303,7 +312,7 @@ func (j *journal) readSome(from uint64) (batch []Event, err error) {
 		last := le.Uint64(b)
 		c := tx.Bucket(bucketEvents).Cursor()
 		key, rec := c.Seek(binary.BigEndian.AppendUint64(nil, from))
-		for len(batch) < readBatch && from <= last {
+		for len(batch) < limit && from <= last {
 			if len(key) != 8 || binary.BigEndian.Uint64(key) != from {
 				return fmt.Errorf("blocklist: journal lacks event %d: %w", from, ErrJournal)
 			}
@@ -324,6 +333,33 @@ func (j *journal) readSome(from uint64) (batch []Event, err error) {
 		return nil, err
 	}
 	return batch, nil
+}
+
+// get returns an event.
+func (j *journal) get(seq uint64) (e Event, err error) {
+	found := false
+	err = j.read(seq, func(x *Event) bool { e, found = *x, true; return false })
+	if err == nil && !found {
+		err = fmt.Errorf("blocklist: journal has no event %d", seq)
+	}
+	return e, err
+}
+
+// targeting returns the numbers of the events that have seq as their Target.
+func (j *journal) targeting(seq uint64) (numbers []uint64, err error) {
+	defer catchDamage(&err)()
+	err = j.db.View(func(tx *bbolt.Tx) error {
+		prefix := binary.BigEndian.AppendUint64(nil, seq)
+		c := tx.Bucket(bucketTargets).Cursor()
+		for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+			if len(k) != 16 {
+				return fmt.Errorf("blocklist: journal: target of %d bytes: %w", len(k), ErrJournal)
+			}
+			numbers = append(numbers, binary.BigEndian.Uint64(k[8:]))
+		}
+		return nil
+	})
+	return numbers, err
 }
 
 func (j *journal) close() error { return j.db.Close() }

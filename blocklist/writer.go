@@ -27,6 +27,9 @@ type writer struct {
 	limit    int
 	merging  bool // owned by the goroutine of run
 
+	moreMu sync.Mutex
+	moreCh chan struct{} // closed when there are more events; nil if nobody waits
+
 	compacting sync.Mutex
 	ctx        context.Context // ends with Close
 	cancel     context.CancelFunc
@@ -143,11 +146,27 @@ func (w *writer) commit(group []*request) error {
 	}
 	if len(fresh) > 0 {
 		w.show()
+		w.moreMu.Lock()
+		if w.moreCh != nil {
+			close(w.moreCh)
+			w.moreCh = nil
+		}
+		w.moreMu.Unlock()
 	}
 	for i, r := range group {
 		r.seqs = seqs[i]
 	}
 	return nil
+}
+
+// more returns a channel that is closed by the next commit.
+func (w *writer) more() <-chan struct{} {
+	w.moreMu.Lock()
+	defer w.moreMu.Unlock()
+	if w.moreCh == nil {
+		w.moreCh = make(chan struct{})
+	}
+	return w.moreCh
 }
 
 // show publishes the state and wakes the compaction when it is due.

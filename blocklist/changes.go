@@ -1,0 +1,184 @@
+package blocklist
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Follow calls yield for the events of the journal from number from on, in
+// order, and waits for more, until yield returns false or ctx ends, when it
+// returns ctx.Err(), or the list is closed, when it returns ErrClosed.
+func (l *List) Follow(ctx context.Context, from uint64, yield func(Event) bool) error {
+	if l.writer == nil {
+		return fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
+	}
+	from = max(from, 1)
+	for {
+		// Taken before reading, so that nothing that comes meanwhile is missed.
+		more := l.writer.more()
+		going := true
+		err := l.Events(from, func(e Event) bool {
+			from = e.Seq + 1
+			going = yield(e)
+			return going
+		})
+		if err != nil || !going {
+			return err
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.writer.ctx.Done():
+			return fmt.Errorf("blocklist: %w", ErrClosed)
+		}
+	}
+}
+
+// Change says where the answers of a list may have changed. It names keys; what
+// holds for them now is for the View to say, because other rules may cover them
+// too.
+type Change struct {
+	// Seq is the number of the event that made the change.
+	Seq uint64
+	// Rule is the public id of the rule it belongs to.
+	Rule uint64
+	// Blocks is true for keys that are blocked from then on, and false for
+	// keys of which what they name may be admitted again.
+	Blocks bool
+	Keys   Keys
+}
+
+// Changes calls yield for the changes that the events after number since made,
+// in order, until yield returns false: what is new in an index that was in step
+// with the list at since must go, or may come back. The journal answers it, so
+// the list must be opened for writing. What begins and ends with the clock is
+// for View.Turned to say.
+func (l *List) Changes(since uint64, yield func(Change) bool) error {
+	var inner error
+	err := l.Events(since+1, func(e Event) bool {
+		changes, err := l.changesOf(&e)
+		if err != nil {
+			inner = err
+			return false
+		}
+		for _, c := range changes {
+			if !yield(c) {
+				return false
+			}
+		}
+		return true
+	})
+	if inner != nil {
+		return inner
+	}
+	return err
+}
+
+func (l *List) changesOf(e *Event) ([]Change, error) {
+	switch e.Type {
+	case EventAdded:
+		return []Change{{e.Seq, e.Seq, true, e.Rule.Keys}}, nil
+	case EventLearned:
+		return []Change{{e.Seq, e.Target, true, e.Keys}}, nil
+	case EventExcepted:
+		return []Change{{e.Seq, e.Target, false, e.Keys}}, nil
+	case EventUndone:
+		if e.Target >= e.Seq {
+			return nil, nil
+		}
+		undone, err := l.writer.journal.get(e.Target)
+		if err != nil || undone.Type != EventLearned && undone.Type != EventExcepted {
+			return nil, err
+		}
+		return []Change{{e.Seq, undone.Target, undone.Type == EventExcepted, undone.Keys}}, nil
+	}
+	// A rule ends with all that was learned for it.
+	var out []Change
+	err := l.History(e.Target, func(h Event) bool {
+		switch {
+		case h.Seq >= e.Seq:
+			return false
+		case h.Type == EventAdded:
+			out = append(out, Change{e.Seq, e.Target, false, h.Rule.Keys})
+		case h.Type == EventLearned:
+			out = append(out, Change{e.Seq, e.Target, false, h.Keys})
+		}
+		return true
+	})
+	return out, err
+}
+
+// History calls yield for every event of one rule, in order, until yield
+// returns false: its own, those that refer to it, and those that undo them. A
+// number that is no rule's has no history.
+func (l *List) History(rule uint64, yield func(Event) bool) error {
+	if l.writer == nil {
+		return fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
+	}
+	j := l.writer.journal
+	if rule == 0 || rule > l.View().Seq() {
+		return nil
+	}
+	added, err := j.get(rule)
+	if err != nil || added.Type != EventAdded {
+		return err
+	}
+	numbers, err := j.targeting(rule)
+	if err != nil {
+		return err
+	}
+	for _, n := range slices.Clone(numbers) {
+		undoing, err := j.targeting(n)
+		if err != nil {
+			return err
+		}
+		numbers = append(numbers, undoing...)
+	}
+	slices.Sort(numbers)
+	if !yield(added) {
+		return nil
+	}
+	for _, n := range numbers {
+		e, err := j.get(n)
+		if err != nil {
+			return err
+		}
+		if !yield(e) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Turned calls yield for the rules, and for the learned keys by the number of
+// their event, that began or ended with the clock after from and until to, in
+// no particular order, until yield returns false. Revoked ones are not among
+// them.
+func (v *View) Turned(from, to time.Time, yield func(event uint64, began bool) bool) {
+	defer runtime.KeepAlive(v)
+	a, b := from.Unix(), to.Unix()
+	turn := func(g uint32, seq uint64, start, end int64) bool {
+		if v.isDead(g) {
+			return true
+		}
+		if start != 0 && a < start && start <= b && !yield(seq, true) {
+			return false
+		}
+		return end == 0 || end <= a || b < end || yield(seq, false)
+	}
+	for _, r := range v.base.timedRows {
+		if !turn(r.grant, v.base.seqs[r.grant], r.start, r.end) {
+			return
+		}
+	}
+	for i := range v.grants {
+		d := &v.grants[i]
+		if !turn(uint32(v.base.len()+i), d.seq, d.start, d.end) {
+			return
+		}
+	}
+}

@@ -1,0 +1,144 @@
+package blocklist_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), nil)
+	mustAppend(t, l, addedRule(t, l, 1), addedRule(t, l, 2))
+	got := make(chan uint64, 100)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 2)
+	go func() {
+		ended <- l.Follow(ctx, 2, func(e blocklist.Event) bool { got <- e.Seq; return true })
+	}()
+	go func() {
+		ended <- l.Follow(context.Background(), 0, func(e blocklist.Event) bool { return e.Seq < 20 })
+	}()
+	for i := range 30 {
+		mustAppend(t, l, addedRule(t, l, uint64(10+i)))
+	}
+	for want := uint64(2); want <= 32; want++ {
+		if seq := <-got; seq != want {
+			t.Fatalf("event %d, want %d", seq, want)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("Follow that was told to stop: %v", err)
+	}
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Follow with a context that ended: %v", err)
+	}
+	go func() { ended <- l.Follow(context.Background(), 33, func(blocklist.Event) bool { return true }) }()
+	time.Sleep(10 * time.Millisecond)
+	l.Close()
+	if err := <-ended; !errors.Is(err, blocklist.ErrClosed) {
+		t.Errorf("Follow of a list that was closed: %v", err)
+	}
+}
+
+func TestChanges(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), nil)
+	file := func(n byte) blocklist.Keys { return blocklist.Keys{Bytes: [][32]byte{{n}}} }
+	id := uint64(0)
+	do := func(typ blocklist.EventType, target uint64, keys blocklist.Keys) {
+		id++
+		e := blocklist.Event{ID: newID(id), Type: typ, Target: target, Keys: keys}
+		if typ == blocklist.EventAdded {
+			e.Keys, e.Rule = blocklist.Keys{}, &blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Keys: keys}
+		}
+		mustAppend(t, l, e)
+	}
+	var none blocklist.Keys
+	do(blocklist.EventAdded, 0, file(1))    // 1
+	do(blocklist.EventAdded, 0, file(2))    // 2
+	do(blocklist.EventLearned, 1, file(3))  // 3
+	do(blocklist.EventLearned, 1, file(4))  // 4
+	do(blocklist.EventExcepted, 2, file(5)) // 5
+	do(blocklist.EventUndone, 3, none)      // 6
+	do(blocklist.EventUndone, 5, none)      // 7
+	do(blocklist.EventRevoked, 1, none)     // 8
+	do(blocklist.EventUndone, 2, none)      // 9, of a rule: nothing
+	do(blocklist.EventRevoked, 77, none)    // 10, of nothing
+
+	changes := func(since uint64) (out []string) {
+		t.Helper()
+		if err := l.Changes(since, func(c blocklist.Change) bool {
+			out = append(out, fmt.Sprintf("%d rule %d blocks %t file %d", c.Seq, c.Rule, c.Blocks, c.Keys.Bytes[0][0]))
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	want := []string{
+		"1 rule 1 blocks true file 1",
+		"2 rule 2 blocks true file 2",
+		"3 rule 1 blocks true file 3",
+		"4 rule 1 blocks true file 4",
+		"5 rule 2 blocks false file 5",
+		"6 rule 1 blocks false file 3",
+		"7 rule 2 blocks true file 5",
+		"8 rule 1 blocks false file 1",
+		"8 rule 1 blocks false file 3",
+		"8 rule 1 blocks false file 4",
+	}
+	if diff := cmp.Diff(want, changes(0)); diff != "" {
+		t.Errorf("changes since 0 (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want[6:], changes(6)); diff != "" {
+		t.Errorf("changes since 6 (-want +got):\n%s", diff)
+	}
+	history := func(rule uint64) (out []uint64) {
+		t.Helper()
+		if err := l.History(rule, func(e blocklist.Event) bool { out = append(out, e.Seq); return true }); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if diff := cmp.Diff([][]uint64{nil, {1, 3, 4, 6, 8}, {2, 5, 7, 9}, nil, nil}, [][]uint64{history(0), history(1), history(2), history(3), history(99)}); diff != "" {
+		t.Errorf("histories of 0, 1, 2, 3, 99 (-want +got):\n%s", diff)
+	}
+}
+
+func TestTurned(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), nil)
+	at := func(sec int64) time.Time { return time.Unix(1_700_000_000+sec, 0).UTC() }
+	for i, w := range []struct{ start, end time.Time }{{at(10), at(20)}, {time.Time{}, at(15)}, {at(15), time.Time{}}, {}} {
+		e := addedRule(t, l, uint64(i+1))
+		e.Rule.Start, e.Rule.End = w.start, w.end
+		mustAppend(t, l, e)
+	}
+	mustAppend(t, l, blocklist.Event{ID: newID(50), Type: blocklist.EventLearned, Target: 1, Until: at(12), Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}})
+	for range 2 {
+		turned := func(from, to int64) (out []string) {
+			l.View().Turned(at(from), at(to), func(event uint64, began bool) bool {
+				out = append(out, fmt.Sprint(event, began))
+				return true
+			})
+			slices.Sort(out)
+			return out
+		}
+		want := [][]string{nil, {"1 true", "5 true"}, {"2 false", "3 true", "5 false"}, {"1 false"}, nil}
+		if diff := cmp.Diff(want, [][]string{turned(0, 9), turned(9, 10), turned(10, 15), turned(15, 20), turned(20, 30)}); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if err := l.Compact(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
