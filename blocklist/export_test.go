@@ -24,7 +24,7 @@ func LoadWithFS(opts LoadOptions, fs fsx.FS) *LoadOptions {
 
 // LoadBytes is Load of a snapshot that lies in memory.
 func LoadBytes(data []byte, now func() time.Time) (*View, error) {
-	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, false, nil)
+	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, &LoadOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func Fill(now func() time.Time, each func(v *View, add func(*Event))) *View {
 
 // WriteSnapshotFile writes the snapshot of a View.
 func WriteSnapshotFile(path string, v *View) error {
-	return writeSnapshotFile(fsx.OS{}, path, v, time.Now(), nil)
+	return (&List{fs: fsx.OS{}, now: time.Now}).writeSnapshotFile(path, v, nil)
 }
 
 // Continue returns the View of v with more events.
@@ -144,7 +144,7 @@ func SealRecord(b []byte) []byte {
 // SnapshotBytes is the snapshot of a View.
 func SnapshotBytes(v *View) ([]byte, error) {
 	var f growing
-	err := writeSnapshot(&f, v, v.base.header.createdAt(), nil)
+	err := writeSnapshot(&f, v, v.base.header.createdAt(), nil, nil)
 	return f.data, err
 }
 
@@ -156,4 +156,13 @@ func (g *growing) WriteAt(p []byte, off int64) (int, error) {
 		g.data = append(g.data, make([]byte, grow)...)
 	}
 	return copy(g.data[off:], p), nil
+}
+
+// LoadBytesWith is Load of a snapshot that lies in memory.
+func LoadBytesWith(data []byte, o LoadOptions) (*View, error) {
+	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, &o)
+	if err != nil {
+		return nil, err
+	}
+	return newFold(b, newDigestKeys(b.header.Secret), time.Now).view(), nil
 }

@@ -3,6 +3,7 @@ package blocklist
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ var (
 
 	keyIdentity = []byte("identity")
 	keyLast     = []byte("last") // sequence number of the last event, then its CRC-32C
+	// Salt and check value of an encrypted journal; without it, it is not.
+	keyEncryption = []byte("encryption")
 )
 
 // identity is what makes a list itself. It is in the journal and in every
@@ -69,7 +72,8 @@ type journal struct {
 	id   identity
 	last uint64 // owned by the caller of append
 
-	damage error // that was accepted when it was opened
+	sealer *sealer // nil if the journal is not encrypted
+	damage error   // that was accepted when it was opened
 }
 
 // openJournal opens or creates the journal. bbolt's lock on the file is the
@@ -99,9 +103,9 @@ func openJournal(path string, o *Options) (j *journal, err error) {
 	if j.damage = checkMetaPages(path, db.Info().PageSize); j.damage != nil && !o.Salvage {
 		return nil, j.damage
 	}
-	err = db.View(j.readMeta)
+	err = db.View(func(tx *bbolt.Tx) error { return j.readMeta(tx, o.EncryptionKey) })
 	if errors.Is(err, errNewJournal) {
-		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, o.List) })
+		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, o.List, o.EncryptionKey) })
 	}
 	if err != nil {
 		return nil, err
@@ -147,7 +151,7 @@ func checkMetaPages(path string, pageSize int) error {
 
 var errNewJournal = errors.New("journal is new")
 
-func (j *journal) create(tx *bbolt.Tx, list uint32) error {
+func (j *journal) create(tx *bbolt.Tx, list uint32, key *EncryptionKey) error {
 	j.id = newIdentity(list)
 	for _, name := range [][]byte{bucketEvents, bucketIDs, bucketTargets} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -161,7 +165,17 @@ func (j *journal) create(tx *bbolt.Tx, list uint32) error {
 	if err := meta.Put(keyLast, sealed(le.AppendUint64(nil, 0))); err != nil {
 		return err
 	}
-	return meta.Put(keyIdentity, sealed(append([]byte{recordVersion}, j.id.appendTo(nil)...)))
+	if key != nil {
+		entry := make([]byte, saltSize, saltSize+checkSize)
+		rand.Read(entry)
+		gcm, check := key.derive(entry, "journal")
+		j.sealer = &sealer{gcm}
+		if err := meta.Put(keyEncryption, sealed(append(entry, check...))); err != nil {
+			return err
+		}
+	}
+	id := append([]byte{recordVersion}, sealed(j.sealer.seal(j.id.appendTo(nil), keyIdentity))...)
+	return meta.Put(keyIdentity, id)
 }
 
 // sealed appends the CRC-32C of b.
@@ -178,7 +192,7 @@ func unsealed(b []byte, size int) ([]byte, error) {
 	return b[:size], nil
 }
 
-func (j *journal) readMeta(tx *bbolt.Tx) error {
+func (j *journal) readMeta(tx *bbolt.Tx, key *EncryptionKey) error {
 	meta := tx.Bucket(bucketMeta)
 	if meta == nil {
 		if name, _ := tx.Cursor().First(); name != nil {
@@ -190,11 +204,35 @@ func (j *journal) readMeta(tx *bbolt.Tx) error {
 	if len(raw) > 0 && raw[0] != recordVersion {
 		return fmt.Errorf("blocklist: journal of version %d, this program knows %d: %w", raw[0], recordVersion, ErrVersion)
 	}
-	b, err := unsealed(raw, 1+identitySize)
+	size := identitySize
+	if enc := meta.Get(keyEncryption); enc != nil {
+		enc, err := unsealed(enc, saltSize+checkSize)
+		if err != nil {
+			return err
+		}
+		if key == nil {
+			return fmt.Errorf("blocklist: journal is encrypted, and there is no key: %w", ErrKey)
+		}
+		gcm, check := key.derive(enc[:saltSize], "journal")
+		if subtle.ConstantTimeCompare(check, enc[saltSize:]) != 1 {
+			return fmt.Errorf("blocklist: journal is encrypted with another key: %w", ErrKey)
+		}
+		j.sealer = &sealer{gcm}
+		size += gcmNonce + gcmTag
+	} else if key != nil {
+		return fmt.Errorf("blocklist: journal is not encrypted, and there is a key: %w", ErrKey)
+	}
+	if len(raw) == 0 {
+		return fmt.Errorf("blocklist: journal has no identity: %w", ErrJournal)
+	}
+	b, err := unsealed(raw[1:], size)
 	if err != nil {
 		return err
 	}
-	j.id = parseIdentity(b[1:])
+	if b, err = j.sealer.open(b, keyIdentity); err != nil {
+		return err
+	}
+	j.id = parseIdentity(b)
 	b, err = unsealed(meta.Get(keyLast), 8)
 	if err != nil {
 		return err
@@ -221,7 +259,6 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 		last, seqs, fresh = j.last, nil, nil
 		events, ids, targets := tx.Bucket(bucketEvents), tx.Bucket(bucketIDs), tx.Bucket(bucketTargets)
 		events.FillPercent = 1 // keys only ever come at the end
-		var rec []byte
 		for _, g := range groups {
 			numbers := make([]uint64, len(g))
 			for i := range g {
@@ -231,7 +268,7 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 						return fmt.Errorf("blocklist: journal: number of an event has %d bytes: %w", len(old), ErrJournal)
 					}
 					// bbolt has no checksums; the record says whose it is.
-					if r, err := parseRecord(events.Get(old)); err != nil || r.ID != e.ID {
+					if r, err := j.parse(old, events.Get(old)); err != nil || r.ID != e.ID {
 						return fmt.Errorf("blocklist: journal: event %x is not under its number: %w", old, ErrJournal)
 					}
 					numbers[i] = binary.BigEndian.Uint64(old)
@@ -240,9 +277,8 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 				last++
 				e.Seq = last
 				numbers[i] = last
-				rec = appendRecord(nil, e)
 				key := binary.BigEndian.AppendUint64(nil, last)
-				if err := events.Put(key, rec); err != nil {
+				if err := events.Put(key, j.sealer.seal(appendRecord(nil, e), key)); err != nil {
 					return err
 				}
 				if err := ids.Put(e.ID[:], key); err != nil {
@@ -316,7 +352,7 @@ func (j *journal) readSome(from uint64, limit int) (batch []Event, err error) {
 			if len(key) != 8 || binary.BigEndian.Uint64(key) != from {
 				return fmt.Errorf("blocklist: journal lacks event %d: %w", from, ErrJournal)
 			}
-			e, err := parseRecord(rec)
+			e, err := j.parse(key, rec)
 			if err != nil {
 				return fmt.Errorf("blocklist: journal: event %d: %w: %w", from, ErrJournal, err)
 			}
@@ -333,6 +369,15 @@ func (j *journal) readSome(from uint64, limit int) (batch []Event, err error) {
 		return nil, err
 	}
 	return batch, nil
+}
+
+// parse reads a record under its key.
+func (j *journal) parse(key, rec []byte) (Event, error) {
+	rec, err := j.sealer.open(rec, key)
+	if err != nil {
+		return Event{}, err
+	}
+	return parseRecord(rec)
 }
 
 // get returns an event.

@@ -28,6 +28,12 @@ type Options struct {
 	CompactAfter int
 	// SigningKey signs the snapshots of Publish; nil leaves them unsigned.
 	SigningKey ed25519.PrivateKey
+	// EncryptionKey encrypts the journal and all snapshots, also those of
+	// Publish; nil leaves them as they are. It is fixed when the folder is
+	// made: Open returns ErrKey for another key, a missing or a superfluous one.
+	// The IDs and sequence numbers of events, and which refers to which, stay
+	// readable in the journal.
+	EncryptionKey *EncryptionKey
 	// Salvage opens a journal also when one of the two pages with which bbolt
 	// marks its commits is damaged. The last commit may be lost then; Status
 	// tells. Any other damage is refused nevertheless.
@@ -55,6 +61,9 @@ type LoadOptions struct {
 	// the snapshot. Load and Reload then refuse anything else with ErrKey or
 	// ErrSignature. Verifying reads the whole file.
 	TrustedKeys []ed25519.PublicKey
+	// EncryptionKey, unless nil, is the key the snapshot is encrypted with. Load
+	// and Reload then refuse anything else with ErrKey. Map has no effect.
+	EncryptionKey *EncryptionKey
 
 	fs fsx.FS // for tests
 }
@@ -65,10 +74,9 @@ type List struct {
 	view atomic.Pointer[View]
 	now  func() time.Time
 	fs   fsx.FS
-	mmap bool
+	open LoadOptions // how snapshots are opened
 
-	signingKey  ed25519.PrivateKey
-	trustedKeys []ed25519.PublicKey
+	signingKey ed25519.PrivateKey // for Publish
 
 	path     string     // of the snapshot of a loaded list
 	reload   sync.Mutex // held by Reload
@@ -147,7 +155,7 @@ func Open(dir string, opts *Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{now: o.Now, fs: o.fs, mmap: o.Map, signingKey: o.SigningKey}
+	l := &List{now: o.Now, fs: o.fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey}
 	f, err := l.recover(dir, j)
 	if err != nil {
 		j.close()
@@ -219,7 +227,7 @@ func (l *List) openSnapshot(path string) (*base, error) {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	defer f.Close()
-	b, err := readSnapshot(f, l.mmap, l.trustedKeys)
+	b, err := readSnapshot(f, &l.open)
 	if err != nil {
 		return nil, fmt.Errorf("%w (in %s)", err, path)
 	}
@@ -241,7 +249,7 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	if o.fs == nil {
 		o.fs = fsx.OS{}
 	}
-	l := &List{now: o.Now, fs: o.fs, mmap: o.Map, path: path, trustedKeys: o.TrustedKeys}
+	l := &List{now: o.Now, fs: o.fs, open: o, path: path}
 	b, err := l.openSnapshot(path)
 	if err != nil {
 		return nil, err
@@ -335,11 +343,12 @@ func (l *List) Events(from uint64, yield func(Event) bool) error {
 func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
-	return writeSnapshotFile(l.fs, path, l.View(), l.now(), l.signingKey)
+	return l.writeSnapshotFile(path, l.View(), l.signingKey)
 }
 
 // writeSnapshotFile writes a snapshot beside its place and moves it there.
-func writeSnapshotFile(fs fsx.FS, path string, v *View, created time.Time, key ed25519.PrivateKey) (err error) {
+func (l *List) writeSnapshotFile(path string, v *View, signingKey ed25519.PrivateKey) (err error) {
+	fs := l.fs
 	defer func() {
 		if err != nil && !strings.HasPrefix(err.Error(), "blocklist: ") {
 			err = fmt.Errorf("blocklist: %w", err)
@@ -356,7 +365,7 @@ func writeSnapshotFile(fs fsx.FS, path string, v *View, created time.Time, key e
 	if err != nil {
 		return err
 	}
-	err = writeSnapshot(f, v, created, key)
+	err = writeSnapshot(f, v, l.now(), signingKey, l.open.EncryptionKey)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -3,7 +3,6 @@ package blocklist
 import (
 	"bytes"
 	"cmp"
-	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -28,7 +27,8 @@ import (
 // the file holds, the base that is returned can be searched without a panic.
 //
 // With trusted keys, it returns only a snapshot that one of them has signed.
-func readSnapshot(f fsx.File, mapped bool, trusted []ed25519.PublicKey) (*base, error) {
+// With a key for encryption, it returns only one that is encrypted with it.
+func readSnapshot(f fsx.File, o *LoadOptions) (*base, error) {
 	size, err := f.Size()
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
@@ -38,7 +38,52 @@ func readSnapshot(f fsx.File, mapped bool, trusted []ed25519.PublicKey) (*base, 
 	if _, err := f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
+	if !isSealed(head) {
+		return readPlain(f, head, size, o)
+	}
+	mem, err := readSealed(f, head, size, o.EncryptionKey)
+	if err != nil {
+		return nil, err
+	}
+	b, err := parseSnapshot(nil, mem, mem.data[:min(len(mem.data), len(head))], o)
+	if err != nil {
+		mem.release()
+	}
+	return b, err
+}
+
+func readPlain(f fsx.File, head []byte, size int64, o *LoadOptions) (*base, error) {
+	// What the header says comes before memory for the rest, and before asking
+	// for a key.
 	h, err := parseHeader(head, size)
+	if err == nil {
+		_, err = parseTable(&h, head)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.EncryptionKey != nil {
+		return nil, fmt.Errorf("blocklist: snapshot is not encrypted, and there is a key: %w", ErrKey)
+	}
+	mem, source := (*memory)(nil), io.ReaderAt(nil)
+	if o.Map {
+		mem = mapFile(f, size)
+	}
+	if mem == nil {
+		mem, source = newMemory(size), f
+	}
+	b, err := parseSnapshot(source, mem, head, o)
+	if err != nil {
+		mem.release()
+	}
+	return b, err
+}
+
+// parseSnapshot reads a snapshot in mem, into which its sections are read from
+// source unless that is nil. head are its first bytes, from which alone its
+// header and table are taken.
+func parseSnapshot(source io.ReaderAt, mem *memory, head []byte, o *LoadOptions) (*base, error) {
+	h, err := parseHeader(head, int64(len(mem.data)))
 	if err != nil {
 		return nil, err
 	}
@@ -46,30 +91,25 @@ func readSnapshot(f fsx.File, mapped bool, trusted []ed25519.PublicKey) (*base, 
 	if err != nil {
 		return nil, err
 	}
-	mem, source := (*memory)(nil), io.ReaderAt(nil)
-	if mapped {
-		mem = mapFile(f, size)
-	}
-	if mem == nil {
-		mem, source = newMemory(size), f
-	}
 	var hashes [][sha256.Size]byte
-	if len(trusted) > 0 {
+	if len(o.TrustedKeys) > 0 {
 		hashes = make([][sha256.Size]byte, len(sections))
 	}
 	content, err := fetchSections(source, mem.data, head[:headerSize], sections, hashes)
-	if err == nil && hashes != nil {
-		err = verify(trusted, content[secSignature], signedMessage(head[:headerSize], sections, hashes))
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		var b *base
-		if b, err = newBase(h, content); err == nil {
-			b.memory = mem
-			return b, nil
+	if hashes != nil {
+		if err := verify(o.TrustedKeys, content[secSignature], signedMessage(head[:headerSize], sections, hashes)); err != nil {
+			return nil, err
 		}
 	}
-	mem.release()
-	return nil, err
+	b, err := newBase(h, content)
+	if err != nil {
+		return nil, err
+	}
+	b.memory = mem
+	return b, nil
 }
 
 // fetchSections reads the sections of a snapshot from source into their places

@@ -19,12 +19,32 @@ import (
 
 // writeSnapshot writes the list as v shows it: only what has not ended, with
 // the grants numbered anew. It writes the columns of the big tables side by
-// side and never holds them in memory. It signs the snapshot unless key is nil.
-func writeSnapshot(w io.WriterAt, v *View, created time.Time, key ed25519.PrivateKey) error {
+// side and never holds them in memory, unless the snapshot is to be encrypted:
+// then no byte of it comes to the disk before. It is signed unless signingKey
+// is nil.
+func writeSnapshot(w io.WriterAt, v *View, created time.Time, signingKey ed25519.PrivateKey, key *EncryptionKey) error {
 	if v.base.len()+len(v.grants) > maxGrants {
 		return fmt.Errorf("blocklist: snapshot of %d grants, at most %d are possible: %w", v.base.len()+len(v.grants), maxGrants, ErrLimit)
 	}
-	s := newSnapshotWriter(w, v, created, key)
+	s := newSnapshotWriter(v, created, signingKey)
+	if key == nil {
+		return s.write(w)
+	}
+	mem := newMemory(s.header.size)
+	defer mem.release()
+	if err := s.write(mem); err != nil {
+		return err
+	}
+	return writeSealed(w, mem.data, key)
+}
+
+func (s *snapshotWriter) write(w io.WriterAt) error {
+	s.w = w
+	for _, c := range s.columns {
+		if c != nil {
+			c.w = w
+		}
+	}
 	s.writeGrants()
 	s.writeKeys()
 	s.writeWhole(secLearned, s.learned)
@@ -63,8 +83,8 @@ type snapshotWriter struct {
 
 const gone = ^uint32(0)
 
-func newSnapshotWriter(w io.WriterAt, v *View, created time.Time, key ed25519.PrivateKey) *snapshotWriter {
-	s := &snapshotWriter{w: w, v: v, key: key}
+func newSnapshotWriter(v *View, created time.Time, key ed25519.PrivateKey) *snapshotWriter {
+	s := &snapshotWriter{v: v, key: key}
 	s.header = header{identity: v.base.header.identity, seq: v.seq, created: created.Unix()}
 	s.number()
 	s.countKeys()
@@ -113,7 +133,7 @@ func newSnapshotWriter(w io.WriterAt, v *View, created time.Time, key ed25519.Pr
 	s.header.size = at
 	s.rawHeader = s.header.append(nil)
 	for _, sec := range s.sections {
-		c := &column{w: w, at: sec.offset, crc: sectionSeed(s.rawHeader, sec.kind)}
+		c := &column{at: sec.offset, crc: sectionSeed(s.rawHeader, sec.kind)}
 		if key != nil {
 			c.hash = sha256.New()
 		}

@@ -262,7 +262,7 @@ func (w *writer) compact(ctx context.Context) error {
 		return nil
 	}
 	path := filepath.Join(w.dir, snapshotName(v.seq))
-	if err := writeSnapshotFile(l.fs, path, v, l.now(), nil); err != nil {
+	if err := l.writeSnapshotFile(path, v, nil); err != nil {
 		return err
 	}
 	b, err := l.openSnapshot(path)
