@@ -3,9 +3,7 @@ package blocklist
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
-	"time"
 )
 
 // Follow calls yield for the events of the journal from number from on, in
@@ -56,7 +54,7 @@ type Change struct {
 // in order, until yield returns false: what is new in an index that was in step
 // with the list at since must go, or may come back. The journal answers it, so
 // the list must be opened for writing. What begins and ends with the clock is
-// for View.Turned to say.
+// for View.Transitions to say.
 func (l *List) Changes(since uint64, yield func(Change) bool) error {
 	var inner error
 	err := l.Events(since+1, func(e Event) bool {
@@ -152,33 +150,4 @@ func (l *List) History(rule uint64, yield func(Event) bool) error {
 		}
 	}
 	return nil
-}
-
-// Turned calls yield for the rules, and for the learned keys by the number of
-// their event, that began or ended with the clock after from and until to, in
-// no particular order, until yield returns false. Revoked ones are not among
-// them.
-func (v *View) Turned(from, to time.Time, yield func(event uint64, began bool) bool) {
-	defer runtime.KeepAlive(v)
-	a, b := from.Unix(), to.Unix()
-	turn := func(g uint32, seq uint64, start, end int64) bool {
-		if v.isDead(g) {
-			return true
-		}
-		if start != 0 && a < start && start <= b && !yield(seq, true) {
-			return false
-		}
-		return end == 0 || end <= a || b < end || yield(seq, false)
-	}
-	for _, r := range v.base.timedRows {
-		if !turn(r.grant, v.base.seqs[r.grant], r.start, r.end) {
-			return
-		}
-	}
-	for i := range v.grants {
-		d := &v.grants[i]
-		if !turn(uint32(v.base.len()+i), d.seq, d.start, d.end) {
-			return
-		}
-	}
 }

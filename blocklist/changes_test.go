@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -111,34 +110,5 @@ func TestChanges(t *testing.T) {
 	}
 	if diff := cmp.Diff([][]uint64{nil, {1, 3, 4, 6, 8}, {2, 5, 7, 9}, nil, nil}, [][]uint64{history(0), history(1), history(2), history(3), history(99)}); diff != "" {
 		t.Errorf("histories of 0, 1, 2, 3, 99 (-want +got):\n%s", diff)
-	}
-}
-
-func TestTurned(t *testing.T) {
-	t.Parallel()
-	l := open(t, t.TempDir(), nil)
-	at := func(sec int64) time.Time { return time.Unix(1_700_000_000+sec, 0).UTC() }
-	for i, w := range []struct{ start, end time.Time }{{at(10), at(20)}, {time.Time{}, at(15)}, {at(15), time.Time{}}, {}} {
-		e := addedRule(t, l, uint64(i+1))
-		e.Rule.Start, e.Rule.End = w.start, w.end
-		mustAppend(t, l, e)
-	}
-	mustAppend(t, l, blocklist.Event{ID: newID(50), Type: blocklist.EventLearned, Target: 1, Until: at(12), Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}})
-	for range 2 {
-		turned := func(from, to int64) (out []string) {
-			l.View().Turned(at(from), at(to), func(event uint64, began bool) bool {
-				out = append(out, fmt.Sprint(event, began))
-				return true
-			})
-			slices.Sort(out)
-			return out
-		}
-		want := [][]string{nil, {"1 true", "5 true"}, {"2 false", "3 true", "5 false"}, {"1 false"}, nil}
-		if diff := cmp.Diff(want, [][]string{turned(0, 9), turned(9, 10), turned(10, 15), turned(15, 20), turned(20, 30)}); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
-		if err := l.Compact(context.Background()); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
