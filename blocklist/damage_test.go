@@ -1,13 +1,13 @@
 package blocklist_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -320,10 +320,6 @@ func TestDamagedJournal(t *testing.T) {
 	if s := os.Getenv("STAYDOWN_JOURNALS"); s != "" {
 		rounds, _ = strconv.Atoi(s)
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Skip(err)
-	}
 	root := t.TempDir()
 	l := open(t, filepath.Join(root, "good"), &blocklist.Options{CompactAfter: -1})
 	for i := range 40 {
@@ -370,13 +366,14 @@ func TestDamagedJournal(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "journal.db"), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command(exe, "-test.run=^TestDamagedJournal$")
-		cmd.Env = append(os.Environ(), journalChildEnv+"="+dir)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("round %d: the process failed: %v\n%s", round, err, out)
+		cmd := child(t, "TestDamagedJournal", journalChildEnv+"="+dir)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		start(t, cmd)
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("round %d: the process failed: %v\n%s", round, err, out.String())
 		}
-		text := string(out)
+		text := out.String()
 		switch {
 		case len(data) == 0:
 			// An empty file is a new journal.

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -83,10 +84,6 @@ func TestKill(t *testing.T) {
 	if s := os.Getenv("STAYDOWN_KILLS"); s != "" {
 		kills, _ = strconv.Atoi(s)
 	}
-	exe, err := os.Executable()
-	if err != nil {
-		t.Skip(err)
-	}
 	var dir string
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	var acked map[string]uint64
@@ -96,15 +93,12 @@ func TestKill(t *testing.T) {
 		if kill%20 == 0 {
 			dir, acked = t.TempDir(), map[string]uint64{}
 		}
-		cmd := exec.Command(exe, "-test.run=^TestKill$")
-		cmd.Env = append(os.Environ(), childEnv+"="+dir)
+		cmd := child(t, "TestKill", childEnv+"="+dir)
 		stdout, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
+		start(t, cmd)
 		timer := time.AfterFunc(time.Duration(20+rng.IntN(150))*time.Millisecond, func() { cmd.Process.Kill() })
 		lines := bufio.NewReader(stdout)
 		for {
@@ -167,4 +161,28 @@ func TestKill(t *testing.T) {
 		}
 	}
 	t.Logf("%d kills, %d acknowledged events", kills, total)
+}
+
+// child returns the command that runs one test of this program in a process of
+// its own.
+func child(t *testing.T, test, env string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command(exe, "-test.run=^"+test+"$")
+	cmd.Env = append(os.Environ(), env)
+	return cmd
+}
+
+// start starts a child, and skips the test where this program runs in an
+// emulator that the system does not know of.
+func start(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Start(); errors.Is(err, syscall.ENOEXEC) {
+		t.Skip("skipped: the system cannot start a program of this architecture")
+	} else if err != nil {
+		t.Fatal(err)
+	}
 }
