@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
+	"log"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	_ "golang.org/x/image/webp"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// corpus is what was computed of the originals and the copies, once, for all
+// set-ups.
+type corpus struct {
+	Names     []string // of the originals
+	Originals []original
+	Copies    []copied
+}
+
+// original is what can be registered of a picture, and what it is asked with.
+type original struct {
+	Query      query
+	Refused    string // why, if Register refuses it
+	Dihedral   []stored
+	Default    []stored
+	Wide       []stored
+	HashOnly   []stored
+	Perception []stored
+}
+
+// copied is a labelled copy.
+type copied struct {
+	Of        int // the original
+	Transform string
+	File      string
+	Query     query
+}
+
+// query is what the hashes of one picture are.
+type query struct {
+	PDQ        []phash.Hash // phash.Query: the picture's own first
+	Foreign    phash.Hash   // as other programs compute it
+	Perception phash.Hash
+}
+
+// stored is a hash that a registration stores.
+type stored struct {
+	Hash phash.Hash
+	Kind phash.Kind
+}
+
+// readCorpus hashes all files, or takes the hashes from the cache.
+func readCorpus(dir string, copyDirs []string, cache string) (*corpus, error) {
+	c := new(corpus)
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	index := map[string]int{}
+	var paths []string
+	for _, f := range files {
+		switch strings.ToLower(filepath.Ext(f.Name())) {
+		case ".jpg", ".jpeg", ".png", ".webp", ".gif":
+			index[f.Name()] = len(c.Names)
+			c.Names = append(c.Names, f.Name())
+			paths = append(paths, filepath.Join(dir, f.Name()))
+		}
+	}
+	if len(c.Names) == 0 {
+		return nil, fmt.Errorf("no pictures in %s", dir)
+	}
+	var copyPaths []string
+	for _, d := range copyDirs {
+		rows, err := readManifest(filepath.Join(d, "manifest.tsv"))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			of, ok := index[r[0]]
+			if !ok {
+				return nil, fmt.Errorf("%s: %q is not among the originals", d, r[0])
+			}
+			c.Copies = append(c.Copies, copied{Of: of, Transform: r[1], File: r[2]})
+			copyPaths = append(copyPaths, filepath.Join(d, r[2]))
+		}
+	}
+
+	c.Originals = make([]original, len(paths))
+	if err := parallel(len(paths), "originals", func(i int) (err error) {
+		c.Originals[i], err = readOriginal(paths[i])
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	if old := readCache(cache); old.fits(c) {
+		for i := range c.Copies {
+			c.Copies[i].Query = old.Copies[i].Query
+		}
+		return c, nil
+	}
+	if err := parallel(len(copyPaths), "copies", func(i int) error {
+		data, err := os.ReadFile(copyPaths[i])
+		if err == nil {
+			_, c.Copies[i].Query, err = readQuery(data)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", copyPaths[i], err)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return c, c.writeCache(cache)
+}
+
+// readManifest returns the three columns of a manifest, without its heading.
+func readManifest(path string) ([][3]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var rows [][3]string
+	s := bufio.NewScanner(f)
+	for n := 1; s.Scan(); n++ {
+		cols := strings.Split(s.Text(), "\t")
+		if len(cols) != 3 {
+			return nil, fmt.Errorf("%s:%d: %d columns, want 3: original, transform, file", path, n, len(cols))
+		}
+		if n > 1 {
+			rows = append(rows, [3]string(cols))
+		}
+	}
+	return rows, s.Err()
+}
+
+// parallel calls f for 0 to n-1 on all processors and says how far it is.
+func parallel(n int, what string, f func(i int) error) error {
+	var next, done atomic.Int64
+	errs := make(chan error, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	start := time.Now()
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
+				if err := f(i); err != nil {
+					errs <- err
+					next.Store(int64(n))
+					return
+				}
+				if d := done.Add(1); d%1000 == 0 {
+					log.Printf("%d of %d %s after %s", d, n, what, time.Since(start).Round(time.Second))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	return <-errs
+}
+
+func readQuery(data []byte) (*phash.Picture, query, error) {
+	p, err := phash.Decode(bytes.NewReader(data), nil)
+	if err != nil {
+		return nil, query{}, err
+	}
+	q := query{PDQ: phash.Query(p)}
+	if q.Perception, err = p.Perception(); err != nil {
+		return nil, query{}, err
+	}
+	img, _, err := image.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, query{}, err
+	}
+	q.Foreign, _, err = phash.PDQ(img)
+	return p, q, err
+}
+
+func readOriginal(path string) (original, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return original{}, err
+	}
+	p, q, err := readQuery(data)
+	if err != nil {
+		return original{}, fmt.Errorf("%s: %w", path, err)
+	}
+	o := original{Query: q}
+	dihedral, _, err := phash.PDQDihedral(p.Image())
+	if err != nil {
+		return original{}, err
+	}
+	for i, h := range dihedral {
+		o.Dihedral = append(o.Dihedral, stored{h, phash.MakeKind(phash.Whole, phash.Orientation(i))})
+	}
+	for _, l := range []struct {
+		level phash.Level
+		to    *[]stored
+	}{{phash.LevelDefault, &o.Default}, {phash.LevelWide, &o.Wide}} {
+		r, err := phash.Register(p, &phash.RegisterOptions{Level: l.level, Perception: true})
+		if refused := (*phash.RefusedError)(nil); errors.As(err, &refused) {
+			o.Refused = fmt.Sprintf("%v %d", refused.Reason, refused.Value)
+			break
+		} else if err != nil {
+			return original{}, fmt.Errorf("%s: %w", path, err)
+		}
+		o.Perception = nil
+		for _, v := range r.Hashes {
+			if v.Hash.Algorithm() == phash.AlgPerception {
+				o.Perception = append(o.Perception, stored(v))
+			} else {
+				*l.to = append(*l.to, stored(v))
+			}
+		}
+	}
+	if r, err := phash.RegisterHash(q.PDQ[0]); err == nil {
+		for _, v := range r.Hashes {
+			o.HashOnly = append(o.HashOnly, stored(v))
+		}
+	}
+	return o, nil
+}
+
+func readCache(path string) *corpus {
+	if path == "" {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	c := new(corpus)
+	if gob.NewDecoder(bufio.NewReader(f)).Decode(c) != nil {
+		return nil
+	}
+	return c
+}
+
+// fits reports whether the cached corpus old is of the files of c, and the
+// queries of the originals are hashed as they were.
+func (old *corpus) fits(c *corpus) bool {
+	if old == nil || !slices.Equal(old.Names, c.Names) || len(old.Copies) != len(c.Copies) {
+		return false
+	}
+	for i := range c.Originals {
+		if !reflect.DeepEqual(old.Originals[i].Query, c.Originals[i].Query) {
+			return false
+		}
+	}
+	for i := range c.Copies {
+		if o, n := &old.Copies[i], &c.Copies[i]; o.Of != n.Of || o.Transform != n.Transform || o.File != n.File {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *corpus) writeCache(path string) error {
+	if path == "" {
+		return nil
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(c); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644)
+}
