@@ -1,0 +1,95 @@
+// Package avif decodes AVIF pictures for phash, without cgo: libavif and libaom
+// run as WebAssembly (github.com/gen2brain/avif), where a bug of theirs cannot
+// reach the memory of the process.
+//
+//	opts := &phash.DecodeOptions{Decoders: map[phash.Format]phash.Decoder{
+//		phash.FormatAVIF: avif.Decode,
+//	}}
+//	pic, err := phash.Decode(r, opts)
+//
+// # Caveats
+//
+// Importing this package registers an AVIF decoder with [image.Decode] for the
+// whole process, because gen2brain/avif does. The first picture compiles the
+// WebAssembly module, which takes about a second. The size that is held to the
+// limit is the one that the container states (the property ispe); a hostile file
+// whose AV1 data are of another size can make the decoder allocate up to the 4
+// GiB of its sandbox before it fails, and decoding cannot be interrupted: where
+// strangers' files are decoded, do it in a process with a memory and time limit.
+//
+// gen2brain/avif prefers a shared libavif where the system has one. That would
+// be outside of the sandbox, so Decode refuses to work then: build with
+// -tags nodynamic, which leaves that code out.
+package avif
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"image"
+
+	"github.com/gen2brain/avif"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// Decode is a [phash.Decoder] for AVIF. It gives the primary picture of the
+// file, of a sequence the first, turned and mirrored as its properties irot and
+// imir say. The errors wrap [phash.ErrTooLarge] or [phash.ErrUnsupported] where
+// that is the reason. Safe for concurrent use.
+func Decode(data []byte, maxPixels int64) (image.Image, error) {
+	if avif.Dynamic() == nil {
+		return nil, fmt.Errorf("avif: a shared libavif would be used, outside of the sandbox; build with -tags nodynamic: %w", phash.ErrUnsupported)
+	}
+	props, err := readProperties(data)
+	if err != nil {
+		return nil, err
+	}
+	if int64(props.width) > maxPixels/int64(props.height) {
+		return nil, fmt.Errorf("avif: %d × %d pixels where %d are allowed: %w", props.width, props.height, maxPixels, phash.ErrTooLarge)
+	}
+	c, err := avif.DecodeConfig(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	if c.Width <= 0 || c.Height <= 0 || int64(c.Width) > maxPixels/int64(c.Height) {
+		return nil, fmt.Errorf("avif: %d × %d pixels where %d are allowed: %w", c.Width, c.Height, maxPixels, phash.ErrTooLarge)
+	}
+	img, err := avif.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	if !written(img, props.alpha) {
+		return nil, errors.New("avif: the picture's data are damaged")
+	}
+	return props.turn(img), nil
+}
+
+// written reports whether img can be what the decoder wrote. Where the AV1 data
+// are damaged, gen2brain/avif gives, without an error, memory that nobody wrote
+// to. What is written is opaque, or, if the file has an alpha plane, multiplied
+// by alpha and not all zero.
+func written(img image.Image, alpha bool) bool {
+	pix, size := []byte(nil), 1
+	switch m := img.(type) {
+	case *image.RGBA:
+		pix = m.Pix
+	case *image.RGBA64:
+		pix, size = m.Pix, 2
+	}
+	any := false
+	for ; len(pix) >= 4*size; pix = pix[4*size:] {
+		at := func(i int) int {
+			if size == 1 {
+				return int(pix[i]) * 0x101
+			}
+			return int(pix[2*i])<<8 | int(pix[2*i+1])
+		}
+		a := at(3)
+		if !alpha && a != 0xffff || max(at(0), at(1), at(2)) > a {
+			return false
+		}
+		any = any || a != 0
+	}
+	return any
+}
