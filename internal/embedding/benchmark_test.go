@@ -33,51 +33,43 @@ func drawEntries(tb testing.TB, rng *rand.Rand, f family, dimensions, n int) []e
 }
 
 func BenchmarkSegmentSearch(b *testing.B) {
-	for _, bench := range []struct {
-		family     int
-		dimensions int
-		thresholds []float64
-	}{
-		{0, 512, []float64{0.25, 0.3, 0.35, 0.4, 0.5, 0.7}},
-		{1, 512, []float64{0.5, 0.7}},
-		{2, 128, []float64{0.9, 0.95}},
-	} {
-		f := families[bench.family]
-		for _, n := range benchmarkSizes() {
-			var s *embedding.Segment
-			var queries []embedding.Vector
-			for _, threshold := range bench.thresholds {
-				b.Run(fmt.Sprintf("%s/dimensions=%d/n=%d/threshold=%.2f", f.name, bench.dimensions, n, threshold), func(b *testing.B) {
-					if s == nil {
-						rng := rand.New(rand.NewPCG(1, 2))
-						var err error
-						if s, err = embedding.NewSegment(model(bench.dimensions), drawEntries(b, rng, f, bench.dimensions, n)); err != nil {
-							b.Fatal(err)
-						}
-						s = s.InHugePages()
-						for _, e := range drawEntries(b, rng, f, bench.dimensions, 64) {
-							queries = append(queries, e.Vector)
-						}
-					}
-					b.ReportAllocs()
-					i, found := 0, 0
-					for b.Loop() {
-						s.Search(queries[i%len(queries)], threshold, func(uint32, float64) bool { found++; return true })
-						i++
-					}
-					var w embedding.Work
-					for _, q := range queries {
-						one := s.Work(q, threshold)
-						w.Weighed += one.Weighed
-						w.Compared += one.Compared
-					}
-					all := float64(len(queries) * n)
-					b.ReportMetric(100*float64(w.Weighed)/all, "%weighed")
-					b.ReportMetric(100*float64(w.Compared)/all, "%compared")
-					b.ReportMetric(float64(s.Size())/float64(n), "B/face")
-				})
+	for _, n := range benchmarkSizes() {
+		benchmarkSearch(b, families[0], 512, n, []float64{0.25, 0.3, 0.35, 0.4, 0.5, 0.7})
+		benchmarkSearch(b, families[1], 512, n, []float64{0.5, 0.6, 0.7})
+		benchmarkSearch(b, families[2], 128, n, []float64{0.9, 0.95})
+	}
+}
+
+// benchmarkSearch searches among n vectors of a family for others of it.
+func benchmarkSearch(b *testing.B, f family, dimensions, n int, thresholds []float64) {
+	var s *embedding.Segment
+	var queries []embedding.Vector
+	for _, threshold := range thresholds {
+		b.Run(fmt.Sprintf("%s/dimensions=%d/n=%d/threshold=%.2f", f.name, dimensions, n, threshold), func(b *testing.B) {
+			if s == nil {
+				rng := rand.New(rand.NewPCG(1, 2))
+				s = newSegment(b, model(dimensions), drawEntries(b, rng, f, dimensions, n)).InHugePages()
+				for _, e := range drawEntries(b, rng, f, dimensions, 64) {
+					queries = append(queries, e.Vector)
+				}
 			}
-		}
+			b.ReportAllocs()
+			i, found := 0, 0
+			for b.Loop() {
+				s.Search(queries[i%len(queries)], threshold, func(uint32, float64) bool { found++; return true })
+				i++
+			}
+			var w embedding.Work
+			for _, q := range queries {
+				one := s.Work(q, threshold)
+				w.Weighed += one.Weighed
+				w.Compared += one.Compared
+			}
+			all := float64(len(queries) * n)
+			b.ReportMetric(100*float64(w.Weighed)/all, "%weighed")
+			b.ReportMetric(100*float64(w.Compared)/all, "%compared")
+			b.ReportMetric(float64(s.Size())/float64(n), "B/face")
+		})
 	}
 }
 

@@ -114,6 +114,12 @@ func TestMisses(t *testing.T) {
 				n, m := pairs*256/(256+dimensions), [3]int{}
 				var q embedding.Query
 				var s embedding.Sketch
+				var some []embedding.Vector
+				for range 300 {
+					f.draw(rng, x)
+					some = append(some, newVector(t, model(dimensions), x))
+				}
+				frame := embedding.NewFrame(dimensions, some...)
 				for i := range n {
 					c := []float64{0.12, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98}[i%11]
 					f.draw(rng, x)
@@ -121,8 +127,8 @@ func TestMisses(t *testing.T) {
 					atSimilarity(rng, f, x, c, y)
 					v, w := newVector(t, model(dimensions), x), newVector(t, model(dimensions), y)
 					exact, _ := v.Similarity(w)
-					q.Set(v, exact)
-					s.Set(w)
+					frame.Query(v, exact, &q)
+					frame.Sketch(w, &s)
 					first, second := q.Passes(&s)
 					if !first {
 						m[0]++

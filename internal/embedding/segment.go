@@ -24,9 +24,12 @@ type Segment struct {
 	owner  *arena.Arena // of data, or nil
 
 	// Arrays in data, in the order of the entries: ascending by ID, then by
-	// components. All numbers are little-endian.
-	sketches []byte // 512 bits for every entry; layoutSketch only
-	spreads  []byte // a byte for every entry: the spread of its sketch; layoutSketch only
+	// components. All numbers are little-endian. The first four are of
+	// layoutSketch only.
+	sketches []byte // 512 bits for every entry
+	lengths  []byte // a byte for every entry: length in the frame
+	spreads  []byte // a byte for every entry: spread of its sketch
+	middle   []byte // of the frame: an int32 for every dimension
 	ids      []byte // a uint32 for every entry
 	norms    []byte // a uint32 for every entry: the squared length of its vector
 	vectors  []byte // an int8 for every dimension of every entry
@@ -48,6 +51,9 @@ func OpenSegment(b []byte) (*Segment, error) {
 	}
 	s := &Segment{}
 	s.carve(h, b[:h.size():h.size()])
+	if err := s.check(); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -70,8 +76,8 @@ func (s *Segment) InHugePages() *Segment {
 }
 
 // Size returns the number of bytes that AppendBinary appends, which is also
-// the memory that the segment takes: 73 and one for every dimension for every
-// entry, and 128.
+// the memory that the segment takes: 74 and one for every dimension for every
+// entry, and 128 and four for every dimension.
 func (s *Segment) Size() int { return len(s.data) }
 
 // Model returns the model of the vectors.

@@ -48,6 +48,10 @@ func NewSegment(m Model, entries []Entry) (*Segment, error) {
 	s := &Segment{}
 	s.carve(h, make([]byte, h.size()))
 	h.put(s.data)
+	if h.layout == layoutSketch {
+		putMiddle(s.middle, entries)
+	}
+	f := newFrame(m.Dimensions, s.middle)
 	for i, k := range order {
 		e := &entries[k]
 		binary.LittleEndian.PutUint32(s.ids[4*i:], e.ID)
@@ -57,10 +61,29 @@ func NewSegment(m Model, entries []Entry) (*Segment, error) {
 			row[j] = byte(c)
 		}
 		if h.layout == layoutSketch {
-			s.spreads[i] = sketch(e.Vector.components, e.Vector.norm, s.sketches[sketchBytes*i:][:sketchBytes])
+			s.lengths[i], s.spreads[i] = f.sketch(e.Vector.components, e.Vector.norm, s.sketches[sketchBytes*i:][:sketchBytes])
 		}
 	}
 	return s, nil
+}
+
+// putMiddle writes the mean of the vectors, scaled to length 1 each.
+func putMiddle(middle []byte, entries []Entry) {
+	dimensions := len(middle) / 4
+	f := newFrame(dimensions, nil)
+	var s scratch
+	x := s[:f.size]
+	var sums [MaxDimensions]int64
+	for i := range entries {
+		f.place(entries[i].Vector.components, entries[i].Vector.norm, x)
+		for j, c := range x[:dimensions] {
+			sums[j] += int64(c)
+		}
+	}
+	n := int64(len(entries))
+	for j := range dimensions {
+		binary.LittleEndian.PutUint32(middle[4*j:], uint32(floorDiv(2*sums[j]+n, 2*n)))
+	}
 }
 
 func compareEntries(a, b *Entry) int {

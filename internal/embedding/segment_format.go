@@ -38,18 +38,18 @@ type segmentHeader struct {
 }
 
 // sectionSizes returns the lengths in bytes of the arrays.
-func (h segmentHeader) sectionSizes() (sketches, spreads, ids, norms, vectors int64) {
-	n := int64(h.entries)
+func (h segmentHeader) sectionSizes() (sketches, lengths, spreads, middle, ids, norms, vectors int64) {
+	n, d := int64(h.entries), int64(h.model.Dimensions)
 	if h.layout == layoutSketch {
-		sketches, spreads = sketchBytes*n, n
+		sketches, lengths, spreads, middle = sketchBytes*n, n, n, 4*d
 	}
-	return sketches, spreads, 4 * n, 4 * n, int64(h.model.Dimensions) * n
+	return sketches, lengths, spreads, middle, 4 * n, 4 * n, d * n
 }
 
 // size returns the length of the segment in bytes.
 func (h segmentHeader) size() int64 {
-	sketches, spreads, ids, norms, vectors := h.sectionSizes()
-	return segmentHeaderSize + pad8(sketches) + pad8(spreads) + pad8(ids) + pad8(norms) + pad8(vectors)
+	sketches, lengths, spreads, middle, ids, norms, vectors := h.sectionSizes()
+	return segmentHeaderSize + pad8(sketches) + pad8(lengths) + pad8(spreads) + pad8(middle) + pad8(ids) + pad8(norms) + pad8(vectors)
 }
 
 func pad8(n int64) int64 { return (n + 7) &^ 7 }
@@ -135,6 +135,23 @@ func (s *Segment) carve(h segmentHeader, b []byte) {
 		at += pad8(n)
 		return sec
 	}
-	sketches, spreads, ids, norms, vectors := h.sectionSizes()
-	s.sketches, s.spreads, s.ids, s.norms, s.vectors = next(sketches), next(spreads), next(ids), next(norms), next(vectors)
+	sketches, lengths, spreads, middle, ids, norms, vectors := h.sectionSizes()
+	s.sketches, s.lengths, s.spreads, s.middle = next(sketches), next(lengths), next(spreads), next(middle)
+	s.ids, s.norms, s.vectors = next(ids), next(norms), next(vectors)
+}
+
+// check returns an error if the middle of the frame is not the mean of vectors
+// of length 1, or one rounded: a longer one would overflow when a search
+// rotates it. The other arrays may hold anything.
+func (s *Segment) check() error {
+	unit := int64(newFrame(s.header.model.Dimensions, nil).unit)
+	squares := int64(0)
+	for i := 0; i < len(s.middle); i += 4 {
+		c := int64(int32(binary.LittleEndian.Uint32(s.middle[i:])))
+		// Checked each time, so that the sum does not overflow.
+		if squares += c * c; c > unit || -c > unit || squares > unit*unit+unit*int64(s.header.model.Dimensions) {
+			return corrupt("component %d of the middle is out of range", i/4)
+		}
+	}
+	return nil
 }

@@ -46,7 +46,11 @@ func (s *Segment) search(v Vector, threshold float64, yield func(id uint32, simi
 	}
 	threshold = max(threshold, -1)
 	if s.header.layout == layoutSketch && threshold > sketchFrom {
-		return s.searchSketches(v, threshold, yield)
+		var q query
+		f := newFrame(v.model.Dimensions, s.middle)
+		if q.set(&f, v.components, v.norm, threshold) {
+			return s.searchSketches(&q, v, threshold, yield)
+		}
 	}
 	for i := range s.header.entries {
 		if !s.compare(v, i, threshold, yield) {
@@ -82,11 +86,11 @@ func dot(a []int8, b []byte) int32 {
 }
 
 // searchSketches compares with the vectors whose sketches pass two tests: the
-// number of bits that differ, then the sum of the query's components with the
-// signs of the sketch.
-func (s *Segment) searchSketches(v Vector, threshold float64, yield func(id uint32, similarity float64) bool) (w Work, ok bool) {
-	var q query
-	q.set(v.components, v.norm, threshold)
+// number of bits that differ, then the sum of the query's components where the
+// bits are set. Collecting what passes the first without a branch, in batches,
+// was measured: a seventh faster where a third of the sketches pass, and as much
+// slower where almost none does.
+func (s *Segment) searchSketches(q *query, v Vector, threshold float64, yield func(id uint32, similarity float64) bool) (w Work, ok bool) {
 	w.Sketches = s.header.entries
 	b := &q.bits
 	for i, rows := 0, s.sketches; len(rows) >= sketchBytes; i, rows = i+1, rows[sketchBytes:] {
@@ -99,11 +103,11 @@ func (s *Segment) searchSketches(v Vector, threshold float64, yield func(id uint
 			bits.OnesCount64(b[5]^binary.LittleEndian.Uint64(row[40:])) +
 			bits.OnesCount64(b[6]^binary.LittleEndian.Uint64(row[48:])) +
 			bits.OnesCount64(b[7]^binary.LittleEndian.Uint64(row[56:]))
-		if differ > q.most {
+		if differ > int(q.most[s.lengths[i]]) {
 			continue
 		}
 		w.Weighed++
-		if q.weigh(row) < q.least[s.spreads[i]] {
+		if float64(q.weigh(row)) < q.least(s.lengths[i], s.spreads[i]) {
 			continue
 		}
 		w.Compared++
@@ -112,18 +116,4 @@ func (s *Segment) searchSketches(v Vector, threshold float64, yield func(id uint
 		}
 	}
 	return w, true
-}
-
-// weigh returns the sum of the query's components, in units of step, where the
-// bits of a sketch are set.
-func (q *query) weigh(row []byte) int32 {
-	var n0, n1, n2, n3 int
-	for i := range sketchWords {
-		w := binary.LittleEndian.Uint64(row[8*i:])
-		n0 += bits.OnesCount64(w & q.planes[0][i])
-		n1 += bits.OnesCount64(w & q.planes[1][i])
-		n2 += bits.OnesCount64(w & q.planes[2][i])
-		n3 += bits.OnesCount64(w & q.planes[3][i])
-	}
-	return int32(n0 + 2*n1 + 4*n2 - 8*n3)
 }
