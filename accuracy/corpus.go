@@ -3,7 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"encoding/gob"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -252,7 +252,7 @@ func readCache(path string) *corpus {
 	}
 	defer f.Close()
 	c := new(corpus)
-	if gob.NewDecoder(bufio.NewReader(f)).Decode(c) != nil {
+	if json.NewDecoder(bufio.NewReader(f)).Decode(c) != nil {
 		return nil
 	}
 	return c
@@ -281,9 +281,9 @@ func (c *corpus) writeCache(path string) error {
 	if path == "" {
 		return nil
 	}
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(c); err != nil {
+	b, err := json.Marshal(c)
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
+	return os.WriteFile(path, b, 0o644)
 }

@@ -20,6 +20,11 @@ func (k *Hasher) lumaOf(img image.Image) lumaSource {
 		// The luma plane of a JPEG, without going through RGB.
 		return k.rows(m.Y[m.YOffset(m.Rect.Min.X, m.Rect.Min.Y):], m.YStride, m.Rect)
 	}
+	return k.colours(img)
+}
+
+// colours returns the rows of the luma of img's colours.
+func (k *Hasher) colours(img image.Image) lumaSource {
 	k.rgb.open(img)
 	return &k.rgb
 }
@@ -136,6 +141,11 @@ func (s *rgbRows) row(dst []float32, y int) {
 		for x := range dst {
 			q := p[4*x:][:4]
 			dst[x] = rgbLuma(color.CMYKToRGB(q[0], q[1], q[2], q[3]))
+		}
+	case *image.YCbCr:
+		for x := range dst {
+			yi, ci := m.YOffset(x0+x, y), m.COffset(x0+x, y)
+			dst[x] = rgbLuma(color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci]))
 		}
 	case *image.NYCbCrA:
 		for x := range dst {

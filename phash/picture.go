@@ -204,7 +204,7 @@ func turnedPoint(x, y, w, h int, orientation uint8) (u, v int) {
 }
 
 // PDQ returns the PDQ hash of the picture as it is shown, and its quality from
-// 0 to 100; see the function [PDQ]. A JPEG is hashed from its luma plane.
+// 0 to 100; see the function [PDQ].
 func (p *Picture) PDQ() (h Hash, quality int) {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
@@ -213,15 +213,14 @@ func (p *Picture) PDQ() (h Hash, quality int) {
 
 // Picture is [Picture.PDQ] with the buffers of k.
 func (k *Hasher) Picture(p *Picture) (h Hash, quality int) {
-	return k.hash(k.pictureRows(p))
-}
-
-// pictureRows gives the luma that PDQ hashes: the file's own plane, or the one
-// of its colours, whatever their alpha.
-func (k *Hasher) pictureRows(p *Picture) lumaSource {
 	switch p.stored.(type) {
-	case *image.YCbCr, *image.Gray:
-		return k.lumaOf(p.luma())
+	case *image.Gray:
+		return k.hash(k.lumaOf(p.luma()))
+	case *image.YCbCr:
+		h, quality = k.hash(k.lumaOf(p.luma()))
+		if !k.dct.close() {
+			return h, quality
+		}
 	}
-	return k.lumaOf(p.shown())
+	return k.hash(k.colours(p.shown()))
 }

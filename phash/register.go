@@ -162,7 +162,7 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 	if int(opts.Level) >= len(plans) {
 		return Registration{}, fmt.Errorf("phash: %v is neither LevelDefault nor LevelWide", opts.Level)
 	}
-	own, quality := k.hash(k.pictureRows(p))
+	own, quality := k.Picture(p)
 	if quality < QualityFloor {
 		return Registration{}, &RefusedError{RefusedQuality, quality, QualityFloor}
 	}
@@ -345,7 +345,7 @@ func Query(p *Picture) []Hash {
 // AppendQuery appends what the function [Query] returns to hs, with the buffers
 // of k.
 func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
-	own, _ := k.hash(k.pictureRows(p))
+	own, _ := k.Picture(p)
 	hs = append(hs, own)
 	luma := p.Luma()
 	if p.HasAlpha() {

@@ -84,7 +84,7 @@ func TestPDQPublished(t *testing.T) {
 }
 
 // A JPEG's own luma plane stands for its colours: on the development photos the
-// hashes are 0 or 2 bits apart, but for two photos with 4.
+// hashes are at most 2 bits apart, and equal for four of five.
 func TestPDQLumaPlane(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -110,7 +110,7 @@ func TestPDQLumaPlane(t *testing.T) {
 		}
 		got[distance(t, own, rgb)]++
 	}
-	if want := map[int]int{0: 230, 2: 68, 4: 2}; !cmp.Equal(want, got) {
+	if want := map[int]int{0: 254, 2: 46}; !cmp.Equal(want, got) {
 		t.Errorf("photos by bits (-want +got)\n%s", cmp.Diff(want, got))
 	}
 }
