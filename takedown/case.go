@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -71,26 +72,45 @@ func (id *CaseID) UnmarshalText(b []byte) (err error) {
 type State string
 
 const (
-	StateInReview  State = "in_review" // submitted, waits for a reviewer
-	StateEnforcing State = "enforcing" // accepted; its rules are on the way into the list
-	StateInForce   State = "in_force"  // its rules are enforced
-	StateRejected  State = "rejected"
-	StateRevoking  State = "revoking"  // withdrawn; its rules are on the way out of the list
-	StateWithdrawn State = "withdrawn" // its rules are revoked
+	StateUnconfirmed  State = "unconfirmed"   // waits for its email address to be confirmed
+	StateNeedsInfo    State = "needs_info"    // waits for the requester to complete it
+	StateInReview     State = "in_review"     // waits for a reviewer
+	StateSecondReview State = "second_review" // accepted by one reviewer, waits for another
+	StateEnforcing    State = "enforcing"     // its rules are on the way into the list
+	StateInForce      State = "in_force"      // its rules are enforced
+	StateCounter      State = "counter"       // in force; a counter-notice waits for its window
+	StateCourtHold    State = "court_hold"    // in force; a court has the matter
+	StateRevoking     State = "revoking"      // its rules are on the way out of the list
+	StateRejected     State = "rejected"
+	StateWithdrawn    State = "withdrawn" // by the requester
+	StateReversed     State = "reversed"  // by the operator, after a complaint or of its own accord
+	StateRestored     State = "restored"  // after a counter-notice
+	StateExpired      State = "expired"   // the time that was granted is over
+	StateClosed       State = "closed"    // nothing is left to do
 )
 
 // moves lists where a case can go from each state.
 var moves = map[State][]State{
-	StateInReview:  {StateEnforcing, StateRejected, StateWithdrawn},
-	StateEnforcing: {StateInForce},
-	StateInForce:   {StateRevoking},
-	StateRevoking:  {StateWithdrawn},
+	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
+	StateNeedsInfo:    {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
+	StateSecondReview: {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
+	StateEnforcing:    {StateInForce, StateInReview, StateNeedsInfo},
+	StateInForce:      {StateEnforcing, StateRevoking, StateCounter, StateCourtHold},
+	StateCounter:      {StateRevoking, StateCourtHold},
+	StateCourtHold:    {StateInForce, StateRevoking},
+	StateRevoking:     {StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired},
+	StateRejected:     {StateInReview, StateClosed},
+	StateWithdrawn:    {StateClosed},
+	StateReversed:     {StateClosed},
+	StateRestored:     {StateClosed},
+	StateExpired:      {StateClosed},
 }
 
 // MoveError says that a case cannot do what was asked of it in its state.
 type MoveError struct {
 	ID       CaseID
-	From, To State
+	From, To State // To is "erased" for an erasure
 }
 
 func (e *MoveError) Error() string {
@@ -114,28 +134,6 @@ func (a Act) check() error {
 	return nil
 }
 
-// Grant is the decision to accept a request, and how far.
-type Grant struct {
-	Act
-	// Width is what is granted; zero grants what was asked. A wider one than
-	// was asked is refused.
-	Width Width
-	// Territories are the countries, ISO 3166-1 alpha-2, in which the rule
-	// applies; none means everywhere.
-	Territories []string
-	// Start and End bound the time in which the rule applies, in whole
-	// seconds; zero means at once, and for ever.
-	Start, End time.Time
-}
-
-// GrantError says why a case cannot be accepted as the grant asks.
-type GrantError struct {
-	ID  CaseID
-	Why string // what is wrong, and what can be granted
-}
-
-func (e *GrantError) Error() string { return fmt.Sprintf("takedown: case %v: %s", e.ID, e.Why) }
-
 // Moved is a step of a case.
 type Moved struct {
 	Act
@@ -143,24 +141,158 @@ type Moved struct {
 	Time time.Time `json:"time"`
 }
 
+// Flag is something that whoever handles a case should know. Flags order
+// nothing by themselves but a second reviewer for the risky ones.
+type Flag string
+
+const (
+	// FlagChildSafety: a minor is, or may be, shown; the case belongs to those
+	// who handle child safety, at once.
+	FlagChildSafety Flag = "child_safety"
+	// FlagTrustedFlagger: sent as a trusted flagger; it has priority once the
+	// status is checked.
+	FlagTrustedFlagger Flag = "trusted_flagger"
+	// FlagEarlierClaim: another case, of somebody else, is in force for the same
+	// picture.
+	FlagEarlierClaim Flag = "earlier_claim"
+	// FlagContradiction: that other case claims to own the picture too. Risky.
+	FlagContradiction Flag = "contradiction"
+	// FlagLate: a complaint after the window for complaints.
+	FlagLate Flag = "late"
+	// FlagOtherParty: a withdrawal by somebody else than who made the request.
+	// Risky.
+	FlagOtherParty Flag = "other_party"
+	// FlagWider: more was granted than asked. Risky.
+	FlagWider Flag = "wider"
+	// FlagUnseen: a hash is to block without that anybody has seen the picture.
+	// Risky.
+	FlagUnseen Flag = "unseen"
+)
+
+// ItemKind says what an item of a request is.
+type ItemKind string
+
+const (
+	ItemImageURL ItemKind = "image_url"
+	ItemPageURL  ItemKind = "page_url"
+	ItemPicture  ItemKind = "picture"
+	ItemHash     ItemKind = "hash"
+)
+
+// Outcome is what was decided.
+type Outcome string
+
+const (
+	OutcomeAccepted    Outcome = "accepted"
+	OutcomePartly      Outcome = "partly" // of a case: some items accepted, some not
+	OutcomeRejected    Outcome = "rejected"
+	OutcomeOutOfScope  Outcome = "out_of_scope"
+	OutcomeDuplicateOf Outcome = "duplicate_of" // another case covers it
+	OutcomeUnfounded   Outcome = "manifestly_unfounded"
+)
+
+// CaseItem is one thing that a request wants blocked: an address, a picture, a
+// hash. Each is decided by itself. It holds nothing that names the thing: what
+// it is stands in the request, and sealed in the store.
+type CaseItem struct {
+	// Field is the path of the field of the request that it comes from.
+	Field string   `json:"field"`
+	Kind  ItemKind `json:"kind"`
+	// Widest is the widest width that can be granted for it.
+	Widest  Width   `json:"widest"`
+	Outcome Outcome `json:"outcome,omitempty"` // empty until decided
+	Reason  string  `json:"reason,omitempty"`  // a code of the operator
+	Granted Width   `json:"granted,omitempty"`
+	Rule    uint64  `json:"rule,omitempty"` // that enforces it
+}
+
 // Case is a request and what became of it. Only its Request holds personal
 // data.
 type Case struct {
 	ID       CaseID    `json:"id"`
 	Kind     Kind      `json:"kind"`
+	Regime   Regime    `json:"regime"`
 	State    State     `json:"state"`
 	Received time.Time `json:"received"`
 	// Request is what was asked, with the personal data; it is kept apart from
-	// the rest of the case.
+	// the rest of the case, sealed, and nil once it is erased.
 	Request Request `json:"-"`
+	// About is the case that the request refers to, if it is of such a kind.
+	About CaseID `json:"about,omitzero"`
+	// Items are what the request wants blocked, in the order of its fields.
+	Items []CaseItem `json:"items,omitempty"`
 	// Pictures are the images of the request, in its order.
 	Pictures []Picture `json:"pictures,omitempty"`
-	Asked    Width     `json:"asked"`
+	// Problems are those that the operator has to ask about: see [Curable].
+	Problems []Problem `json:"problems,omitempty"`
+	Flags    []Flag    `json:"flags,omitempty"`
+	Asked    Width     `json:"asked,omitempty"`
 	Granted  Width     `json:"granted,omitempty"` // zero until accepted
-	// Rules are the public ids of the case's rules, once they are in the list.
+	Outcome  Outcome   `json:"outcome,omitempty"` // empty until decided
+	// Effect, Territories, Start and End are those of the grant.
+	Effect      blocklist.Effect `json:"effect,omitempty"`
+	Territories []string         `json:"territories,omitempty"`
+	Start       time.Time        `json:"start,omitzero"`
+	End         time.Time        `json:"end,omitzero"`
+	// Rules are the public ids of the case's rules that are in the list.
 	Rules []uint64 `json:"rules,omitempty"`
+	// Times are when the things happened from which clocks run; each is written
+	// once. See [Deadline].
+	Times map[Milestone]time.Time `json:"times,omitempty"`
+	// Pauses are the times in which the case waited for its requester.
+	Pauses []Pause `json:"pauses,omitempty"`
 	// Moves are the steps of the case, oldest first.
 	Moves []Moved `json:"moves"`
+	// LegalHold forbids the erasure of personal data.
+	LegalHold bool `json:"legal_hold,omitempty"`
+
+	// What follows is the desk's own.
+
+	// After is where the case goes when its events are delivered, and Incoming
+	// are the items of each rule that is on the way.
+	After    State   `json:"after,omitempty"`
+	Incoming [][]int `json:"incoming,omitempty"`
+	// First is the approval that waits for a second reviewer.
+	First *approval `json:"first,omitempty"`
+	// Token is the SHA-256 of the token that confirms the email address, and
+	// TokenSent when it was sent.
+	Token     []byte    `json:"token,omitempty"`
+	TokenSent time.Time `json:"token_sent,omitzero"`
+	// Party is a keyed digest that tells whether two cases are of the same
+	// requester, until the personal data is erased.
+	Party []byte `json:"party,omitempty"`
+	// Claim is that of an opt-out.
+	Claim Claim `json:"claim,omitempty"`
+
+	log []LogEntry // of the moves that are not stored yet
+}
+
+type approval struct {
+	By    string `json:"by"`
+	Grant []byte `json:"grant"` // digest
+}
+
+// Erased reports whether the personal data of the case is gone.
+func (c *Case) Erased() bool { return !c.Times[MilestoneErased].IsZero() }
+
+// ended reports whether nothing of the case is in force, and nothing will be
+// by itself.
+func (c *Case) ended() bool {
+	switch c.State {
+	case StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired, StateClosed:
+		return true
+	}
+	return false
+}
+
+// happened notes a milestone, once.
+func (c *Case) happened(m Milestone, now time.Time) {
+	if c.Times == nil {
+		c.Times = map[Milestone]time.Time{}
+	}
+	if _, ok := c.Times[m]; !ok {
+		c.Times[m] = now
+	}
 }
 
 // move takes c to another state, or says why not.
@@ -168,12 +300,24 @@ func (c *Case) move(to State, a Act, now time.Time) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	for _, s := range moves[c.State] {
-		if s == to {
-			c.State = to
-			c.Moves = append(c.Moves, Moved{Act: a, To: to, Time: now})
-			return nil
+	if !slices.Contains(moves[c.State], to) {
+		return &MoveError{c.ID, c.State, to}
+	}
+	if c.State == StateNeedsInfo {
+		if n := len(c.Pauses); n > 0 && c.Pauses[n-1].To.IsZero() {
+			c.Pauses[n-1].To = now
 		}
 	}
-	return &MoveError{c.ID, c.State, to}
+	if to == StateNeedsInfo {
+		c.Pauses = append(c.Pauses, Pause{From: now})
+	}
+	c.note(c.State, to, a, now)
+	c.State = to
+	c.Moves = append(c.Moves, Moved{Act: a, To: to, Time: now})
+	return nil
+}
+
+// note adds an entry to the log that is written with the case.
+func (c *Case) note(from, to State, a Act, now time.Time) {
+	c.log = append(c.log, LogEntry{Time: now, Case: c.ID, From: from, To: to, Act: a, Rules: len(c.Rules)})
 }

@@ -1,37 +1,54 @@
 package takedown
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/phash"
 )
 
 // Desk takes requests in, keeps their cases, and puts what is decided into
 // force. It owns a folder:
 //
-//	cases.db   the cases, with the personal data of requesters
-//	list/      the journal of rules and the list made from it, without any
+//	cases.db      the cases; what is personal in it is sealed, each case under a
+//	              key of its own
+//	keys          those keys, sealed under the operator's
+//	operator.key  the operator's key, unless DeskOptions has one
+//	list/         the journal of rules and the list made from it, without
+//	              anything personal
 //
 // A Desk is safe for concurrent use. One process at a time may have a folder
 // open; other processes enforce what [Desk.Publish] writes.
 type Desk struct {
+	opts         DeskOptions
 	now          func() time.Time
 	recheckAfter time.Duration
 	store        *caseStore
 	list         *blocklist.List
 	enf          *Enforcer
 
+	deadlines []Deadline
+	calendars map[string]Calendar
+
 	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
 	mu sync.Mutex
+	// sending serialises the delivery of messages, so that each is handed over
+	// once as long as the process lives.
+	sending sync.Mutex
 }
 
 // DeskOptions are the options of [Open]. The zero value, and nil, are the
@@ -45,7 +62,39 @@ type DeskOptions struct {
 	RecheckAfter time.Duration
 	// Now is the clock; nil is time.Now. Tests set it.
 	Now func() time.Time
+	// Profiles are demands of the operator on top of those of the request types.
+	Profiles []Profile
+	// AddressMapper turns addresses of the operator's own service into those of
+	// the sources; nil leaves addresses as they are.
+	AddressMapper AddressMapper
+	// Notifier is told what to tell whom; nil tells nobody.
+	Notifier Notifier
+	// ConfirmEmail asks requesters who give an email address to confirm it: see
+	// [Desk.Confirm]. It needs a Notifier.
+	ConfirmEmail bool
+	// OneReviewer lets one reviewer decide risky cases alone.
+	OneReviewer bool
+	// KeepPictures keeps the pictures of accepted requests, sealed under the
+	// operator's key, beyond the erasure of personal data, so that they can be
+	// registered again when the algorithms improve.
+	KeepPictures bool
+	// Policy is the version of the operator's policy; it is written into each
+	// entry of the log. A code, as in [Act].
+	Policy string
+	// Deadlines are rows in addition to [Deadlines]; one with the regime and
+	// name of a row there takes its place. Calendars are those that rows name.
+	Deadlines []Deadline
+	Calendars map[string]Calendar
+	// Store keeps the cases; nil is a file in the folder. The Desk closes it.
+	Store Store
+	// OperatorKey seals what outlives the personal data, and the keys of the
+	// cases: 32 bytes, from where backups of the folder do not go. nil is a key
+	// that the desk makes and keeps in the folder.
+	OperatorKey []byte
 }
+
+// confirmFor is how long the token that confirms an email address is valid.
+const confirmFor = 48 * time.Hour
 
 // Open opens the desk in a folder, and creates it if it is not there. Whatever
 // was accepted before is enforced again when it returns, also after a crash.
@@ -56,7 +105,10 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if opts == nil {
 		opts = new(DeskOptions)
 	}
-	d := &Desk{now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour)}
+	d := &Desk{
+		opts: *opts, now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour),
+		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
+	}
 	if d.now == nil {
 		d.now = time.Now
 	}
@@ -64,10 +116,21 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, row := range Deadlines {
+		if !slices.ContainsFunc(opts.Deadlines, func(o Deadline) bool { return o.Regime == row.Regime && o.Name == row.Name }) {
+			d.deadlines = append(d.deadlines, row)
+		}
+	}
+	if opts.ConfirmEmail && opts.Notifier == nil {
+		return nil, errors.New("takedown: ConfirmEmail needs a Notifier, which sends the token")
+	}
+	if err := (Act{Reason: opts.Policy}).check(); err != nil {
+		return nil, fmt.Errorf("takedown: Policy is a code, as in Act: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("takedown: %w", err)
 	}
-	if d.store, err = openStore(filepath.Join(dir, "cases.db")); err != nil {
+	if d.store, err = openCases(dir, opts); err != nil {
 		return nil, err
 	}
 	d.list, err = blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{Now: opts.Now})
@@ -82,10 +145,41 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	return d, nil
 }
 
+func openCases(dir string, opts *DeskOptions) (_ *caseStore, err error) {
+	s := &caseStore{db: opts.Store, policy: opts.Policy, notify: opts.Notifier != nil}
+	// The store is opened first: its lock keeps a second process away from the
+	// keys.
+	if s.db == nil {
+		if s.db, err = OpenStore(filepath.Join(dir, "cases.db")); err != nil {
+			return nil, err
+		}
+	}
+	switch len(opts.OperatorKey) {
+	case 0:
+		s.operator, err = operatorKey(filepath.Join(dir, "operator.key"))
+	case len(s.operator):
+		s.operator = [32]byte(opts.OperatorKey)
+	default:
+		err = fmt.Errorf("takedown: OperatorKey has %d bytes, not %d", len(opts.OperatorKey), len(s.operator))
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	if s.keys, err = openKeyFile(filepath.Join(dir, "keys"), s.operator); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	if err := s.init(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
 // clock returns the time in whole seconds, as it is stored.
 func (d *Desk) clock() time.Time { return d.now().UTC().Truncate(time.Second) }
 
-// replay finishes the moves that a crash, or a failed write, cut short.
+// replay finishes the moves that a crash, or a failed write, cut short, and the
+// erasures: a key is destroyed after the case says so, and one whose case was
+// never stored belongs to nobody.
 func (d *Desk) replay() error {
 	ids, err := d.store.unfinished()
 	if err != nil {
@@ -100,7 +194,14 @@ func (d *Desk) replay() error {
 			return err
 		}
 	}
-	return nil
+	keep := map[CaseID]bool{}
+	if err := d.store.each(func(c *Case) bool {
+		keep[c.ID] = !c.Erased()
+		return true
+	}); err != nil {
+		return err
+	}
+	return d.store.keys.retain(keep)
 }
 
 // Close releases the folder. The Desk's Enforcer answers [Unknown] from then
@@ -121,29 +222,233 @@ func (d *Desk) Enforcer() *Enforcer { return d.enf }
 // it does tell.
 func (d *Desk) Publish(path string) error { return d.list.Publish(path) }
 
-// Submit takes a request in. It returns the new case, which waits for a review,
-// or a [*ValidationError] with every problem of the request.
+// Submit takes a request in. It returns the new case, or a [*ValidationError]
+// with every problem of the request.
+//
+// A request whose problems are all [Curable] is taken in: the case waits, as
+// [StateNeedsInfo], with its problems, and keeps the time of its receipt when
+// [Desk.Complete] completes it.
 func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err
 	}
-	k := new(checker)
-	r.check(k)
+	k := &checker{mapper: d.opts.AddressMapper}
+	k.run(r, d.opts.Profiles)
+	d.mu.Lock()
+	defer d.flush(ctx)
+	defer d.mu.Unlock()
+	target, err := d.checkTarget(k, r)
+	if err != nil {
+		return Case{}, err
+	}
+	if !k.taken() {
+		return Case{}, k.err()
+	}
+	now := d.clock()
+	c := &Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.about()}
+	if err := d.takeIn(c, k); err != nil {
+		return Case{}, err
+	}
+	c.happened(MilestoneReceived, now)
+	if target != nil && c.Kind == KindComplaint && d.complaintIsLate(target, now) {
+		c.Flags = append(c.Flags, FlagLate)
+	}
+	msgs := []message{{Case: c.ID, Type: MessageReceipt}}
+	if c.Kind == KindIntimateImage {
+		msgs = append(msgs, message{Case: c.ID, Type: MessageSupport})
+	}
+	c.State = d.firstState(c)
+	if c.State == StateNeedsInfo {
+		c.Pauses = []Pause{{From: now}}
+		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo})
+	}
+	if d.opts.ConfirmEmail && r.who().Email != "" {
+		token := newToken()
+		sum := sha256.Sum256([]byte(token))
+		c.Token, c.TokenSent = sum[:], now
+		msgs = append(msgs, message{Case: c.ID, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)})
+	}
+	c.note("", c.State, Act{}, now)
+	c.Moves = []Moved{{To: c.State, Time: now}}
+	if _, err := d.store.keys.create(c.ID); err != nil {
+		return Case{}, err
+	}
+	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.material, messages: msgs}); err != nil {
+		return Case{}, errors.Join(err, d.store.keys.destroy(c.ID))
+	}
+	return *c, nil
+}
+
+// firstState is where a new case begins. Whoever has to be asked for more is
+// asked at once, whether the address is confirmed or not.
+func (d *Desk) firstState(c *Case) State {
+	switch {
+	case len(c.Problems) > 0:
+		return StateNeedsInfo
+	case d.opts.ConfirmEmail && requestTypes[c.Kind].waits && c.Request.who().Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():
+		return StateUnconfirmed
+	}
+	return StateInReview
+}
+
+// takeIn writes into a case what a checked request says.
+func (d *Desk) takeIn(c *Case, k *checker) error {
+	c.Regime, c.Asked, c.Items, c.Pictures, c.Problems = k.regime, c.Request.asks(), k.items, k.pictures, k.problems
+	c.Flags = k.flags
+	c.Party = d.party(c.Request.who())
+	c.Claim = claimOf(c.Request)
+	for _, m := range k.material {
+		if err := d.findEarlier(c, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// party returns a keyed digest of how a requester is reached.
+func (d *Desk) party(who *Requester) []byte {
+	contact := cmp.Or(who.Email, who.Phone)
+	if contact == "" {
+		return nil
+	}
+	mac := hmac.New(sha256.New, d.store.operator[:])
+	mac.Write([]byte("party:" + strings.ToLower(contact)))
+	return mac.Sum(nil)[:16]
+}
+
+// value returns the request itself where a pointer was given.
+func value(r Request) Request {
+	return reflect.Indirect(reflect.ValueOf(r)).Interface().(Request)
+}
+
+func claimOf(r Request) Claim {
+	switch r := r.(type) {
+	case ImageOptOut:
+		return r.Claim
+	case OpenOptOut:
+		return r.Claim
+	case HashEntry:
+		return r.Claim
+	}
+	return ""
+}
+
+// findEarlier flags a case when the picture is blocked already for somebody
+// else.
+func (d *Desk) findEarlier(c *Case, m material) error {
+	if len(m.Hashes) == 0 {
+		return nil
+	}
+	hit := d.enf.Filter("", m.Hashes[0].Hash)
+	if hit.Verdict < Review || hit.Case == c.ID {
+		return nil
+	}
+	other, err := d.store.get(hit.Case)
+	if errors.Is(err, ErrNoCase) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(other.Party) == 0 || bytes.Equal(other.Party, c.Party) {
+		return nil
+	}
+	add := FlagEarlierClaim
+	if other.Claim == ClaimOwner && c.Claim == ClaimOwner {
+		add = FlagContradiction
+	}
+	if !slices.Contains(c.Flags, add) {
+		c.Flags = append(c.Flags, add)
+	}
+	return nil
+}
+
+// Complete replaces the request of a case that waits for more with a completed
+// one of the same kind. The case keeps its number and the time of its receipt;
+// it goes on to the review unless something is still missing, of which the
+// [*ValidationError] then tells.
+func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error) {
+	k := &checker{mapper: d.opts.AddressMapper}
+	k.run(r, d.opts.Profiles)
 	if err := k.err(); err != nil {
 		return Case{}, err
 	}
-	now := d.clock()
-	c := Case{
-		ID: newCaseID(), Kind: r.Kind(), State: StateInReview, Received: now, Request: r, Asked: r.asks(),
-		Pictures: k.pictures, Moves: []Moved{{To: StateInReview, Time: now}},
-	}
-	if err := d.store.create(&c, k.hashes); err != nil {
-		return Case{}, err
-	}
-	return c, nil
+	var done Case
+	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.Kind != r.Kind() || c.About != r.about() {
+			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
+		}
+		if c.State == StateNeedsInfo && len(c.Rules) > 0 {
+			return change{}, fmt.Errorf("takedown: case %v is on hold; release it with Reject or Accept before its request is replaced", id)
+		}
+		c.Request = value(r)
+		flags := c.Flags
+		if err := d.takeIn(c, k); err != nil {
+			return change{}, err
+		}
+		for _, f := range flags {
+			if !slices.Contains(c.Flags, f) {
+				c.Flags = append(c.Flags, f)
+			}
+		}
+		c.happened(MilestoneCompleted, now)
+		if err := c.move(StateInReview, Act{}, now); err != nil {
+			return change{}, err
+		}
+		done = *c
+		return change{request: c.Request, material: k.material}, nil
+	})
+	return done, err
 }
 
-// Case returns a case, or an error that wraps [ErrNoCase].
+// TokenError says that a token does not confirm the email address of a case: it
+// is not its token, was used already, or is too old.
+type TokenError struct{ ID CaseID }
+
+func (e *TokenError) Error() string {
+	return fmt.Sprintf("takedown: case %v: the token is not valid, or not any more; ask for a new one with Resend", e.ID)
+}
+
+// Confirm confirms the email address of a requester by the token that was sent
+// to it. A token works once, for 48 hours.
+func (d *Desk) Confirm(ctx context.Context, id CaseID, token string) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(token))))
+		if len(c.Token) == 0 || subtle.ConstantTimeCompare(sum[:], c.Token) != 1 || now.After(c.TokenSent.Add(confirmFor)) {
+			return change{}, &TokenError{id}
+		}
+		c.Token = nil
+		c.happened(MilestoneEmailConfirmed, now)
+		if c.State == StateUnconfirmed {
+			return change{}, c.move(StateInReview, Act{}, now)
+		}
+		c.note(c.State, c.State, Act{Reason: "email_confirmed"}, now)
+		return change{}, nil
+	})
+}
+
+// Resend sends a new token for a case whose email address is not confirmed; the
+// old one stops to work.
+func (d *Desk) Resend(ctx context.Context, id CaseID) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.who().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
+			return change{}, &TokenError{id}
+		}
+		token := newToken()
+		sum := sha256.Sum256([]byte(token))
+		c.Token, c.TokenSent = sum[:], now
+		return change{messages: []message{{Case: id, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)}}}, nil
+	})
+}
+
+func newToken() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return caseIDText.EncodeToString(b[:])
+}
+
+// Case returns a case, or an error that wraps [ErrNoCase]. The request of one
+// whose personal data was erased is nil.
 func (d *Desk) Case(ctx context.Context, id CaseID) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err
@@ -152,7 +457,8 @@ func (d *Desk) Case(ctx context.Context, id CaseID) (Case, error) {
 	if err != nil {
 		return Case{}, err
 	}
-	return *c, d.store.getRequest(c)
+	err = d.store.addRequest(c)
+	return *c, err
 }
 
 // Cases calls yield with every case until it returns false. The cases come
@@ -163,90 +469,77 @@ func (d *Desk) Cases(ctx context.Context, yield func(Case) bool) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// Accept grants a request as the grant says. When it returns nil, the rules
-// are durable and enforced. After an error the case is as it was, or, if only
-// the last step failed, Accept can be called again to finish it; Open does so
-// too.
-//
-// It fails with a [*MoveError] when the case is not waiting for a decision and
-// with a [*GrantError] when it grants what cannot be granted.
-func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
+// step reads a case with its request, lets f change it, and writes what f
+// changed in one transaction. Events that f causes are delivered before step
+// returns. A move that a crash cut short is finished first.
+func (d *Desk) step(ctx context.Context, id CaseID, f func(c *Case, now time.Time) (change, error)) error {
 	d.mu.Lock()
+	defer d.flush(ctx)
 	defer d.mu.Unlock()
-	c, finished, err := d.load(ctx, id)
-	if err != nil || finished && c.State == StateInForce {
-		return err
-	}
-	events, err := d.events(c, g)
+	return d.locked(ctx, id, f)
+}
+
+func (d *Desk) locked(ctx context.Context, id CaseID, f func(c *Case, now time.Time) (change, error)) error {
+	c, err := d.load(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := c.move(StateEnforcing, g.Act, d.clock()); err != nil {
-		return err
-	}
-	if err := d.store.put(c, events); err != nil {
-		return err
-	}
-	return d.deliver(ctx, c)
-}
-
-// Reject closes a case without any effect.
-func (d *Desk) Reject(ctx context.Context, id CaseID, a Act) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, _, err := d.load(ctx, id)
+	ch, err := f(c, d.clock())
 	if err != nil {
 		return err
 	}
-	if err := c.move(StateRejected, a, d.clock()); err != nil {
+	ch.cases = append([]*Case{c}, ch.cases...)
+	if err := d.store.apply(ch); err != nil {
 		return err
 	}
-	return d.store.put(c, nil)
-}
-
-// Withdraw takes a case back: its rules stop to apply, and what no other rule
-// covers may be shown again. A case that waits for its review is closed. When
-// it returns nil, that is durable and in effect.
-func (d *Desk) Withdraw(ctx context.Context, id CaseID, a Act) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, finished, err := d.load(ctx, id)
-	if err != nil || finished && c.State == StateWithdrawn {
-		return err
-	}
-	now := d.clock()
-	if c.State == StateInReview {
-		if err := c.move(StateWithdrawn, a, now); err != nil {
-			return err
-		}
-		return d.store.put(c, nil)
-	}
-	if err := c.move(StateRevoking, a, now); err != nil {
-		return err
-	}
-	events := make([]blocklist.Event, len(c.Rules))
-	for i, rule := range c.Rules {
-		events[i] = blocklist.Event{ID: newEventID(), Type: blocklist.EventRevoked, Time: now, Target: rule}
-	}
-	if err := d.store.put(c, events); err != nil {
-		return err
+	c.log = nil
+	if len(ch.events) == 0 {
+		return nil
 	}
 	return d.deliver(ctx, c)
 }
 
 // load reads a case. If an earlier move of it failed half way, load finishes
-// that move first and says so.
-func (d *Desk) load(ctx context.Context, id CaseID) (c *Case, finished bool, err error) {
+// that move first.
+func (d *Desk) load(ctx context.Context, id CaseID) (*Case, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	if c, err = d.store.get(id); err != nil {
-		return nil, false, err
+	c, err := d.store.get(id)
+	if err != nil {
+		return nil, err
 	}
 	if c.State == StateEnforcing || c.State == StateRevoking {
-		return c, true, d.deliver(ctx, c)
+		if err := d.deliver(ctx, c); err != nil {
+			return nil, err
+		}
 	}
-	return c, false, nil
+	return c, d.store.addRequest(c)
+}
+
+// replace moves a case to another state by way of the list: its rules end and
+// the given ones take their place, in one step. covers are the items of each
+// new rule.
+func (d *Desk) replace(c *Case, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+	var events []blocklist.Event
+	for _, rule := range c.Rules {
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventRevoked, Time: now, Target: rule})
+	}
+	for i := range rules {
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]})
+	}
+	if len(events) == 0 { // nothing was in force
+		return change{}, c.move(after, a, now)
+	}
+	by := StateRevoking
+	if len(rules) > 0 {
+		by = StateEnforcing
+	}
+	if err := c.move(by, a, now); err != nil {
+		return change{}, err
+	}
+	c.After, c.Incoming = after, covers
+	return change{events: events}, nil
 }
 
 // deliver appends the events of a case that is on its way to the journal and
@@ -256,98 +549,57 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 	if err != nil {
 		return err
 	}
+	if len(events) == 0 || c.After == "" {
+		return fmt.Errorf("takedown: case %v is %s, with %d events to deliver", c.ID, c.State, len(events))
+	}
 	seqs, err := d.list.Append(ctx, events...)
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
 	}
-	switch c.State {
-	case StateEnforcing:
-		c.Rules = seqs
-		err = c.move(StateInForce, Act{}, d.clock())
-	case StateRevoking:
-		err = c.move(StateWithdrawn, Act{}, d.clock())
-	default:
-		err = fmt.Errorf("takedown: case %v has events in the outbox but is %s", c.ID, c.State)
+	c.Rules = nil
+	for i := range c.Items {
+		c.Items[i].Rule = 0
 	}
-	if err != nil {
-		return err
-	}
-	return d.store.finish(c)
-}
-
-// events checks a grant and returns the events that bring it into
-// force: one rule for the addresses of the request, one for each picture.
-func (d *Desk) events(c *Case, g Grant) ([]blocklist.Event, error) {
-	c.Granted = g.Width
-	if c.Granted == 0 {
-		c.Granted = c.Asked
-	}
-	if c.Granted > c.Asked {
-		return nil, &GrantError{c.ID, fmt.Sprintf("%v was asked for; %v is wider and cannot be granted", c.Asked, c.Granted)}
-	}
-	proto := blocklist.Rule{
-		Width: c.Granted, Effect: blocklist.EffectBlock, Case: c.ID, Kind: uint8(c.Kind), Start: g.Start.Truncate(time.Second), End: g.End.Truncate(time.Second),
-	}
-	if !g.End.IsZero() && !g.End.After(g.Start) {
-		return nil, &GrantError{c.ID, "the end of the rule is not after its start"}
-	}
-	for _, s := range g.Territories {
-		t, err := blocklist.ParseTerritory(s)
-		if err != nil {
-			return nil, &GrantError{c.ID, fmt.Sprintf("territory %q is not an ISO 3166-1 alpha-2 code", s)}
+	for i, e := range events {
+		if e.Type == blocklist.EventAdded {
+			for _, item := range c.Incoming[len(c.Rules)] {
+				c.Items[item].Rule = seqs[i]
+			}
+			c.Rules = append(c.Rules, seqs[i])
 		}
-		proto.Territories = append(proto.Territories, t)
-	}
-	rules, err := d.rules(c, proto)
-	if err != nil {
-		return nil, err
 	}
 	now := d.clock()
-	events := make([]blocklist.Event, len(rules))
-	for i := range rules {
-		events[i] = blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]}
+	if err := c.move(c.After, Act{}, now); err != nil {
+		return err
 	}
-	return events, nil
+	c.After, c.Incoming = "", nil
+	switch {
+	case len(c.Rules) > 0:
+		c.happened(MilestoneEnforced, now)
+	case c.ended():
+		c.happened(MilestoneEnded, now)
+	}
+	var msgs []message
+	if t, ok := arrivals[c.State]; ok && !c.Erased() {
+		msgs = []message{{Case: c.ID, Type: t}}
+		if t == MessageInForce && c.Kind != KindAuthorityOrder { // Article 17(5)
+			msgs = append(msgs, message{Case: c.ID, Type: MessageStatement})
+		}
+	}
+	if err := d.store.apply(change{cases: []*Case{c}, finished: true, messages: msgs}); err != nil {
+		return err
+	}
+	c.log = nil
+	return nil
 }
 
-// rules makes the rules of a case, each with the terms of proto and keys of its
-// own.
-func (d *Desk) rules(c *Case, proto blocklist.Rule) ([]blocklist.Rule, error) {
-	if err := d.store.getRequest(c); err != nil {
-		return nil, err
-	}
-	var rules []blocklist.Rule
-	images, pages := c.Request.addresses()
-	if len(images)+len(pages) > 0 {
-		rule := proto
-		var err error
-		if rule.Keys.Addresses, err = d.addressKeys(images, pages); err != nil {
-			return nil, fmt.Errorf("takedown: case %v: %w", c.ID, err)
-		}
-		rules = append(rules, rule)
-	}
-	if len(c.Pictures) == 0 {
-		return rules, nil
-	}
-	hashes, err := d.store.getHashes(c.ID)
-	if err != nil {
-		return nil, err
-	}
-	for i, p := range c.Pictures {
-		if proto.Width > p.Widest {
-			return nil, &GrantError{c.ID, fmt.Sprintf("picture %d: %s; grant %v instead of %v, or reject", i, p.Refused, p.Widest, proto.Width)}
-		}
-		rule := proto
-		rule.Keys.Bytes = [][32]byte{p.SHA256}
-		switch proto.Width {
-		case WidthIdentical:
-			rule.Keys.Hashes = asItIs(hashes[i])
-		case WidthDuplicate:
-			rule.Keys.Hashes = hashes[i]
-		}
-		rules = append(rules, rule)
-	}
-	return rules, nil
+// arrivals are the messages about states that are reached by way of the list.
+var arrivals = map[State]MessageType{
+	StateInForce:   MessageInForce,
+	StateWithdrawn: MessageWithdrawn,
+	StateReversed:  MessageReversed,
+	StateRestored:  MessageRestored,
+	StateExpired:   MessageExpired,
 }
 
 // addressKeys returns the keys of addresses of pictures and of pages.
@@ -365,18 +617,6 @@ func (d *Desk) addressKeys(images, pages []string) (keys []blocklist.Address, er
 	add(blocklist.ImageAddress, images)
 	add(blocklist.PageAddress, pages)
 	return keys, err
-}
-
-// asItIs returns the hashes of the picture as it was sent, without those of its
-// other orientations and crops.
-func asItIs(keys []blocklist.HashKey) (own []blocklist.HashKey) {
-	for _, k := range keys {
-		kind := phash.Kind(k.Variant)
-		if kind.Orientation() == phash.Upright && (kind.View() == phash.Whole || kind.View() == phash.OverWhite) {
-			own = append(own, k)
-		}
-	}
-	return own
 }
 
 func newEventID() (id [16]byte) {

@@ -1,8 +1,11 @@
 package takedown
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/staydown/staydown/blocklist"
 )
 
 // Kind is the kind of a request. The values are stored with cases and rules
@@ -10,28 +13,80 @@ import (
 type Kind uint8
 
 const (
-	// KindImageOptOut asks for a picture and all its copies to go: see
-	// [ImageOptOut].
-	KindImageOptOut Kind = 1
-	// KindDSANotice is a notice of illegal content at given addresses: see
-	// [DSANotice].
-	KindDSANotice Kind = 2
+	KindImageOptOut    Kind = 1  // [ImageOptOut]
+	KindDSANotice      Kind = 2  // [DSANotice]
+	KindDMCANotice     Kind = 3  // [DMCANotice]
+	KindCounterNotice  Kind = 4  // [CounterNotice]
+	KindObjection      Kind = 5  // [Objection]
+	KindGDPRRequest    Kind = 6  // [GDPRRequest]
+	KindIntimateImage  Kind = 7  // [IntimateImage]
+	KindAuthorityOrder Kind = 8  // [AuthorityOrder]
+	KindHashEntry      Kind = 9  // [HashEntry]
+	KindComplaint      Kind = 10 // [Complaint]
+	KindWithdrawal     Kind = 11 // [WithdrawalRequest]
+	KindOpenOptOut     Kind = 12 // [OpenOptOut]
 )
 
-// requestTypes has one row for each kind of request: its stable name and how
-// it is read from JSON.
-var requestTypes = map[Kind]struct {
-	name   string
+// A requestType is what the desk has to know of one kind of request.
+type requestType struct {
+	name   string // stable: the value of "kind" in JSON
 	decode func([]byte) (Request, error)
-}{
-	KindImageOptOut: {"image_opt_out", decode[ImageOptOut]},
-	KindDSANotice:   {"dsa_notice", decode[DSANotice]},
+	empty  Request // for the schema and for forms
+	// regime is the law whose clocks run; see [Deadlines].
+	regime Regime
+	// waits says that the case is not looked at before the email address is
+	// confirmed, where the desk asks for that. Where a legal clock runs from the
+	// receipt it does not wait.
+	waits bool
+	// effect is what a rule of the kind does unless the grant says otherwise.
+	effect blocklist.Effect
+	// target is what accepting does to the case that the request refers to; the
+	// zero value is for requests that block something themselves.
+	target targetMove
+	// origin says who brought the matter up, for a statement of reasons.
+	origin Origin
 }
 
-func decode[T Request](b []byte) (Request, error) {
-	var r T
-	err := json.Unmarshal(b, &r)
-	return r, err
+// requestTypes has one row for each kind of request. A face opt-out becomes one
+// more row when there is a face tier that can enforce it.
+var requestTypes = map[Kind]requestType{
+	KindImageOptOut: {name: "image_opt_out", empty: ImageOptOut{}, decode: decode[ImageOptOut],
+		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
+	KindOpenOptOut: {name: "open_opt_out", empty: OpenOptOut{}, decode: decode[OpenOptOut],
+		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
+	KindDSANotice: {name: "dsa_notice", empty: DSANotice{}, decode: decode[DSANotice],
+		regime: RegimeDSA, effect: blocklist.EffectBlock, origin: OriginArticle16},
+	KindDMCANotice: {name: "dmca_notice", empty: DMCANotice{}, decode: decode[DMCANotice],
+		regime: RegimeDMCA, effect: blocklist.EffectBlock, origin: OriginOther},
+	KindGDPRRequest: {name: "gdpr_request", empty: GDPRRequest{}, decode: decode[GDPRRequest],
+		regime: RegimeGDPR, effect: blocklist.EffectBlock, origin: OriginOther},
+	KindIntimateImage: {name: "intimate_image", empty: IntimateImage{}, decode: decode[IntimateImage],
+		regime: RegimeTakeItDown, effect: blocklist.EffectBlock, origin: OriginOther},
+	KindAuthorityOrder: {name: "authority_order", empty: AuthorityOrder{}, decode: decode[AuthorityOrder],
+		regime: RegimeOrder, effect: blocklist.EffectBlock, origin: OriginOther},
+	KindHashEntry: {name: "hash_entry", empty: HashEntry{}, decode: decode[HashEntry],
+		regime: RegimeOperator, effect: blocklist.EffectReview, origin: OriginOther},
+	KindCounterNotice: {name: "counter_notice", empty: CounterNotice{}, decode: decode[CounterNotice],
+		regime: RegimeDMCA, target: targetCounter},
+	KindObjection: {name: "objection", empty: Objection{}, decode: decode[Objection],
+		regime: RegimeOperator, target: targetReverse},
+	KindComplaint: {name: "complaint", empty: Complaint{}, decode: decode[Complaint],
+		regime: RegimeDSA, target: targetReverse},
+	KindWithdrawal: {name: "withdrawal", empty: WithdrawalRequest{}, decode: decode[WithdrawalRequest],
+		regime: RegimeOperator, waits: true, target: targetWithdraw},
+}
+
+// Kinds returns all kinds, in the order of their numbers.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(requestTypes)) }
+
+// ParseKind reads the stable name of a kind.
+func ParseKind(name string) (Kind, error) {
+	for k, t := range requestTypes {
+		if t.name == name {
+			return k, nil
+		}
+	}
+	return 0, &FormatError{Field: "kind", Why: "it is none of the kinds of requests; see Kinds"}
 }
 
 // String returns the stable name of the kind.

@@ -45,10 +45,7 @@ func inspect(file []byte, sum [32]byte) (Picture, []blocklist.HashKey, error) {
 	if err != nil {
 		return Picture{}, nil, err
 	}
-	var keys []blocklist.HashKey
-	for _, v := range reg.Hashes {
-		keys = append(keys, blocklist.HashKey{Hash: v.Hash, Variant: uint8(v.Kind)})
-	}
+	keys := variants(reg)
 	// For those who store goimagehash's hashes.
 	h, err := pic.Perception()
 	if err != nil {
@@ -56,6 +53,15 @@ func inspect(file []byte, sum [32]byte) (Picture, []blocklist.HashKey, error) {
 	}
 	keys = append(keys, blocklist.HashKey{Hash: h, Variant: uint8(phash.MakeKind(phash.Whole, phash.Upright))})
 	return p, keys, nil
+}
+
+// variants returns the hashes of a registration as the list keeps them.
+func variants(reg phash.Registration) []blocklist.HashKey {
+	keys := make([]blocklist.HashKey, len(reg.Hashes))
+	for i, v := range reg.Hashes {
+		keys[i] = blocklist.HashKey{Hash: v.Hash, Variant: uint8(v.Kind)}
+	}
+	return keys
 }
 
 // imageProblem turns an error of phash.Decode into a problem of a request.

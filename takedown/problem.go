@@ -52,21 +52,30 @@ const (
 	CodeNotAnImage     Code = "not_an_image"      // no known picture format
 	CodeUnsupported    Code = "unsupported_image" // a known format that is not decoded: Params["format"]
 	CodeDamagedImage   Code = "damaged_image"     // a picture that cannot be decoded
+	CodeInvalidHash    Code = "invalid_hash"      // not a PDQ hash that a picture can have
+	CodeUnknownCase    Code = "unknown_case"      // there is no case of that number to which this can refer
 	CodeDuplicate      Code = "duplicate"         // the same as item Params["of"]
 	CodeNotAccepted    Code = "not_accepted"      // a statement that the law asks for was not made
 )
+
+// codes lists every Code, for catalogues of messages.
+var codes = []Code{
+	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
+	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
+	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeDuplicate, CodeNotAccepted,
+}
 
 // Problem is one thing that is wrong with a request.
 type Problem struct {
 	// Field is the path of the field, as in JSON: "requester.email",
 	// "images[2]".
-	Field string
-	Code  Code
+	Field string `json:"field"`
+	Code  Code   `json:"code"`
 	// Severity says what the problem means for the request as a whole.
-	Severity Severity
+	Severity Severity `json:"severity"`
 	// Params are values for a message about the problem, such as the limit
 	// that was exceeded. They never hold what the person wrote.
-	Params map[string]string
+	Params map[string]string `json:"params,omitempty"`
 }
 
 // ValidationError lists every problem of a request, in the order of its
@@ -85,4 +94,18 @@ func (e *ValidationError) Error() string {
 		fmt.Fprintf(&b, "%s: %s", p.Field, p.Code)
 	}
 	return b.String()
+}
+
+// MarshalText returns the name of the severity.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads the name of a severity.
+func (s *Severity) UnmarshalText(b []byte) error {
+	for _, x := range []Severity{Incomplete, Curable, Ineffective} {
+		if x.String() == string(b) {
+			*s = x
+			return nil
+		}
+	}
+	return fmt.Errorf("takedown: a severity is incomplete, curable or ineffective")
 }

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -15,31 +16,73 @@ import (
 // ErrNoCase says that there is no case with the given id.
 var ErrNoCase = errors.New("takedown: no such case")
 
-// The case store is one bbolt file. Each bucket has one kind of thing, so that
-// what is personal can be read, and erased, apart from the rest.
-var (
-	bucketMeta     = []byte("meta")     // "version" → storeVersion
-	bucketCases    = []byte("cases")    // id → Case without its request
-	bucketRequests = []byte("requests") // id → kind, Request: personal data
-	bucketHashes   = []byte("hashes")   // id → hashes of the pictures
-	// id + 4 bytes → an event of a case that may not be in the journal yet.
-	// It is written in the transaction that moves the case and removed in the
-	// one that finishes the move; Open replays what is left.
-	bucketOutbox = []byte("outbox")
-
-	keyVersion = []byte("version")
-)
-
-const storeVersion = 1
-
-// caseStore keeps cases. Its methods are safe for concurrent use.
-type caseStore struct {
-	db *bbolt.DB
+// Store keeps the cases of a desk: keys and values in named buckets, changed in
+// transactions. [Open] makes one in a file; another, such as a table of an
+// operator's own database, goes into [DeskOptions]. Package storetest has the
+// test that it must pass.
+//
+// Its methods are safe for concurrent use.
+type Store interface {
+	// View runs f in a transaction that reads one state of the store.
+	View(f func(StoreTx) error) error
+	// Update runs f in a transaction. When f returns an error nothing of it is
+	// kept, else everything is, durably, when Update returns nil. Updates run
+	// one after the other.
+	Update(f func(StoreTx) error) error
+	Close() error
 }
 
-// openStore opens or creates the store. The file is readable by its owner
-// only, and locked against a second process.
-func openStore(path string) (*caseStore, error) {
+// StoreTx is a transaction of a [Store]. Byte slices that it hands out are
+// valid, and those that it takes are used, only within the transaction.
+type StoreTx interface {
+	// Get returns the value of a key, or nil when there is none.
+	Get(b Bucket, key []byte) ([]byte, error)
+	Put(b Bucket, key, value []byte) error
+	// Delete removes a key; one that is not there is no error.
+	Delete(b Bucket, key []byte) error
+	// Scan calls f with the keys that begin with prefix, in the order of their
+	// bytes, until f returns an error, which it returns. f must not change the
+	// bucket.
+	Scan(b Bucket, prefix []byte, f func(key, value []byte) error) error
+}
+
+// Bucket names a part of a [Store]. Each has one kind of thing, so that what is
+// personal can be read, and erased, apart from the rest.
+type Bucket string
+
+const (
+	BucketMeta     Bucket = "meta"     // "version" → storeVersion; "log" → head of the log
+	BucketCases    Bucket = "cases"    // id → Case without its request, JSON
+	BucketRequests Bucket = "requests" // id → request, sealed under the key of the case: personal data
+	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
+	BucketPictures Bucket = "pictures" // id + 4 bytes → registered picture, sealed under the operator's key
+	// id + 4 bytes → an event of a case that may not be in the journal yet. It
+	// is written in the transaction that moves the case and removed in the one
+	// that finishes the move; Open replays what is left.
+	BucketOutbox   Bucket = "outbox"
+	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
+	BucketLog      Bucket = "log"      // 8 bytes → hash, LogEntry
+)
+
+// Buckets are all buckets that a [Store] must have.
+var Buckets = []Bucket{
+	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketPictures, BucketOutbox, BucketMessages, BucketLog,
+}
+
+var (
+	keyVersion  = []byte("version")
+	keyLogHead  = []byte("log")
+	keyMessages = []byte("messages") // number of the last message
+)
+
+const storeVersion = 2
+
+// boltStore is the Store in a file.
+type boltStore struct{ db *bbolt.DB }
+
+// OpenStore opens or creates a store in a bbolt file. The file is readable by
+// its owner only, and locked against a second process.
+func OpenStore(path string) (Store, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
 	if errors.Is(err, bbolt.ErrTimeout) {
 		return nil, fmt.Errorf("takedown: case store: %w", blocklist.ErrLocked)
@@ -48,18 +91,10 @@ func openStore(path string) (*caseStore, error) {
 		return nil, fmt.Errorf("takedown: case store: %w", err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{bucketMeta, bucketCases, bucketRequests, bucketHashes, bucketOutbox} {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+		for _, name := range Buckets {
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
-		}
-		meta := tx.Bucket(bucketMeta)
-		v := meta.Get(keyVersion)
-		if v == nil {
-			return meta.Put(keyVersion, []byte{storeVersion})
-		}
-		if len(v) != 1 || v[0] != storeVersion {
-			return fmt.Errorf("version %d of the format; this library reads %d", v, storeVersion)
 		}
 		return nil
 	})
@@ -67,111 +102,273 @@ func openStore(path string) (*caseStore, error) {
 		db.Close()
 		return nil, fmt.Errorf("takedown: case store: %w", err)
 	}
-	return &caseStore{db}, nil
+	return boltStore{db}, nil
 }
 
-func (s *caseStore) close() error { return s.db.Close() }
+func (s boltStore) Close() error { return s.db.Close() }
 
-// create stores a new case with its request and the hashes of its pictures.
-func (s *caseStore) create(c *Case, hashes [][]blocklist.HashKey) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		if err := putJSON(tx, bucketRequests, c.ID[:], storedRequest{c.Kind, c.Request}); err != nil {
+func (s boltStore) View(f func(StoreTx) error) error {
+	return s.db.View(func(tx *bbolt.Tx) error { return f(boltTx{tx}) })
+}
+
+func (s boltStore) Update(f func(StoreTx) error) error {
+	return s.db.Update(func(tx *bbolt.Tx) error { return f(boltTx{tx}) })
+}
+
+type boltTx struct{ tx *bbolt.Tx }
+
+func (t boltTx) bucket(b Bucket) (*bbolt.Bucket, error) {
+	if k := t.tx.Bucket([]byte(b)); k != nil {
+		return k, nil
+	}
+	return nil, fmt.Errorf("takedown: case store: no bucket %q", b)
+}
+
+func (t boltTx) Get(b Bucket, key []byte) ([]byte, error) {
+	k, err := t.bucket(b)
+	if err != nil {
+		return nil, err
+	}
+	return k.Get(key), nil
+}
+
+func (t boltTx) Put(b Bucket, key, value []byte) error {
+	k, err := t.bucket(b)
+	if err != nil {
+		return err
+	}
+	return k.Put(key, value)
+}
+
+func (t boltTx) Delete(b Bucket, key []byte) error {
+	k, err := t.bucket(b)
+	if err != nil {
+		return err
+	}
+	return k.Delete(key)
+}
+
+func (t boltTx) Scan(b Bucket, prefix []byte, f func(k, v []byte) error) error {
+	bucket, err := t.bucket(b)
+	if err != nil {
+		return err
+	}
+	cur := bucket.Cursor()
+	for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
+		if err := f(k, v); err != nil {
 			return err
 		}
-		if err := putJSON(tx, bucketHashes, c.ID[:], hashes); err != nil {
+	}
+	return nil
+}
+
+// caseStore is what the desk does with a Store: cases in JSON, what is personal
+// sealed.
+type caseStore struct {
+	db       Store
+	keys     *keyFile
+	operator [32]byte
+	policy   string
+	notify   bool // somebody wants messages
+}
+
+// init checks the version of what is stored, and sets it in a new store.
+func (s *caseStore) init() error {
+	return s.db.Update(func(tx StoreTx) error {
+		v, err := tx.Get(BucketMeta, keyVersion)
+		if err != nil {
 			return err
 		}
-		return putJSON(tx, bucketCases, c.ID[:], c)
+		if v == nil {
+			return tx.Put(BucketMeta, keyVersion, []byte{storeVersion})
+		}
+		if len(v) != 1 || v[0] != storeVersion {
+			return fmt.Errorf("takedown: case store: version %d of the format; this library reads %d", v, storeVersion)
+		}
+		return nil
+	})
+}
+
+func (s *caseStore) close() error { return errors.Join(s.db.Close(), s.keys.close()) }
+
+// change is what one transaction writes.
+type change struct {
+	cases    []*Case           // with the entries of their logs
+	events   []blocklist.Event // into the outbox of the first case
+	finished bool              // the outbox of the first case is empty now
+	messages []message
+	// Of the first case, when it is new or amended.
+	request  Request
+	material []material
+	pictures [][]byte
+	// erase forgets the personal data of the first case, whose key is gone
+	// already, or is destroyed right after.
+	erase bool
+}
+
+// apply writes a change in one transaction.
+func (s *caseStore) apply(ch change) error {
+	id := ch.cases[0].ID
+	var request []byte
+	if ch.request != nil {
+		b, err := EncodeRequest(ch.request)
+		if err != nil {
+			return err
+		}
+		key, err := s.keys.get(id)
+		if err != nil {
+			return err
+		}
+		request = seal(key, label("request", id), b)
+	}
+	return s.db.Update(func(tx StoreTx) error {
+		if request != nil {
+			if err := tx.Put(BucketRequests, id[:], request); err != nil {
+				return err
+			}
+			b, err := json.Marshal(ch.material)
+			if err != nil {
+				return fmt.Errorf("takedown: case store: %w", err)
+			}
+			if err := tx.Put(BucketMaterial, id[:], seal(s.operator, label("material", id), b)); err != nil {
+				return err
+			}
+		}
+		for i, p := range ch.pictures {
+			if err := tx.Put(BucketPictures, numbered(id, i), seal(s.operator, label("picture", id), p)); err != nil {
+				return err
+			}
+		}
+		if ch.finished {
+			if err := deletePrefix(tx, BucketOutbox, id[:]); err != nil {
+				return err
+			}
+		}
+		for i, e := range ch.events {
+			b, err := e.MarshalBinary()
+			if err != nil {
+				return err
+			}
+			if err := tx.Put(BucketOutbox, numbered(id, i), b); err != nil {
+				return err
+			}
+		}
+		if ch.erase {
+			if err := tx.Delete(BucketRequests, id[:]); err != nil {
+				return err
+			}
+			if err := s.dropMessages(tx, id); err != nil {
+				return err
+			}
+			if len(ch.cases[0].Rules) == 0 {
+				if err := errors.Join(tx.Delete(BucketMaterial, id[:]), deletePrefix(tx, BucketPictures, id[:])); err != nil {
+					return err
+				}
+			}
+		}
+		for _, m := range ch.messages {
+			if err := s.putMessage(tx, m); err != nil {
+				return err
+			}
+		}
+		for _, c := range ch.cases {
+			if err := appendLog(tx, s.policy, c.log); err != nil {
+				return err
+			}
+			b, err := json.Marshal(c)
+			if err != nil {
+				return fmt.Errorf("takedown: case store: %w", err)
+			}
+			if err := tx.Put(BucketCases, c.ID[:], b); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
 // get reads a case without its request.
 func (s *caseStore) get(id CaseID) (*Case, error) {
 	c := new(Case)
-	err := s.db.View(func(tx *bbolt.Tx) error { return getJSON(tx, bucketCases, id[:], c) })
+	err := s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketCases, id[:])
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			return ErrNoCase
+		}
+		return unmarshalCase(id, b, c)
+	})
 	return c, err
 }
 
-// getRequest adds its request to a case.
-func (s *caseStore) getRequest(c *Case) error {
-	return s.db.View(func(tx *bbolt.Tx) error {
-		var r struct {
-			Kind    Kind
-			Request json.RawMessage
-		}
-		if err := getJSON(tx, bucketRequests, c.ID[:], &r); err != nil {
+func unmarshalCase(id CaseID, b []byte, c *Case) error {
+	if err := json.Unmarshal(b, c); err != nil {
+		return fmt.Errorf("takedown: case store, case %v: %w", id, err)
+	}
+	return nil
+}
+
+// addRequest adds its request to a case; one that was erased stays nil.
+func (s *caseStore) addRequest(c *Case) error {
+	if c.Erased() {
+		return nil
+	}
+	key, err := s.keys.get(c.ID)
+	if err != nil {
+		return err
+	}
+	return s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketRequests, c.ID[:])
+		if err != nil {
 			return err
 		}
-		t, ok := requestTypes[r.Kind]
-		if !ok {
-			return fmt.Errorf("takedown: case %v: request of unknown %v", c.ID, r.Kind)
+		if b, err = unseal(key, label("request", c.ID), b); err != nil {
+			return err
 		}
-		var err error
-		c.Request, err = t.decode(r.Request)
+		c.Request, err = decodeRequest(b)
 		return err
 	})
 }
 
-func (s *caseStore) getHashes(id CaseID) (h [][]blocklist.HashKey, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error { return getJSON(tx, bucketHashes, id[:], &h) })
-	return h, err
-}
-
-type storedRequest struct {
-	Kind    Kind
-	Request Request
-}
-
-// put stores a moved case and, in the same transaction, the events that the
-// move causes.
-func (s *caseStore) put(c *Case, events []blocklist.Event) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		for i, e := range events {
-			b, err := e.MarshalBinary()
-			if err != nil {
-				return err
-			}
-			if err := tx.Bucket(bucketOutbox).Put(outboxKey(c.ID, i), b); err != nil {
-				return err
-			}
+// material returns what the items of a case are recognised by.
+func (s *caseStore) material(id CaseID) (m []material, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketMaterial, id[:])
+		if err != nil || b == nil {
+			return err
 		}
-		return putJSON(tx, bucketCases, c.ID[:], c)
-	})
-}
-
-// finish stores a case whose events are in the journal, and forgets them.
-func (s *caseStore) finish(c *Case) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		cur := tx.Bucket(bucketOutbox).Cursor()
-		for k, _ := cur.Seek(c.ID[:]); k != nil && CaseID(k[:16]) == c.ID; k, _ = cur.Next() {
-			if err := cur.Delete(); err != nil {
-				return err
-			}
+		if b, err = unseal(s.operator, label("material", id), b); err != nil {
+			return err
 		}
-		return putJSON(tx, bucketCases, c.ID[:], c)
+		if err := json.Unmarshal(b, &m); err != nil {
+			return fmt.Errorf("takedown: case store, keys of case %v: %w", id, err)
+		}
+		return nil
 	})
+	return m, err
 }
 
 // pending returns the events of a case that are still in the outbox, in order.
 func (s *caseStore) pending(id CaseID) (events []blocklist.Event, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		cur := tx.Bucket(bucketOutbox).Cursor()
-		for k, v := cur.Seek(id[:]); k != nil && CaseID(k[:16]) == id; k, v = cur.Next() {
+	err = s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketOutbox, id[:], func(_, v []byte) error {
 			var e blocklist.Event
 			if err := e.UnmarshalBinary(v); err != nil {
 				return fmt.Errorf("takedown: case %v: event in the outbox: %w", id, err)
 			}
 			events = append(events, e)
-		}
-		return nil
+			return nil
+		})
 	})
 	return events, err
 }
 
 // unfinished returns the cases that have events in the outbox.
 func (s *caseStore) unfinished() (ids []CaseID, err error) {
-	err = s.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketOutbox).ForEach(func(k, _ []byte) error {
+	err = s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketOutbox, nil, func(k, _ []byte) error {
 			if id := CaseID(k[:16]); len(ids) == 0 || ids[len(ids)-1] != id {
 				ids = append(ids, id)
 			}
@@ -181,43 +378,44 @@ func (s *caseStore) unfinished() (ids []CaseID, err error) {
 	return ids, err
 }
 
+var errStop = errors.New("stop")
+
 // each calls f with every case, without its request, in the order of their
 // ids, until f returns false.
 func (s *caseStore) each(f func(*Case) bool) error {
-	return s.db.View(func(tx *bbolt.Tx) error {
-		cur := tx.Bucket(bucketCases).Cursor()
-		for k, v := cur.First(); k != nil; k, v = cur.Next() {
+	err := s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketCases, nil, func(k, v []byte) error {
 			c := new(Case)
-			if err := json.Unmarshal(v, c); err != nil {
-				return fmt.Errorf("takedown: case store, case %v: %w", CaseID(k), err)
+			if err := unmarshalCase(CaseID(k), v, c); err != nil {
+				return err
 			}
 			if !f(c) {
-				return nil
+				return errStop
 			}
-		}
-		return nil
+			return nil
+		})
 	})
+	if err == errStop {
+		return nil
+	}
+	return err
 }
 
-func outboxKey(id CaseID, i int) []byte {
+// label binds a sealed value to its use and its case.
+func label(use string, id CaseID) []byte { return append([]byte(use+":"), id[:]...) }
+
+func numbered(id CaseID, i int) []byte {
 	return binary.BigEndian.AppendUint32(append([]byte(nil), id[:]...), uint32(i))
 }
 
-func putJSON(tx *bbolt.Tx, bucket, key []byte, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("takedown: case store: %w", err)
+func deletePrefix(tx StoreTx, b Bucket, prefix []byte) error {
+	var keys [][]byte
+	err := tx.Scan(b, prefix, func(k, _ []byte) error {
+		keys = append(keys, bytes.Clone(k))
+		return nil
+	})
+	for _, k := range keys {
+		err = errors.Join(err, tx.Delete(b, k))
 	}
-	return tx.Bucket(bucket).Put(key, b)
-}
-
-func getJSON(tx *bbolt.Tx, bucket, key []byte, v any) error {
-	b := tx.Bucket(bucket).Get(key)
-	if b == nil {
-		return ErrNoCase
-	}
-	if err := json.Unmarshal(b, v); err != nil {
-		return fmt.Errorf("takedown: case store, %s: %w", bucket, err)
-	}
-	return nil
+	return err
 }

@@ -5,30 +5,65 @@ import (
 	"fmt"
 	"net/mail"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
 )
 
 // Limits of a request. Texts are counted in code points, so that every script
-// has the same room.
+// has the same room. The struct tags "max" of the request types repeat them for
+// the schema; a test holds the two together.
 const (
-	maxName      = 200
-	maxEmail     = 254 // RFC 5321, 4.5.3.1.3
-	maxText      = 5000
-	maxImages    = 20
-	maxAddresses = 1000
+	maxName        = 200
+	maxEmail       = 254 // RFC 5321, 4.5.3.1.3
+	maxPhone       = 40
+	maxPostal      = 500
+	maxShort       = 500
+	maxText        = 5000
+	maxImages      = 20
+	maxHashes      = 100
+	maxWorks       = 100
+	maxAddresses   = 1000
+	maxTerritories = 300
 )
 
 // checker collects the problems of a request in the order in which its fields
-// are looked at.
+// are looked at, and what the request wants blocked.
 type checker struct {
+	mapper AddressMapper
+
 	problems []Problem
-	pictures []Picture             // one for each usable image
-	hashes   [][]blocklist.HashKey // of each of them
+	items    []CaseItem
+	material []material // of each item
+	pictures []Picture  // one for each usable image
+	flags    []Flag
+	regime   Regime
+}
+
+// run checks r and the demands of profiles on it.
+func (c *checker) run(r Request, profiles []Profile) {
+	c.regime = requestTypes[r.Kind()].regime
+	r.check(c)
+	for _, p := range profiles {
+		p.check(c, r)
+	}
+}
+
+// taken reports whether the request can be taken in: it has no problems, or
+// only such as the operator has to ask about.
+func (c *checker) taken() bool {
+	return !slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Severity != Curable })
+}
+
+func (c *checker) flag(f Flag) {
+	if !slices.Contains(c.flags, f) {
+		c.flags = append(c.flags, f)
+	}
 }
 
 func (c *checker) add(field string, code Code, params ...string) {
@@ -40,6 +75,41 @@ func (c *checker) add(field string, code Code, params ...string) {
 		p.Params[params[i]] = params[i+1]
 	}
 	c.problems = append(c.problems, p)
+}
+
+// required reports a missing field unless ok.
+func (c *checker) required(field string, ok bool) {
+	if !ok {
+		c.add(field, CodeRequired)
+	}
+}
+
+// limit reports whether a list of n items is within its limit.
+func (c *checker) limit(field string, n, max int) bool {
+	if n > max {
+		c.add(field, CodeTooMany, "max", strconv.Itoa(max))
+	}
+	return n <= max
+}
+
+// missingIs sets the severity of what is missing: curable, unless one of the
+// fields in core has a problem too, without which the request cannot be
+// answered at all. What is there but malformed stays incomplete, because the
+// person can correct it at once.
+func (c *checker) missingIs(curable, otherwise Severity, core []string) {
+	severity := curable
+	for _, p := range c.problems {
+		for _, f := range core {
+			if p.Field == f || strings.HasPrefix(p.Field, f+"[") {
+				severity = otherwise
+			}
+		}
+	}
+	for i, p := range c.problems {
+		if p.Code == CodeRequired || p.Code == CodeNotAccepted {
+			c.problems[i].Severity = severity
+		}
+	}
 }
 
 func (c *checker) err() error {
@@ -90,11 +160,12 @@ func (c *checker) email(field, s string, required bool) {
 	}
 }
 
-func (c *checker) phone(field, s string) {
+func (c *checker) phone(field, s string, required bool) {
 	if s == "" {
+		c.required(field, !required)
 		return
 	}
-	if _, ok := normalPhone(s); !ok {
+	if _, ok := normalPhone(s); !ok || utf8.RuneCountInString(s) > maxPhone {
 		c.add(field, CodeInvalidPhone)
 	}
 }
@@ -156,28 +227,14 @@ func (c *checker) country(field, s string) {
 	}
 }
 
-// addresses checks a list of addresses of pictures or pages.
-func (c *checker) addresses(field string, urls []string) {
-	if len(urls) > maxAddresses {
-		c.add(field, CodeTooMany, "max", strconv.Itoa(maxAddresses))
-		return
-	}
-	for i, u := range urls {
-		if _, err := blocklist.Canonical(u); err != nil {
-			c.add(index(field, i), CodeInvalidAddress)
-		}
-	}
-}
-
 // images decodes each image within the limits and computes what a registration
 // stores of it. Equal files are a problem of the later one.
-func (c *checker) images(field string, images [][]byte) {
+func (c *checker) images(field string, images [][]byte, required bool) {
 	if len(images) == 0 {
-		c.add(field, CodeRequired)
+		c.required(field, !required)
 		return
 	}
-	if len(images) > maxImages {
-		c.add(field, CodeTooMany, "max", strconv.Itoa(maxImages))
+	if !c.limit(field, len(images), maxImages) {
 		return
 	}
 	seen := map[[32]byte]int{}
@@ -199,8 +256,38 @@ func (c *checker) images(field string, images [][]byte) {
 			c.add(path, code, params...)
 			continue
 		}
+		c.items = append(c.items, CaseItem{Field: path, Kind: ItemPicture, Widest: p.Widest})
+		c.material = append(c.material, material{Bytes: &p.SHA256, Hashes: hashes, Quality: p.Quality})
 		c.pictures = append(c.pictures, p)
-		c.hashes = append(c.hashes, hashes)
+	}
+}
+
+// hashKeys checks hashes that were computed elsewhere. A PDQ hash has exactly
+// half of its bits set; what has not is no hash of a picture.
+func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
+	c.required(field, len(hashes) > 0 || !required)
+	if !c.limit(field, len(hashes), maxHashes) {
+		return
+	}
+	seen := map[phash.Hash]int{}
+	for i, h := range hashes {
+		path := index(field, i)
+		if of, again := seen[h]; again {
+			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
+			continue
+		}
+		seen[h] = i
+		if h.Algorithm() != phash.AlgPDQ {
+			c.add(path, CodeInvalidHash)
+			continue
+		}
+		reg, err := phash.RegisterHash(h)
+		if err != nil {
+			c.add(path, CodeInvalidHash)
+			continue
+		}
+		c.items = append(c.items, CaseItem{Field: path, Kind: ItemHash, Widest: WidthDuplicate})
+		c.material = append(c.material, material{Hashes: variants(reg), Quality: -1})
 	}
 }
 
@@ -208,17 +295,15 @@ func index(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) 
 
 // choice checks that v is one of a field's values; the empty value is a
 // problem only when the field is required.
-func choice[T ~string](c *checker, field string, v T, required bool, values ...T) {
+func choice[T interface {
+	~string
+	values() []string
+}](c *checker, field string, v T, required bool) {
 	if v == "" {
-		if required {
-			c.add(field, CodeRequired)
-		}
+		c.required(field, !required)
 		return
 	}
-	for _, x := range values {
-		if v == x {
-			return
-		}
+	if !slices.Contains(v.values(), string(v)) {
+		c.add(field, CodeInvalidChoice)
 	}
-	c.add(field, CodeInvalidChoice)
 }

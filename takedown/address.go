@@ -1,0 +1,172 @@
+package takedown
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// AddressMapper turns what a person copied from the operator's own service, the
+// address of a thumbnail, of its image proxy or the id of a result, into the
+// addresses of the source. ok is false for a text that is nothing of the
+// service; it is then taken as it is. It is called while a request is
+// validated, for each text that stands where an address is expected, and must
+// not fetch the address.
+type AddressMapper func(text string) (addresses []string, ok bool)
+
+// use says what becomes of the addresses of a field.
+type use uint8
+
+const (
+	useExample use = iota // nothing: they are for the reviewer
+	useImage              // they are blocked as addresses of pictures
+	usePage               // they are blocked as addresses of pages
+)
+
+// addresses checks a list of addresses and, unless they are examples, adds them
+// to what is to be blocked. An entry may hold several addresses, pasted one
+// after the other. An address that is there twice counts once.
+func (c *checker) addresses(field string, entries []string, u use) {
+	if !c.limit(field, len(entries), maxAddresses) {
+		return
+	}
+	var canonical []string
+	for i, entry := range entries {
+		// A single address has its field's own path.
+		path := field
+		if !strings.HasSuffix(field, ".original") {
+			path = index(field, i)
+		}
+		found := c.sources(entry)
+		if len(found) == 0 {
+			c.add(path, CodeInvalidAddress)
+			continue
+		}
+		for _, text := range found {
+			a, err := blocklist.Canonical(text)
+			if err != nil {
+				c.add(path, CodeInvalidAddress)
+				break
+			}
+			if slices.Contains(canonical, a) {
+				continue
+			}
+			if canonical = append(canonical, a); len(canonical) > maxAddresses {
+				c.add(field, CodeTooMany, "max", strconv.Itoa(maxAddresses))
+				return
+			}
+			switch u {
+			case useImage:
+				c.items = append(c.items, CaseItem{Field: path, Kind: ItemImageURL, Widest: WidthURL})
+				c.material = append(c.material, material{Address: a})
+			case usePage:
+				c.items = append(c.items, CaseItem{Field: path, Kind: ItemPageURL, Widest: WidthURL})
+				c.material = append(c.material, material{Address: a})
+			}
+		}
+	}
+}
+
+// sources returns the addresses in a text, with those of the operator's service
+// replaced by their sources.
+func (c *checker) sources(entry string) (addresses []string) {
+	if c.mapper != nil {
+		if mapped, ok := c.mapper(strings.TrimSpace(entry)); ok {
+			return mapped
+		}
+	}
+	for _, text := range splitAddresses(entry) {
+		if c.mapper != nil {
+			if mapped, ok := c.mapper(text); ok {
+				addresses = append(addresses, mapped...)
+				continue
+			}
+		}
+		addresses = append(addresses, text)
+	}
+	return addresses
+}
+
+// splitAddresses takes a pasted text apart: at white space, and where
+// "https://" begins in the middle of a word. Where the character before it is
+// one that leads to an embedded address (as in web.archive.org/web/https://…
+// or ?u=https://…) it stays in one piece. What stands around an address in a
+// sentence, such as brackets, quotes and a full stop, is taken off.
+func splitAddresses(text string) (parts []string) {
+	for _, word := range strings.Fields(text) {
+		for word != "" {
+			next := len(word)
+			for i := 1; i < len(word); i++ {
+				if beginsScheme(word[i:]) && !strings.ContainsRune("/=?&:#%+@!~-_.", rune(word[i-1])) {
+					next = i
+					break
+				}
+			}
+			if part := trimSentence(word[:next]); part != "" {
+				parts = append(parts, part)
+			}
+			word = word[next:]
+		}
+	}
+	return parts
+}
+
+func beginsScheme(s string) bool {
+	for _, scheme := range []string{"https://", "http://"} {
+		if len(s) >= len(scheme) && strings.EqualFold(s[:len(scheme)], scheme) {
+			return true
+		}
+	}
+	return false
+}
+
+// trimSentence takes the punctuation of a sentence off an address. A closing
+// bracket stays when the address has an opening one.
+func trimSentence(s string) string {
+	s = strings.TrimLeft(s, `<([{"'“‘«„,;`)
+	for s != "" {
+		r := []rune(s)
+		last := r[len(r)-1]
+		switch {
+		case last == ')' && strings.ContainsRune(s, '('), last == ']' && strings.ContainsRune(s, '['),
+			last == '}' && strings.ContainsRune(s, '{'):
+			return s
+		case strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last), unicode.IsSpace(last):
+			s = string(r[:len(r)-1])
+		default:
+			return s
+		}
+	}
+	return s
+}
+
+// Sets of territories that can be named where a territory can. The United
+// Kingdom and Switzerland are in neither.
+var territorySets = map[string]string{
+	"EU27":  "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK",
+	"EEA30": "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK",
+}
+
+// territories reads codes of ISO 3166-1, and names of sets, without
+// repetitions.
+func territories(codes []string) (list []blocklist.Territory, err error) {
+	for _, code := range codes {
+		members := []string{code}
+		if set, ok := territorySets[strings.ToUpper(code)]; ok {
+			members = strings.Fields(set)
+		}
+		for _, m := range members {
+			t, err := blocklist.ParseTerritory(m)
+			if err != nil {
+				return nil, err
+			}
+			if !slices.Contains(list, t) {
+				list = append(list, t)
+			}
+		}
+	}
+	return list, nil
+}

@@ -1,0 +1,268 @@
+package takedown
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Regime is a set of rules whose clocks run for a case.
+type Regime string
+
+const (
+	RegimeOperator   Regime = "operator"     // the operator's own terms
+	RegimeDSA        Regime = "dsa"          // Regulation (EU) 2022/2065
+	RegimeDMCA       Regime = "dmca"         // 17 U.S.C. 512
+	RegimeGDPR       Regime = "gdpr"         // Regulation (EU) 2016/679
+	RegimeUKGDPR     Regime = "uk_gdpr"      // the UK GDPR
+	RegimeTakeItDown Regime = "take_it_down" // 47 U.S.C. 223a
+	RegimeOrder      Regime = "order"        // orders of authorities
+)
+
+// Milestone is something that happens to a case once, and from which clocks
+// run.
+type Milestone string
+
+const (
+	MilestoneReceived        Milestone = "received"
+	MilestoneEmailConfirmed  Milestone = "email_confirmed"
+	MilestoneCompleted       Milestone = "completed" // a request that had to be completed is complete
+	MilestoneDecided         Milestone = "decided"   // accepted or rejected
+	MilestoneEnforced        Milestone = "enforced"  // its rules are in force
+	MilestoneInformed        Milestone = "informed"  // the decision was told to the requester
+	MilestoneExtended        Milestone = "extended"  // the requester was told that more time is needed, and why
+	MilestoneCounterReceived Milestone = "counter_received"
+	MilestoneCourtNotice     Milestone = "court_notice" // word of a court action against the counter-notice
+	MilestoneEnded           Milestone = "ended"        // its rules are out of force
+	MilestoneClosed          Milestone = "closed"
+	MilestoneErased          Milestone = "erased" // the personal data
+)
+
+// Unit is a unit of a [Span].
+type Unit string
+
+const (
+	UnitHours Unit = "hours"
+	UnitDays  Unit = "days"
+	// UnitBusinessDays: counted from the day after the start; the span is over
+	// when the last of them is.
+	UnitBusinessDays Unit = "business_days"
+	// UnitMonths: months of the calendar: one month after January 31 is the last
+	// day of February, at the same time of day.
+	UnitMonths Unit = "months"
+)
+
+// Span is a length of time. The zero Span is none.
+type Span struct {
+	N    int
+	Unit Unit
+}
+
+// Pause is a time in which a pausable clock stands still. A zero To means that
+// it still does.
+type Pause struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Deadline is a rule about when something has to be done, as data: a caller
+// adds a law with rows in [DeskOptions].
+type Deadline struct {
+	Regime Regime
+	Name   string // what has to be done
+	// Start is from when it is counted. If, where it is set, must have happened
+	// too.
+	Start, If Milestone
+	// Done are the milestones that end it, whichever comes first.
+	Done []Milestone
+	// NotBefore is when it may be done at the earliest, NotAfter at the latest.
+	// Where the law names no number ("without undue delay") both are zero, and
+	// the row is there for its basis.
+	NotBefore, NotAfter Span
+	// Calendar names the one, in DeskOptions, by which business days and months
+	// are counted; empty is UTC with Saturdays and Sundays off.
+	Calendar string
+	// Pausable: it stands still while the case waits for its requester.
+	Pausable bool
+	// Basis is the provision.
+	Basis string
+}
+
+// Deadlines are the deadlines that the library knows. They are an engineer's
+// reading, not legal advice.
+var Deadlines = []Deadline{
+	{Regime: RegimeDSA, Name: "confirm_receipt", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided}, Basis: "DSA Art. 16(4): without undue delay"},
+	{Regime: RegimeDSA, Name: "decide", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(5), (6): timely, without undue delay"},
+	{Regime: RegimeDSA, Name: "complaint_window", Start: MilestoneInformed, Done: []Milestone{MilestoneClosed}, NotBefore: Span{6, UnitMonths}, Basis: "DSA Art. 20(1): at least six months from when the decision is told"},
+	{Regime: RegimeDMCA, Name: "take_down", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(c)(1)(C): expeditiously"},
+	{Regime: RegimeDMCA, Name: "restore", Start: MilestoneCounterReceived, Done: []Milestone{MilestoneCourtNotice, MilestoneEnded}, NotBefore: Span{10, UnitBusinessDays}, NotAfter: Span{14, UnitBusinessDays}, Calendar: "us", Basis: "17 U.S.C. 512(g)(2)(C)"},
+	{Regime: RegimeGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Basis: "GDPR Art. 12(3), (4)"},
+	{Regime: RegimeGDPR, Name: "inform_extended", Start: MilestoneReceived, If: MilestoneExtended, Done: []Milestone{MilestoneInformed}, NotAfter: Span{3, UnitMonths}, Basis: "GDPR Art. 12(3): two further months, told within the first"},
+	{Regime: RegimeUKGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Calendar: "uk", Pausable: true, Basis: "UK GDPR Art. 12A"},
+	{Regime: RegimeUKGDPR, Name: "inform_extended", Start: MilestoneReceived, If: MilestoneExtended, Done: []Milestone{MilestoneInformed}, NotAfter: Span{3, UnitMonths}, Calendar: "uk", Pausable: true, Basis: "UK GDPR Art. 12A"},
+	{Regime: RegimeTakeItDown, Name: "remove", Start: MilestoneReceived, Done: []Milestone{MilestoneEnforced, MilestoneDecided, MilestoneEnded}, NotAfter: Span{48, UnitHours}, Basis: "47 U.S.C. 223a(a)(3)"},
+	{Regime: RegimeOrder, Name: "report_effect", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed}, Basis: "DSA Art. 9(1): without undue delay"},
+}
+
+// Calendar says which days are business days, and where days begin.
+type Calendar struct {
+	// Version names the list of holidays, such as "US federal 2026-1".
+	Version  string
+	Location *time.Location // nil is UTC
+	// Holidays are dates, as "2026-07-03".
+	Holidays []string
+	// Weekend are the days of the week that are none; nil is Saturday and
+	// Sunday.
+	Weekend []time.Weekday
+}
+
+func (c Calendar) location() *time.Location {
+	if c.Location == nil {
+		return time.UTC
+	}
+	return c.Location
+}
+
+// businessDay reports whether the day of t is one.
+func (c Calendar) businessDay(t time.Time) bool {
+	weekend := c.Weekend
+	if weekend == nil {
+		weekend = []time.Weekday{time.Saturday, time.Sunday}
+	}
+	return !slices.Contains(weekend, t.Weekday()) && !slices.Contains(c.Holidays, t.Format(time.DateOnly))
+}
+
+// Add returns the time at which a span that begins at start is over.
+func (c Calendar) Add(start time.Time, s Span) time.Time {
+	t := start.In(c.location())
+	switch s.Unit {
+	case UnitHours:
+		t = t.Add(time.Duration(s.N) * time.Hour)
+	case UnitDays:
+		t = t.AddDate(0, 0, s.N)
+	case UnitMonths:
+		y, m, d := t.Date()
+		hour, minute, sec := t.Clock()
+		last := time.Date(y, m+time.Month(s.N)+1, 0, 0, 0, 0, 0, t.Location()).Day()
+		t = time.Date(y, m+time.Month(s.N), min(d, last), hour, minute, sec, t.Nanosecond(), t.Location())
+	case UnitBusinessDays:
+		y, m, d := t.Date()
+		// A calendar of nothing but holidays must not hang the desk.
+		for n, i := 0, 0; n < s.N && i < 366*10; i++ {
+			d++
+			if c.businessDay(time.Date(y, m, d, 12, 0, 0, 0, t.Location())) {
+				n++
+			}
+		}
+		t = time.Date(y, m, d+1, 0, 0, 0, 0, t.Location())
+	}
+	return t.UTC()
+}
+
+// Due is something that has to be done about a case.
+type Due struct {
+	Case     CaseID
+	Kind     Kind
+	Deadline Deadline
+	// NotBefore and NotAfter are zero where the deadline has none.
+	NotBefore, NotAfter time.Time
+	// Paused: the clock stands still now; NotAfter is as if it went on now.
+	Paused bool
+}
+
+// due computes the open deadlines of a case.
+func due(c *Case, rows []Deadline, calendars map[string]Calendar, now time.Time) (list []Due) {
+	for _, row := range rows {
+		start, ok := c.Times[row.Start]
+		if row.Regime != c.Regime || !ok || row.If != "" && c.Times[row.If].IsZero() {
+			continue
+		}
+		if slices.ContainsFunc(row.Done, func(m Milestone) bool { return !c.Times[m].IsZero() }) {
+			continue
+		}
+		d := Due{Case: c.ID, Kind: c.Kind, Deadline: row}
+		cal := calendars[row.Calendar]
+		for _, x := range []struct {
+			span Span
+			at   *time.Time
+		}{{row.NotBefore, &d.NotBefore}, {row.NotAfter, &d.NotAfter}} {
+			if x.span == (Span{}) {
+				continue
+			}
+			*x.at = cal.Add(start, x.span)
+			if !row.Pausable {
+				continue
+			}
+			// A pause that begins before the deadline moves it by its length.
+			for _, p := range c.Pauses {
+				to := p.To
+				if to.IsZero() {
+					to, d.Paused = now, true
+				}
+				from := p.From
+				if from.Before(start) {
+					from = start
+				}
+				if from.Before(*x.at) && to.After(from) {
+					*x.at = x.at.Add(to.Sub(from))
+				}
+			}
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// Due returns what has to be done at the latest before a time, over all cases,
+// the most urgent first. The zero time lists everything that has a deadline.
+func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
+	now := d.clock()
+	err = d.Cases(ctx, func(c Case) bool {
+		for _, x := range due(&c, d.deadlines, d.calendars, now) {
+			if !x.NotAfter.IsZero() && (before.IsZero() || x.NotAfter.Before(before)) {
+				list = append(list, x)
+			}
+		}
+		return true
+	})
+	slices.SortStableFunc(list, func(a, b Due) int {
+		return cmp.Or(a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.Case.String(), b.Case.String()))
+	})
+	return list, err
+}
+
+// DueOf returns all open deadlines of one case, also those without a date.
+func (d *Desk) DueOf(ctx context.Context, id CaseID) ([]Due, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c, err := d.store.get(id)
+	if err != nil {
+		return nil, err
+	}
+	return due(c, d.deadlines, d.calendars, d.clock()), nil
+}
+
+// TooEarlyError says that something may not be done yet.
+type TooEarlyError struct {
+	ID        CaseID
+	Deadline  string // the name of the deadline
+	NotBefore time.Time
+}
+
+func (e *TooEarlyError) Error() string {
+	return fmt.Sprintf("takedown: case %v: %s not before %s", e.ID, e.Deadline, e.NotBefore.Format(time.RFC3339))
+}
+
+// tooEarly checks the deadline of a name against its NotBefore.
+func (d *Desk) tooEarly(c *Case, name string) error {
+	now := d.clock()
+	for _, x := range due(c, d.deadlines, d.calendars, now) {
+		if x.Deadline.Name == name && now.Before(x.NotBefore) {
+			return &TooEarlyError{c.ID, name, x.NotBefore}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,471 @@
+package takedown_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"mime/multipart"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+var update = flag.Bool("update", false, "write schema/requests.schema.json anew")
+
+var hashText = cmp.Transformer("text", func(h phash.Hash) string { return h.String() })
+
+func compileSchema(tb testing.TB, b []byte) *jsonschema.Schema {
+	tb.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("mem:///schema.json", doc); err != nil {
+		tb.Fatal(err)
+	}
+	s, err := c.Compile("mem:///schema.json")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+func checkSchema(tb testing.TB, s *jsonschema.Schema, b []byte) error {
+	tb.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s.Validate(doc)
+}
+
+// A complete request of each kind passes validation, goes through JSON
+// unchanged, and fits the schema.
+func TestRequests_RoundTrip(t *testing.T) {
+	t.Parallel()
+	schema := compileSchema(t, takedown.Schema())
+	all := samples(t, takedown.CaseID{1})
+	if diff := cmp.Diff(takedown.Kinds(), sortedKinds(all)); diff != "" {
+		t.Errorf("samples (-want +got):\n%s", diff)
+	}
+	for kind, r := range all {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			if r.Kind() != kind {
+				t.Errorf("kind %v", r.Kind())
+			}
+			if err := takedown.Validate(r); err != nil {
+				t.Error(err)
+			}
+			b, err := takedown.EncodeRequest(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := checkSchema(t, schema, b); err != nil {
+				t.Errorf("%v\n%.300s", err, b)
+			}
+			got, err := takedown.DecodeRequest(bytes.NewReader(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(r, got, hashText); diff != "" {
+				t.Errorf("request (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func sortedKinds(m map[takedown.Kind]takedown.Request) (list []takedown.Kind) {
+	for _, k := range takedown.Kinds() {
+		if _, ok := m[k]; ok {
+			list = append(list, k)
+		}
+	}
+	return list
+}
+
+// The published schema is the one of the types.
+func TestSchema_Published(t *testing.T) {
+	t.Parallel()
+	const path = "schema/requests.schema.json"
+	if *update {
+		if err := os.WriteFile(path, takedown.Schema(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(takedown.Schema()), string(b)); diff != "" {
+		t.Errorf("%s is out of date (go test -run TestSchema_Published -update):\n%s", path, diff)
+	}
+}
+
+// The schema refuses what the decoder refuses.
+func TestSchema_Refuses(t *testing.T) {
+	t.Parallel()
+	schema := compileSchema(t, takedown.Schema())
+	for _, s := range []string{
+		`{}`,
+		`{"kind":"dsa_notice"}`,
+		`{"kind":"none"}`,
+		`{"kind":"withdrawal","requester":{},"case":"aaaaaaaaaaaaaaaaaaaaaaaaaa","surprise":1}`,
+		`{"kind":"withdrawal","requester":{"nickname":"x"},"case":"aaaaaaaaaaaaaaaaaaaaaaaaaa"}`,
+		`{"kind":"withdrawal","requester":{},"case":"short"}`,
+		`{"kind":"hash_entry","requester":{},"hashes":["sha1:00"],"claim":"depicted"}`,
+	} {
+		if checkSchema(t, schema, []byte(s)) == nil {
+			t.Errorf("the schema takes %s", s)
+		}
+	}
+}
+
+// Each text's limit in the struct tag, which the schema shows, is the one that
+// the validation applies: one character more is too long.
+func TestSchema_LimitsAreThoseOfTheValidation(t *testing.T) {
+	t.Parallel()
+	tested := 0
+	for kind, r := range samples(t, takedown.CaseID{1}) {
+		var walk func(v reflect.Value, path string, set func(reflect.Value) takedown.Request)
+		walk = func(v reflect.Value, path string, set func(reflect.Value) takedown.Request) {
+			for i := range v.NumField() {
+				f := v.Type().Field(i)
+				name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+				if v.Field(i).Kind() == reflect.Struct && v.Field(i).NumField() > 0 && v.Field(i).CanInterface() && v.Field(i).Type() != reflect.TypeOf(accepted) {
+					walk(v.Field(i), path+name+".", func(inner reflect.Value) takedown.Request {
+						outer := reflect.New(v.Type()).Elem()
+						outer.Set(v)
+						outer.Field(i).Set(inner)
+						return set(outer)
+					})
+					continue
+				}
+				max, err := strconv.Atoi(f.Tag.Get("max"))
+				if err != nil || v.Field(i).Kind() != reflect.String {
+					continue
+				}
+				changed := reflect.New(v.Type()).Elem()
+				changed.Set(v)
+				changed.Field(i).SetString(strings.Repeat("ภ", max+1))
+				tested++
+				if !hasProblem(takedown.Validate(set(changed)), path+name) {
+					t.Errorf("%v: %s takes %d characters, its tag says at most %d", kind, path+name, max+1, max)
+				}
+				if name == "email" || name == "phone" {
+					continue // have a form of their own
+				}
+				changed.Field(i).SetString(strings.Repeat("ภ", max))
+				if hasProblem(takedown.Validate(set(changed)), path+name) {
+					t.Errorf("%v: %s does not take %d characters", kind, path+name, max)
+				}
+			}
+		}
+		walk(reflect.ValueOf(r), "", func(v reflect.Value) takedown.Request { return v.Interface().(takedown.Request) })
+	}
+	if tested < 100 {
+		t.Errorf("only %d fields tested", tested)
+	}
+}
+
+func hasProblem(err error, field string) bool {
+	var ve *takedown.ValidationError
+	if errors.As(err, &ve) {
+		for _, p := range ve.Problems {
+			if p.Field == field {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func TestDecodeRequest_Refuses(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ name, json, field string }{
+		{"nothing", ``, ""},
+		{"no object", `[]`, ""},
+		{"cut off", `{"kind":"withdrawal"`, ""},
+		{"no kind", `{"requester":{}}`, "kind"},
+		{"a kind that is none", `{"kind":"wish"}`, "kind"},
+		{"a kind that is no string", `{"kind":1}`, "kind"},
+		{"a misspelt field", `{"kind":"withdrawal","requestor":{}}`, "requestor"},
+		{"a misspelt field inside", `{"kind":"withdrawal","requester":{"mail":"x"}}`, "mail"},
+		{"another type", `{"kind":"withdrawal","requester":{"email":7}}`, "requester.email"},
+		{"no case number", `{"kind":"withdrawal","case":"jane"}`, ""},
+		{"two values", `{"kind":"withdrawal"} {}`, ""},
+		{"a name of a field that tells something", `{"kind":"withdrawal","jane doe lives at":1}`, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := takedown.DecodeRequest(strings.NewReader(tc.json))
+			var fe *takedown.FormatError
+			if !errors.As(err, &fe) {
+				t.Fatalf("%v, want a *FormatError", err)
+			}
+			if fe.Field != tc.field {
+				t.Errorf("field %q, want %q", fe.Field, tc.field)
+			}
+			if strings.Contains(err.Error(), "jane") {
+				t.Errorf("the error repeats what was written: %v", err)
+			}
+		})
+	}
+}
+
+// multipartForm returns a form as a browser sends it.
+func multipartForm(tb testing.TB, fields [][2]string, files map[string][]byte) *http.Request {
+	tb.Helper()
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for _, f := range fields {
+		if err := w.WriteField(f[0], f[1]); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for name, file := range files {
+		p, err := w.CreateFormFile(name, "picture.jpg")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		p.Write(file)
+	}
+	w.Close()
+	r := httptest.NewRequest("POST", "/", &b)
+	r.Header.Set("Content-Type", w.FormDataContentType())
+	return r
+}
+
+func TestDecodeForm(t *testing.T) {
+	t.Parallel()
+	picture := testJPEG(t, 1)
+	opts := &takedown.FormOptions{
+		Statements: map[string]takedown.Statement{"good_faith": {Text: "Accurate and complete.", Language: "en"}},
+		Ignore:     []string{"csrf"}, Now: accepted,
+	}
+	urlencoded := func(v url.Values) *http.Request {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(v.Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+		return r
+	}
+	shown := takedown.Statement{Text: "Accurate and complete.", Language: "en", Accepted: accepted}
+	for _, tc := range []struct {
+		name string
+		form *http.Request
+		want takedown.Request
+	}{
+		{"an opt-out with a picture", multipartForm(t, [][2]string{
+			{"kind", "image_opt_out"}, {"requester.name", "สมชาย"}, {"requester.email", "s@example.org"}, {"requester.phone", ""}, {"claim", "owner"}, {"csrf", "123"},
+			{"reason", "one\r\ntwo"},
+		}, map[string][]byte{"images": picture}), takedown.ImageOptOut{
+			Requester: takedown.Requester{Name: "สมชาย", Email: "s@example.org"}, Images: [][]byte{picture}, Claim: takedown.ClaimOwner, Reason: "one\ntwo",
+		}},
+		{"a notice with a text area of addresses and a ticked statement", urlencoded(url.Values{
+			"kind": {"dsa_notice"}, "image_urls": {"https://example.org/a.jpg\r\nhttps://example.org/b.jpg\r\n\r\n", "https://example.org/c.jpg"},
+			"explanation": {"Shown without consent."}, "good_faith": {"on"}, "ground": {"privacy"},
+		}), takedown.DSANotice{
+			ImageURLs: []string{"https://example.org/a.jpg", "https://example.org/b.jpg", "https://example.org/c.jpg"}, Explanation: "Shown without consent.",
+			GoodFaith: shown, Ground: takedown.GroundPrivacy,
+		}},
+		{"a statement that is not ticked is not made", urlencoded(url.Values{"kind": {"dsa_notice"}, "good_faith": {"off"}}), takedown.DSANotice{}},
+		{"works by number", urlencoded(url.Values{
+			"kind": {"dmca_notice"}, "works[1].description": {"second"}, "works[0].description": {"first"}, "works[1].kind": {"photograph"},
+		}), takedown.DMCANotice{Works: []takedown.Work{{Description: "first"}, {Description: "second", Kind: "photograph"}}}},
+		{"several boxes of one name", urlencoded(url.Values{"kind": {"gdpr_request"}, "rights": {"erasure", "objection"}, "uk": {"1"}}),
+			takedown.GDPRRequest{Rights: []takedown.Right{"erasure", "objection"}, UK: true}},
+		{"a case and numbers", urlencoded(url.Values{"kind": {"withdrawal"}, "case": {" " + takedown.CaseID{9}.String()}, "items": {"0", "2"}}),
+			takedown.WithdrawalRequest{Case: takedown.CaseID{9}, Items: []int{0, 2}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := takedown.DecodeForm(tc.form, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, got, hashText, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("request (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for _, tc := range []struct {
+		name string
+		form *http.Request
+	}{
+		{"no kind", urlencoded(url.Values{"explanation": {"x"}})},
+		{"an unknown field", urlencoded(url.Values{"kind": {"dsa_notice"}, "colour": {"x"}})},
+		{"the text of a statement", urlencoded(url.Values{"kind": {"dsa_notice"}, "good_faith.text": {"I said nothing"}})},
+		{"the time of a statement", urlencoded(url.Values{"kind": {"dsa_notice"}, "good_faith.accepted": {"2026-01-01T00:00:00Z"}})},
+		{"a statement that was not shown", urlencoded(url.Values{"kind": {"dmca_notice"}, "accurate": {"on"}})},
+		{"too far a number", urlencoded(url.Values{"kind": {"dmca_notice"}, "works[100].kind": {"x"}})},
+		{"a negative number", urlencoded(url.Values{"kind": {"dmca_notice"}, "works[-1].kind": {"x"}})},
+		{"a picture as text", urlencoded(url.Values{"kind": {"image_opt_out"}, "images": {"x"}})},
+		{"a text as a file", multipartForm(t, [][2]string{{"kind", "image_opt_out"}}, map[string][]byte{"reason": picture})},
+		{"a text of more than a megabyte", multipartForm(t, [][2]string{{"kind", "image_opt_out"}, {"reason", strings.Repeat("x", 1<<20+1)}}, nil)},
+		{"too many fields", multipartForm(t, slices.Repeat([][2]string{{"kind", "image_opt_out"}, {"reason", ""}}, 1001), nil)},
+		{"bad escapes", func() *http.Request {
+			r := httptest.NewRequest("POST", "/", strings.NewReader("kind=%zz"))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			return r
+		}()},
+		{"no form", httptest.NewRequest("POST", "/", strings.NewReader("{}"))},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var fe *takedown.FormatError
+			if r, err := takedown.DecodeForm(tc.form, opts); !errors.As(err, &fe) {
+				t.Errorf("%v, %v; want a *FormatError", r, err)
+			}
+		})
+	}
+}
+
+// A file is read up to the limit of a picture and one byte more, which the
+// validation then reports.
+func TestDecodeForm_LargePicture(t *testing.T) {
+	t.Parallel()
+	form := multipartForm(t, [][2]string{{"kind", "image_opt_out"}}, map[string][]byte{"images": make([]byte, 12<<20)})
+	r, err := takedown.DecodeForm(form, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.(takedown.ImageOptOut).Images[0]); n != 10<<20+1 {
+		t.Errorf("read %d bytes", n)
+	}
+	if !hasProblem(takedown.Validate(r), "images[0]") {
+		t.Error("the picture passes")
+	}
+}
+
+func problems(err error) (list []string) {
+	var ve *takedown.ValidationError
+	if errors.As(err, &ve) {
+		for _, p := range ve.Problems {
+			list = append(list, p.Field+": "+string(p.Code)+" "+p.Severity.String())
+		}
+	}
+	return list
+}
+
+// What each kind demands, and what a gap means.
+func TestValidate_Severities(t *testing.T) {
+	t.Parallel()
+	all := samples(t, takedown.CaseID{1})
+	dmca := all[takedown.KindDMCANotice].(takedown.DMCANotice)
+	gdpr := all[takedown.KindGDPRRequest].(takedown.GDPRRequest)
+	for _, tc := range []struct {
+		name    string
+		request takedown.Request
+		want    []string
+	}{
+		{"DMCA, with the elements (ii) to (iv) the rest can be cured", func() takedown.Request {
+			r := dmca
+			r.Signature, r.GoodFaith, r.Authorised.Accepted = "", takedown.Statement{}, takedown.Statement{}.Accepted
+			return r
+		}(), []string{"good_faith.text: required curable", "good_faith.accepted: not_accepted curable", "authorised.accepted: not_accepted curable", "signature: required curable"}},
+		{"DMCA, without the work it has no effect", func() takedown.Request {
+			r := dmca
+			r.Works, r.Signature = nil, ""
+			return r
+		}(), []string{"works: required ineffective", "signature: required ineffective"}},
+		{"DMCA, without contact it has no effect", func() takedown.Request {
+			r := dmca
+			r.Requester.Email = ""
+			return r
+		}(), []string{"requester.email: required ineffective"}},
+		{"DMCA, what is malformed is to be corrected at once", func() takedown.Request {
+			r := dmca
+			r.ImageURLs = []string{"not an address at all://"}
+			return r
+		}(), []string{"image_urls[0]: invalid_address incomplete"}},
+		{"GDPR, whoever can be answered is heard", takedown.GDPRRequest{Requester: takedown.Requester{Phone: "+4930123456"}},
+			[]string{"requester.name: required curable", "rights: required curable", "image_urls: required curable"}},
+		{"GDPR, an objection says why", func() takedown.Request {
+			r := gdpr
+			r.Situation = ""
+			return r
+		}(), []string{"situation: required curable"}},
+		{"GDPR, nobody to answer", takedown.GDPRRequest{}, []string{
+			"requester.name: required incomplete", "requester.email: required incomplete", "rights: required incomplete", "image_urls: required incomplete"}},
+		{"an empty intimate image request", takedown.IntimateImage{}, []string{
+			"requester.email: required incomplete", "image_urls: required incomplete", "no_consent.text: required incomplete",
+			"no_consent.accepted: not_accepted incomplete", "minor_depicted: required incomplete", "signature: required incomplete"}},
+		{"an order says where it holds", func() takedown.Request {
+			r := all[takedown.KindAuthorityOrder].(takedown.AuthorityOrder)
+			r.Territories = nil
+			return r
+		}(), []string{"territories: required incomplete"}},
+		{"a counter-notice has a postal address", func() takedown.Request {
+			r := all[takedown.KindCounterNotice].(takedown.CounterNotice)
+			r.Requester.PostalAddress = ""
+			return r
+		}(), []string{"requester.postal_address: required incomplete"}},
+		{"hashes look like hashes", func() takedown.Request {
+			r := all[takedown.KindHashEntry].(takedown.HashEntry)
+			r.Hashes = []phash.Hash{r.Hashes[0], r.Hashes[0], phash.FromPDQ([32]byte{1}), phash.FromPerception(1 << 32), {}}
+			return r
+		}(), []string{"hashes[1]: duplicate incomplete", "hashes[2]: invalid_hash incomplete", "hashes[3]: invalid_hash incomplete", "hashes[4]: invalid_hash incomplete"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, problems(takedown.Validate(tc.request))); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestProfile_Lenso(t *testing.T) {
+	t.Parallel()
+	full := optOut(t, 1)
+	full.Requester = takedown.Requester{GivenName: "Ada", FamilyName: "Example", Email: "ada@example.org", Phone: "+66 81 234 5678", Country: "TH"}
+	full.Reason = "I am shown."
+	abuse := notice("https://example.org/a.jpg")
+	abuse.Requester, abuse.Ground = takedown.Requester{}, takedown.GroundChildSexualAbuse
+	for _, tc := range []struct {
+		name    string
+		request takedown.Request
+		want    []string
+	}{
+		{"complete", full, nil},
+		{"what is missing", optOut(t, 1), []string{
+			"requester.given_name: required incomplete", "requester.family_name: required incomplete", "requester.phone: required incomplete",
+			"requester.country: required incomplete", "reason: required incomplete"}},
+		{"each problem once", takedown.DSANotice{}, []string{
+			"requester.name: required incomplete", "requester.email: required incomplete", "image_urls: required incomplete", "explanation: required incomplete",
+			"good_faith.text: required incomplete", "good_faith.accepted: not_accepted incomplete",
+			"requester.given_name: required incomplete", "requester.family_name: required incomplete", "requester.phone: required incomplete", "requester.country: required incomplete"}},
+		{"reports of child sexual abuse stay anonymous", abuse, nil},
+		{"replies are not made harder", samples(t, takedown.CaseID{1})[takedown.KindComplaint], nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, problems(takedown.Validate(tc.request, takedown.ProfileLenso))); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The JSON of a problem is for forms that show it.
+func TestProblem_JSON(t *testing.T) {
+	t.Parallel()
+	b, err := json.Marshal(takedown.Problem{Field: "reason", Code: takedown.CodeTooLong, Severity: takedown.Curable, Params: map[string]string{"max": "5000"}})
+	if want := `{"field":"reason","code":"too_long","severity":"curable","params":{"max":"5000"}}`; err != nil || string(b) != want {
+		t.Errorf("%s, %v, want %s", b, err, want)
+	}
+}

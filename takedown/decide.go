@@ -1,0 +1,390 @@
+package takedown
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// Accept grants a request as the grant says. When it returns nil, what was
+// granted is durable and in effect: the rules of a request that blocks
+// something are enforced; a withdrawal, complaint, objection or counter-notice
+// has done to the case that it refers to what it asks for. After an error the
+// case is as it was, or, if only the last step failed, is finished by the next
+// call about it, or by Open.
+//
+// It fails with a [*MoveError] when the case is not waiting for a decision,
+// with a [*GrantError] when it grants what cannot be granted, and with a
+// [*SecondReviewError] when another reviewer has to grant the same.
+func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
+	var second error
+	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		switch c.State {
+		case StateInReview, StateSecondReview, StateNeedsInfo:
+		default:
+			return change{}, &MoveError{id, c.State, StateEnforcing}
+		}
+		if requestTypes[c.Kind].target != targetNone {
+			return d.acceptReply(ctx, c, g, now, &second)
+		}
+		rules, covers, err := d.plan(c, g)
+		if err != nil {
+			return change{}, err
+		}
+		if wait, err := d.approve(c, g, now, &second); wait || err != nil {
+			return change{}, err
+		}
+		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
+		if err != nil {
+			return change{}, err
+		}
+		c.happened(MilestoneDecided, now)
+		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
+		if d.opts.KeepPictures {
+			ch.pictures = imagesOf(c.Request)
+		}
+		return ch, nil
+	})
+	return errors.Join(err, second)
+}
+
+// approve reports whether a risky grant has to wait for a second reviewer, and
+// notes the approval of the first.
+func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait bool, err error) {
+	why := risks(c, g)
+	if len(why) == 0 || d.opts.OneReviewer {
+		c.First = nil
+		return false, nil
+	}
+	if g.By == "" {
+		return false, &GrantError{c.ID, fmt.Sprintf("it needs two reviewers because of %v; Grant.By has to say who grants it", why)}
+	}
+	digest := g.digest()
+	if c.First != nil && c.First.By != g.By && bytes.Equal(c.First.Grant, digest) {
+		c.First = nil
+		return false, nil
+	}
+	*second = &SecondReviewError{c.ID, why}
+	c.First = &approval{By: g.By, Grant: digest}
+	if c.State == StateInReview {
+		err = c.move(StateSecondReview, g.Act, now)
+	} else {
+		err = g.Act.check()
+		c.note(c.State, c.State, g.Act, now)
+	}
+	// Nothing of what was planned holds yet.
+	c.Granted, c.Outcome = 0, ""
+	for i := range c.Items {
+		c.Items[i].Outcome, c.Items[i].Reason, c.Items[i].Granted = "", "", 0
+	}
+	return true, err
+}
+
+// Change replaces the terms of a case in force by those of a new grant: another
+// width, fewer items, other territories or times, or, for a vetted hash entry,
+// another effect. What the new grant does not name is as in a new case. The old
+// rules and the new ones change places in one step; what was learned for the
+// old ones, and excepted from them, ends with them.
+func (d *Desk) Change(ctx context.Context, id CaseID, g Grant) error {
+	var second error
+	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.State != StateInForce {
+			return change{}, &MoveError{id, c.State, StateEnforcing}
+		}
+		before := *c
+		before.Items = slices.Clone(c.Items)
+		rules, covers, err := d.plan(c, g)
+		if err != nil {
+			return change{}, err
+		}
+		if wait, err := d.approve(c, g, now, &second); wait || err != nil {
+			before.First, before.log = c.First, c.log
+			*c = before
+			return change{}, err
+		}
+		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
+		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
+		return ch, err
+	})
+	return errors.Join(err, second)
+}
+
+// Reject closes a case without any effect. outcome may say how: rejected, the
+// default, out of scope, covered by another case, or manifestly unfounded.
+func (d *Desk) Reject(ctx context.Context, id CaseID, a Act, outcome ...Outcome) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		switch c.State {
+		case StateInForce, StateCounter, StateCourtHold:
+			return change{}, &MoveError{id, c.State, StateRejected}
+		}
+		c.Outcome = OutcomeRejected
+		if len(outcome) > 0 {
+			switch outcome[0] {
+			case OutcomeRejected, OutcomeOutOfScope, OutcomeDuplicateOf, OutcomeUnfounded:
+				c.Outcome = outcome[0]
+			default:
+				return change{}, fmt.Errorf("takedown: %q is no way to reject", outcome[0])
+			}
+		}
+		for i := range c.Items {
+			c.Items[i].Outcome, c.Items[i].Reason = c.Outcome, a.Reason
+		}
+		ch, err := d.replace(c, nil, nil, StateRejected, a, now)
+		c.First = nil
+		c.happened(MilestoneDecided, now)
+		ch.messages = []message{{Case: id, Type: MessageRejected, Reason: a.Reason}}
+		return ch, err
+	})
+}
+
+// AskInfo asks the requester for more. fields are the paths, as in
+// [Problem].Field, of what is missing. The case waits until [Desk.Complete].
+func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		c.Problems = nil
+		for _, f := range fields {
+			if !plainName.MatchString(f) {
+				return change{}, fmt.Errorf("takedown: AskInfo takes paths of fields")
+			}
+			c.Problems = append(c.Problems, Problem{Field: f, Code: CodeRequired, Severity: Curable})
+		}
+		if err := c.move(StateNeedsInfo, a, now); err != nil {
+			return change{}, err
+		}
+		return change{messages: []message{{Case: id, Type: MessageNeedsInfo, Reason: a.Reason}}}, nil
+	})
+}
+
+// Hold blocks what a request names while the case is still open: its addresses,
+// and the identical pictures. The decision ends the hold, whichever it is. It is
+// for intimate pictures, and for the restriction of Article 18 GDPR.
+func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.State != StateInReview && c.State != StateNeedsInfo {
+			return change{}, &MoveError{id, c.State, StateEnforcing}
+		}
+		g := Grant{Act: a, Effect: blocklist.EffectBlock, Items: map[int]ItemDecision{}}
+		for i, it := range c.Items {
+			g.Items[i] = ItemDecision{Width: min(c.Asked, it.Widest, WidthIdentical)}
+		}
+		rules, covers, err := d.plan(c, g)
+		if err != nil {
+			return change{}, err
+		}
+		c.Granted, c.Outcome, c.Effect = 0, "", 0
+		for i := range c.Items {
+			c.Items[i].Outcome, c.Items[i].Granted = "", 0
+		}
+		return d.replace(c, rules, covers, c.State, a, now)
+	})
+}
+
+// Withdraw takes a case back: its rules stop to apply, and what no other rule
+// covers may be shown again. A case that waits for its review is closed. When
+// it returns nil, that is durable and in effect.
+func (d *Desk) Withdraw(ctx context.Context, id CaseID, a Act) error {
+	return d.end(ctx, id, StateWithdrawn, a)
+}
+
+// Reverse ends a case in force by the operator's own decision, or that of a
+// court, exactly as Withdraw does.
+func (d *Desk) Reverse(ctx context.Context, id CaseID, a Act) error {
+	return d.end(ctx, id, StateReversed, a)
+}
+
+func (d *Desk) end(ctx context.Context, id CaseID, to State, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) { return d.ending(c, to, a, now) })
+}
+
+// ending is the change that ends a case.
+func (d *Desk) ending(c *Case, to State, a Act, now time.Time) (change, error) {
+	direct := len(c.Rules) == 0
+	ch, err := d.replace(c, nil, nil, to, a, now)
+	if err == nil && direct {
+		c.happened(MilestoneEnded, now)
+		ch.messages = []message{{Case: c.ID, Type: arrivals[to], Reason: a.Reason}}
+	}
+	return ch, err
+}
+
+// Restore ends a case after a counter-notice, when the window for word of a
+// court action is over. Before that it fails with a [*TooEarlyError].
+func (d *Desk) Restore(ctx context.Context, id CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.State != StateCounter {
+			return change{}, &MoveError{id, c.State, StateRestored}
+		}
+		if err := d.tooEarly(c, "restore"); err != nil {
+			return change{}, err
+		}
+		return d.ending(c, StateRestored, a, now)
+	})
+}
+
+// CourtHold notes that a court has the matter: the case stays in force until
+// [Desk.Release], or [Desk.Reverse].
+func (d *Desk) CourtHold(ctx context.Context, id CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		c.happened(MilestoneCourtNotice, now)
+		return change{}, c.move(StateCourtHold, a, now)
+	})
+}
+
+// Release ends a court hold in favour of the requester: the case is in force as
+// before.
+func (d *Desk) Release(ctx context.Context, id CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.State != StateCourtHold {
+			return change{}, &MoveError{id, c.State, StateInForce}
+		}
+		return change{}, c.move(StateInForce, a, now)
+	})
+}
+
+// Extend notes that the requester was told, with the reasons, that more time is
+// needed.
+func (d *Desk) Extend(ctx context.Context, id CaseID, a Act) error {
+	return d.noted(ctx, id, MilestoneExtended, a)
+}
+
+// Told notes that the decision was told to the requester. It is for desks
+// without a Notifier; with one, that happens by itself.
+func (d *Desk) Told(ctx context.Context, id CaseID, a Act) error {
+	return d.noted(ctx, id, MilestoneInformed, a)
+}
+
+func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if m == MilestoneInformed && c.Times[MilestoneDecided].IsZero() {
+			return change{}, &MoveError{id, c.State, "informed"}
+		}
+		c.happened(m, now)
+		c.note(c.State, c.State, Act{By: a.By, Reason: string(m)}, now)
+		return change{}, nil
+	})
+}
+
+// Expire moves the cases whose granted time is over to expired and says how
+// many. Nothing depends on when it is called: a rule stops to apply by itself.
+func (d *Desk) Expire(ctx context.Context) (n int, err error) {
+	now := d.clock()
+	var ids []CaseID
+	err = d.Cases(ctx, func(c Case) bool {
+		if c.State == StateInForce && !c.End.IsZero() && !now.Before(c.End) {
+			ids = append(ids, c.ID)
+		}
+		return true
+	})
+	for _, id := range ids {
+		if err == nil {
+			if err = d.end(ctx, id, StateExpired, Act{}); err == nil {
+				n++
+			}
+		}
+	}
+	return n, err
+}
+
+// CloseCase closes a case that has ended. A case under the DSA can be closed
+// when the window for complaints is over, else it fails with a
+// [*TooEarlyError].
+func (d *Desk) CloseCase(ctx context.Context, id CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if err := d.tooEarly(c, "complaint_window"); err != nil {
+			return change{}, err
+		}
+		if c.State == StateInReview { // a reply is closed by its decision
+			return change{}, &MoveError{id, c.State, StateClosed}
+		}
+		c.happened(MilestoneClosed, now)
+		return change{}, c.move(StateClosed, a, now)
+	})
+}
+
+// LegalHold forbids, or allows again, the erasure of a case's personal data.
+func (d *Desk) LegalHold(ctx context.Context, id CaseID, hold bool, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		c.LegalHold = hold
+		c.note(c.State, c.State, Act{By: a.By, Reason: fmt.Sprintf("legal_hold_%t", hold)}, now)
+		return change{}, nil
+	})
+}
+
+// Erase destroys the personal data of a case: the key under which it is sealed
+// is overwritten. What the case asked for goes on to be enforced, and the log
+// verifies as before. A case that is not decided, or under a legal hold, cannot
+// be erased.
+func (d *Desk) Erase(ctx context.Context, id CaseID, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		switch {
+		case c.Erased():
+			return change{}, d.store.keys.destroy(id)
+		case c.LegalHold, c.State != StateInForce && !c.ended():
+			return change{}, &MoveError{id, c.State, "erased"}
+		}
+		c.happened(MilestoneErased, now)
+		c.note(c.State, "erased", a, now)
+		c.Party, c.Token, c.Problems, c.Request = nil, nil, nil, nil
+		if len(c.Rules) == 0 {
+			c.Pictures = nil
+		}
+		// The case says first that it is erased; a crash before the key is gone
+		// is made up for by Open.
+		return change{erase: true}, nil
+	})
+}
+
+// decisionMessage returns the message that tells what was decided.
+func decisionMessage(c *Case) MessageType {
+	if c.Outcome == OutcomePartly {
+		return MessagePartial
+	}
+	return MessageAccepted
+}
+
+// imagesOf returns the pictures of a request.
+func imagesOf(r Request) [][]byte {
+	switch r := r.(type) {
+	case ImageOptOut:
+		return r.Images
+	case OpenOptOut:
+		return r.Images
+	case GDPRRequest:
+		return r.Images
+	case IntimateImage:
+		return r.Images
+	case AuthorityOrder:
+		return r.Images
+	}
+	return nil
+}
+
+// Picture returns a picture that [DeskOptions].KeepPictures kept, or nil. i
+// counts the images of the request.
+func (d *Desk) Picture(ctx context.Context, id CaseID, i int) (file []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = d.store.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketPictures, numbered(id, i))
+		if err == nil && b != nil {
+			file, err = unseal(d.store.operator, label("picture", id), b)
+		}
+		return err
+	})
+	return file, err
+}

@@ -1,0 +1,311 @@
+package takedown
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// Limits of a form.
+const (
+	maxFormFields = 2000
+	maxFormText   = 1 << 20 // bytes of one field: 1,000 addresses in a text area
+)
+
+// FormOptions are the options of [DecodeForm].
+type FormOptions struct {
+	// Kind is the kind of the request where the form has no field "kind".
+	Kind Kind
+	// Statements are the statements that the form shows, by the paths of their
+	// fields, such as "good_faith". A box that is ticked for one of them makes
+	// it accepted, with this text: what a browser sends back as the text is not
+	// what was shown.
+	Statements map[string]Statement
+	// Ignore are names of fields that are not of the request, such as a token
+	// against forgery.
+	Ignore []string
+	// Now is when the form came in; it becomes the time at which its statements
+	// were accepted. The zero time is time.Now.
+	Now time.Time
+}
+
+// DecodeForm reads a request from an HTML form, multipart/form-data or
+// application/x-www-form-urlencoded. The names of its fields are paths as in
+// [Problem].Field: "requester.email", "image_urls", "works[0].description". A
+// list may come as several fields of one name; one of addresses also as one
+// text with many lines. An image is a file field; each is read up to 10 MB.
+// Empty fields are as if they were not there.
+//
+// A field that the request does not have is refused, as in [DecodeRequest]. It
+// fails with a [*FormatError], or with the error of the reader.
+func DecodeForm(req *http.Request, opts *FormOptions) (Request, error) {
+	if opts == nil {
+		opts = new(FormOptions)
+	}
+	f := form{opts: *opts, now: opts.Now}
+	if f.now.IsZero() {
+		f.now = time.Now()
+	}
+	f.now = f.now.UTC().Truncate(time.Second)
+	typ, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	switch {
+	case err == nil && typ == "multipart/form-data" && params["boundary"] != "":
+		err = f.readMultipart(multipart.NewReader(req.Body, params["boundary"]))
+	case err == nil && typ == "application/x-www-form-urlencoded":
+		err = f.readURLEncoded(req.Body)
+	default:
+		err = &FormatError{Why: "the Content-Type is neither multipart/form-data nor application/x-www-form-urlencoded"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.request()
+}
+
+// form is a form that is being read: its fields in their order.
+type form struct {
+	opts   FormOptions
+	now    time.Time
+	fields []formField
+	parts  int   // that were read, empty ones too
+	size   int64 // of their values
+}
+
+type formField struct {
+	name  string
+	value []byte
+	file  bool
+}
+
+func (f *form) add(ff formField) error {
+	if f.parts++; f.parts > maxFormFields {
+		return &FormatError{Why: fmt.Sprintf("it has more than %d fields", maxFormFields)}
+	}
+	if f.size += int64(len(ff.value)); f.size > MaxRequestBytes {
+		return &FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(MaxRequestBytes))}
+	}
+	if len(ff.value) > 0 {
+		f.fields = append(f.fields, ff)
+	}
+	return nil
+}
+
+// readMultipart reads part by part: net/http's own parser would first put the
+// files on the disk, personal data in a folder that nobody erases.
+func (f *form) readMultipart(r *multipart.Reader) error {
+	for {
+		part, err := r.NextPart()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return formReadError(err)
+		}
+		// A file is told by its file name, as browsers send one with it.
+		ff := formField{name: part.FormName(), file: part.FileName() != ""}
+		max := int64(maxFormText)
+		if ff.file {
+			max = phash.DefaultMaxBytes
+		}
+		// One byte more shows the validation that it is too large.
+		if ff.value, err = io.ReadAll(io.LimitReader(part, min(max+1, MaxRequestBytes-f.size+1))); err != nil {
+			return formReadError(err)
+		}
+		if !ff.file && int64(len(ff.value)) > max {
+			return &FormatError{Field: plain(ff.name), Why: fmt.Sprintf("it has more than %d bytes", max)}
+		}
+		if err := f.add(ff); err != nil {
+			return err
+		}
+	}
+}
+
+// formReadError keeps errors of the connection and replaces those about the
+// form's own shape, whose texts can repeat it.
+func formReadError(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return fmt.Errorf("takedown: request: %w", err)
+	}
+	return &FormatError{Why: "the form is cut off or no multipart/form-data"}
+}
+
+func (f *form) readURLEncoded(body io.Reader) error {
+	b, err := readLimited(body, 4*maxFormText)
+	if err != nil {
+		return err
+	}
+	for pair := range strings.SplitSeq(string(b), "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		if err1 != nil || err2 != nil {
+			return &FormatError{Why: "a percent sign is not followed by two hexadecimal digits"}
+		}
+		if name == "" && value == "" {
+			continue
+		}
+		if err := f.add(formField{name: name, value: []byte(value)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// request makes the request of the fields.
+func (f *form) request() (Request, error) {
+	kind := f.opts.Kind
+	for _, ff := range f.fields {
+		if ff.name == "kind" {
+			k, err := ParseKind(string(ff.value))
+			if err != nil {
+				return nil, err
+			}
+			kind = k
+		}
+	}
+	t, ok := requestTypes[kind]
+	if !ok {
+		return nil, &FormatError{Field: "kind", Why: "it is missing, and FormOptions.Kind names none"}
+	}
+	r := reflect.New(reflect.TypeOf(t.empty)).Elem()
+	for _, ff := range f.fields {
+		if ff.name == "kind" || slices.Contains(f.opts.Ignore, ff.name) {
+			continue
+		}
+		if err := f.set(r, ff); err != nil {
+			return nil, err
+		}
+	}
+	return r.Interface().(Request), nil
+}
+
+// plain returns a field's name if it can stand in an error.
+func plain(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return ""
+}
+
+func (f *form) set(r reflect.Value, ff formField) error {
+	v, ok := fieldAt(r, ff.name, true)
+	if !ok {
+		return &FormatError{Field: plain(ff.name), Why: "requests of this kind have no such field"}
+	}
+	if v.Type() == reflect.TypeFor[[][]byte]() {
+		if !ff.file {
+			return &FormatError{Field: ff.name, Why: "it has to be a file"}
+		}
+		return f.appendTo(r, v, ff)
+	}
+	if ff.file {
+		return &FormatError{Field: ff.name, Why: "no file belongs there"}
+	}
+	text := strings.ReplaceAll(string(ff.value), "\r\n", "\n")
+	switch x := v.Addr().Interface().(type) {
+	case *Statement:
+		shown, ok := f.opts.Statements[ff.name]
+		if !ok {
+			return &FormatError{Field: ff.name, Why: "FormOptions.Statements does not say which text was shown"}
+		}
+		if ticked(text) {
+			*x = shown
+			x.Accepted = f.now
+		}
+		return nil
+	case *CaseID:
+		id, err := ParseCaseID(strings.TrimSpace(text))
+		if err != nil {
+			return &FormatError{Field: ff.name, Why: "it is no case number"}
+		}
+		*x = id
+		return nil
+	case *time.Time:
+		return &FormatError{Field: ff.name, Why: "a time cannot be given in a form; tick the statement itself"}
+	}
+	if strings.HasPrefix(ff.name, "requester.") || !strings.Contains(ff.name, ".") || strings.HasPrefix(ff.name, "works[") {
+		return f.setPlain(r, v, ff, text)
+	}
+	// The parts of a statement are not the browser's to say.
+	return &FormatError{Field: ff.name, Why: "a statement is accepted by ticking it"}
+}
+
+func (f *form) setPlain(r, v reflect.Value, ff formField, text string) error {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		v.SetBool(ticked(text))
+	case reflect.Slice:
+		return f.appendTo(r, v, ff)
+	default:
+		return &FormatError{Field: ff.name, Why: "it cannot be given in a form"}
+	}
+	return nil
+}
+
+// appendTo adds to a list, within the limit of its tag and one more, which
+// shows the validation that there are too many.
+func (f *form) appendTo(r, v reflect.Value, ff formField) error {
+	sf, ok := jsonField(r.Type(), ff.name)
+	max, err := strconv.Atoi(sf.Tag.Get("max"))
+	if !ok || err != nil {
+		return &FormatError{Field: ff.name, Why: "it is no list of a form"}
+	}
+	add := func(x reflect.Value) {
+		if v.Len() <= max {
+			v.Set(reflect.Append(v, x))
+		}
+	}
+	text := string(ff.value)
+	switch list := v.Addr().Interface().(type) {
+	case *[][]byte:
+		add(reflect.ValueOf(ff.value))
+	case *[]string:
+		for line := range strings.SplitSeq(text, "\n") {
+			if line = strings.TrimSpace(line); line != "" {
+				add(reflect.ValueOf(line))
+			}
+		}
+	case *[]int:
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			return &FormatError{Field: ff.name, Why: "it is no number"}
+		}
+		add(reflect.ValueOf(n))
+	case *[]phash.Hash:
+		for _, word := range strings.Fields(text) {
+			h, err := phash.Parse(word)
+			if err != nil {
+				return &FormatError{Field: ff.name, Why: "it is no hash; pdq: and 64 hexadecimal digits would be one"}
+			}
+			add(reflect.ValueOf(h))
+		}
+	case *[]Right:
+		add(reflect.ValueOf(Right(text)))
+	default:
+		return &FormatError{Field: ff.name, Why: fmt.Sprintf("a list of %d values cannot be given in a form", reflect.ValueOf(list).Elem().Len())}
+	}
+	return nil
+}
+
+// ticked reads a box: browsers send "on", scripts "true", "yes" or "1".
+func ticked(s string) bool {
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "on", "true", "yes", "1":
+		return true
+	}
+	return false
+}

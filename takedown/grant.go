@@ -1,0 +1,254 @@
+package takedown
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
+)
+
+// Grant is the decision to accept a request, and how far.
+type Grant struct {
+	Act
+	// Width is what is granted; zero grants what was asked, and for each item no
+	// more than it can have. Less is always possible; more needs Wider.
+	Width Width
+	// Wider is the code of the reason why more is granted than was asked. It
+	// makes the decision a risky one.
+	Wider string
+	// Items are decisions about single items, by their number in [Case].Items.
+	// Those that are not named are accepted on the terms of the grant.
+	Items map[int]ItemDecision
+	// Effect is what the rules do; zero is what the kind of request does:
+	// [HashEntry] holds for review, all others block.
+	Effect blocklist.Effect
+	// Territories are where the rule applies: countries, ISO 3166-1 alpha-2, or
+	// the sets "EU27" and "EEA30"; none means everywhere, except that an
+	// [AuthorityOrder] then applies where it says.
+	Territories []string
+	// Start and End bound the time in which the rule applies, in whole
+	// seconds; zero means at once, and for ever.
+	Start, End time.Time
+}
+
+// ItemDecision is what a reviewer decides about one item.
+type ItemDecision struct {
+	// Outcome is OutcomeAccepted, the default, or one of the others except
+	// OutcomePartly.
+	Outcome Outcome
+	Reason  string // a code, as in Act
+	Width   Width  // zero is that of the grant
+}
+
+// GrantError says why a case cannot be accepted as the grant asks.
+type GrantError struct {
+	ID  CaseID
+	Why string // what is wrong, and what can be granted
+}
+
+func (e *GrantError) Error() string { return fmt.Sprintf("takedown: case %v: %s", e.ID, e.Why) }
+
+// SecondReviewError says that the approval of a risky case is noted and that a
+// second reviewer has to grant the same.
+type SecondReviewError struct {
+	ID    CaseID
+	Risks []Flag
+}
+
+func (e *SecondReviewError) Error() string {
+	return fmt.Sprintf("takedown: case %v is noted as approved; a second reviewer has to grant the same, because of %v", e.ID, e.Risks)
+}
+
+// material is what an item is recognised by.
+type material struct {
+	Address string              `json:"address,omitempty"` // canonical
+	Bytes   *[32]byte           `json:"bytes,omitempty"`
+	Hashes  []blocklist.HashKey `json:"hashes,omitempty"`
+	Quality int                 `json:"quality,omitempty"` // of the picture; −1 for a hash alone
+}
+
+// risks returns why a grant needs a second reviewer.
+func risks(c *Case, g Grant) (flags []Flag) {
+	for _, f := range []Flag{FlagContradiction, FlagOtherParty} {
+		if slices.Contains(c.Flags, f) {
+			flags = append(flags, f)
+		}
+	}
+	if c.Granted > c.Asked {
+		flags = append(flags, FlagWider)
+	}
+	if c.Effect == blocklist.EffectBlock && requestTypes[c.Kind].effect == blocklist.EffectReview {
+		flags = append(flags, FlagUnseen)
+	}
+	return flags
+}
+
+// digest returns a digest of all that a grant decides, so that two reviewers
+// can be seen to grant the same.
+func (g Grant) digest() []byte {
+	g.Act = Act{}
+	b, err := json.Marshal(g)
+	if err != nil {
+		panic("takedown: a grant is no JSON: " + err.Error())
+	}
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// plan checks a grant, writes it into the case and returns the rules that bring
+// it into force, with the items that each covers: one for all addresses, one
+// for each picture and hash.
+func (d *Desk) plan(c *Case, g Grant) (rules []blocklist.Rule, covers [][]int, err error) {
+	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
+	if err := (Act{Reason: g.Wider}).check(); err != nil {
+		return nil, nil, err
+	}
+	if g.Width > WidthDuplicate {
+		return nil, nil, refuse("%v cannot be granted; %v is the widest", g.Width, WidthDuplicate)
+	}
+	if !g.End.IsZero() && !g.End.After(g.Start) {
+		return nil, nil, refuse("the end of the rule is not after its start")
+	}
+	switch g.Effect {
+	case 0:
+		g.Effect = requestTypes[c.Kind].effect
+	case blocklist.EffectBlock, blocklist.EffectReview:
+	default:
+		return nil, nil, refuse("%v is neither block nor review", g.Effect)
+	}
+	if c.Kind == KindAuthorityOrder && len(g.Territories) == 0 {
+		g.Territories = c.Territories // of an earlier grant, should the request be erased
+		if o, ok := c.Request.(AuthorityOrder); ok {
+			g.Territories = o.Territories
+		}
+	}
+	where, err := territories(g.Territories)
+	if err != nil {
+		return nil, nil, refuse("a territory is not an ISO 3166-1 alpha-2 code, EU27 or EEA30")
+	}
+	c.Effect, c.Start, c.End, c.Territories = g.Effect, g.Start.UTC().Truncate(time.Second), g.End.UTC().Truncate(time.Second), g.Territories
+	if g.Start.IsZero() {
+		c.Start = time.Time{}
+	}
+	if g.End.IsZero() {
+		c.End = time.Time{}
+	}
+	proto := blocklist.Rule{
+		Effect: g.Effect, Case: c.ID, Kind: uint8(c.Kind), Territories: where, Start: c.Start, End: c.End,
+	}
+	for i := range g.Items {
+		if i < 0 || i >= len(c.Items) {
+			return nil, nil, refuse("it has no item %d", i)
+		}
+	}
+	mats, err := d.store.material(c.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(mats) != len(c.Items) {
+		return nil, nil, fmt.Errorf("takedown: case %v: %d items, but keys of %d", c.ID, len(c.Items), len(mats))
+	}
+	addresses := proto
+	addresses.Width = WidthURL
+	var covered []int
+	c.Granted = 0
+	for i := range c.Items {
+		it := &c.Items[i]
+		dec := g.Items[i]
+		if err := (Act{Reason: dec.Reason}).check(); err != nil {
+			return nil, nil, err
+		}
+		it.Outcome, it.Reason, it.Granted, it.Rule = dec.Outcome, dec.Reason, 0, 0
+		switch dec.Outcome {
+		case "", OutcomeAccepted:
+			it.Outcome = OutcomeAccepted
+		case OutcomeRejected, OutcomeOutOfScope, OutcomeDuplicateOf, OutcomeUnfounded:
+			continue
+		default:
+			return nil, nil, refuse("item %d: %q is no outcome of an item", i, dec.Outcome)
+		}
+		width, named := c.Asked, false
+		if g.Width != 0 {
+			width, named = g.Width, true
+		}
+		if dec.Width != 0 {
+			width, named = dec.Width, true
+		}
+		if width > c.Asked && g.Wider == "" {
+			return nil, nil, refuse("%v was asked for; %v is wider and needs Grant.Wider, the code of a reason", c.Asked, width)
+		}
+		if width > WidthDuplicate {
+			return nil, nil, refuse("%v cannot be granted; %v is the widest", width, WidthDuplicate)
+		}
+		switch it.Kind {
+		case ItemImageURL, ItemPageURL:
+			if named && width > c.Asked {
+				return nil, nil, refuse("item %d is an address; there is no picture to recognise copies by", i)
+			}
+			it.Granted = WidthURL
+			images, pages := []string{mats[i].Address}, []string(nil)
+			if it.Kind == ItemPageURL {
+				images, pages = pages, images
+			}
+			keys, err := d.addressKeys(images, pages)
+			if err != nil {
+				return nil, nil, fmt.Errorf("takedown: case %v: %w", c.ID, err)
+			}
+			addresses.Keys.Addresses = append(addresses.Keys.Addresses, keys...)
+			covered = append(covered, i)
+		default:
+			if width > it.Widest {
+				return nil, nil, refuse("item %d: the picture's hash would hit other pictures; grant %v instead of %v, or reject it", i, it.Widest, width)
+			}
+			if width < WidthBytes {
+				return nil, nil, refuse("item %d is a picture; it can be granted from %v on", i, WidthBytes)
+			}
+			it.Granted = width
+			rule := proto
+			rule.Width = width
+			if mats[i].Bytes != nil {
+				rule.Keys.Bytes = [][32]byte{*mats[i].Bytes}
+			}
+			switch width {
+			case WidthIdentical:
+				rule.Keys.Hashes = asItIs(mats[i].Hashes)
+			case WidthDuplicate:
+				rule.Keys.Hashes = mats[i].Hashes
+			}
+			if rule.Keys.Len() == 0 {
+				return nil, nil, refuse("item %d is a hash; it can be granted from %v on", i, WidthIdentical)
+			}
+			rules, covers = append(rules, rule), append(covers, []int{i})
+		}
+		c.Granted = max(c.Granted, it.Granted)
+	}
+	if len(covered) > 0 {
+		rules, covers = slices.Insert(rules, 0, addresses), slices.Insert(covers, 0, covered)
+	}
+	if len(rules) == 0 {
+		return nil, nil, refuse("no item is accepted; reject the case instead")
+	}
+	c.Outcome = OutcomeAccepted
+	for _, it := range c.Items {
+		if it.Outcome != OutcomeAccepted {
+			c.Outcome = OutcomePartly
+		}
+	}
+	return rules, covers, nil
+}
+
+// asItIs returns the hashes of the picture as it was sent, without those of its
+// other orientations and crops.
+func asItIs(keys []blocklist.HashKey) (own []blocklist.HashKey) {
+	for _, k := range keys {
+		kind := phash.Kind(k.Variant)
+		if kind.Orientation() == phash.Upright && (kind.View() == phash.Whole || kind.View() == phash.OverWhite) {
+			own = append(own, k)
+		}
+	}
+	return own
+}

@@ -1,0 +1,647 @@
+package takedown_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/takedown"
+)
+
+// office is a desk with a clock and a letter box.
+type office struct {
+	*takedown.Desk
+	*clock
+	mu   sync.Mutex
+	sent []takedown.Message
+	fail error // of the Notifier
+}
+
+var day0 = time.Date(2026, 1, 30, 10, 0, 0, 0, time.UTC) // a Friday
+
+// newOffice opens a desk in a folder of its own; opts may change its options.
+func newOffice(tb testing.TB, opts ...func(*takedown.DeskOptions)) *office {
+	tb.Helper()
+	o := &office{clock: &clock{t: day0}}
+	options := &takedown.DeskOptions{Now: o.Now, Notifier: o, Policy: "policy-7"}
+	for _, f := range opts {
+		f(options)
+	}
+	o.Desk = open(tb, tb.TempDir(), options)
+	return o
+}
+
+func (o *office) Notify(_ context.Context, m takedown.Message) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.fail != nil {
+		return o.fail
+	}
+	o.sent = append(o.sent, m)
+	return nil
+}
+
+// letters returns the types of the messages of a case, and forgets them.
+func (o *office) letters(id takedown.CaseID) (types []takedown.MessageType) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent = slices.DeleteFunc(o.sent, func(m takedown.Message) bool {
+		if m.Case == id {
+			types = append(types, m.Type)
+		}
+		return m.Case == id
+	})
+	return types
+}
+
+func (o *office) last(t takedown.MessageType) (m takedown.Message) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, x := range o.sent {
+		if x.Type == t {
+			m = x
+		}
+	}
+	return m
+}
+
+func (o *office) later(d time.Duration) { o.set(o.Now().Add(d)) }
+
+func (o *office) submit(tb testing.TB, r takedown.Request) takedown.Case {
+	tb.Helper()
+	c, err := o.Submit(ctx, r)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return c
+}
+
+func ok(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (o *office) wantState(tb testing.TB, id takedown.CaseID, want takedown.State) takedown.Case {
+	tb.Helper()
+	c, err := o.Case(ctx, id)
+	ok(tb, err)
+	if c.State != want {
+		tb.Fatalf("case is %s, want %s", c.State, want)
+	}
+	return c
+}
+
+func (o *office) wantLetters(tb testing.TB, id takedown.CaseID, want ...takedown.MessageType) {
+	tb.Helper()
+	if diff := cmp.Diff(want, o.letters(id)); diff != "" {
+		tb.Errorf("messages (-want +got):\n%s", diff)
+	}
+}
+
+var alice, bob = takedown.Act{By: "alice", Reason: "well_founded"}, takedown.Act{By: "bob", Reason: "well_founded"}
+
+// An opt-out: receipt, confirmation, review, in force, withdrawal, closing,
+// erasure.
+func TestLife_ImageOptOut(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, func(opts *takedown.DeskOptions) { opts.ConfirmEmail = true })
+	picture := hashes(t, testJPEG(t, 1))
+	c := o.submit(t, optOut(t, 1))
+	token := o.last(takedown.MessageConfirmEmail).Token
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageConfirmEmail)
+	o.wantState(t, c.ID, takedown.StateUnconfirmed)
+	var me *takedown.MoveError
+	if err := o.Accept(ctx, c.ID, takedown.Grant{Act: alice}); !errors.As(err, &me) {
+		t.Errorf("accepted before the address was confirmed: %v", err)
+	}
+	var te *takedown.TokenError
+	if err := o.Confirm(ctx, c.ID, "wrong"); !errors.As(err, &te) {
+		t.Errorf("a wrong token: %v", err)
+	}
+	o.later(49 * time.Hour)
+	if err := o.Confirm(ctx, c.ID, token); !errors.As(err, &te) {
+		t.Errorf("an old token: %v", err)
+	}
+	ok(t, o.Resend(ctx, c.ID))
+	again := o.last(takedown.MessageConfirmEmail).Token
+	o.letters(c.ID)
+	if err := o.Confirm(ctx, c.ID, token); !errors.As(err, &te) || token == again {
+		t.Errorf("the token before the last: %v", err)
+	}
+	ok(t, o.Confirm(ctx, c.ID, " "+strings.ToUpper(again)))
+	if err := o.Confirm(ctx, c.ID, again); !errors.As(err, &te) {
+		t.Errorf("a token twice: %v", err)
+	}
+	o.wantState(t, c.ID, takedown.StateInReview)
+
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	o.wantLetters(t, c.ID, takedown.MessageAccepted, takedown.MessageInForce, takedown.MessageStatement)
+	wantVerdict(t, "in force", o.Enforcer().Filter("", picture...), takedown.Block)
+	if err := o.CloseCase(ctx, c.ID, alice); !errors.As(err, &me) {
+		t.Errorf("closed while in force: %v", err)
+	}
+
+	w := o.submit(t, takedown.WithdrawalRequest{Requester: person, Case: c.ID})
+	ok(t, o.Confirm(ctx, w.ID, o.last(takedown.MessageConfirmEmail).Token))
+	ok(t, o.Accept(ctx, w.ID, takedown.Grant{Act: alice}))
+	o.wantState(t, w.ID, takedown.StateClosed)
+	o.wantState(t, c.ID, takedown.StateWithdrawn)
+	o.wantLetters(t, c.ID, takedown.MessageWithdrawn)
+	wantVerdict(t, "withdrawn", o.Enforcer().Filter("", picture...), takedown.Allow)
+
+	ok(t, o.CloseCase(ctx, c.ID, alice))
+	ok(t, o.Erase(ctx, c.ID, alice))
+	if c = o.wantState(t, c.ID, takedown.StateClosed); !c.Erased() || c.Request != nil || c.Pictures != nil {
+		t.Errorf("erased: %+v", c)
+	}
+	if _, _, err := o.VerifyLog(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// An opt-out that leaves open what it is about is decided as a picture.
+func TestLife_OpenOptOut(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	c := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindOpenOptOut])
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	wantVerdict(t, "the picture", o.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...), takedown.Block)
+	ok(t, o.Reverse(ctx, c.ID, bob))
+	o.wantState(t, c.ID, takedown.StateReversed)
+	wantVerdict(t, "reversed", o.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...), takedown.Allow)
+}
+
+// A notice with mixed results, a complaint within the window, the closing after
+// it.
+func TestLife_DSANotice(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	urls := []string{"https://example.org/a.jpg", "https://example.org/b.jpg", "https://example.org/c.jpg"}
+	c := o.submit(t, notice(urls...))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Items: map[int]takedown.ItemDecision{
+		1: {Outcome: takedown.OutcomeRejected, Reason: "satire"},
+	}}))
+	m := o.last(takedown.MessagePartial)
+	if m.Accepted != 2 || m.Refused != 1 || m.To.Email != "requester@example.org" {
+		t.Errorf("message %+v", m)
+	}
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessagePartial, takedown.MessageInForce, takedown.MessageStatement)
+	for i, want := range []takedown.Verdict{takedown.Block, takedown.Allow, takedown.Block} {
+		wantVerdict(t, urls[i], o.Enforcer().FilterURL(urls[i]), want)
+	}
+	c = o.wantState(t, c.ID, takedown.StateInForce)
+	if c.Outcome != takedown.OutcomePartly || c.Items[1].Reason != "satire" || c.Items[0].Rule != c.Rules[0] || c.Items[1].Rule != 0 {
+		t.Errorf("case %+v", c)
+	}
+
+	o.later(24 * time.Hour)
+	complaint := o.submit(t, takedown.Complaint{Requester: takedown.Requester{Phone: "+4930123456"}, Case: c.ID, Party: takedown.PartyAffected, Grounds: "It is mine."})
+	if len(complaint.Flags) != 0 {
+		t.Errorf("in time, but %v", complaint.Flags)
+	}
+	ok(t, o.Accept(ctx, complaint.ID, takedown.Grant{Act: bob}))
+	o.wantState(t, c.ID, takedown.StateReversed)
+	o.wantLetters(t, c.ID, takedown.MessageReversed)
+	wantVerdict(t, "reversed", o.Enforcer().FilterURL(urls[0]), takedown.Allow)
+
+	var early *takedown.TooEarlyError
+	if err := o.CloseCase(ctx, c.ID, alice); !errors.As(err, &early) || early.NotBefore != day0.AddDate(0, 6, 0) {
+		t.Errorf("closed within the window for complaints: %v", err)
+	}
+	o.set(day0.AddDate(0, 6, 0))
+	ok(t, o.CloseCase(ctx, c.ID, alice))
+	late := o.submit(t, takedown.Complaint{Requester: person, Case: c.ID, Party: takedown.PartyNotifier, Grounds: "Again."})
+	if err := o.Accept(ctx, late.ID, takedown.Grant{Act: bob}); err == nil {
+		t.Error("a closed case was reversed")
+	}
+	ok(t, o.Reject(ctx, late.ID, bob, takedown.OutcomeOutOfScope))
+}
+
+// A complaint about a rejection opens the case again.
+func TestLife_ComplaintAboutARejection(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	c := o.submit(t, notice("https://example.org/a.jpg"))
+	ok(t, o.Reject(ctx, c.ID, alice, takedown.OutcomeUnfounded))
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageRejected)
+	o.set(day0.AddDate(0, 7, 0))
+	complaint := o.submit(t, takedown.Complaint{Requester: person, Case: c.ID, Party: takedown.PartyNotifier, Grounds: "Look again."})
+	if diff := cmp.Diff([]takedown.Flag{takedown.FlagLate}, complaint.Flags); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	ok(t, o.Accept(ctx, complaint.ID, takedown.Grant{Act: bob}))
+	o.wantState(t, c.ID, takedown.StateInReview)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: bob}))
+	wantVerdict(t, "accepted after all", o.Enforcer().FilterURL("https://example.org/a.jpg"), takedown.Block)
+	if c = o.wantState(t, c.ID, takedown.StateInForce); c.Times[takedown.MilestoneInformed] != o.Now() {
+		t.Errorf("the window for complaints runs from %v", c.Times[takedown.MilestoneInformed])
+	}
+}
+
+// A deficient DMCA notice is cured, accepted, answered with a counter-notice,
+// and restored within 10 to 14 business days; another goes to court.
+func TestLife_DMCA(t *testing.T) {
+	t.Parallel()
+	us := takedown.Calendar{Version: "test 1", Holidays: []string{"2026-02-16"}}
+	o := newOffice(t, func(opts *takedown.DeskOptions) { opts.Calendars = map[string]takedown.Calendar{"us": us} })
+	full := samples(t, takedown.CaseID{})[takedown.KindDMCANotice].(takedown.DMCANotice)
+	u := full.ImageURLs[0]
+
+	deficient := full
+	deficient.Signature = ""
+	c := o.submit(t, deficient)
+	if c.State != takedown.StateNeedsInfo || len(c.Problems) != 1 || c.Problems[0].Severity != takedown.Curable {
+		t.Errorf("a curable notice: %s, %v", c.State, c.Problems)
+	}
+	if m := o.last(takedown.MessageNeedsInfo); len(m.Problems) != 1 || m.Problems[0].Field != "signature" {
+		t.Errorf("asked for %v", m.Problems)
+	}
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageNeedsInfo)
+	o.later(time.Hour)
+	var ve *takedown.ValidationError
+	if _, err := o.Complete(ctx, c.ID, deficient); !errors.As(err, &ve) {
+		t.Errorf("completed with the same gap: %v", err)
+	}
+	if _, err := o.Complete(ctx, c.ID, notice(u)); err == nil {
+		t.Error("a notice of another kind completes it")
+	}
+	c, err := o.Complete(ctx, c.ID, &full)
+	ok(t, err)
+	if c.State != takedown.StateInReview || c.Received != day0 || len(c.Problems) != 0 {
+		t.Errorf("completed: %s, received %v, %v", c.State, c.Received, c.Problems)
+	}
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	wantVerdict(t, "accepted", o.Enforcer().FilterURL(u), takedown.Block)
+	o.letters(c.ID)
+
+	// Received on Friday, January 30: business days begin on Monday.
+	counter := o.submit(t, samples(t, c.ID)[takedown.KindCounterNotice])
+	ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: bob}))
+	o.wantState(t, c.ID, takedown.StateCounter)
+	m := o.last(takedown.MessageCounterReceived)
+	notBefore := time.Date(2026, 2, 14, 0, 0, 0, 0, time.UTC) // the end of Friday, the 10th business day
+	notAfter := time.Date(2026, 2, 21, 0, 0, 0, 0, time.UTC)  // Monday is a holiday
+	if m.NotBefore != notBefore || m.NotAfter != notAfter {
+		t.Errorf("window %v to %v, want %v to %v", m.NotBefore, m.NotAfter, notBefore, notAfter)
+	}
+	wantVerdict(t, "within the window", o.Enforcer().FilterURL(u), takedown.Block)
+	o.set(notBefore.Add(-time.Second))
+	var early *takedown.TooEarlyError
+	if err := o.Restore(ctx, c.ID, alice); !errors.As(err, &early) {
+		t.Errorf("restored too early: %v", err)
+	}
+	list, err := o.Due(ctx, notAfter.Add(time.Second))
+	if err != nil || len(list) != 1 || list[0].Case != c.ID || list[0].Deadline.Name != "restore" || list[0].NotAfter != notAfter {
+		t.Errorf("due: %+v, %v", list, err)
+	}
+	o.set(notBefore)
+	ok(t, o.Restore(ctx, c.ID, alice))
+	o.wantState(t, c.ID, takedown.StateRestored)
+	wantVerdict(t, "restored", o.Enforcer().FilterURL(u), takedown.Allow)
+	if list, err = o.Due(ctx, time.Time{}); err != nil || len(list) != 0 {
+		t.Errorf("still due: %+v, %v", list, err)
+	}
+	o.wantLetters(t, c.ID, takedown.MessageCounterReceived, takedown.MessageRestored)
+
+	// Again, with word of a court action in time.
+	c = o.submit(t, full)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	counter = o.submit(t, samples(t, c.ID)[takedown.KindCounterNotice])
+	ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: bob}))
+	ok(t, o.CourtHold(ctx, c.ID, takedown.Act{By: "alice", Reason: "action_filed"}))
+	o.later(365 * 24 * time.Hour)
+	var me *takedown.MoveError
+	if err := o.Restore(ctx, c.ID, alice); !errors.As(err, &me) {
+		t.Errorf("restored while a court has it: %v", err)
+	}
+	wantVerdict(t, "held", o.Enforcer().FilterURL(u), takedown.Block)
+	ok(t, o.Release(ctx, c.ID, alice))
+	o.wantState(t, c.ID, takedown.StateInForce)
+
+	// A counter-notice is for DMCA notices only.
+	other := o.submit(t, notice("https://example.org/x.jpg"))
+	if _, err := o.Submit(ctx, samples(t, other.ID)[takedown.KindCounterNotice]); !hasProblem(err, "case") {
+		t.Errorf("a counter-notice to a DSA notice: %v", err)
+	}
+}
+
+// GDPR: a month, extended to three; restriction while it is weighed; refusal.
+func TestLife_GDPR(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.set(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC))
+	r := samples(t, takedown.CaseID{})[takedown.KindGDPRRequest].(takedown.GDPRRequest)
+	r.Images = [][]byte{testJPEG(t, 3)}
+	u := r.ImageURLs[0]
+	c := o.submit(t, r)
+	due := func(name string) time.Time {
+		t.Helper()
+		list, err := o.DueOf(ctx, c.ID)
+		ok(t, err)
+		for _, x := range list {
+			if x.Deadline.Name == name {
+				return x.NotAfter
+			}
+		}
+		return time.Time{}
+	}
+	if got := due("inform"); got != time.Date(2026, 2, 28, 12, 0, 0, 0, time.UTC) {
+		t.Errorf("inform by %v", got)
+	}
+	ok(t, o.Hold(ctx, c.ID, alice))
+	o.wantState(t, c.ID, takedown.StateInReview)
+	wantVerdict(t, "restricted", o.Enforcer().FilterURL(u), takedown.Block)
+	wantVerdict(t, "the identical picture too", o.Enforcer().Filter("", hashes(t, testJPEG(t, 3))...), takedown.Block)
+	if err := o.Erase(ctx, c.ID, alice); err == nil {
+		t.Error("erased before it was decided")
+	}
+	ok(t, o.Extend(ctx, c.ID, takedown.Act{By: "alice", Reason: "complex"}))
+	if got := due("inform_extended"); got != time.Date(2026, 4, 30, 12, 0, 0, 0, time.UTC) || !due("inform").IsZero() {
+		t.Errorf("after the extension, inform by %v", got)
+	}
+	ok(t, o.Reject(ctx, c.ID, takedown.Act{By: "alice", Reason: "overriding_grounds"}))
+	wantVerdict(t, "the hold ends with the decision", o.Enforcer().FilterURL(u), takedown.Allow)
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageRejected)
+	if !due("inform_extended").IsZero() {
+		t.Error("informed, but the clock runs")
+	}
+	o.wantState(t, c.ID, takedown.StateRejected)
+}
+
+// TAKE IT DOWN: no confirmation stands in the way, a hold within 48 hours, the
+// child-safety flag.
+func TestLife_IntimateImage(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, func(opts *takedown.DeskOptions) { opts.ConfirmEmail = true })
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage].(takedown.IntimateImage)
+	c := o.submit(t, r)
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageSupport, takedown.MessageConfirmEmail)
+	if c.State != takedown.StateInReview {
+		t.Errorf("the case is %s: it waits while the clock runs", c.State)
+	}
+	list, err := o.Due(ctx, time.Time{})
+	if err != nil || len(list) != 1 || list[0].NotAfter != day0.Add(48*time.Hour) {
+		t.Errorf("due %+v, %v", list, err)
+	}
+	ok(t, o.Hold(ctx, c.ID, alice))
+	wantVerdict(t, "held", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
+	if list, err = o.Due(ctx, time.Time{}); err != nil || len(list) != 0 {
+		t.Errorf("blocked in time, but due %+v, %v", list, err)
+	}
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	wantVerdict(t, "accepted", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
+	d := o.Enforcer().Filter("https://elsewhere.example/", r.Hashes[0])
+	wantVerdict(t, "the identical picture elsewhere", d, takedown.Block)
+	if d.Width != takedown.WidthIdentical {
+		t.Errorf("width %v", d.Width)
+	}
+	for _, minor := range []takedown.Answer{takedown.AnswerYes, takedown.AnswerUnsure} {
+		r.MinorDepicted = minor
+		if c := o.submit(t, r); !slices.Contains(c.Flags, takedown.FlagChildSafety) {
+			t.Errorf("minor %s: flags %v", minor, c.Flags)
+		}
+	}
+}
+
+// An order holds where it says, for as long as it says, and gets no statement
+// of reasons.
+func TestLife_AuthorityOrder(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := samples(t, takedown.CaseID{})[takedown.KindAuthorityOrder].(takedown.AuthorityOrder)
+	u := r.ImageURLs[0]
+	c := o.submit(t, r)
+	end := day0.AddDate(0, 1, 0)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, End: end}))
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageAccepted, takedown.MessageInForce)
+	wantVerdict(t, "in Germany", o.Enforcer().In("DE").FilterURL(u), takedown.Block)
+	wantVerdict(t, "in France", o.Enforcer().In("FR").FilterURL(u), takedown.Allow)
+	ok(t, o.Change(ctx, c.ID, takedown.Grant{Act: alice, Territories: []string{"EU27"}, End: end}))
+	wantVerdict(t, "in France, widened", o.Enforcer().In("FR").FilterURL(u), takedown.Block)
+	wantVerdict(t, "in Norway", o.Enforcer().In("NO").FilterURL(u), takedown.Allow)
+	o.set(end)
+	wantVerdict(t, "after its end", o.Enforcer().In("DE").FilterURL(u), takedown.Allow)
+	if n, err := o.Expire(ctx); n != 1 || err != nil {
+		t.Errorf("expired %d, %v", n, err)
+	}
+	o.wantState(t, c.ID, takedown.StateExpired)
+	if n, err := o.Expire(ctx); n != 0 || err != nil {
+		t.Errorf("expired again %d, %v", n, err)
+	}
+}
+
+// A hash entry holds for review until two people have vetted it.
+func TestLife_HashEntry(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := samples(t, takedown.CaseID{})[takedown.KindHashEntry].(takedown.HashEntry)
+	c := o.submit(t, r)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	look := func() takedown.Decision { return o.Enforcer().Filter("", hashes(t, testJPEG(t, 5))...) }
+	wantVerdict(t, "not vetted", look(), takedown.Review)
+	vet := takedown.Grant{Act: alice, Effect: blocklist.EffectBlock}
+	var second *takedown.SecondReviewError
+	if err := o.Change(ctx, c.ID, vet); !errors.As(err, &second) || !slices.Contains(second.Risks, takedown.FlagUnseen) {
+		t.Errorf("vetted by one: %v", err)
+	}
+	wantVerdict(t, "vetted by one", look(), takedown.Review)
+	if err := o.Change(ctx, c.ID, vet); !errors.As(err, &second) {
+		t.Errorf("vetted by the same one: %v", err)
+	}
+	other := vet
+	other.By, other.Width = "bob", takedown.WidthIdentical
+	if err := o.Change(ctx, c.ID, other); !errors.As(err, &second) {
+		t.Errorf("another grant by the second: %v", err)
+	}
+	other.By = "alice"
+	ok(t, o.Change(ctx, c.ID, other))
+	wantVerdict(t, "vetted", look(), takedown.Block)
+	if c = o.wantState(t, c.ID, takedown.StateInForce); len(c.Rules) != 1 || c.Granted != takedown.WidthIdentical {
+		t.Errorf("rules %v, granted %v", c.Rules, c.Granted)
+	}
+}
+
+// An objection ends a rule; nothing else that covers the address.
+func TestLife_Objection(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	u := "https://example.org/a.jpg"
+	first, second := o.submit(t, notice(u)), o.submit(t, notice(u))
+	ok(t, o.Accept(ctx, first.ID, takedown.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, second.ID, takedown.Grant{Act: alice}))
+	objection := o.submit(t, samples(t, first.ID)[takedown.KindObjection])
+	ok(t, o.Accept(ctx, objection.ID, takedown.Grant{Act: bob}))
+	o.wantState(t, first.ID, takedown.StateReversed)
+	wantVerdict(t, "covered by the other", o.Enforcer().FilterURL(u), takedown.Block)
+	for _, about := range []takedown.CaseID{{}, {1}, objection.ID} {
+		if _, err := o.Submit(ctx, samples(t, about)[takedown.KindObjection]); !hasProblem(err, "case") {
+			t.Errorf("an objection about %v: %v", about, err)
+		}
+	}
+}
+
+// A withdrawal can take back single items; one by somebody else needs two
+// reviewers.
+func TestLife_PartialWithdrawal(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := optOut(t, 1)
+	r.Images = append(r.Images, testJPEG(t, 2))
+	c := o.submit(t, r)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Width: takedown.WidthIdentical}))
+	w := o.submit(t, takedown.WithdrawalRequest{Requester: person, Case: c.ID, Items: []int{0}})
+	if len(w.Flags) != 0 {
+		t.Errorf("flags %v", w.Flags)
+	}
+	ok(t, o.Accept(ctx, w.ID, takedown.Grant{Act: alice}))
+	look := func(seed uint32) takedown.Decision { return o.Enforcer().Filter("", hashes(t, testJPEG(t, seed))...) }
+	wantVerdict(t, "taken back", look(1), takedown.Allow)
+	wantVerdict(t, "kept", look(2), takedown.Block)
+	if d := look(2); d.Width != takedown.WidthIdentical {
+		t.Errorf("width %v after the withdrawal of another item", d.Width)
+	}
+	stranger := takedown.WithdrawalRequest{Requester: takedown.Requester{Email: "stranger@example.org"}, Case: c.ID}
+	w = o.submit(t, stranger)
+	var second *takedown.SecondReviewError
+	if err := o.Accept(ctx, w.ID, takedown.Grant{Act: alice}); !errors.As(err, &second) {
+		t.Errorf("a stranger's withdrawal: %v", err)
+	}
+	wantVerdict(t, "kept", look(2), takedown.Block)
+	ok(t, o.Accept(ctx, w.ID, takedown.Grant{Act: bob}))
+	wantVerdict(t, "withdrawn", look(2), takedown.Allow)
+	stranger.Items = []int{7}
+	if _, err := o.Submit(ctx, stranger); !hasProblem(err, "items[0]") {
+		t.Errorf("an item that is not there: %v", err)
+	}
+}
+
+// Two who claim to own the same picture: the second claim is risky.
+func TestSubmit_ContradictingClaims(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := optOut(t, 1)
+	r.Claim = takedown.ClaimOwner
+	first := o.submit(t, r)
+	ok(t, o.Accept(ctx, first.ID, takedown.Grant{Act: alice}))
+	if same := o.submit(t, r); len(same.Flags) != 0 {
+		t.Errorf("the same person again: %v", same.Flags)
+	}
+	r.Requester.Email = "other@example.org"
+	second := o.submit(t, r)
+	if diff := cmp.Diff([]takedown.Flag{takedown.FlagContradiction}, second.Flags); diff != "" {
+		t.Errorf("flags (-want +got):\n%s", diff)
+	}
+	var sr *takedown.SecondReviewError
+	if err := o.Accept(ctx, second.ID, takedown.Grant{Act: alice}); !errors.As(err, &sr) {
+		t.Errorf("accepted by one: %v", err)
+	}
+	o.wantState(t, second.ID, takedown.StateSecondReview)
+	var ge *takedown.GrantError
+	if err := o.Accept(ctx, second.ID, takedown.Grant{}); !errors.As(err, &ge) {
+		t.Errorf("accepted by nobody: %v", err)
+	}
+	ok(t, o.Accept(ctx, second.ID, takedown.Grant{Act: bob}))
+	o.wantState(t, second.ID, takedown.StateInForce)
+	r.Claim = takedown.ClaimDepicted
+	if third := o.submit(t, r); !slices.Contains(third.Flags, takedown.FlagEarlierClaim) {
+		t.Errorf("flags %v", third.Flags)
+	}
+}
+
+// More than was asked needs a reason and two reviewers.
+func TestAccept_Wider(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage].(takedown.IntimateImage)
+	r.ImageURLs, r.Hashes, r.Images = nil, nil, [][]byte{testJPEG(t, 6)}
+	c := o.submit(t, r)
+	mirrored := hashes(t, edited(t, testJPEG(t, 6), func(x, y, w, h int) (int, int) { return w - 1 - x, y }))
+	g := takedown.Grant{Act: alice, Width: takedown.WidthDuplicate}
+	var ge *takedown.GrantError
+	if err := o.Accept(ctx, c.ID, g); !errors.As(err, &ge) {
+		t.Errorf("wider without saying so: %v", err)
+	}
+	g.Wider = "spreading_fast"
+	var sr *takedown.SecondReviewError
+	if err := o.Accept(ctx, c.ID, g); !errors.As(err, &sr) || !slices.Contains(sr.Risks, takedown.FlagWider) {
+		t.Errorf("wider by one: %v", err)
+	}
+	wantVerdict(t, "mirrored", o.Enforcer().Filter("", mirrored...), takedown.Allow)
+	g.Act = bob
+	ok(t, o.Accept(ctx, c.ID, g))
+	wantVerdict(t, "mirrored", o.Enforcer().Filter("", mirrored...), takedown.Block)
+
+	n := o.submit(t, notice("https://example.org/a.jpg"))
+	if err := o.Accept(ctx, n.ID, g); !errors.As(err, &ge) {
+		t.Errorf("copies of an address: %v", err)
+	}
+}
+
+func TestAccept_OneReviewer(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, func(opts *takedown.DeskOptions) { opts.OneReviewer = true })
+	c := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindHashEntry])
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Effect: blocklist.EffectBlock}))
+	o.wantState(t, c.ID, takedown.StateInForce)
+}
+
+// Addresses of the operator's own service become those of the sources.
+func TestSubmit_AddressMapper(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, func(opts *takedown.DeskOptions) {
+		opts.AddressMapper = func(text string) ([]string, bool) {
+			if id, ok := strings.CutPrefix(text, "result:"); ok {
+				return []string{"https://source.example/" + id + ".jpg", "https://cdn.example/" + id + ".jpg"}, true
+			}
+			return nil, text == "result-gone"
+		}
+	})
+	c := o.submit(t, notice("result:17", "https://a.example/x.jpghttps://b.example/y.jpg, result:18"))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{}))
+	for _, u := range []string{"https://source.example/17.jpg", "https://cdn.example/17.jpg", "https://a.example/x.jpg", "https://b.example/y.jpg", "https://cdn.example/18.jpg"} {
+		wantVerdict(t, u, o.Enforcer().FilterURL(u), takedown.Block)
+	}
+	if c = o.wantState(t, c.ID, takedown.StateInForce); len(c.Items) != 6 || c.Items[2].Field != "image_urls[1]" {
+		t.Errorf("items %+v", c.Items)
+	}
+	if _, err := o.Submit(ctx, notice("result-gone")); !hasProblem(err, "image_urls[0]") {
+		t.Errorf("an id without a source: %v", err)
+	}
+}
+
+// A message is offered until it is taken; the decision counts as told from then
+// on.
+func TestNotify_AfterAnOutage(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.fail = errors.New("no connection")
+	c := o.submit(t, notice("https://example.org/a.jpg"))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{}))
+	if err := o.Retry(); !errors.Is(err, o.fail) {
+		t.Errorf("Notify: %v", err)
+	}
+	if c = o.wantState(t, c.ID, takedown.StateInForce); !c.Times[takedown.MilestoneInformed].IsZero() {
+		t.Error("informed, without a message")
+	}
+	o.fail = nil
+	o.later(time.Hour)
+	ok(t, o.Retry())
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageAccepted, takedown.MessageInForce, takedown.MessageStatement)
+	if c = o.wantState(t, c.ID, takedown.StateInForce); c.Times[takedown.MilestoneInformed] != o.Now() {
+		t.Errorf("informed at %v", c.Times[takedown.MilestoneInformed])
+	}
+	ok(t, o.Retry())
+	o.wantLetters(t, c.ID)
+}
+
+// Retry is the desk's Notify, which the office's own hides.
+func (o *office) Retry() error { return o.Desk.Notify(ctx) }

@@ -1,0 +1,309 @@
+package takedown
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// MessageType says what a message is about.
+type MessageType string
+
+const (
+	MessageReceipt         MessageType = "receipt"       // the request came in
+	MessageConfirmEmail    MessageType = "confirm_email" // has Token and Until
+	MessageNeedsInfo       MessageType = "needs_info"    // has Problems
+	MessageAccepted        MessageType = "accepted"      // the decision, as the next two
+	MessagePartial         MessageType = "partial"
+	MessageRejected        MessageType = "rejected"
+	MessageInForce         MessageType = "in_force"
+	MessageStatement       MessageType = "statement_of_reasons" // to the affected party: has Statement, and no To
+	MessageCounterReceived MessageType = "counter_received"     // has NotBefore and NotAfter
+	MessageRestored        MessageType = "restored"
+	MessageWithdrawn       MessageType = "withdrawn"
+	MessageReversed        MessageType = "reversed"
+	MessageExpired         MessageType = "expired"
+	MessageSupport         MessageType = "support" // where somebody shown in an intimate picture finds help
+)
+
+// messageTypes lists them all, for catalogues of texts.
+var messageTypes = []MessageType{
+	MessageReceipt, MessageConfirmEmail, MessageNeedsInfo, MessageAccepted, MessagePartial, MessageRejected,
+	MessageInForce, MessageStatement, MessageCounterReceived, MessageRestored, MessageWithdrawn, MessageReversed,
+	MessageExpired, MessageSupport,
+}
+
+// decides reports whether a message tells a decision.
+func (t MessageType) decides() bool {
+	return t == MessageAccepted || t == MessagePartial || t == MessageRejected
+}
+
+// Message is something that somebody has to be told, with everything that is
+// needed to write it. It never says where copies of a picture were found: who
+// asks for the removal of a face could otherwise use the form to search for it.
+type Message struct {
+	// ID is the same when a message is handed over again after a crash.
+	ID     uint64
+	Type   MessageType
+	Time   time.Time
+	Case   CaseID
+	Kind   Kind
+	Regime Regime
+	// To is who gets it: the requester of the case. Of a statement of reasons it
+	// is empty; who is affected, the operator has to know.
+	To Recipient
+	// Asked and Granted are the widths of the case, Accepted and Refused the
+	// numbers of its items, Items their results.
+	Asked, Granted    Width
+	Accepted, Refused int
+	Items             []CaseItem
+	// Reason is the code of the decision.
+	Reason   string
+	Problems []Problem
+	Token    string
+	// Until is when the token ends.
+	Until time.Time
+	// NotBefore and NotAfter bound the time of a restoration.
+	NotBefore, NotAfter time.Time
+	// Deadline is by when the case has to be dealt with, if a law says so.
+	Deadline  time.Time
+	Statement *StatementOfReasons
+}
+
+// Recipient is whom to write to. It is personal data.
+type Recipient struct {
+	Name, Email, Phone, PostalAddress string
+	Language                          string // BCP 47, may be empty
+}
+
+// Notifier sends messages, by email or however the operator reaches people. A
+// message is handed over again, with the same ID, until Notify returns nil.
+// Notify is called by the desk's methods before they return, one message at a
+// time; it should put the message into a queue.
+type Notifier interface {
+	Notify(ctx context.Context, m Message) error
+}
+
+// NotifierFunc is a function that is a [Notifier].
+type NotifierFunc func(ctx context.Context, m Message) error
+
+// Notify calls f.
+func (f NotifierFunc) Notify(ctx context.Context, m Message) error { return f(ctx, m) }
+
+// message is what is stored of a message until it is sent; the rest is read
+// from the case when it is.
+type message struct {
+	Case   CaseID      `json:"case"`
+	Type   MessageType `json:"type"`
+	Token  string      `json:"token,omitempty"`
+	Until  time.Time   `json:"until,omitzero"`
+	Reason string      `json:"reason,omitempty"`
+
+	id uint64
+}
+
+// messageKey is the number of a message and its case, so that those of a case
+// can be found.
+func messageKey(id uint64, c CaseID) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, id), c[:]...)
+}
+
+func (s *caseStore) putMessage(tx StoreTx, m message) error {
+	if !s.notify {
+		return nil
+	}
+	key, err := s.keys.get(m.Case)
+	if errors.Is(err, ErrErased) {
+		return nil // there is nobody to be told
+	}
+	if err != nil {
+		return err
+	}
+	last, err := tx.Get(BucketMeta, keyMessages)
+	if err != nil {
+		return err
+	}
+	var id uint64
+	if len(last) == 8 {
+		id = binary.BigEndian.Uint64(last)
+	}
+	id++
+	b, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("takedown: message: %w", err)
+	}
+	if err := tx.Put(BucketMeta, keyMessages, binary.BigEndian.AppendUint64(nil, id)); err != nil {
+		return err
+	}
+	return tx.Put(BucketMessages, messageKey(id, m.Case), seal(key, label("message", m.Case), b))
+}
+
+// dropMessages forgets the messages of a case.
+func (s *caseStore) dropMessages(tx StoreTx, id CaseID) error {
+	var keys [][]byte
+	err := tx.Scan(BucketMessages, nil, func(k, _ []byte) error {
+		if bytes.HasSuffix(k, id[:]) {
+			keys = append(keys, bytes.Clone(k))
+		}
+		return nil
+	})
+	for _, k := range keys {
+		err = errors.Join(err, tx.Delete(BucketMessages, k))
+	}
+	return err
+}
+
+// messages returns those that wait, oldest first.
+func (s *caseStore) messages() (list []message, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketMessages, nil, func(k, v []byte) error {
+			if len(k) != 24 {
+				return fmt.Errorf("takedown: case store: a message has a key of %d bytes", len(k))
+			}
+			m := message{id: binary.BigEndian.Uint64(k), Case: CaseID(k[8:])}
+			key, err := s.keys.get(m.Case)
+			if errors.Is(err, ErrErased) {
+				return nil // it goes with the erasure that is under way
+			}
+			if err != nil {
+				return err
+			}
+			b, err := unseal(key, label("message", m.Case), v)
+			if err != nil {
+				return err
+			}
+			if err := json.Unmarshal(b, &m); err != nil {
+				return fmt.Errorf("takedown: case store: a message: %w", err)
+			}
+			list = append(list, m)
+			return nil
+		})
+	})
+	return list, err
+}
+
+// flush hands over what waits. What the Notifier does not take now, it is
+// offered again by the next call and by [Desk.Notify].
+func (d *Desk) flush(ctx context.Context) { _ = d.Notify(ctx) }
+
+// Notify hands all waiting messages to the Notifier and returns its errors. The
+// desk's other methods do so by themselves; it is for trying again after an
+// outage, or a restart.
+func (d *Desk) Notify(ctx context.Context) error {
+	if d.opts.Notifier == nil {
+		return nil
+	}
+	for {
+		// If another call is at it, that one also finds what is new.
+		if !d.sending.TryLock() {
+			return nil
+		}
+		sent, err := d.send(ctx)
+		d.sending.Unlock()
+		if sent == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Desk) send(ctx context.Context) (sent int, err error) {
+	list, err := d.store.messages()
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	for _, m := range list {
+		if err := ctx.Err(); err != nil {
+			return sent, err
+		}
+		msg, err := d.compose(m)
+		if err == nil {
+			err = d.opts.Notifier.Notify(ctx, msg)
+		}
+		if err == nil {
+			err = d.sent(m)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		sent++
+	}
+	return sent, errors.Join(errs...)
+}
+
+// sent forgets a message that was taken; one that tells a decision starts the
+// clocks that run from that.
+func (d *Desk) sent(m message) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := d.store.get(m.Case)
+	if err != nil {
+		return err
+	}
+	return d.store.db.Update(func(tx StoreTx) error {
+		if err := tx.Delete(BucketMessages, messageKey(m.id, m.Case)); err != nil {
+			return err
+		}
+		if !m.Type.decides() || !c.Times[MilestoneInformed].IsZero() || c.Times[MilestoneDecided].IsZero() {
+			return nil
+		}
+		c.happened(MilestoneInformed, d.clock())
+		b, err := json.Marshal(c)
+		if err != nil {
+			return err
+		}
+		return tx.Put(BucketCases, c.ID[:], b)
+	})
+}
+
+// compose makes the message out of its case.
+func (d *Desk) compose(m message) (Message, error) {
+	c, err := d.store.get(m.Case)
+	if err == nil {
+		err = d.store.addRequest(c)
+	}
+	if err != nil {
+		return Message{}, err
+	}
+	now := d.clock()
+	msg := Message{
+		ID: m.id, Type: m.Type, Time: now, Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Granted,
+		Items: c.Items, Reason: m.Reason, Token: m.Token, Until: m.Until,
+	}
+	for _, it := range c.Items {
+		switch it.Outcome {
+		case OutcomeAccepted:
+			msg.Accepted++
+		case "":
+		default:
+			msg.Refused++
+		}
+	}
+	for _, x := range due(c, d.deadlines, d.calendars, now) {
+		switch {
+		case x.Deadline.Name == "restore":
+			msg.NotBefore, msg.NotAfter = x.NotBefore, x.NotAfter
+		case !x.NotAfter.IsZero() && (msg.Deadline.IsZero() || x.NotAfter.Before(msg.Deadline)):
+			msg.Deadline = x.NotAfter
+		}
+	}
+	if m.Type == MessageNeedsInfo {
+		msg.Problems = slices.Clone(c.Problems)
+	}
+	if m.Type == MessageStatement {
+		s := Statement17(c)
+		msg.Statement = &s
+		return msg, nil
+	}
+	if c.Request != nil {
+		who := c.Request.who()
+		msg.To = Recipient{who.FullName(), who.Email, who.Phone, who.PostalAddress, who.Language}
+	}
+	return msg, nil
+}

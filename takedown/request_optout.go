@@ -1,0 +1,106 @@
+package takedown
+
+import "github.com/staydown/staydown/phash"
+
+// Claim is on what an opt-out rests.
+type Claim string
+
+const (
+	ClaimDepicted Claim = "depicted" // the requester, or who is represented, is shown in the picture
+	ClaimOwner    Claim = "owner"    // the requester, or who is represented, owns the picture
+)
+
+func (Claim) values() []string { return names(ClaimDepicted, ClaimOwner) }
+
+// ImageOptOut asks that a picture disappears with all its copies, at any
+// address, now and in future: re-encoded, resized, mirrored, rotated, and so
+// on. It asks for [WidthDuplicate].
+type ImageOptOut struct {
+	Requester Requester `json:"requester"`
+	// Images are the files of the pictures: JPEG, PNG, GIF or WebP, each at
+	// most 10 MB; 1 to 20 of them. Each becomes a rule of its own.
+	Images [][]byte `json:"images" max:"20"`
+	Claim  Claim    `json:"claim"`
+	// Reason is a brief explanation; optional.
+	Reason string `json:"reason,omitempty" max:"5000"`
+	// LawCountry is the country whose law the picture is said to break, if it is
+	// another one than that of the requester.
+	LawCountry string `json:"law_country,omitempty"`
+	// Examples are addresses at which the picture was seen. They help the
+	// reviewer; they neither narrow nor widen what is blocked.
+	Examples []string `json:"examples,omitempty" max:"1000"`
+}
+
+// Kind returns KindImageOptOut.
+func (r ImageOptOut) Kind() Kind      { return KindImageOptOut }
+func (r ImageOptOut) asks() Width     { return WidthDuplicate }
+func (r ImageOptOut) about() CaseID   { return CaseID{} }
+func (r ImageOptOut) who() *Requester { return &r.Requester }
+
+func (r ImageOptOut) check(c *checker) {
+	r.Requester.check(c, needsNameMail)
+	c.images("images", r.Images, true)
+	choice(c, "claim", r.Claim, true)
+	c.text("reason", r.Reason, false, maxText)
+	c.country("law_country", r.LawCountry)
+	c.addresses("examples", r.Examples, useExample)
+}
+
+// OpenOptOut is the opt-out of a form with one upload for "a picture" and "my
+// face": it leaves open which of the two is meant, and the reviewer decides. It
+// asks for [WidthDuplicate]; what a face needs on top of it is the statement
+// Biometric, without which no face may be registered.
+type OpenOptOut struct {
+	Requester  Requester `json:"requester"`
+	Images     [][]byte  `json:"images" max:"20"` // as in ImageOptOut
+	Claim      Claim     `json:"claim"`
+	Reason     string    `json:"reason,omitempty" max:"5000"`
+	LawCountry string    `json:"law_country,omitempty"`
+	// Biometric is the explicit consent to a template of the face being made and
+	// kept for the sole purpose of enforcing the opt-out; optional.
+	Biometric Statement `json:"biometric,omitzero"`
+	Examples  []string  `json:"examples,omitempty" max:"1000"`
+}
+
+// Kind returns KindOpenOptOut.
+func (r OpenOptOut) Kind() Kind      { return KindOpenOptOut }
+func (r OpenOptOut) asks() Width     { return WidthDuplicate }
+func (r OpenOptOut) about() CaseID   { return CaseID{} }
+func (r OpenOptOut) who() *Requester { return &r.Requester }
+
+func (r OpenOptOut) check(c *checker) {
+	r.Requester.check(c, needsNameMail)
+	c.images("images", r.Images, true)
+	choice(c, "claim", r.Claim, true)
+	c.text("reason", r.Reason, false, maxText)
+	c.country("law_country", r.LawCountry)
+	if r.Biometric != (Statement{}) {
+		r.Biometric.check(c, "biometric")
+	}
+	c.addresses("examples", r.Examples, useExample)
+}
+
+// HashEntry is an opt-out by hash alone: the picture never leaves the person's
+// device. Nobody can look at it, so a rule made from it only holds matches for
+// a person to see ([Review]) until somebody has vetted it and grants more with
+// [Desk.Change]. It asks for [WidthDuplicate].
+type HashEntry struct {
+	Requester Requester `json:"requester"`
+	// Hashes are PDQ hashes, 1 to 100. Each becomes a rule of its own.
+	Hashes []phash.Hash `json:"hashes" max:"100"`
+	Claim  Claim        `json:"claim"`
+	Reason string       `json:"reason,omitempty" max:"5000"`
+}
+
+// Kind returns KindHashEntry.
+func (r HashEntry) Kind() Kind      { return KindHashEntry }
+func (r HashEntry) asks() Width     { return WidthDuplicate }
+func (r HashEntry) about() CaseID   { return CaseID{} }
+func (r HashEntry) who() *Requester { return &r.Requester }
+
+func (r HashEntry) check(c *checker) {
+	r.Requester.check(c, needs{anyContact: true})
+	c.hashKeys("hashes", r.Hashes, true)
+	choice(c, "claim", r.Claim, true)
+	c.text("reason", r.Reason, false, maxText)
+}

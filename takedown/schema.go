@@ -1,0 +1,93 @@
+package takedown
+
+import (
+	"encoding/json"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// Schema returns the JSON Schema (draft 2020-12) of what [DecodeRequest] reads,
+// made from the request types themselves. The published copy is
+// schema/requests.schema.json. It describes the shape of a request; what the
+// law demands beyond that, [Validate] says.
+func Schema() []byte {
+	defs := map[string]any{}
+	var variants []any
+	for _, k := range Kinds() {
+		t := requestTypes[k]
+		s := objectSchema(reflect.TypeOf(t.empty), defs)
+		s["properties"].(map[string]any)["kind"] = map[string]any{"const": t.name}
+		s["required"] = append([]string{"kind"}, s["required"].([]string)...)
+		defs[t.name] = s
+		variants = append(variants, map[string]any{"$ref": "#/$defs/" + t.name})
+	}
+	b, err := json.MarshalIndent(map[string]any{
+		"$schema": "https://json-schema.org/draft/2020-12/schema",
+		"$id":     "urn:staydown:requests:1",
+		"title":   "Removal requests",
+		"oneOf":   variants,
+		"$defs":   defs,
+	}, "", "  ")
+	if err != nil {
+		panic("takedown: the schema is no JSON: " + err.Error())
+	}
+	return append(b, '\n')
+}
+
+// objectSchema returns the schema of a struct. Named structs that it uses go
+// into defs.
+func objectSchema(t reflect.Type, defs map[string]any) map[string]any {
+	props, required := map[string]any{}, []string{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, opts, _ := strings.Cut(f.Tag.Get("json"), ",")
+		max, _ := strconv.Atoi(f.Tag.Get("max"))
+		props[name] = fieldSchema(f.Type, max, defs)
+		if !strings.Contains(opts, "omit") {
+			required = append(required, name)
+		}
+	}
+	return map[string]any{"type": "object", "properties": props, "required": required, "additionalProperties": false}
+}
+
+func fieldSchema(t reflect.Type, max int, defs map[string]any) map[string]any {
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return map[string]any{"type": "string", "format": "date-time"}
+	case t == reflect.TypeFor[CaseID]():
+		return map[string]any{"type": "string", "pattern": "^[a-z2-7]{26}$"}
+	case t == reflect.TypeFor[phash.Hash]():
+		return map[string]any{"type": "string", "pattern": "^(pdq:[0-9a-f]{64})?$"}
+	case t == reflect.TypeFor[[]byte]():
+		return map[string]any{"type": "string", "contentEncoding": "base64"}
+	case t.Implements(reflect.TypeFor[interface{ values() []string }]()):
+		values := reflect.Zero(t).Interface().(interface{ values() []string }).values()
+		return map[string]any{"enum": append([]string{""}, values...)}
+	}
+	switch t.Kind() {
+	case reflect.Struct:
+		if _, ok := defs[t.Name()]; !ok {
+			defs[t.Name()] = objectSchema(t, defs)
+		}
+		return map[string]any{"$ref": "#/$defs/" + t.Name()}
+	case reflect.Slice:
+		s := map[string]any{"type": []string{"array", "null"}, "items": fieldSchema(t.Elem(), 0, defs)}
+		if max > 0 {
+			s["maxItems"] = max
+		}
+		return s
+	case reflect.Bool:
+		return map[string]any{"type": "boolean"}
+	case reflect.Int:
+		return map[string]any{"type": "integer", "minimum": 0}
+	}
+	s := map[string]any{"type": "string"}
+	if max > 0 {
+		s["maxLength"] = max
+	}
+	return s
+}

@@ -1,0 +1,193 @@
+package takedown
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"golang.org/x/text/language"
+	xmessage "golang.org/x/text/message"
+)
+
+//go:embed texts
+var embedded embed.FS
+
+// Catalogue has the texts of one language.
+type Catalogue struct {
+	Language language.Tag
+	// Codes are the messages about problems. "{max}" stands for the parameter of
+	// that name.
+	Codes map[Code]string
+	// Templates has, for each type of message, a template of its name for the
+	// body, and one with ".subject" behind the name. They are given the
+	// [Message]; see texts/en.tmpl for the functions that they can use.
+	Templates *template.Template
+}
+
+// Texts puts problems and messages into words. Its methods are safe for
+// concurrent use.
+type Texts struct {
+	catalogues []Catalogue
+	matcher    language.Matcher
+}
+
+// NewTexts returns the texts that come with the library, English and Thai, and
+// those of the given catalogues. A catalogue takes the place of an earlier one
+// of the same language. The first one, English, serves whoever speaks none of
+// them.
+func NewTexts(more ...Catalogue) (*Texts, error) {
+	t := new(Texts)
+	var all []Catalogue
+	for _, lang := range []string{"en", "th"} {
+		c, err := LoadCatalogue(embedded, "texts", language.MustParse(lang))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	for _, c := range append(all, more...) {
+		if err := c.check(); err != nil {
+			return nil, err
+		}
+		replaced := false
+		for i := range t.catalogues {
+			if t.catalogues[i].Language == c.Language {
+				t.catalogues[i], replaced = c, true
+			}
+		}
+		if !replaced {
+			t.catalogues = append(t.catalogues, c)
+		}
+	}
+	var tags []language.Tag
+	for _, c := range t.catalogues {
+		tags = append(tags, c.Language)
+	}
+	t.matcher = language.NewMatcher(tags)
+	return t, nil
+}
+
+// LoadCatalogue reads a catalogue from two files of a folder: for German
+// "de.json", an object of codes and messages, and "de.tmpl", a Go text
+// template.
+func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error) {
+	c := Catalogue{Language: lang}
+	b, err := fs.ReadFile(fsys, dir+"/"+lang.String()+".json")
+	if err != nil {
+		return c, fmt.Errorf("takedown: texts: %w", err)
+	}
+	if err := json.Unmarshal(b, &c.Codes); err != nil {
+		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
+	}
+	name := lang.String() + ".tmpl"
+	c.Templates, err = template.New(name).Funcs(templateFuncs(lang)).ParseFS(fsys, dir+"/"+name)
+	if err != nil {
+		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
+	}
+	return c, nil
+}
+
+// check looks whether a catalogue is complete.
+func (c Catalogue) check() error {
+	for _, code := range codes {
+		if c.Codes[code] == "" {
+			return fmt.Errorf("takedown: texts of %v: no message for %q", c.Language, code)
+		}
+	}
+	for _, m := range messageTypes {
+		for _, name := range []string{string(m), string(m) + ".subject"} {
+			if c.Templates == nil || c.Templates.Lookup(name) == nil {
+				return fmt.Errorf("takedown: texts of %v: no template %q", c.Language, name)
+			}
+		}
+	}
+	return nil
+}
+
+// pick returns the catalogue for a language tag, or for an Accept-Language
+// header.
+func (t *Texts) pick(lang string) Catalogue {
+	tags, _, err := language.ParseAcceptLanguage(lang)
+	if err != nil || len(tags) == 0 {
+		return t.catalogues[0]
+	}
+	_, i, _ := t.matcher.Match(tags...)
+	return t.catalogues[i]
+}
+
+var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
+
+// Problem says in words what is wrong, in the language that fits lang best: a
+// BCP 47 tag, or an Accept-Language header. Numbers are written as the language
+// writes them.
+func (t *Texts) Problem(lang string, p Problem) string {
+	c := t.pick(lang)
+	text, ok := c.Codes[p.Code]
+	if !ok {
+		text = string(p.Code)
+	}
+	return placeholder.ReplaceAllStringFunc(text, func(s string) string {
+		name := strings.Trim(s, "{}")
+		v := p.Params[name]
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			return v
+		}
+		switch name {
+		case "of": // an index; people count from one
+			n++
+		case "max_bytes":
+			n >>= 20 // MiB
+		case "max_pixels":
+			n /= 1e6
+		}
+		return xmessage.NewPrinter(c.Language).Sprintf("%d", n)
+	})
+}
+
+// Message puts a message into words, in the language of its recipient.
+func (t *Texts) Message(m Message) (subject, body string, err error) {
+	c := t.pick(m.To.Language)
+	var b bytes.Buffer
+	if err := c.Templates.ExecuteTemplate(&b, string(m.Type)+".subject", view{m, t, c}); err != nil {
+		return "", "", fmt.Errorf("takedown: texts of %v: %w", c.Language, err)
+	}
+	// A subject is one line, whatever a template or a name does.
+	subject = strings.Join(strings.Fields(b.String()), " ")
+	b.Reset()
+	if err := c.Templates.ExecuteTemplate(&b, string(m.Type), view{m, t, c}); err != nil {
+		return "", "", fmt.Errorf("takedown: texts of %v: %w", c.Language, err)
+	}
+	return subject, strings.TrimSpace(b.String()) + "\n", nil
+}
+
+// view is what a template sees: the message, and its problems in words.
+type view struct {
+	Message
+	texts *Texts
+	c     Catalogue
+}
+
+// Missing returns the problems in words, each with its field.
+func (v view) Missing() (list []string) {
+	for _, p := range v.Problems {
+		list = append(list, p.Field+": "+v.texts.Problem(v.c.Language.String(), p))
+	}
+	return list
+}
+
+// templateFuncs are the functions of the templates.
+func templateFuncs(lang language.Tag) template.FuncMap {
+	p := xmessage.NewPrinter(lang)
+	return template.FuncMap{
+		"number": func(n int) string { return p.Sprintf("%d", n) },
+		"date":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+	}
+}
