@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/staydown/staydown/blocklist"
 )
@@ -84,7 +85,7 @@ type boltStore struct{ db *bbolt.DB }
 // its owner only, and locked against a second process.
 func OpenStore(path string) (Store, error) {
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("takedown: case store: %w", blocklist.ErrLocked)
 	}
 	if err != nil {
