@@ -406,3 +406,40 @@ func TestLoadAllocatesWithinLimits(t *testing.T) {
 		t.Errorf("%d bytes are allocated for each load of a damaged file of %d", per, len(data))
 	}
 }
+
+// A section of one snapshot does not fit into another, though each is whole.
+func TestSectionsOfTwoSnapshots(t *testing.T) {
+	t.Parallel()
+	u := newUniverse(5, 6)
+	_, _, l := smallSnapshot(t, u)
+	dir := t.TempDir()
+	var files [2][]byte
+	for i := range files {
+		path := filepath.Join(dir, strconv.Itoa(i))
+		if err := l.Publish(path); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if files[i], err = os.ReadFile(path); err != nil {
+			t.Fatal(err)
+		}
+		// As many events of one kind, another rule.
+		mustAppend(t, l, blocklist.Event{ID: newID(200), Type: blocklist.EventRevoked, Target: 1})
+		mustAppend(t, l, blocklist.Event{ID: newID(201), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+			Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Territories: territories[:3],
+			End:  newClock().now().Truncate(1e9).Add(3600e9).UTC(),
+			Keys: blocklist.Keys{Bytes: [][32]byte{{1}, {2}}, Hashes: []blocklist.HashKey{{Hash: u.hashes[0]}}}}})
+	}
+	if len(files[0]) != len(files[1]) {
+		t.Fatalf("the files have %d and %d bytes; the test wants the same", len(files[0]), len(files[1]))
+	}
+	for at := 64; at < len(files[0]); at += 64 {
+		mixed := append(slices.Clone(files[0][:at]), files[1][at:]...)
+		if slices.Equal(mixed, files[0]) || slices.Equal(mixed, files[1]) {
+			continue
+		}
+		if _, err := blocklist.LoadBytes(mixed, newClock().now); !errors.Is(err, blocklist.ErrChecksum) {
+			t.Errorf("the first %d bytes of one file and the rest of another: %v, want ErrChecksum", at, err)
+		}
+	}
+}

@@ -2,7 +2,11 @@ package blocklist
 
 import (
 	"bytes"
+	"encoding/hex"
+	"fmt"
 	"hash/crc32"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/staydown/staydown/internal/fsx"
@@ -130,7 +134,7 @@ func Reseal(data []byte) []byte {
 		le.PutUint32(p[4:], crc32.Update(sectionSeed(data[:headerSize], le.Uint32(p)), castagnoli, data[off:off+size]))
 	}
 	end := headerSize + tableSize(n)
-	le.PutUint32(data[end-8:], crc32.Checksum(data[:end-8], castagnoli))
+	le.PutUint32(data[end-8:], tableChecksum(data[:end-8]))
 	le.PutUint32(data[end-4:], 0)
 	return data
 }
@@ -165,4 +169,96 @@ func LoadBytesWith(data []byte, o LoadOptions) (*View, error) {
 		return nil, err
 	}
 	return newFold(b, newDigestKeys(b.header.Secret), time.Now).view(), nil
+}
+
+// A Dump is all that a snapshot says.
+type Dump struct {
+	Seq        uint64          `json:"seq"`
+	Created    int64           `json:"created"`
+	Tenant     uint32          `json:"tenant"`
+	Rules      uint32          `json:"rules"`
+	Grants     []DumpGrant     `json:"grants"`
+	Exceptions []DumpException `json:"exceptions"`
+	Digests    []string        `json:"digests"`
+}
+
+type DumpGrant struct {
+	Event       uint64   `json:"event"`
+	Rule        uint64   `json:"rule"`
+	Kind        uint8    `json:"kind"`
+	Width       Width    `json:"width"`
+	Effect      Effect   `json:"effect"`
+	Learned     bool     `json:"learned"`
+	Worldwide   bool     `json:"worldwide"`
+	Case        string   `json:"case"`
+	Start       int64    `json:"start"`
+	End         int64    `json:"end"`
+	Territories []string `json:"territories"`
+	Keys        []string `json:"keys"`
+	Hashes      []string `json:"hashes"`
+}
+
+type DumpException struct {
+	Rule  uint64 `json:"rule"`
+	Event uint64 `json:"event"`
+	Until int64  `json:"until"`
+	What  string `json:"what"`
+}
+
+// DumpOf returns the dump of the base of v, and the digests of addresses.
+func DumpOf(v *View, addresses []string) Dump {
+	b := v.base
+	d := Dump{Seq: b.header.seq, Created: b.header.created, Tenant: b.header.List, Rules: b.header.Rules, Exceptions: []DumpException{}, Digests: []string{}}
+	for i := range b.len() {
+		g := b.grant(uint32(i))
+		x := DumpGrant{Event: g.seq, Rule: g.rule, Kind: uint8(g.attr), Width: Width(g.attr >> 8), Effect: Effect(g.attr >> 16),
+			Learned: g.attr&attrLearned != 0, Worldwide: g.attr&attrWorldwide != 0, Case: hex.EncodeToString(g.caseID[:]),
+			Start: g.start, End: g.end, Territories: []string{}, Keys: []string{}, Hashes: []string{}}
+		for _, t := range g.territories {
+			x.Territories = append(x.Territories, t.String())
+		}
+		d.Grants = append(d.Grants, x)
+	}
+	b.eachKey(func(e keyEntry) bool {
+		g := &d.Grants[e.grant]
+		g.Keys = append(g.Keys, hex.EncodeToString(le.AppendUint64(le.AppendUint64(nil, e.lo), e.hi)))
+		return true
+	})
+	for a := range b.hashes {
+		h := &b.hashes[a]
+		if h.segment == nil {
+			continue
+		}
+		for e := range h.segment.All() {
+			g := &d.Grants[h.grants[e.ID]]
+			g.Hashes = append(g.Hashes, fmt.Sprintf("%v/%d", e.Hash, h.variants[e.ID]))
+		}
+	}
+	for i := range d.Grants {
+		slices.Sort(d.Grants[i].Keys)
+		slices.Sort(d.Grants[i].Hashes)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(b.exceptions)) {
+		for _, e := range b.exceptions[rule] {
+			what := e.hash.String()
+			if e.hash.IsZero() {
+				what = hex.EncodeToString(e.file[:])
+			}
+			d.Exceptions = append(d.Exceptions, DumpException{rule, e.event, e.until, what})
+		}
+	}
+	for _, a := range addresses {
+		digest, err := v.Digest(ImageAddress, a)
+		if err != nil {
+			panic(err)
+		}
+		d.Digests = append(d.Digests, hex.EncodeToString(digest[:]))
+	}
+	return d
+}
+
+// WithoutSync returns opts for a journal that is not synced.
+func WithoutSync(opts Options) *Options {
+	opts.noSync = true
+	return &opts
 }

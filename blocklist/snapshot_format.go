@@ -134,10 +134,23 @@ func (s *section) append(b []byte) []byte {
 	return le.AppendUint64(b, 0)
 }
 
+// headerSeed begins the checksums that cover the header too. The header's own
+// checksum is not in it: bytes that are followed by their CRC have the same CRC
+// whatever they are.
+func headerSeed(rawHeader []byte) uint32 {
+	return crc32.Checksum(rawHeader[:headerSize-4], castagnoli)
+}
+
 // sectionSeed begins the checksum of a section: it covers the header and the
 // type, so that a section fits no other file and no other place.
 func sectionSeed(rawHeader []byte, kind uint32) uint32 {
-	return crc32.Update(crc32.Checksum(rawHeader, castagnoli), castagnoli, le.AppendUint32(nil, kind))
+	return crc32.Update(headerSeed(rawHeader), castagnoli, le.AppendUint32(nil, kind))
+}
+
+// tableChecksum returns the checksum of the table in b, which begins with the
+// header.
+func tableChecksum(b []byte) uint32 {
+	return crc32.Update(headerSeed(b), castagnoli, b[headerSize:])
 }
 
 // tableSize is the length of the table with its own checksum.
@@ -150,7 +163,7 @@ func parseTable(h *header, b []byte) ([]section, error) {
 	if len(b) < end {
 		return nil, fmt.Errorf("blocklist: snapshot of %d bytes is cut within its table: %w", len(b), ErrTruncated)
 	}
-	if got, want := crc32.Checksum(b[:end-8], castagnoli), le.Uint32(b[end-8:]); got != want || le.Uint32(b[end-4:]) != 0 {
+	if got, want := tableChecksum(b[:end-8]), le.Uint32(b[end-8:]); got != want || le.Uint32(b[end-4:]) != 0 {
 		return nil, fmt.Errorf("blocklist: snapshot: table has checksum %08x, not %08x: %w", got, want, ErrChecksum)
 	}
 	sections := make([]section, h.sections)

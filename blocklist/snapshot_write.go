@@ -446,7 +446,7 @@ func (s *snapshotWriter) finish() error {
 	if s.err != nil {
 		return s.err
 	}
-	table = le.AppendUint32(table, crc32.Checksum(table, castagnoli))
+	table = le.AppendUint32(table, tableChecksum(table))
 	table = append(table, 0, 0, 0, 0)
 	if _, err := s.w.WriteAt(table[headerSize:], headerSize); err != nil {
 		return err
