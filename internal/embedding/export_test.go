@@ -74,3 +74,6 @@ const (
 	SketchBits = sketchBits
 	ScanBelow  = scanBelow
 )
+
+// SealBytes seals what need not be a vector.
+func SealBytes(k Key, context, plain []byte) []byte { return seal(k, sealVersion, context, plain) }
