@@ -8,6 +8,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -41,6 +42,7 @@ type base struct {
 	filter    filter // without blocks when there are no keys
 
 	hashes     [len(algorithms)]baseHashes
+	features   baseFeatures
 	exceptions map[uint64][]exception // by rule
 
 	memory *memory // of the arrays; held so that they live as long as the base
@@ -50,6 +52,11 @@ type baseHashes struct {
 	segment  *phash.Segment // nil for none; its IDs index the others
 	grants   []uint32
 	variants []byte
+}
+
+type baseFeatures struct {
+	segment *features.Segment // nil for none; its IDs index grants
+	grants  []uint32
 }
 
 type learnedRow struct {

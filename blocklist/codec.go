@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 
+	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -21,6 +23,7 @@ const (
 	keysAddresses = 1 // kind, then the digest
 	keysBytes     = 2
 	keysHashes    = 3 // algorithm, variant, then the bits, least significant byte first
+	keysFeatures  = 4 // length, then the compact set
 )
 
 var (
@@ -75,18 +78,22 @@ func appendRecord(b []byte, e *Event) []byte {
 			b = appendHashBits(b, h.Hash)
 		}
 	}
+	if n := len(keys.Features); n > 0 {
+		b = le.AppendUint32(append(b, keysFeatures, 0, 0, 0), uint32(n))
+		for _, f := range keys.Features {
+			at := len(b)
+			b, _ = f.AppendBinary(append(b, 0, 0, 0, 0)) // never fails
+			le.PutUint32(b[at:], uint32(len(b)-at-4))
+		}
+	}
 	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
 func countLists(k Keys) (n int) {
-	if len(k.Addresses) > 0 {
-		n++
-	}
-	if len(k.Bytes) > 0 {
-		n++
-	}
-	if len(k.Hashes) > 0 {
-		n++
+	for _, l := range [...]int{len(k.Addresses), len(k.Bytes), len(k.Hashes), len(k.Features)} {
+		if l > 0 {
+			n++
+		}
 	}
 	return n
 }
@@ -237,6 +244,23 @@ func parseRecord(b []byte) (Event, error) {
 				}
 				keys.Hashes[i] = HashKey{hashFromBits(alg, p[2:2+size]), p[1]}
 				p = p[2+size:]
+			}
+		case keysFeatures:
+			if n > MaxFeatures {
+				return bad("too many feature sets")
+			}
+			for range n {
+				if len(p) < 4 || uint64(le.Uint32(p)) > uint64(len(p)-4) {
+					return bad("features are cut")
+				}
+				size := int(le.Uint32(p))
+				// A copy: the record may lie in a file that is mapped.
+				f, err := features.Open(slices.Clone(p[4 : 4+size]))
+				if err != nil {
+					return Event{}, fmt.Errorf("blocklist: record: %w: %w", err, ErrFormat)
+				}
+				keys.Features = append(keys.Features, f)
+				p = p[4+size:]
 			}
 		default:
 			return Event{}, fmt.Errorf("blocklist: record has keys of type %d: %w", kind, ErrVersion)

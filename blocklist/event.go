@@ -74,10 +74,12 @@ type Keys struct {
 	Addresses []Address
 	Bytes     [][32]byte // SHA-256 of files
 	Hashes    []HashKey
+	// Features are local features in their compact form; at most MaxFeatures.
+	Features []Features
 }
 
 // Len returns the number of keys.
-func (k Keys) Len() int { return len(k.Addresses) + len(k.Bytes) + len(k.Hashes) }
+func (k Keys) Len() int { return len(k.Addresses) + len(k.Bytes) + len(k.Hashes) + len(k.Features) }
 
 // Address is the key of an address: see View.Digest.
 type Address struct {
@@ -141,7 +143,8 @@ type Event struct {
 	// Target is the sequence number of the event that this one refers to: the
 	// added event of a rule, or the event to undo.
 	Target uint64
-	// Keys belong to EventLearned, and to EventExcepted without addresses.
+	// Keys belong to EventLearned, and, without addresses and features, to
+	// EventExcepted.
 	Keys Keys
 	// Until is when a learned or excepted event ends by itself, to the second.
 	// Zero means together with its rule.
@@ -200,6 +203,9 @@ func (e *Event) check(list uint32) *EventError {
 		if e.Type == EventExcepted && len(e.Keys.Addresses) > 0 {
 			return fail("Keys.Addresses", "cannot be excepted; a picture is excepted by file or hash")
 		}
+		if e.Type == EventExcepted && len(e.Keys.Features) > 0 {
+			return fail("Keys.Features", "cannot be excepted; a picture is excepted by file or hash")
+		}
 		if !e.Until.IsZero() && !wholeSecond(e.Until) {
 			return fail("Until", "has a fraction of a second or lies outside of the years 1 to 9999")
 		}
@@ -249,6 +255,9 @@ func (k Keys) check() *EventError {
 		if h.Hash.Algorithm().Bits() == 0 {
 			return fail("Hashes", fmt.Sprintf("hold one of algorithm %v", h.Hash.Algorithm()))
 		}
+	}
+	if why := checkFeatures(k.Features); why != "" {
+		return fail("Features", why)
 	}
 	return nil
 }

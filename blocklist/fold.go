@@ -19,6 +19,7 @@ type fold struct {
 	grants     []grant
 	table      keyTable
 	hashes     [len(algorithms)]hashDelta
+	features   featureDelta
 	dead       *roaring.Bitmap
 	exceptions map[uint64][]exception
 
@@ -48,7 +49,7 @@ func (f *fold) view() *View {
 	f.shared = true
 	return &View{
 		seq: f.seq, now: f.now, keys: f.keys, base: f.base,
-		grants: f.grants, entries: f.table.view(), hashes: f.hashes,
+		grants: f.grants, entries: f.table.view(), hashes: f.hashes, features: f.features.view(),
 		dead: f.dead, exceptions: f.exceptions,
 	}
 }
@@ -71,6 +72,7 @@ func (f *fold) size() int {
 	for i := range f.hashes {
 		n += len(f.hashes[i].grants)
 	}
+	n += len(f.features.grants)
 	if f.dead != nil {
 		n += int(f.dead.GetCardinality())
 	}
@@ -163,6 +165,9 @@ func (f *fold) addGrant(d grant, keys Keys) {
 	}
 	for _, h := range keys.Hashes {
 		f.hashes[algorithmIndex(h.Hash.Algorithm())].add(h.Hash, h.Variant, g)
+	}
+	for _, set := range keys.Features {
+		f.features.add(set, g)
 	}
 }
 

@@ -30,9 +30,17 @@ type fixture struct {
 }
 
 func eventText(e *blocklist.Event) string {
-	text := fmt.Sprintf("%d %x %d %d %v target %d until %d keys %v", e.Seq, e.ID, e.List, e.Time.Unix(), e.Type, e.Target, e.Until.Unix(), e.Keys)
-	if e.Rule != nil {
-		text += fmt.Sprintf(" rule %v", *e.Rule)
+	text := fmt.Sprintf("%d %x %d %d %v target %d until %d keys %s", e.Seq, e.ID, e.List, e.Time.Unix(), e.Type, e.Target, e.Until.Unix(), keysText(e.Keys))
+	if r := e.Rule; r != nil {
+		text += fmt.Sprintf(" rule {%v %v %v %v %v %v %v %s}", r.Width, r.Effect, r.Case, r.Kind, r.Territories, r.Start, r.End, keysText(r.Keys))
+	}
+	return text
+}
+
+func keysText(k blocklist.Keys) string {
+	text := fmt.Sprintf("{%v %v %v}", k.Addresses, k.Bytes, k.Hashes)
+	for _, f := range k.Features {
+		text += fmt.Sprintf(" features of %d points", f.Len())
 	}
 	return text
 }

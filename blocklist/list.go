@@ -405,6 +405,7 @@ func (v *View) since() int {
 	for i := range v.hashes {
 		n += len(v.hashes[i].grants)
 	}
+	n += len(v.features.grants)
 	if v.dead != nil {
 		n += int(v.dead.GetCardinality())
 	}

@@ -38,7 +38,10 @@ const (
 	secSignature  = 15
 	// For algorithm index a: the segment, the grants and the variants.
 	secHashes = 16 // + 4*a
-	secLast   = secHashes + 4*len(algorithms) - 1
+	// The segment of local features, and its grants.
+	secFeatures      = secHashes + 4*len(algorithms)
+	secFeatureGrants = secFeatures + 1
+	secLast          = secFeatureGrants
 )
 
 func sectionName(t uint32) string {
@@ -47,7 +50,11 @@ func sectionName(t uint32) string {
 	switch {
 	case t > 0 && int(t) < len(names):
 		return names[t]
-	case t >= secHashes && t <= uint32(secLast):
+	case t == uint32(secFeatures):
+		return "features"
+	case t == uint32(secFeatureGrants):
+		return "grants of features"
+	case t >= secHashes && t < uint32(secFeatures):
 		part := [...]string{"hashes", "grants of hashes", "variants of hashes", "unused"}
 		return part[(t-secHashes)%4] + " (" + algorithms[(t-secHashes)/4].String() + ")"
 	}

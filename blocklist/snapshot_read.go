@@ -18,6 +18,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/phash"
 )
@@ -278,6 +279,9 @@ func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
 			return nil, err
 		}
 	}
+	if err := b.parseFeatures(&c); err != nil {
+		return nil, err
+	}
 	return b, nil
 }
 
@@ -442,6 +446,31 @@ func (b *base) parseHashes(c *checker, a int) error {
 	h := &b.hashes[a]
 	h.segment, h.grants, h.variants = segment, array[uint32](c.content[first+1]), c.content[first+2]
 	return c.checkGrants(first+1, h.grants, b.len())
+}
+
+func (b *base) parseFeatures(c *checker) error {
+	raw := c.content[secFeatures]
+	n := c.rows(secFeatureGrants, 4)
+	if len(raw) == 0 && n != 0 {
+		c.fail(ErrFormat, secFeatures, "are missing")
+	}
+	if c.err != nil || len(raw) == 0 {
+		return c.err
+	}
+	segment, err := features.OpenSegment(raw)
+	if err != nil {
+		return c.fail(ErrFormat, secFeatures, "%v", err)
+	}
+	if segment.Len() != n {
+		return c.fail(ErrFormat, secFeatures, "%d pictures, %d expected", segment.Len(), n)
+	}
+	for e := range segment.All() {
+		if int64(e.ID) >= int64(n) {
+			return c.fail(ErrFormat, secFeatures, "picture %d of %d", e.ID, n)
+		}
+	}
+	b.features = baseFeatures{segment, array[uint32](c.content[secFeatureGrants])}
+	return c.checkGrants(secFeatureGrants, b.features.grants, b.len())
 }
 
 // createdAt is when the snapshot of a base was written.

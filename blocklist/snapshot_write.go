@@ -14,6 +14,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -56,6 +57,8 @@ func (s *snapshotWriter) write(w io.WriterAt) error {
 			s.writeWhole(secHashes+4*a+i, p)
 		}
 	}
+	s.writeWhole(secFeatures, s.features)
+	s.writeWhole(secFeatureGrants, s.featureGrants)
 	return s.finish()
 }
 
@@ -74,6 +77,7 @@ type snapshotWriter struct {
 	// Sections that are small, or have to be whole before they are written.
 	learned, timed, sets, exceptions []byte
 	hashes                           [len(algorithms)][3][]byte
+	features, featureGrants          []byte
 
 	rawHeader []byte
 	sections  []section
@@ -93,6 +97,7 @@ func newSnapshotWriter(v *View, created time.Time, key ed25519.PrivateKey) *snap
 	for a := range algorithms {
 		s.collectHashes(a)
 	}
+	s.collectFeatures()
 
 	bits := directoryBits(s.keys)
 	var length [secLast + 1]int64
@@ -102,6 +107,7 @@ func newSnapshotWriter(v *View, created time.Time, key ed25519.PrivateKey) *snap
 		secDirectory: 4 * (1<<bits + 1),
 		secKeyLo:     8 * s.keys, secKeyMid: 4 * s.keys, secKeyHigh: 2 * s.keys, secKeyGrants: 4 * s.keys,
 		secFilter: 8 * filterWords(s.keys), secExceptions: len(s.exceptions),
+		secFeatures: len(s.features), secFeatureGrants: len(s.featureGrants),
 	} {
 		length[kind] = int64(n)
 	}
@@ -342,6 +348,34 @@ func (s *snapshotWriter) collectHashes(a int) {
 	raw, err := segment.AppendBinary(nil)
 	s.err = cmp.Or(s.err, err)
 	s.hashes[a] = [3][]byte{raw, grants, variants}
+}
+
+func (s *snapshotWriter) collectFeatures() {
+	var entries []features.Entry
+	add := func(segment *features.Segment, grants []uint32) {
+		for e := range segment.All() {
+			if n, ok := s.newNumber(grants[e.ID]); ok {
+				entries = append(entries, features.Entry{Features: e.Features, ID: uint32(len(entries))})
+				s.featureGrants = le.AppendUint32(s.featureGrants, n)
+			}
+		}
+	}
+	if b := &s.v.base.features; b.segment != nil {
+		add(b.segment, b.grants)
+	}
+	for r := range s.v.features.segments() {
+		add(r, s.v.features.grants)
+	}
+	if len(entries) == 0 {
+		return
+	}
+	segment, err := features.NewSegment(entries)
+	if err != nil {
+		s.err = cmp.Or(s.err, err)
+		return
+	}
+	s.features, err = segment.AppendBinary(nil)
+	s.err = cmp.Or(s.err, err)
 }
 
 // writeGrants writes the columns of the grants.

@@ -24,10 +24,11 @@ type View struct {
 
 	// What came since the base. dead holds the numbers of grants that have
 	// ended; nil if none has.
-	grants  []grant
-	entries keyView
-	hashes  [len(algorithms)]hashDelta
-	dead    *roaring.Bitmap
+	grants   []grant
+	entries  keyView
+	hashes   [len(algorithms)]hashDelta
+	features featureDelta
+	dead     *roaring.Bitmap
 
 	// exceptions of the rules that had some added or undone since the base,
 	// which replace those of the base.

@@ -1,0 +1,145 @@
+package blocklist
+
+import (
+	"fmt"
+	"iter"
+	"runtime"
+
+	"github.com/staydown/staydown/internal/features"
+)
+
+// Features are the local features of a picture, an opaque value: what package
+// takedown computes of the pixels to find a picture inside another one.
+type Features = features.Features
+
+// MaxFeatures is the largest number of feature sets in one event; it keeps the
+// record within its bounds.
+const MaxFeatures = 256
+
+// featureDelta holds the feature sets that came since the base. All slices only
+// grow at their end, or are replaced, so that a copy of the struct is a view.
+type featureDelta struct {
+	grants []uint32            // for every set
+	runs   []*features.Segment // their IDs are sets
+	tail   []features.Entry    // the sets that are in no run yet
+	last   *features.Segment   // of the tail; nil while it has to be made
+}
+
+const (
+	// sealFeatures is how many sets a run has when it is made. A View needs the
+	// tail as a segment, which is made anew, at about 0.1 ms a set, for each
+	// group of events that brings one.
+	sealFeatures = 16
+	// mergeFeatures runs of about one size become one, up to maxFeatureRun sets:
+	// the writer waits for it. Bigger ones are left to the compaction.
+	mergeFeatures = 4
+	maxFeatureRun = 256
+)
+
+func (d *featureDelta) add(f Features, g uint32) {
+	d.tail = append(d.tail, features.Entry{Features: f, ID: uint32(len(d.grants))})
+	d.grants = append(d.grants, g)
+	d.last = nil
+	if len(d.tail) < sealFeatures {
+		return
+	}
+	entries := d.tail
+	// The old slices belong to views.
+	runs := append(make([]*features.Segment, 0, len(d.runs)+1), d.runs...)
+	for n := mergeFeatures - 1; len(runs) >= n && runs[len(runs)-n].Len() <= 2*len(entries) && len(entries) < maxFeatureRun; {
+		for _, r := range runs[len(runs)-n:] {
+			for e := range r.All() {
+				entries = append(entries, e)
+			}
+		}
+		runs = runs[:len(runs)-n]
+	}
+	d.runs, d.tail = append(runs, newFeatureSegment(entries)), nil
+}
+
+// view makes the tail searchable and returns a copy for a View.
+func (d *featureDelta) view() featureDelta {
+	if d.last == nil && len(d.tail) > 0 {
+		d.last = newFeatureSegment(d.tail)
+	}
+	return *d
+}
+
+func newFeatureSegment(entries []features.Entry) *features.Segment {
+	s, err := features.NewSegment(entries)
+	if err != nil {
+		// The sets were checked when their event was accepted, and there are few.
+		panic("blocklist: " + err.Error())
+	}
+	return s
+}
+
+// segments are those that hold all sets of the delta of a View.
+func (d *featureDelta) segments() iter.Seq[*features.Segment] {
+	return func(yield func(*features.Segment) bool) {
+		for _, r := range d.runs {
+			if !yield(r) {
+				return
+			}
+		}
+		if d.last != nil {
+			yield(d.last)
+		}
+	}
+}
+
+// FeatureSearcher holds the memory of a search by features. One goroutine uses
+// it at a time; its zero value is ready.
+type FeatureSearcher = features.Searcher
+
+// FeatureMatch says how well a registered picture was found in a candidate.
+type FeatureMatch = features.Match
+
+// FindFeatures calls yield for every rule in force with a picture that the
+// features show, and how well, in no particular order, until yield returns
+// false.
+func (v *View) FindFeatures(x *FeatureSearcher, f Features, yield func(Hit, FeatureMatch) bool) {
+	defer runtime.KeepAlive(v)
+	ok := true
+	search := func(s *features.Segment, grants []uint32) bool {
+		s.Search(x, f, func(m FeatureMatch) bool {
+			ok = v.emit(grants[m.ID], 0, 0, func(h Hit) bool { return yield(h, m) })
+			return ok
+		})
+		return ok
+	}
+	if b := &v.base.features; b.segment != nil && !search(b.segment, b.grants) {
+		return
+	}
+	for s := range v.features.segments() {
+		if !search(s, v.features.grants) {
+			return
+		}
+	}
+}
+
+// FeatureCount returns the number of pictures that are found by features, those
+// of rules that have ended since the last compaction included.
+func (v *View) FeatureCount() int {
+	n := len(v.features.grants)
+	if s := v.base.features.segment; s != nil {
+		n += s.Len()
+	}
+	return n
+}
+
+// checkFeatures returns what is wrong with the feature sets of an event.
+func checkFeatures(sets []Features) string {
+	if len(sets) > MaxFeatures {
+		return fmt.Sprintf("hold %d sets; at most %d are accepted", len(sets), MaxFeatures)
+	}
+	for _, f := range sets {
+		if f.Len() == 0 {
+			return "hold a set without points"
+		}
+		if b, _ := f.AppendBinary(nil); len(b) > features.MaxCompactSize {
+			return "hold a set that is not compact"
+		}
+	}
+	return ""
+}
