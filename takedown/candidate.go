@@ -3,9 +3,12 @@ package takedown
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -22,6 +25,51 @@ type Candidate struct {
 	SHA256 [32]byte
 	// Hashes are those of the picture, as phash.Query gives them.
 	Hashes []phash.Hash
+	// Features are the local features of the picture.
+	Features Features
+}
+
+// Features are the local features of a picture: what is kept of its pixels to
+// find a registered picture inside it, cropped, captioned or in a screenshot.
+// It is an opaque value that can be stored and sent; the zero Features is none.
+//
+// Features are not anonymous: they hold a small picture. Treat them as you
+// treat the pictures.
+type Features struct{ f blocklist.Features }
+
+// IsZero reports whether f is the zero Features.
+func (f Features) IsZero() bool { return f.f.IsZero() }
+
+// MarshalBinary returns at most 40 KB that UnmarshalBinary reads, in this
+// version of the library and in later ones; nothing for the zero Features.
+func (f Features) MarshalBinary() ([]byte, error) { return f.f.MarshalBinary() }
+
+// UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error.
+func (f *Features) UnmarshalBinary(b []byte) error {
+	if len(b) == 0 {
+		*f = Features{}
+		return nil
+	}
+	got, err := features.Open(bytes.Clone(b))
+	if err != nil {
+		return fmt.Errorf("takedown: %w", err)
+	}
+	f.f = got
+	return nil
+}
+
+// featuresOf extracts the features of a picture; none if it is too small or
+// too narrow to have any.
+func featuresOf(pic *phash.Picture) (Features, error) {
+	f, err := features.Extract(pic.Image())
+	var size *features.SizeError
+	if errors.As(err, &size) {
+		return Features{}, nil
+	}
+	if err != nil {
+		return Features{}, fmt.Errorf("takedown: %w", err)
+	}
+	return Features{f}, nil
 }
 
 // Source is where an image comes from.
@@ -44,6 +92,10 @@ type InspectOptions struct {
 	// limit of Decode, instead of the first frame's only. A picture hidden in a
 	// later frame is found only so.
 	AllFrames bool
+	// NoFeatures leaves out the local features, which take most of the time:
+	// then no crop, caption or screenshot is recognised. Of an animation, they
+	// are those of the first frame.
+	NoFeatures bool
 }
 
 // Inspect reads an image file and computes all that can be asked about it. It
@@ -84,12 +136,20 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 			return c, err
 		}
 		c.Hashes = phash.Query(pic)
-		return c, nil
+		if !opts.NoFeatures {
+			c.Features, err = featuresOf(pic)
+		}
+		return c, err
 	}
 	seen := map[phash.Hash]bool{}
 	for pic, err := range phash.DecodeFrames(bytes.NewReader(file), opts.Decode) {
 		if err != nil {
 			return c, err
+		}
+		if len(seen) == 0 && !opts.NoFeatures {
+			if c.Features, err = featuresOf(pic); err != nil {
+				return c, err
+			}
 		}
 		for _, h := range phash.Query(pic) {
 			if !seen[h] {

@@ -7,15 +7,20 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
+	"image/draw"
 	"image/gif"
 	"image/jpeg"
+	"image/png"
 	"iter"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -40,13 +45,35 @@ func TestInspect(t *testing.T) {
 		SHA256:    sha256.Sum256(file),
 		Hashes:    hashes(t, file),
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b phash.Hash) bool { return a == b })); diff != "" {
+	// Features survive being stored and sent.
+	stored, err := got.Features.MarshalBinary()
+	if err != nil || len(stored) == 0 {
+		t.Fatalf("features: %d bytes, %v", len(stored), err)
+	}
+	if err := want.Features.UnmarshalBinary(stored); err != nil {
+		t.Fatal(err)
+	}
+	equal := cmp.Options{
+		cmp.Comparer(func(a, b phash.Hash) bool { return a == b }),
+		cmp.Comparer(func(a, b takedown.Features) bool {
+			x, _ := a.MarshalBinary()
+			y, _ := b.MarshalBinary()
+			return bytes.Equal(x, y)
+		}),
+	}
+	if diff := cmp.Diff(want, got, equal); diff != "" {
 		t.Errorf("candidate (-want +got):\n%s", diff)
+	}
+	if err := want.Features.UnmarshalBinary(stored[1:]); err == nil {
+		t.Error("cut features were accepted")
+	}
+	if c, err := takedown.Inspect(bytes.NewReader(file), src, &takedown.InspectOptions{NoFeatures: true}); err != nil || !c.Features.IsZero() {
+		t.Errorf("without features: %v, %v", c.Features, err)
 	}
 
 	// What cannot be decoded can still be asked about.
 	broken := file[:len(file)/3]
-	got, err := takedown.Inspect(bytes.NewReader(broken), src, nil)
+	got, err = takedown.Inspect(bytes.NewReader(broken), src, nil)
 	if !errors.Is(err, phash.ErrCorrupt) {
 		t.Errorf("a file that is cut: %v, want ErrCorrupt", err)
 	}
@@ -391,4 +418,102 @@ func TestChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("another hour later", "exception ended of rule 1, releases false", "rule revoked of rule 1, releases true", "rule ended of rule 2, releases true")
+}
+
+// window returns the part of a picture inside a rectangle, as a PNG, perhaps in
+// a page of its own.
+func window(tb testing.TB, file []byte, r image.Rectangle, page bool) []byte {
+	tb.Helper()
+	src, err := jpeg.Decode(bytes.NewReader(file))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	at, size := image.Point{}, r.Size()
+	if page {
+		at, size = image.Pt(60, 90), r.Size().Add(image.Pt(160, 170))
+	}
+	m := image.NewRGBA(image.Rectangle{Max: size})
+	for y := range size.Y {
+		for x := range size.X {
+			m.Set(x, y, color.White)
+			if page && y%14 < 4 && (x*7+y/14*31)%97 < 70 {
+				m.Set(x, y, color.Gray{Y: 90}) // something like lines of text
+			}
+		}
+	}
+	draw.Draw(m, r.Sub(r.Min).Add(at), src, r.Min, draw.Src)
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// What no hash finds, a crawler with pixels does; and once a person said so, a
+// ranker without pixels too.
+func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	e := d.Enforcer()
+	photo := func(name string) []byte {
+		b, err := os.ReadFile(sharedtest.Path(t, "photos", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	optOutOf := func(file []byte) takedown.ImageOptOut {
+		r := optOut(t, 1)
+		r.Images = [][]byte{file}
+		return r
+	}
+	file, other, narrowly := photo("opencv_chicky-512_4d2cf040.jpg"), photo("opencv_graf3_492e0e96.jpg"), photo("opencv_rubberwhale1_eb312435.jpg")
+	id := accept(t, d, optOutOf(file), takedown.Grant{})
+	accept(t, d, optOutOf(narrowly), takedown.Grant{Width: takedown.WidthIdentical})
+	mirrored, err := png.Decode(bytes.NewReader(edited(t, file, func(x, y, w, h int) (int, int) { return w - 1 - x, y })))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, mirrored, nil); err != nil {
+		t.Fatal(err)
+	}
+	part, most := image.Rect(60, 80, 400, 420), image.Rect(0, 0, 480, 320)
+	copies := map[string][]byte{
+		"cropped":              window(t, file, part, false),
+		"mirrored and cropped": window(t, b.Bytes(), part, false),
+		"in a page":            window(t, file, most, true),
+	}
+	for name, copied := range copies {
+		c := inspect(t, copied, takedown.Source{})
+		wantVerdict(t, name+", by its hash", e.Filter("", c.Hashes...), takedown.Allow)
+		got := e.Check(c)
+		if got.Verdict != takedown.Block || got.Why != takedown.TierFeatures || got.Case != id || got.Inliers == 0 || got.Coverage <= 0 || got.Coverage > 1 ||
+			got.Mirrored != (name == "mirrored and cropped") {
+			t.Errorf("%s: %v (%+v)", name, got, got)
+		}
+	}
+	if got := e.Check(inspect(t, window(t, other, most, true), takedown.Source{})); got.Verdict != takedown.Allow || !got.Checked.Has(takedown.TierFeatures) {
+		t.Errorf("another picture in the same page: %v", got)
+	}
+	if got := e.Check(inspect(t, window(t, narrowly, part, false), takedown.Source{})); got.Verdict != takedown.Allow {
+		t.Errorf("a crop, where only the identical picture was granted: %v", got)
+	}
+
+	cropped := inspect(t, copies["cropped"], takedown.Source{ImageURL: "https://example.org/crop.png"})
+	if err := d.Resolve(ctx, takedown.Match{Candidate: cropped, Decision: e.Check(cropped)}, takedown.SameImage); err != nil {
+		t.Fatal(err)
+	}
+	for what, got := range map[string]takedown.Decision{
+		"the stored hash": e.Filter("", cropped.Hashes[0]), "the address": e.FilterURL("https://example.org/crop.png"),
+	} {
+		if got.Verdict != takedown.Block || !got.Learned || got.Case != id {
+			t.Errorf("learned, %s: %v", what, got)
+		}
+	}
+	page := inspect(t, copies["in a page"], takedown.Source{})
+	if err := d.Resolve(ctx, takedown.Match{Candidate: page, Decision: e.Check(page)}, takedown.NotTheSame); err != nil {
+		t.Fatal(err)
+	}
+	wantVerdict(t, "excepted", e.Check(page), takedown.Allow)
 }

@@ -48,6 +48,9 @@ const (
 	TierBytes Tier = 1 << 1
 	// TierHash: its perceptual hash is near that of a blocked picture.
 	TierHash Tier = 1 << 2
+	// TierFeatures: its local features show a blocked picture inside it, proved
+	// by a geometric fit.
+	TierFeatures Tier = 1 << 3
 )
 
 // Has reports whether the set t contains all of the tiers in o.
@@ -56,7 +59,7 @@ func (t Tier) Has(o Tier) bool { return t&o == o }
 // String returns the names of the tiers, joined by "+"; "nothing" for none.
 func (t Tier) String() string {
 	var names []string
-	for i, name := range []string{"address", "bytes", "hash"} {
+	for i, name := range []string{"address", "bytes", "hash", "features"} {
 		if t.Has(1 << i) {
 			names = append(names, name)
 		}
@@ -89,6 +92,13 @@ type Decision struct {
 	// Variant says which form of the registered picture was matched, when Why
 	// is TierHash: as it is, mirrored, and so on.
 	Variant phash.Kind
+	// Inliers is the number of points of the registered picture that were found
+	// in the candidate where the fit says, and Coverage the part of the
+	// registered picture, 0 to 1, that was proved to be there, when Why is
+	// TierFeatures. Mirrored says that it is there as in a mirror.
+	Inliers  int
+	Coverage float64
+	Mirrored bool
 	// Learned says that the key that matched was not registered with the rule
 	// but learned from a copy that was found later.
 	Learned bool
@@ -103,6 +113,9 @@ func (d Decision) String() string {
 	s := fmt.Sprintf("%v by %v, rule %d, case %v, %v, width %v", d.Verdict, d.Why, d.Rule, d.Case, d.Kind, d.Width)
 	if d.Why == TierHash {
 		s += fmt.Sprintf(", %v at distance %d", d.Variant, d.Distance)
+	}
+	if d.Why == TierFeatures {
+		s += fmt.Sprintf(", %d points, %.0f %% of the picture", d.Inliers, 100*d.Coverage)
 	}
 	if d.Learned {
 		s += ", learned"

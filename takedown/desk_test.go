@@ -493,13 +493,15 @@ func TestFilter_NoAllocation(t *testing.T) {
 	}
 	defer loaded.Close()
 	blocked, innocent := hashes(t, testJPEG(t, 1))[0], hashes(t, testJPEG(t, 2))[0]
+	candidate := takedown.Candidate{ImageURLs: []string{"https://example.org/x.jpg", u}, SHA256: [32]byte{1}, Hashes: []phash.Hash{innocent}}
 	for name, e := range map[string]*takedown.Enforcer{"desk": d.Enforcer(), "loaded": loaded} {
 		if n := testing.AllocsPerRun(1000, func() {
 			if e.FilterURL(u).Verdict != takedown.Block ||
 				e.FilterURL("https://example.org/innocent.jpg").Verdict != takedown.Allow ||
 				e.Filter("https://example.org/innocent.jpg", innocent).Verdict != takedown.Allow ||
 				e.Filter("https://example.org/innocent.jpg", innocent, blocked).Verdict != takedown.Block ||
-				e.In("DE").Filter(u, innocent).Verdict != takedown.Block {
+				e.In("DE").Filter(u, innocent).Verdict != takedown.Block ||
+				e.Check(candidate).Verdict != takedown.Block {
 				t.Error("wrong verdict")
 			}
 		}); n != 0 {

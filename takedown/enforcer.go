@@ -3,10 +3,12 @@ package takedown
 import (
 	"cmp"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -183,14 +185,15 @@ type weighing struct {
 	view *blocklist.View
 	in   scope
 	// The file and hashes of the candidate, to see which rules except it.
-	file   *[32]byte
+	file   [32]byte // zero for none
 	hashes []phash.Hash
 	// since leaves out keys that came with or before this event, unless their
 	// rule began after sinceTime.
 	since     uint64
 	sinceTime time.Time
 
-	alg     phash.Algorithm // of the hash that is being looked up
+	alg     phash.Algorithm        // of the hash that is being looked up
+	match   blocklist.FeatureMatch // that is being weighed
 	checked Tier
 	best    Decision
 }
@@ -219,7 +222,7 @@ func (e *Enforcer) check(in scope, c *Candidate) Decision {
 func (w *weighing) candidate(c *Candidate) Decision {
 	w.hashes = c.Hashes
 	if c.SHA256 != [32]byte{} {
-		w.file = &c.SHA256
+		w.file = c.SHA256
 		w.checked |= TierBytes
 		w.view.FindBytes(c.SHA256, func(h blocklist.Hit) bool { return w.weigh(TierBytes, h) })
 	}
@@ -230,6 +233,11 @@ func (w *weighing) candidate(c *Candidate) Decision {
 		w.address(blocklist.PageAddress, u)
 	}
 	w.lookUp(c.Hashes)
+	// The dearest tier is asked last, and only where it can still change
+	// something.
+	if w.best.Verdict < Block {
+		w.lookInside(c.Features)
+	}
 	return w.decision()
 }
 
@@ -255,6 +263,23 @@ func (w *weighing) lookUp(hashes []phash.Hash) {
 		w.view.FindHash(h, w.radii().widest(), func(h blocklist.Hit) bool { return w.weigh(TierHash, h) })
 	}
 }
+
+// lookInside looks for registered pictures inside the candidate.
+func (w *weighing) lookInside(f Features) {
+	if f.IsZero() {
+		return
+	}
+	w.checked |= TierFeatures
+	x := searchers.Get().(*blocklist.FeatureSearcher)
+	defer searchers.Put(x)
+	w.view.FindFeatures(x, f.f, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
+		w.match = m
+		return w.weigh(TierFeatures, h)
+	})
+}
+
+// searchers keeps the memory of searches by features.
+var searchers = sync.Pool{New: func() any { return new(blocklist.FeatureSearcher) }}
 
 // decision returns what it comes to.
 func (w *weighing) decision() Decision {
@@ -295,19 +320,31 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 		return true
 	}
 	v := w.verdict(why, h)
-	if v <= Allow || w.view.Excepted(h, w.file, w.hashes) {
+	if v <= Allow || w.excepted(h) {
 		return true
 	}
 	d := Decision{
 		Verdict: v, Why: why, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Width: h.Width, Learned: h.Learned,
 	}
-	if why == TierHash {
+	switch why {
+	case TierHash:
 		d.Distance, d.Variant = h.Distance, phash.Kind(h.Variant)
+	case TierFeatures:
+		d.Inliers, d.Coverage, d.Mirrored = w.match.Inliers, w.match.Coverage, w.match.Mirrored
 	}
 	if stronger(d, w.best) {
 		w.best = d
 	}
 	return true
+}
+
+// excepted reports whether the rule of a hit must leave the candidate alone.
+func (w *weighing) excepted(h blocklist.Hit) bool {
+	var file *[32]byte
+	if w.file != [32]byte{} {
+		file = &w.file
+	}
+	return w.view.Excepted(h, file, w.hashes)
 }
 
 // began reports whether a rule has a start, and after sinceTime.
@@ -322,8 +359,11 @@ func (w *weighing) verdict(why Tier, h blocklist.Hit) Verdict {
 	if h.Effect == blocklist.EffectReview {
 		v = Review
 	}
-	if why == TierHash {
+	switch why {
+	case TierHash:
 		v = min(v, w.nearness(h))
+	case TierFeatures:
+		v = min(v, w.evidence(h))
 	}
 	switch {
 	case v <= Allow, h.Worldwide, w.in.all:
@@ -351,11 +391,22 @@ func (w *weighing) nearness(h blocklist.Hit) Verdict {
 	return Allow
 }
 
+// evidence returns what a match by features means under the width of the rule.
+func (w *weighing) evidence(h blocklist.Hit) Verdict {
+	switch {
+	case h.Width != WidthDuplicate:
+		return Allow
+	case w.match.Band == features.Block:
+		return Block
+	}
+	return Review
+}
+
 // stronger reports whether a is to be told rather than b: the stronger verdict,
-// then the more exact tier, the nearer hash, the older rule.
+// then the more exact tier, the nearer hash, more points, the older rule.
 func stronger(a, b Decision) bool {
 	return cmp.Or(
 		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(b.Why, a.Why),
-		cmp.Compare(b.Distance, a.Distance), cmp.Compare(b.Rule, a.Rule),
+		cmp.Compare(b.Distance, a.Distance), cmp.Compare(a.Inliers, b.Inliers), cmp.Compare(b.Rule, a.Rule),
 	) > 0
 }

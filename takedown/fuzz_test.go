@@ -1,6 +1,7 @@
 package takedown_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -49,5 +50,30 @@ func FuzzParseCaseID(f *testing.F) {
 		if again, err := takedown.ParseCaseID(id.String()); err != nil || again != id {
 			t.Errorf("%q: %v, and its text gives %v, %v", s, id, again, err)
 		}
+	})
+}
+
+// Features come from files and from the network: whatever the bytes, they are
+// refused or can be asked with.
+func FuzzFeatures(f *testing.F) {
+	d := open(f, f.TempDir(), nil)
+	accept(f, d, optOut(f, 1), takedown.Grant{})
+	good, err := inspect(f, testJPEG(f, 1), takedown.Source{}).Features.MarshalBinary()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:100])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var features takedown.Features
+		if err := features.UnmarshalBinary(b); err != nil {
+			return
+		}
+		again, err := features.MarshalBinary()
+		if err != nil || !bytes.Equal(again, b) {
+			t.Errorf("%d bytes give %d bytes back, %v", len(b), len(again), err)
+		}
+		d.Enforcer().Check(takedown.Candidate{Features: features})
 	})
 }

@@ -68,7 +68,10 @@ type material struct {
 	Address string              `json:"address,omitempty"` // canonical
 	Bytes   *[32]byte           `json:"bytes,omitempty"`
 	Hashes  []blocklist.HashKey `json:"hashes,omitempty"`
-	Quality int                 `json:"quality,omitempty"` // of the picture; −1 for a hash alone
+	// Features are the local features, compact and encoded; none of a picture
+	// that has too few.
+	Features []byte `json:"features,omitempty"`
+	Quality  int    `json:"quality,omitempty"` // of the picture; −1 for a hash alone
 }
 
 // risks returns why a grant needs a second reviewer.
@@ -218,6 +221,13 @@ func (d *Desk) plan(c *Case, g Grant) (rules []blocklist.Rule, covers [][]int, e
 				rule.Keys.Hashes = asItIs(mats[i].Hashes)
 			case WidthDuplicate:
 				rule.Keys.Hashes = mats[i].Hashes
+				if len(mats[i].Features) > 0 {
+					var f Features
+					if err := f.UnmarshalBinary(mats[i].Features); err != nil {
+						return nil, nil, fmt.Errorf("takedown: case %v: item %d: %w", c.ID, i, err)
+					}
+					rule.Keys.Features = []blocklist.Features{f.f}
+				}
 			}
 			if rule.Keys.Len() == 0 {
 				return nil, nil, refuse("item %d is a hash; it can be granted from %v on", i, WidthIdentical)

@@ -24,35 +24,52 @@ type Picture struct {
 	Widest Width `json:"widest"`
 	// Refused says why Widest is not WidthDuplicate, and what to do instead.
 	Refused string `json:"refused,omitempty"`
+	// Points is the number of described points by which the picture is found
+	// inside others: cropped, captioned, in a screenshot. 0 says that it has too
+	// few of them, so that it is not.
+	Points int `json:"points"`
 }
+
+// minPoints is the number of points below which a picture is not looked for
+// inside others: so few say too little.
+const minPoints = 24
 
 // inspect decodes an image and computes what a registration stores of it. An
 // error is that of phash.Decode.
-func inspect(file []byte, sum [32]byte) (Picture, []blocklist.HashKey, error) {
+func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 	pic, err := phash.Decode(bytes.NewReader(file), nil)
 	if err != nil {
-		return Picture{}, nil, err
+		return p, m, err
 	}
-	p := Picture{SHA256: sum, Format: pic.Format().String(), Widest: WidthDuplicate}
+	p = Picture{SHA256: sum, Format: pic.Format().String(), Widest: WidthDuplicate}
 	p.Width, p.Height = pic.Size()
 	p.Hash, p.Quality = pic.PDQ()
+	m = material{Bytes: &p.SHA256, Quality: p.Quality}
 	reg, err := phash.Register(pic, nil)
 	var refused *phash.RefusedError
 	if errors.As(err, &refused) {
 		p.Widest, p.Refused = WidthBytes, refused.Error()
-		return p, nil, nil
+		return p, m, nil
 	}
 	if err != nil {
-		return Picture{}, nil, err
+		return p, m, err
 	}
-	keys := variants(reg)
+	m.Hashes = variants(reg)
 	// For those who store goimagehash's hashes.
 	h, err := pic.Perception()
 	if err != nil {
-		return Picture{}, nil, err
+		return p, m, err
 	}
-	keys = append(keys, blocklist.HashKey{Hash: h, Variant: uint8(phash.MakeKind(phash.Whole, phash.Upright))})
-	return p, keys, nil
+	m.Hashes = append(m.Hashes, blocklist.HashKey{Hash: h, Variant: uint8(phash.MakeKind(phash.Whole, phash.Upright))})
+	f, err := featuresOf(pic)
+	if err != nil {
+		return p, m, err
+	}
+	if set := f.f.Compact(); set.Len() >= minPoints {
+		p.Points = set.Len()
+		m.Features, err = set.MarshalBinary()
+	}
+	return p, m, err
 }
 
 // variants returns the hashes of a registration as the list keeps them.

@@ -250,14 +250,14 @@ func (c *checker) images(field string, images [][]byte, required bool) {
 			continue
 		}
 		seen[sum] = i
-		p, hashes, err := inspect(data, sum)
+		p, m, err := inspect(data, sum)
 		if err != nil {
 			code, params := imageProblem(err)
 			c.add(path, code, params...)
 			continue
 		}
 		c.items = append(c.items, CaseItem{Field: path, Kind: ItemPicture, Widest: p.Widest})
-		c.material = append(c.material, material{Bytes: &p.SHA256, Hashes: hashes, Quality: p.Quality})
+		c.material = append(c.material, m)
 		c.pictures = append(c.pictures, p)
 	}
 }
