@@ -326,3 +326,52 @@ func BenchmarkCanonicalByParser(b *testing.B) {
 		}
 	}
 }
+
+// TestShareByParser says which share of the addresses in the file that
+// STAYDOWN_URLS names, one a line, needs the parser, and for how many of those
+// that is because of what.
+func TestShareByParser(t *testing.T) {
+	name := os.Getenv("STAYDOWN_URLS")
+	if name == "" {
+		t.Skip("skipped: STAYDOWN_URLS names no file")
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, short, refused := 0, 0, 0
+	why := map[string]int{}
+	for raw := range strings.Lines(string(text)) {
+		raw = strings.TrimSpace(raw)
+		n++
+		if _, ok := urlkey.Check(raw); ok {
+			short++
+			continue
+		}
+		c, err := urlkey.Canonical(raw)
+		host, rest, slash := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(raw, "https://"), "http://"), "/")
+		switch {
+		case err != nil:
+			refused++
+		case strings.Contains(raw, "#"):
+			why["fragment"]++
+		case !slash:
+			why["no slash after the host"]++
+		case host != strings.ToLower(host):
+			why["upper case in the host"]++
+		case strings.Contains(host, "xn--"):
+			why["IDN"]++
+		case strings.ContainsAny(host, "@"):
+			why["user"]++
+		case strings.Contains(host, ":"):
+			why["port"]++
+		case host != "" && strings.Contains("0123456789", host[len(host)-1:]):
+			why["IPv4"]++
+		case len(c) < len(raw)-3 && strings.Contains(rest, "?"):
+			why["tracking parameters"]++
+		default:
+			why["escapes and others"]++
+		}
+	}
+	t.Logf("%d addresses; %.1f %% canonical already, %.1f %% by the parser, of which refused %d; %v", n, 100*float64(short)/float64(n), 100-100*float64(short)/float64(n), refused, why)
+}
