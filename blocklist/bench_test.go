@@ -2,6 +2,7 @@ package blocklist_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -168,6 +169,37 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+func BenchmarkLoadSecured(b *testing.B) {
+	v := load(b, false).View()
+	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	key := &blocklist.EncryptionKey{1}
+	for _, tt := range []struct {
+		name    string
+		sign    ed25519.PrivateKey
+		key     *blocklist.EncryptionKey
+		trusted []ed25519.PublicKey
+	}{
+		{"signed", private, nil, []ed25519.PublicKey{private.Public().(ed25519.PublicKey)}},
+		{"encrypted", nil, key, nil},
+	} {
+		path := filepath.Join(b.TempDir(), "snap")
+		b.Run("write "+tt.name, func(b *testing.B) {
+			for b.Loop() {
+				if err := blocklist.WriteSnapshotFileWith(path, v, tt.sign, tt.key); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(tt.name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := blocklist.Load(path, &blocklist.LoadOptions{TrustedKeys: tt.trusted, EncryptionKey: tt.key}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkWriteSnapshot(b *testing.B) {
 	v := load(b, false).View()
 	path := filepath.Join(b.TempDir(), "snap")
@@ -266,5 +298,77 @@ func BenchmarkUnderWriters(b *testing.B) {
 				b.ReportMetric(float64(n)/elapsed.Seconds(), "rules/s")
 			}
 		})
+	}
+}
+
+// BenchmarkUnderCompaction asks for unknown addresses in a list of
+// STAYDOWN_ADDRESSES rules, while 1,000 rules a second are appended and
+// compactions follow each other without a pause. The journal is not synced, so
+// that the disk has no part in the times.
+func BenchmarkUnderCompaction(b *testing.B) {
+	l := open(b, b.TempDir(), blocklist.WithoutSync(blocklist.Options{CompactAfter: -1}))
+	for i := 0; i < benchSize(); i += 5000 {
+		events := make([]blocklist.Event, 5000)
+		for j := range events {
+			events[j] = addedRule(b, l, uint64(i+j+1), string(benchURL(nil, uint64(i+j))))
+		}
+		mustAppend(b, l, events...)
+	}
+	if err := l.Compact(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	var took, compactions []time.Duration
+	work.Go(func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for id := uint64(1) << 40; ctx.Err() == nil; id++ {
+			<-tick.C
+			e := addedRule(b, l, id, string(benchURL(nil, id)))
+			t := time.Now()
+			if _, err := l.Append(context.Background(), e); err != nil {
+				b.Error(err)
+			}
+			took = append(took, time.Since(t))
+		}
+	})
+	work.Go(func() {
+		for ctx.Err() == nil {
+			t := time.Now()
+			if err := l.Compact(ctx); err == nil {
+				compactions = append(compactions, time.Since(t))
+			}
+			time.Sleep(20 * time.Millisecond) // until there is something to compact
+		}
+	})
+	urls := unknown(1 << 12)
+	reads := make([]time.Duration, 0, 1<<26)
+	i := 0
+	for b.Loop() {
+		t := time.Now()
+		v := l.View()
+		d, _ := v.Digest(blocklist.ImageAddress, urls[i&(len(urls)-1)])
+		v.FindAddress(d, func(blocklist.Hit) bool { return true })
+		if len(reads) < cap(reads) {
+			reads = append(reads, time.Since(t))
+		}
+		i++
+	}
+	cancel()
+	work.Wait()
+	slices.Sort(reads)
+	slices.Sort(took)
+	b.ReportMetric(float64(reads[len(reads)/2]), "ns-read-p50")
+	b.ReportMetric(float64(reads[len(reads)*9999/10000]), "ns-read-p99.99")
+	b.ReportMetric(float64(reads[len(reads)-1])/1e6, "ms-read-max")
+	if n := len(took); n > 0 {
+		b.ReportMetric(float64(took[n/2])/1e6, "ms-append-p50")
+		b.ReportMetric(float64(took[n*99/100])/1e6, "ms-append-p99")
+		b.ReportMetric(float64(took[n-1])/1e6, "ms-append-max")
+	}
+	if n := len(compactions); n > 0 {
+		slices.Sort(compactions)
+		b.ReportMetric(compactions[n/2].Seconds(), "s-compaction")
 	}
 }

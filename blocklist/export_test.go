@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
@@ -71,6 +72,11 @@ func Fill(now func() time.Time, each func(v *View, add func(*Event))) *View {
 // WriteSnapshotFile writes the snapshot of a View.
 func WriteSnapshotFile(path string, v *View) error {
 	return (&List{fs: fsx.OS{}, now: time.Now}).writeSnapshotFile(path, v, nil)
+}
+
+// WriteSnapshotFileWith writes it signed, encrypted, or both.
+func WriteSnapshotFileWith(path string, v *View, signingKey ed25519.PrivateKey, key *EncryptionKey) error {
+	return (&List{fs: fsx.OS{}, now: time.Now, open: LoadOptions{EncryptionKey: key}}).writeSnapshotFile(path, v, signingKey)
 }
 
 // Continue returns the View of v with more events.
