@@ -105,7 +105,7 @@ func openJournal(path string, o *Options) (j *journal, err error) {
 	}
 	err = db.View(func(tx *bbolt.Tx) error { return j.readMeta(tx, o.EncryptionKey) })
 	if errors.Is(err, errNewJournal) {
-		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, o.List, o.EncryptionKey) })
+		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, o) })
 	}
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func openJournal(path string, o *Options) (j *journal, err error) {
 	if j.id.List != o.List {
 		return nil, fmt.Errorf("blocklist: journal of list %d, not %d: %w", j.id.List, o.List, ErrKey)
 	}
-	if j.id.Rules != AddressRules {
+	if j.id.Rules != AddressRules && !o.anyRules {
 		return nil, fmt.Errorf("blocklist: journal follows rules %d for addresses, this program %d: %w", j.id.Rules, AddressRules, ErrRules)
 	}
 	return j, nil
@@ -151,8 +151,12 @@ func checkMetaPages(path string, pageSize int) error {
 
 var errNewJournal = errors.New("journal is new")
 
-func (j *journal) create(tx *bbolt.Tx, list uint32, key *EncryptionKey) error {
-	j.id = newIdentity(list)
+func (j *journal) create(tx *bbolt.Tx, o *Options) error {
+	j.id = newIdentity(o.List)
+	if o.identity != nil {
+		j.id = *o.identity
+	}
+	key := o.EncryptionKey
 	for _, name := range [][]byte{bucketEvents, bucketIDs, bucketTargets} {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 			return err

@@ -41,8 +41,10 @@ type Options struct {
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
 
-	fs     fsx.FS // for tests
-	noSync bool   // of the journal; for tests of the snapshots
+	fs       fsx.FS    // for tests
+	noSync   bool      // of the journal; for tests of the snapshots
+	identity *identity // of a journal that is made; for Rekey
+	anyRules bool      // do not compare the rules of addresses; for Rekey
 }
 
 // LoadOptions configure Load. The zero value, and nil, are the defaults.
@@ -260,7 +262,8 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 
 // Reload opens the snapshot file of a loaded list again and reports whether it
 // is another one. It refuses, with ErrRollback, one that is older or of another
-// list. The list stays as it is when there is an error.
+// list; one that Rekey made of this list is a successor. The list stays as it is
+// when there is an error.
 func (l *List) Reload() (changed bool, err error) {
 	if l.writer != nil {
 		return false, fmt.Errorf("blocklist: the list was opened for writing: %w", errors.ErrUnsupported)
@@ -276,7 +279,7 @@ func (l *List) Reload() (changed bool, err error) {
 	if h.identity == now.identity && h.seq == now.seq && h.created == now.created {
 		return false, nil
 	}
-	if h.identity != now.identity || h.seq < now.seq {
+	if h.ID != now.ID || h.List != now.List || h.seq < now.seq {
 		return false, fmt.Errorf("blocklist: the file has sequence %d, in use is %d: %w", h.seq, now.seq, ErrRollback)
 	}
 	l.view.Store(newFold(b, newDigestKeys(h.Secret), l.now).view())
