@@ -14,16 +14,15 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/term"
 
-	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
 
 // item is an image that the crawl came across.
 type item struct {
-	URL      string
-	Hashes   []phash.Hash // none when the image was not fetched
-	Data     []byte
-	Decision takedown.Decision
+	URL       string
+	Data      []byte             // nil when the image was not fetched
+	Candidate takedown.Candidate // what is known of it
+	Decision  takedown.Decision
 }
 
 // crawl visits the pages from start and every image on them. An address that
@@ -59,9 +58,10 @@ func crawl(ctx context.Context, client *http.Client, enf *takedown.Enforcer, sta
 	return items, nil
 }
 
-// visit asks about an address, and fetches and hashes the picture if it may.
+// visit asks about an address, and fetches the picture and looks at it if it
+// may.
 func visit(ctx context.Context, client *http.Client, enf *takedown.Enforcer, u string) (item, error) {
-	it := item{URL: u, Decision: enf.FilterURL(u)}
+	it := item{URL: u, Candidate: takedown.Candidate{ImageURLs: []string{u}}, Decision: enf.FilterURL(u)}
 	if it.Decision.Verdict == takedown.Block {
 		return it, nil
 	}
@@ -69,12 +69,11 @@ func visit(ctx context.Context, client *http.Client, enf *takedown.Enforcer, u s
 	if it.Data, err = get(ctx, client, u); err != nil {
 		return it, err
 	}
-	pic, err := phash.Decode(bytes.NewReader(it.Data), nil)
+	it.Candidate, err = takedown.Inspect(bytes.NewReader(it.Data), takedown.Source{ImageURL: u}, nil)
 	if err != nil {
 		return it, fmt.Errorf("%s: %w", u, err)
 	}
-	it.Hashes = phash.Query(pic)
-	it.Decision = enf.Filter(u, it.Hashes...)
+	it.Decision = enf.Check(it.Candidate)
 	return it, nil
 }
 

@@ -4,7 +4,7 @@
 //
 // The site runs on the loopback interface, with 28 real photographs and with
 // re-posts of two of them that are made at start: re-encoded, resized, grey,
-// mirrored and rotated.
+// mirrored, rotated, cropped and in a screenshot.
 //
 //	go run ./examples/quickstart
 package main
@@ -152,12 +152,12 @@ func file(ctx context.Context, desk *takedown.Desk, res *result) (err error) {
 	return nil
 }
 
-// decide asks again about what a crawl found, as a ranker would: with stored
-// addresses and hashes, without pixels.
+// decide asks again about what a crawl found: with what was stored of it, not
+// with pixels.
 func decide(enf *takedown.Enforcer, items []item) []takedown.Decision {
 	ds := make([]takedown.Decision, len(items))
 	for i, it := range items {
-		ds[i] = enf.Filter(it.URL, it.Hashes...)
+		ds[i] = enf.Check(it.Candidate)
 	}
 	return ds
 }
@@ -187,8 +187,11 @@ func printTable(out io.Writer, res *result) {
 		}
 		blocked++
 		distance := ""
-		if d.Why == takedown.TierHash {
+		switch d.Why {
+		case takedown.TierHash:
 			distance = fmt.Sprintf("%d bits (%v)", d.Distance, d.Variant)
+		case takedown.TierFeatures:
+			distance = fmt.Sprintf("%d points, %.0f %% of the picture", d.Inliers, 100*d.Coverage)
 		}
 		fmt.Fprintf(w, "%s\t%v\t%v\t%v\t%s\n", it.URL, d.Verdict, d.Why, d.Case, distance)
 	}

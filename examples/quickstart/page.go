@@ -68,9 +68,15 @@ func writePage(name string, res *result) error {
 		}
 		c.Case = d.Case.String()
 		c.Returns = res.Withdrawn[i].Verdict == takedown.Allow
-		c.Why = "its address is blocked: not fetched"
-		if d.Why == takedown.TierHash {
+		switch d.Why {
+		case takedown.TierAddress:
+			c.Why = "its address is blocked: not fetched"
+		case takedown.TierBytes:
+			c.Why = "it is the registered file"
+		case takedown.TierHash:
 			c.Why = fmt.Sprintf("its hash is %d bits from the registered picture (%v)", d.Distance, d.Variant)
+		case takedown.TierFeatures:
+			c.Why = fmt.Sprintf("the registered picture is inside: %d points of it, %.0f %% of its area", d.Inliers, 100*d.Coverage)
 		}
 		data.Blocked = append(data.Blocked, c)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html"
 	"image"
+	"image/color"
 	"io/fs"
 	"net"
 	"net/http"
@@ -47,6 +48,17 @@ var reposts = []struct {
 	{"grey", func(m image.Image) image.Image { return imaging.Grayscale(m) }},
 	{"mirrored", func(m image.Image) image.Image { return imaging.FlipH(m) }},
 	{"rotated", func(m image.Image) image.Image { return imaging.Rotate90(m) }},
+	{"cropped", func(m image.Image) image.Image {
+		return imaging.CropAnchor(m, m.Bounds().Dx()*2/3, m.Bounds().Dy()*2/3, imaging.Center)
+	}},
+	{"screenshot", func(m image.Image) image.Image {
+		w, h := m.Bounds().Dx(), m.Bounds().Dy()
+		page := imaging.New(w+w/3, h+h/3, color.NRGBA{244, 245, 247, 255})
+		for y := 20; y < h+h/3; y += 18 { // lines of text, more or less
+			page = imaging.Paste(page, imaging.New(w*(60+y*7%40)/100, 6, color.NRGBA{110, 116, 124, 255}), image.Pt(20, y))
+		}
+		return imaging.Paste(page, m, image.Pt(w/8, h/6))
+	}},
 }
 
 // site is a small web site on the loopback interface with two hosts:
