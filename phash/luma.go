@@ -143,9 +143,25 @@ func (s *rgbRows) row(dst []float32, y int) {
 			dst[x] = rgbLuma(color.CMYKToRGB(q[0], q[1], q[2], q[3]))
 		}
 	case *image.YCbCr:
-		for x := range dst {
-			yi, ci := m.YOffset(x0+x, y), m.COffset(x0+x, y)
-			dst[x] = rgbLuma(color.YCbCrToRGB(m.Y[yi], m.Cb[ci], m.Cr[ci]))
+		// Chroma is shared by two pixels of a row, by one, or by an odd number.
+		luma := m.Y[m.YOffset(x0, y):][:len(dst)]
+		c := m.COffset(x0, y)
+		cb, cr := m.Cb[c:], m.Cr[c:]
+		switch m.SubsampleRatio {
+		case image.YCbCrSubsampleRatio420, image.YCbCrSubsampleRatio422:
+			for x, v := range luma {
+				i := (x0&1 + x) / 2
+				dst[x] = rgbLuma(color.YCbCrToRGB(v, cb[i], cr[i]))
+			}
+		case image.YCbCrSubsampleRatio444, image.YCbCrSubsampleRatio440:
+			for x, v := range luma {
+				dst[x] = rgbLuma(color.YCbCrToRGB(v, cb[x], cr[x]))
+			}
+		default:
+			for x, v := range luma {
+				i := m.COffset(x0+x, y)
+				dst[x] = rgbLuma(color.YCbCrToRGB(v, m.Cb[i], m.Cr[i]))
+			}
 		}
 	case *image.NYCbCrA:
 		for x := range dst {

@@ -79,7 +79,7 @@ type Hasher struct {
 	// For registrations: the picture made smaller, a view of it turned by a small
 	// angle, and by a large one; and a compressed file.
 	small, tilted, turned image.Gray
-	sums                  []uint32
+	sums                  []uint64
 	file                  bytes.Buffer
 	parts                 []image.Rectangle // for queries: what is left without borders
 }

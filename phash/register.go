@@ -170,12 +170,12 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 		return Registration{}, &RefusedError{RefusedBits, n, onesOf(AlgPDQ)}
 	}
 
-	// The views are cut from a smaller picture: a hash looks at 64 × 64 samples,
-	// and at four times that its bits are those of the full size, but for a few.
+	// The views are cut from a smaller picture, where that is enough.
 	luma := p.Luma()
-	if n := min(luma.Rect.Dx(), luma.Rect.Dy()) / viewSide; n > 1 {
-		k.sums = grow(k.sums, luma.Rect.Dx()/n)
-		luma = shrink(luma, &k.small, n, k.sums)
+	full := luma.Rect.Max
+	if w, h := shrunk(full.X), shrunk(full.Y); w*2 <= full.X || h*2 <= full.Y {
+		k.sums = grow(k.sums, w)
+		luma = shrink(luma, &k.small, w, h, k.sums)
 	}
 	r := Registration{Quality: quality, Stability: k.stability(luma)}
 	if r.Stability > StabilityLimit {
@@ -202,10 +202,6 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 	return r, nil
 }
 
-// viewSide is what the shorter side of a picture is shrunk to, or a little more,
-// before views are cut from it.
-const viewSide = 256
-
 // view returns the luma of a view in its orientation, nil where the picture has
 // no such view. The result is good until the next call. Turning the pixels costs
 // a hash each, which turning the spectrum would not, but gives the very hash of
@@ -225,7 +221,7 @@ func (k *Hasher) view(kind Kind, p *Picture, luma *image.Gray) *image.Gray {
 		}
 		g = p.Luma()
 	default:
-		g = v.cut(luma, &k.tilted)
+		g = v.cut(luma, &k.tilted, p.Luma().Rect.Max)
 	}
 	return turnGray(g, kind.Orientation().exif(), &k.turned)
 }

@@ -499,3 +499,54 @@ func TestPerceptionRadius(t *testing.T) {
 		t.Errorf("radius %d for the longest lists", last)
 	}
 }
+
+// Views are cut from a picture made smaller: their hashes are near those of the
+// same views of the picture at its full size.
+func TestViewsOfLargePictures(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("hashes pictures of several megapixels")
+	}
+	dir := sharedtest.Path(t, "pdq", "upstream")
+	for _, file := range []string{"pdq/data/reg-test-input/dih/bridge-1-original.jpg", "pdq/data/misc-images/c.png", "pdq/data/reg-test-input/pen-and-coaster.png"} {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustDecode(t, data)
+		g := p.Luma()
+		w, h := g.Rect.Dx(), g.Rect.Dy()
+		cut := func(l, tp, r, b int) image.Image {
+			return g.SubImage(image.Rect(w*l/1000, h*tp/1000, w*(1000-r)/1000, h*(1000-b)/1000))
+		}
+		flip := toRGBA(g)
+		full := map[string]image.Image{
+			"crop7": cut(35, 35, 35, 35), "crop20": cut(100, 100, 100, 100), "topleft4": cut(0, 0, 40, 40), "bottomright9": cut(90, 90, 0, 0),
+			"whole+mirrored": mirrored(flip), "whole+rotated90": rotated90(flip), "square": g.SubImage(image.Rect((w-h)/2, 0, (w-h)/2+h, h)),
+		}
+		reg, err := phash.Register(p, &phash.RegisterOptions{Level: phash.LevelWide})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, v := range reg.Hashes {
+			img := full[v.Kind.String()]
+			if img == nil {
+				continue
+			}
+			n++
+			want, _, err := phash.PDQ(img)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := distance(t, want, v.Hash); d > 12 {
+				t.Errorf("%s: %v is %d bits from that of the full size", file, v.Kind, d)
+			} else {
+				t.Logf("%s: %v %d bits", file, v.Kind, d)
+			}
+		}
+		if n != len(full) {
+			t.Errorf("%s: %d of %d views", file, n, len(full))
+		}
+	}
+}

@@ -89,20 +89,22 @@ func (v View) String() string {
 	return fmt.Sprintf("View(%d)", uint8(v))
 }
 
-// cut returns the view of g. Views that are not turned share g's pixels; turned
-// ones are drawn into buf.
-func (v View) cut(g, buf *image.Gray) *image.Gray {
+// cut returns the view of g, a picture that had the proportions of full before
+// it was shrunk. Views that are not turned share g's pixels; turned ones are drawn
+// into buf.
+func (v View) cut(g, buf *image.Gray, full image.Point) *image.Gray {
 	s := &viewSpecs[v]
 	w, h := g.Rect.Dx(), g.Rect.Dy()
 	r := image.Rect(mils(w, s.left), mils(h, s.top), w-mils(w, s.right), h-mils(h, s.bottom))
 	if s.square {
-		side := min(w, h)
-		r.Min = image.Pt((w-side)/2, (h-side)/2)
-		r.Max = r.Min.Add(image.Pt(side, side))
+		side := min(full.X, full.Y)
+		sw, sh := int(int64(w)*int64(side)/int64(full.X)), int(int64(h)*int64(side)/int64(full.Y))
+		r.Min = image.Pt((w-sw)/2, (h-sh)/2)
+		r.Max = r.Min.Add(image.Pt(sw, sh))
 	}
 	g = cutGray(g, r)
 	if s.tilt != (tilt{}) {
-		g = s.tilt.draw(g, buf)
+		g = s.tilt.draw(g, buf, full)
 	}
 	return g
 }
@@ -128,16 +130,19 @@ const (
 	sin30, cos30 = 3430, 65446 // 3°
 )
 
-// draw returns g turned, in the memory of buf.
-func (t tilt) draw(g, buf *image.Gray) *image.Gray {
+// draw returns g turned, in the memory of buf. g had the proportions of full
+// before it was shrunk, by another factor in width than in height perhaps.
+func (t tilt) draw(g, buf *image.Gray, full image.Point) *image.Gray {
 	const one = 1 << 16
 	w, h := int64(g.Rect.Dx()), int64(g.Rect.Dy())
-	sin := max(t.sin, -t.sin)
-	tw, th := (w*t.cos+h*sin)>>16, (w*sin+h*t.cos)>>16
+	fw, fh := int64(full.X), int64(full.Y)
+	// What a step down is to the right, and a step to the right is down.
+	right, down := t.sin*(w*fh)/(fw*h), t.sin*(fw*h)/(w*fh)
+	tw, th := (w*t.cos+h*max(right, -right))>>16, (w*max(down, -down)+h*t.cos)>>16
 	if t.cut {
 		// The largest part of the same proportions fits in by this factor.
-		long := max(w*one/h, h*one/w)
-		f := one * one / (t.cos + sin*long>>16)
+		long := max(fw*one/fh, fh*one/fw)
+		f := one * one / (t.cos + max(t.sin, -t.sin)*long>>16)
 		tw, th = w*f>>16, h*f>>16
 	}
 	tw, th = max(tw, 1), max(th, 1)
@@ -145,15 +150,15 @@ func (t tilt) draw(g, buf *image.Gray) *image.Gray {
 
 	for y := range th {
 		// In 1/65536 of a pixel, from the middle: where the first pixel of this
-		// row comes from. Each further one is cos to the right and sin up.
+		// row comes from. Each further one is cos to the right, and a little up.
 		u, v := (1-tw)*one/2, (2*y+1-th)*one/2
-		sx := (u*t.cos+v*t.sin)>>16 + (w-1)*one/2
-		sy := (v*t.cos-u*t.sin)>>16 + (h-1)*one/2
+		sx := (u*t.cos+v*right)>>16 + (w-1)*one/2
+		sy := (v*t.cos-u*down)>>16 + (h-1)*one/2
 		row := buf.Pix[y*tw:][:tw]
 		for x := range row {
 			row[x] = bilinear(g, sx, sy)
 			sx += t.cos
-			sy -= t.sin
+			sy -= down
 		}
 	}
 	return buf
@@ -179,32 +184,61 @@ func bilinear(g *image.Gray, x, y int64) byte {
 	return byte((top*(256-fy) + bottom*fy + 1<<15) >> 16)
 }
 
-// shrink returns g with each side divided by n, in the memory of buf: every
-// pixel is the mean of n × n. What does not fill a square is left out.
-func shrink(g, buf *image.Gray, n int, sums []uint32) *image.Gray {
-	w, h := g.Rect.Dx()/n, g.Rect.Dy()/n
-	buf.Pix, buf.Stride, buf.Rect = grow(buf.Pix, w*h), w, image.Rect(0, 0, w, h)
-	sums = sums[:w]
-	area := uint32(n * n)
-	for y := range h {
+// shrunk is to how many pixels a side of n is shrunk before views are cut from a
+// picture: 257 to 384, so that the box filter's window is three pixels wide and
+// covers the same share of the side as it did at the full size. With a window of
+// another share a hash moves by up to 16 bits.
+func shrunk(n int) int {
+	const box = 3
+	if w := window(n); w > box {
+		return n * box / w
+	}
+	return n
+}
+
+// shrink returns g at sw × sh pixels, which is not larger, in the memory of buf.
+// Every pixel is the mean of its share of g, down to 1/256 of a pixel. Whole
+// pixels would not do: half a percent of an edge left out is a dozen bits.
+func shrink(g, buf *image.Gray, sw, sh int, sums []uint64) *image.Gray {
+	w, h := g.Rect.Dx(), g.Rect.Dy()
+	buf.Pix, buf.Stride, buf.Rect = grow(buf.Pix, sw*sh), sw, image.Rect(0, 0, sw, sh)
+	sums = sums[:sw]
+	for y := range sh {
+		top, bottom := share(y, h, sh), share(y+1, h, sh)
 		clear(sums)
-		for dy := range n {
-			row := g.Pix[(y*n+dy)*g.Stride:][:w*n]
+		for r := top >> 8; r<<8 < bottom; r++ {
+			weight := uint64(min(bottom, (r+1)<<8) - max(top, r<<8))
+			row := g.Pix[r*g.Stride:][:w]
+			left := 0
 			for x := range sums {
-				s := uint32(0)
-				for _, v := range row[x*n:][:n] {
-					s += uint32(v)
+				right := share(x+1, w, sw)
+				// The first and the last pixel of the share are in it in part.
+				first, last := left>>8, right>>8
+				s := int(row[first]) * (256 - left&255)
+				for _, v := range row[min(first+1, last):last] {
+					s += int(v) << 8
 				}
-				sums[x] += s
+				if part := right & 255; part != 0 {
+					s += int(row[last]) * part
+				}
+				sums[x] += uint64(s) * weight
+				left = right
 			}
 		}
-		out := buf.Pix[y*w:][:w]
+		out := buf.Pix[y*sw:][:sw]
+		left := 0
 		for x, s := range sums {
+			right := share(x+1, w, sw)
+			area := uint64(bottom-top) * uint64(right-left)
 			out[x] = byte((s + area/2) / area)
+			left = right
 		}
 	}
 	return buf
 }
+
+// share is where share i of m begins in a side of n pixels, in 1/256 of a pixel.
+func share(i, n, m int) int { return int(int64(i) * int64(n) << 8 / int64(m)) }
 
 // Kind says of which view of a registered picture, in which orientation, a hash
 // is: View·8 + Orientation. The values are stored and never change their
