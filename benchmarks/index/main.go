@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -19,23 +21,39 @@ func main() {
 	nq := flag.Int("q", 1000, "")
 	huge := flag.Bool("huge", false, "")
 	mapped := flag.Bool("map", false, "")
+	only := flag.Int("r", 0, "")
+	tunes := flag.Int("tunes", 1, "")
+	reps := flag.Int("reps", 9, "")
 	flag.Parse()
 	alg, radii := phash.AlgPDQ, []int{31, 47}
 	if *alg64 {
 		alg, radii = phash.AlgPerception, []int{4, 6, 8, 10}
 	}
+	if *only > 0 {
+		radii = []int{*only}
+	}
 	src := keys.NewSource(alg, 1)
-	all := src.Distinct(keys.Kind(*kind), *n, nil)
+	var real, others []keys.Words
+	if *kind == "real" {
+		var err error
+		real, others, err = keys.ReadReal("/tmp/hashes-copies.tsv", alg)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(len(real), len(others))
+	}
+	all := src.Distinct(keys.Kind(*kind), *n, real)
 	entries := make([]phash.Entry, len(all))
 	for i, w := range all {
 		entries[i] = phash.Entry{Hash: keys.Hash(alg, w), ID: uint32(i)}
 	}
-	t0 := time.Now()
+	runtime.GC()
+	t0 := cpu()
 	s, err := phash.NewSegment(alg, entries)
 	if err != nil {
 		panic(err)
 	}
-	fmt.Printf("build %.3f us/hash, %.1f B/hash\n", float64(time.Since(t0).Microseconds())/float64(*n), float64(s.Size())/float64(*n))
+	fmt.Printf("build %.3f us/hash, %.1f B/hash\n", float64((cpu()-t0).Microseconds())/float64(*n), float64(s.Size())/float64(*n))
 	if *huge {
 		s = s.InHugePages()
 	}
@@ -52,6 +70,8 @@ func main() {
 			panic(err)
 		}
 	}
+	out, _ := exec.Command("grep", "AnonHuge", fmt.Sprintf("/proc/%d/smaps_rollup", os.Getpid())).Output()
+	fmt.Print(string(out))
 	lin := func(h phash.Hash, r int) (n int) {
 		for i := range entries {
 			if d, _ := h.Distance(entries[i].Hash); d <= r {
@@ -61,37 +81,53 @@ func main() {
 		return n
 	}
 	for _, r := range radii {
-		qs := keys.NewSource(alg, 100+uint64(r)).Queries(keys.Kind(*kind), *nq, r, all, nil)
+		qs := keys.NewSource(alg, 100+uint64(r)).Queries(keys.Kind(*kind), *nq, r, all, others)
 		hs := make([]phash.Hash, len(qs))
 		for i, w := range qs {
 			hs[i] = keys.Hash(alg, w)
 		}
-		times := make([]time.Duration, 0, 3*len(hs))
-		hits, cand, scans, probes := 0, 0, 0, 0
-		for rep := range 3 {
-			for i, h := range hs {
-				sum := 0
-				t := time.Now()
-				s.Search(h, r, func(id uint32, d int) bool { sum += d + 1; return true })
-				times = append(times, time.Since(t))
-				if rep > 0 {
-					continue
-				}
-				hits += sum
-				w := s.Work(h, r)
-				cand += w.Candidates
-				probes += w.Probes
-				if w.Scanned > 0 {
-					scans++
-				}
-				if i < 40 {
-					if want := lin(h, r); want != sum {
-						panic(fmt.Sprint(want, sum))
+		p50s, p99s := make([][]time.Duration, *tunes), make([][]time.Duration, *tunes)
+		for rep := range *reps {
+			for tn := range *tunes {
+				phash.Tune = tn
+				times := make([]time.Duration, 0, len(hs))
+				for i, h := range hs {
+					sum := 0
+					t := time.Now()
+					s.Search(h, r, func(id uint32, d int) bool { sum += d + 1; return true })
+					times = append(times, time.Since(t))
+					if rep == 0 && i < 10 {
+						if want := lin(h, r); want != sum {
+							panic(fmt.Sprint(want, sum))
+						}
 					}
 				}
+				slices.Sort(times)
+				p50s[tn] = append(p50s[tn], times[len(times)/2])
+				p99s[tn] = append(p99s[tn], times[len(times)*99/100])
 			}
 		}
-		slices.Sort(times)
-		fmt.Printf("r=%d p50 %v p99 %v indexed %v probes %d cand %d (%.2f%%) scans %d sum %d\n", r, times[len(times)/2], times[len(times)*99/100], s.Indexed(r), probes/len(hs), cand/len(hs), 100*float64(cand)/float64(len(hs))/float64(*n), scans, hits)
+		phash.Tune = 0
+		cand, scans, probes := 0, 0, 0
+		for _, h := range hs {
+			w := s.Work(h, r)
+			cand += w.Candidates
+			probes += w.Probes
+			if w.Scanned > 0 {
+				scans++
+			}
+		}
+		for tn := range *tunes {
+			slices.Sort(p50s[tn])
+			slices.Sort(p99s[tn])
+			fmt.Printf("r=%d tune %d p50 min %v med %v p99 min %v med %v\n", r, tn, p50s[tn][0], p50s[tn][len(p50s[tn])/2], p99s[tn][0], p99s[tn][len(p99s[tn])/2])
+		}
+		fmt.Printf("   probes %d cand %d (%.2f%%) scans %d\n", probes/len(hs), cand/len(hs), 100*float64(cand)/float64(len(hs))/float64(*n), scans)
 	}
+}
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -4,8 +4,13 @@
 package keys
 
 import (
+	"fmt"
+	"hash/crc32"
 	"math/bits"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/staydown/staydown/phash"
 )
@@ -144,4 +149,37 @@ func (s *Source) Queries(kind Kind, n, radius int, all, others []Words) []Words 
 		}
 	}
 	return queries
+}
+
+// ReadReal reads what the command hashes printed. Of every sixth picture, and
+// its copies, the hashes are returned in others, to be used as queries. The
+// names of copies begin with that of their picture, without its ending, and
+// two underscores.
+func ReadReal(path string, alg phash.Algorithm) (real, others []Words, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		picture, _, _ := strings.Cut(strings.TrimSuffix(fields[0], filepath.Ext(fields[0])), "__")
+		held := crc32.ChecksumIEEE([]byte(picture))%6 == 0
+		for _, f := range fields[1:] {
+			h, err := phash.Parse(f)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%s: %w", path, err)
+			}
+			switch {
+			case h.Algorithm() != alg:
+			case held:
+				others = append(others, h.Words())
+			default:
+				real = append(real, h.Words())
+			}
+		}
+	}
+	if len(real) == 0 || len(others) == 0 {
+		return nil, nil, fmt.Errorf("%s: no hashes of %v", path, alg)
+	}
+	return real, others, nil
 }
