@@ -28,53 +28,55 @@ func BenchmarkSearch(b *testing.B) {
 		{phash.AlgPDQ, 1_000_000, 31, false},
 		{phash.AlgPDQ, 1_000_000, 47, false},
 	} {
-		rng := rand.New(rand.NewPCG(12, 12))
-		entries := make([]phash.Entry, c.n)
-		linear, tree := phash.NewLinear(c.alg), phash.NewBKTree(c.alg)
-		for i := range entries {
-			entries[i] = phash.Entry{Hash: randomHash(rng, c.alg), ID: uint32(i)}
-			_ = linear.Insert(entries[i].Hash, entries[i].ID)
-			if c.trees {
-				_ = tree.Insert(entries[i].Hash, entries[i].ID)
-			}
-		}
-		queries := make([]phash.Hash, 1<<12)
-		for i := range queries {
-			queries[i] = randomHash(rng, c.alg)
-		}
-		bench := func(name string, search func(h phash.Hash)) {
-			b.Run(fmt.Sprintf("%v/n=%d/r=%d/%s", c.alg, c.n, c.radius, name), func(b *testing.B) {
-				b.ReportAllocs()
-				i := 0
-				for b.Loop() {
-					search(queries[i%len(queries)])
-					i++
+		b.Run(fmt.Sprintf("%v-%d-r%d", c.alg, c.n, c.radius), func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(12, 12))
+			entries := make([]phash.Entry, c.n)
+			linear, tree := phash.NewLinear(c.alg), phash.NewBKTree(c.alg)
+			for i := range entries {
+				entries[i] = phash.Entry{Hash: randomHash(rng, c.alg), ID: uint32(i)}
+				_ = linear.Insert(entries[i].Hash, entries[i].ID)
+				if c.trees {
+					_ = tree.Insert(entries[i].Hash, entries[i].ID)
 				}
+			}
+			queries := make([]phash.Hash, 1<<12)
+			for i := range queries {
+				queries[i] = randomHash(rng, c.alg)
+			}
+			bench := func(name string, search func(h phash.Hash)) {
+				b.Run(name, func(b *testing.B) {
+					b.ReportAllocs()
+					i := 0
+					for b.Loop() {
+						search(queries[i%len(queries)])
+						i++
+					}
+				})
+			}
+			found := 0
+			s := segment(b, c.alg, entries)
+			bench("segment", func(h phash.Hash) {
+				s.Search(h, c.radius, func(uint32, int) bool { found++; return true })
 			})
-		}
-		found := 0
-		s := segment(b, c.alg, entries)
-		bench("segment", func(h phash.Hash) {
-			s.Search(h, c.radius, func(uint32, int) bool { found++; return true })
-		})
-		huge := s.InHugePages()
-		bench("segment in huge pages", func(h phash.Hash) {
-			huge.Search(h, c.radius, func(uint32, int) bool { found++; return true })
-		})
-		bench("segment, same query", func(phash.Hash) {
-			s.Search(queries[0], c.radius, func(uint32, int) bool { found++; return true })
-		})
-		multi := phash.NewMultiIndexFrom(s)
-		bench("multi-index", func(h phash.Hash) {
-			multi.Search(h, c.radius, func(uint32, int) bool { found++; return true })
-		})
-		bench("linear", func(h phash.Hash) {
-			linear.Search(h, c.radius, func(uint32, int) bool { found++; return true })
-		})
-		if c.trees {
-			bench("BK-tree", func(h phash.Hash) {
-				tree.Search(h, c.radius, func(uint32, int) bool { found++; return true })
+			huge := s.InHugePages()
+			bench("segment in huge pages", func(h phash.Hash) {
+				huge.Search(h, c.radius, func(uint32, int) bool { found++; return true })
 			})
-		}
+			bench("segment, same query", func(phash.Hash) {
+				s.Search(queries[0], c.radius, func(uint32, int) bool { found++; return true })
+			})
+			multi := phash.NewMultiIndexFrom(s)
+			bench("multi-index", func(h phash.Hash) {
+				multi.Search(h, c.radius, func(uint32, int) bool { found++; return true })
+			})
+			bench("linear", func(h phash.Hash) {
+				linear.Search(h, c.radius, func(uint32, int) bool { found++; return true })
+			})
+			if c.trees {
+				bench("BK-tree", func(h phash.Hash) {
+					tree.Search(h, c.radius, func(uint32, int) bool { found++; return true })
+				})
+			}
+		})
 	}
 }

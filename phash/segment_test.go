@@ -421,6 +421,38 @@ func TestOpenSegmentDamaged(t *testing.T) {
 	}
 }
 
+// TestSegmentDamagedPositions makes positions lead outside of the segment,
+// which opening does not look at.
+func TestSegmentDamagedPositions(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(13, 13))
+	var entries []phash.Entry
+	for i := range 40 {
+		entries = append(entries, phash.Entry{Hash: randomHash(rng, phash.AlgPDQ), ID: uint32(i)})
+	}
+	for _, stride := range []int{3, 4} {
+		b, err := phash.NewSegmentWithTables(phash.AlgPDQ, entries, 16, stride, 0).AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The last array holds the positions of the last table.
+		for i := range 40 * stride {
+			b[len(b)-8-i] = 0xff
+		}
+		s, err := phash.OpenSegment(b)
+		if err != nil {
+			t.Fatalf("OpenSegment looked at positions: %v", err)
+		}
+		s.ForceTables(64)
+		for i, e := range entries {
+			if got := hits(s, e.Hash, 3); len(got) == 0 || got[0].ID != uint32(i) {
+				t.Errorf("stride %d: found %v, want %d, which a table before the last leads to", stride, got, i)
+			}
+			hits(s, e.Hash, 64)
+		}
+	}
+}
+
 func TestOpenSegmentErrors(t *testing.T) {
 	t.Parallel()
 	whole := smallSegments(t)[1]

@@ -4,22 +4,17 @@
 //
 //	go run ./hashes ../../shared/testdata/photos /tmp/copies > hashes.tsv
 //
-// Files that cannot be decoded are left out and counted on standard error.
+// Files that cannot be decoded, and pictures of a quality below 50, are left out
+// and counted on standard error.
 package main
 
 import (
 	"bufio"
 	"fmt"
-	"image"
-	_ "image/gif"
-	_ "image/jpeg"
-	_ "image/png"
 	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
-
-	_ "golang.org/x/image/webp"
 
 	"github.com/staydown/staydown/phash"
 )
@@ -55,18 +50,18 @@ func hashes(path string) (line string, err error) {
 		return "", err
 	}
 	defer f.Close()
-	img, _, err := image.Decode(bufio.NewReader(f))
+	p, err := phash.Decode(bufio.NewReader(f), nil)
 	if err != nil {
 		return "", err
 	}
-	pdq, quality, err := phash.PDQDihedral(img)
+	pdq, quality, err := phash.PDQDihedral(p.Image())
 	if err != nil {
 		return "", err
 	}
 	if quality < 50 {
 		return "", fmt.Errorf("%s: quality %d", path, quality)
 	}
-	perception, err := phash.Perception(img)
+	perception, err := p.Perception()
 	if err != nil {
 		return "", err
 	}

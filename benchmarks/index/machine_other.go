@@ -1,0 +1,18 @@
+//go:build !unix
+
+package main
+
+import (
+	"os"
+	"time"
+)
+
+var start = time.Now()
+
+func cpuTime() time.Duration { return time.Since(start) }
+
+func mapFile(name string) []byte {
+	b, err := os.ReadFile(name)
+	check(err)
+	return b
+}
