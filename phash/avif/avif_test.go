@@ -6,6 +6,7 @@ import (
 	"errors"
 	"image"
 	"image/draw"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -134,6 +135,28 @@ func TestRefuses(t *testing.T) {
 				t.Errorf("%d bytes allocated before it was refused", n)
 			}
 		})
+	}
+}
+
+// Damaged files give a picture or a typed error: what traps in the sandbox comes
+// back as an error.
+func TestDamaged(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, file := range []string{"plain.avif", "hole.avif"} {
+		data := read(t, "testdata", file)
+		for i := range 40 {
+			b := bytes.Clone(data)
+			for range 1 + rng.IntN(3) {
+				b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+			}
+			if i%4 == 0 {
+				b = b[:rng.IntN(len(b))]
+			}
+			_, err := phash.Decode(bytes.NewReader(b), options)
+			if d := (*phash.DecodeError)(nil); err != nil && !errors.As(err, &d) {
+				t.Fatalf("%s, case %d: %v is not a DecodeError", file, i, err)
+			}
+		}
 	}
 }
 
