@@ -1,7 +1,9 @@
 package phash_test
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -301,6 +303,41 @@ func TestSegmentIsCanonical(t *testing.T) {
 		}
 		if len(all) != len(entries) {
 			t.Errorf("%v: All gave %d of %d entries", alg, len(all), len(entries))
+		}
+	}
+}
+
+// TestSegmentGolden pins the bytes: what this version writes, on any machine,
+// later versions have to read.
+func TestSegmentGolden(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name      string
+		alg       phash.Algorithm
+		n, copies int
+		size      int
+		sha256    string
+	}{
+		{"64 bit, empty", phash.AlgPerception, 0, 0, 64, "4f01e36f06b311a8ff860b6b0367c9e0f5c5df6c14e3e6a308bc8324275da641"},
+		{"64 bit, scan", phash.AlgPerception, 500, 10, 8112, "0ffdaf5caf914992dd89bcbf2ad3a21598bd62085d1757be8c50ed4ceb1e2e25"},
+		{"64 bit, 5 chunks", phash.AlgPerception, 2000, 10, 235640, "2609e35ad66553ce34e93c8956c9248d17ceef3999d2edae62d3c7b23db45adc"},
+		{"256 bit, scan", phash.AlgPDQ, 500, 0, 18064, "95557b9055c62951a090c5edcc4cd1b00329143ef61733dbe6317439fc9073eb"},
+		{"256 bit, 16 chunks", phash.AlgPDQ, 5000, 10, 4779792, "09b89b12b7eff5004ee3f033268aa0bcd3c3f21ac93c14dfaffeb043d42f7b53"},
+	} {
+		rng := rand.New(rand.NewPCG(14, 14))
+		var entries []phash.Entry
+		for i := range test.n {
+			entries = append(entries, phash.Entry{Hash: randomHash(rng, test.alg), ID: uint32(i)})
+		}
+		for i := range test.copies {
+			entries = append(entries, phash.Entry{Hash: entries[i].Hash, ID: 1 << 31})
+		}
+		b, err := segment(t, test.alg, entries).AppendBinary(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%x", sha256.Sum256(b)); len(b) != test.size || got != test.sha256 {
+			t.Errorf("%s: %d bytes, SHA-256 %s; want %d, %s", test.name, len(b), got, test.size, test.sha256)
 		}
 	}
 }
