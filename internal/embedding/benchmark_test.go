@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/staydown/staydown/internal/embedding"
 )
@@ -55,10 +56,12 @@ func benchmarkSearch(b *testing.B, f family, dimensions, n int, thresholds []flo
 			}
 			b.ReportAllocs()
 			i, found := 0, 0
+			start := cpuTime()
 			for b.Loop() {
 				s.Search(queries[i%len(queries)], threshold, func(uint32, float64) bool { found++; return true })
 				i++
 			}
+			b.ReportMetric(float64(cpuTime()-start)/float64(time.Millisecond)/float64(b.N), "cpu-ms/op")
 			var w embedding.Work
 			for _, q := range queries {
 				one := s.Work(q, threshold)
