@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
+	"unicode/utf8"
 
 	"github.com/staydown/staydown/blocklist"
 )
@@ -128,14 +128,12 @@ func beginsScheme(s string) bool {
 func trimSentence(s string) string {
 	s = strings.TrimLeft(s, `<([{"'“‘«„,;`)
 	for s != "" {
-		r := []rune(s)
-		last := r[len(r)-1]
+		last, size := utf8.DecodeLastRuneInString(s)
 		switch {
-		case last == ')' && strings.ContainsRune(s, '('), last == ']' && strings.ContainsRune(s, '['),
-			last == '}' && strings.ContainsRune(s, '{'):
+		case last == ')' && strings.Contains(s, "("), last == ']' && strings.Contains(s, "["), last == '}' && strings.Contains(s, "{"):
 			return s
-		case strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last), unicode.IsSpace(last):
-			s = string(r[:len(r)-1])
+		case strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last) && last != utf8.RuneError:
+			s = s[:len(s)-size]
 		default:
 			return s
 		}

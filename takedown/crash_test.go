@@ -55,7 +55,7 @@ func child(what, dir string) *exec.Cmd {
 	return cmd
 }
 
-// childWork submits, accepts and withdraws without end.
+// childWork submits, holds, accepts and withdraws without end.
 func childWork(dir string) error {
 	d, err := takedown.Open(dir, nil)
 	if err != nil {
@@ -72,6 +72,11 @@ func childWork(dir string) error {
 		c, err := d.Submit(ctx, r)
 		if err != nil {
 			return err
+		}
+		if i%4 == 1 {
+			if err := d.Hold(ctx, c.ID, takedown.Act{}); err != nil {
+				return err
+			}
 		}
 		if err := d.Accept(ctx, c.ID, takedown.Grant{}); err != nil {
 			return err
@@ -144,9 +149,10 @@ func TestCrash_KillAtRandomMoments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := d.Close(); err != nil {
+		if _, _, err := d.VerifyLog(ctx); err != nil {
 			t.Fatal(err)
 		}
+		checkRules(t, dir, d)
 	}
 	t.Logf("%d kills, %d accepted cases enforced, %d withdrawn ones not", kills, accepted, withdrawn)
 	if accepted < kills || withdrawn == 0 {

@@ -342,8 +342,6 @@ func (d *Desk) Erase(ctx context.Context, id CaseID, a Act) error {
 		if len(c.Rules) == 0 {
 			c.Pictures = nil
 		}
-		// The case says first that it is erased; a crash before the key is gone
-		// is made up for by Open.
 		return change{erase: true}, nil
 	})
 }

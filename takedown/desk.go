@@ -273,8 +273,10 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if _, err := d.store.keys.create(c.ID); err != nil {
 		return Case{}, err
 	}
+	// Should this fail, it is not known whether the case was stored: its key stays
+	// until Open has seen that there is no case.
 	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.material, messages: msgs}); err != nil {
-		return Case{}, errors.Join(err, d.store.keys.destroy(c.ID))
+		return Case{}, err
 	}
 	return *c, nil
 }

@@ -4,7 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/takedown"
 )
@@ -75,5 +81,120 @@ func FuzzFeatures(f *testing.F) {
 			t.Errorf("%d bytes give %d bytes back, %v", len(b), len(again), err)
 		}
 		d.Enforcer().Check(takedown.Candidate{Features: features})
+	})
+}
+
+// Bytes are a request or a *FormatError; a request goes through its JSON form
+// unchanged and fits the schema of its kind as far as that goes.
+func FuzzDecodeRequest(f *testing.F) {
+	for _, r := range samples(f, takedown.CaseID{1}) {
+		if r.Kind() == takedown.KindImageOptOut || r.Kind() == takedown.KindOpenOptOut {
+			continue // long, and the pictures are for the decoder's own target
+		}
+		b, err := takedown.EncodeRequest(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"kind":"image_opt_out","images":[null,"","AAAA"]}`))
+	f.Add([]byte(`{"KIND":"withdrawal","kind":"withdrawal","items":[9e9]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := takedown.DecodeRequest(bytes.NewReader(b))
+		if err != nil {
+			var fe *takedown.FormatError
+			if !errors.As(err, &fe) {
+				t.Fatalf("%v is no *FormatError", err)
+			}
+			return
+		}
+		first := takedown.Validate(r, takedown.ProfileLenso)
+		encoded, err := takedown.EncodeRequest(r)
+		if err != nil {
+			t.Skip("a time that JSON cannot write")
+		}
+		again, err := takedown.DecodeRequest(bytes.NewReader(encoded))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, encoded)
+		}
+		if diff := cmp.Diff(problems(first), problems(takedown.Validate(again, takedown.ProfileLenso))); diff != "" {
+			t.Errorf("problems of the request and of its own JSON:\n%s", diff)
+		}
+	})
+}
+
+// A form is a request or a *FormatError, however it is cut.
+func FuzzDecodeForm(f *testing.F) {
+	const multipartType = "multipart/form-data; boundary=b"
+	f.Add(multipartType, []byte("--b\r\nContent-Disposition: form-data; name=\"kind\"\r\n\r\nimage_opt_out\r\n--b\r\nContent-Disposition: form-data; name=\"images\"; filename=\"a\"\r\n\r\nGIF89a\r\n--b--\r\n"))
+	f.Add("application/x-www-form-urlencoded", []byte("kind=dmca_notice&works[3].description=x&image_urls=https://a.example%0Ahttps://b.example&good_faith=on"))
+	f.Add("application/x-www-form-urlencoded", []byte("kind=hash_entry&hashes=pdq:00&requester.email=x"))
+	f.Add("application/x-www-form-urlencoded", []byte("kind=withdrawal&items=1&items=x&case=aaaaaaaaaaaaaaaaaaaaaaaaaa"))
+	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
+		req := httptest.NewRequest("POST", "/", bytes.NewReader(body))
+		req.Header.Set("Content-Type", contentType)
+		r, err := takedown.DecodeForm(req, &takedown.FormOptions{Statements: map[string]takedown.Statement{"good_faith": {Text: "x"}}})
+		if err != nil {
+			var fe *takedown.FormatError
+			if !errors.As(err, &fe) {
+				t.Fatalf("%v is no *FormatError", err)
+			}
+			return
+		}
+		takedown.Validate(r, takedown.ProfileLenso)
+		if _, err := takedown.EncodeRequest(r); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The pieces of a pasted text are pieces of it, none is empty, and taking one
+// apart again gives the same.
+func FuzzSplitAddresses(f *testing.F) {
+	for _, s := range []string{
+		"https://a.example/x.jpghttps://b.example/y.jpg", "<https://a.example/x.jpg>, (https://b.example/y.jpg).",
+		"https://web.archive.org/web/2020/https://a.example/x.jpg", "https://a.example/?u=https://b.example", "a.example/x_(1).jpg", "…\u00a0https://ไทย.example/ก.jpg”",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, part := range takedown.SplitAddresses(s) {
+			if part == "" || !strings.Contains(s, part) {
+				t.Errorf("%q: part %q", s, part)
+			}
+			if diff := cmp.Diff([]string{part}, takedown.SplitAddresses(part)); diff != "" {
+				t.Errorf("%q again (-want +got):\n%s", part, diff)
+			}
+		}
+	})
+}
+
+// A file of keys that is damaged in any way opens with the keys that are whole,
+// or not at all; it takes new keys then.
+func FuzzKeyFile(f *testing.F) {
+	path := filepath.Join(f.TempDir(), "keys")
+	if err := takedown.EncodeKeyFile(path, [32]byte{9}, takedown.CaseID{2}, takedown.CaseID{3}); err != nil {
+		f.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add(b[:100])
+	f.Add(b[:4])
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(t.TempDir(), "keys")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		before, err := takedown.DecodeKeyFile(path, [32]byte{9})
+		if err != nil {
+			return
+		}
+		if after, err := takedown.DecodeKeyFile(path, [32]byte{9}); err != nil || after <= 0 || after > before+1 {
+			t.Errorf("%d keys, then %d after another was added: %v", before, after, err)
+		}
 	})
 }

@@ -202,8 +202,8 @@ type change struct {
 	request  Request
 	material []material
 	pictures [][]byte
-	// erase forgets the personal data of the first case, whose key is gone
-	// already, or is destroyed right after.
+	// erase forgets the personal data of the first case, and then destroys its
+	// key; a crash between the two is made up for by Open.
 	erase bool
 }
 
@@ -222,7 +222,7 @@ func (s *caseStore) apply(ch change) error {
 		}
 		request = seal(key, label("request", id), b)
 	}
-	return s.db.Update(func(tx StoreTx) error {
+	err := s.db.Update(func(tx StoreTx) error {
 		if request != nil {
 			if err := tx.Put(BucketRequests, id[:], request); err != nil {
 				return err
@@ -286,6 +286,10 @@ func (s *caseStore) apply(ch change) error {
 		}
 		return nil
 	})
+	if err == nil && ch.erase {
+		err = s.keys.destroy(id)
+	}
+	return err
 }
 
 // get reads a case without its request.

@@ -1,0 +1,170 @@
+package takedown_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+func at(s string) time.Time {
+	t, err := time.Parse("2006-01-02 15:04", s)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+func TestCalendar_Add(t *testing.T) {
+	t.Parallel()
+	bangkok := time.FixedZone("Bangkok", 7*3600)
+	us := takedown.Calendar{Holidays: []string{"2026-02-16", "2026-07-03"}}
+	for _, tc := range []struct {
+		name  string
+		cal   takedown.Calendar
+		start string
+		span  takedown.Span
+		want  string
+	}{
+		{"hours", us, "2026-02-13 23:30", takedown.Span{N: 48, Unit: takedown.UnitHours}, "2026-02-15 23:30"},
+		{"days", us, "2026-02-27 10:00", takedown.Span{N: 2, Unit: takedown.UnitDays}, "2026-03-01 10:00"},
+		{"a month", us, "2026-03-15 10:00", takedown.Span{N: 1, Unit: takedown.UnitMonths}, "2026-04-15 10:00"},
+		{"a month from a month's end", us, "2026-01-31 10:00", takedown.Span{N: 1, Unit: takedown.UnitMonths}, "2026-02-28 10:00"},
+		{"a month from a month's end in a leap year", us, "2028-01-31 10:00", takedown.Span{N: 1, Unit: takedown.UnitMonths}, "2028-02-29 10:00"},
+		{"a month from leap day", us, "2028-02-29 10:00", takedown.Span{N: 1, Unit: takedown.UnitMonths}, "2028-03-29 10:00"},
+		{"twelve months from leap day", us, "2028-02-29 10:00", takedown.Span{N: 12, Unit: takedown.UnitMonths}, "2029-02-28 10:00"},
+		{"three months over the new year", us, "2026-11-30 10:00", takedown.Span{N: 3, Unit: takedown.UnitMonths}, "2027-02-28 10:00"},
+		{"six months", us, "2026-08-31 10:00", takedown.Span{N: 6, Unit: takedown.UnitMonths}, "2027-02-28 10:00"},
+		{"a month where the day has begun already", takedown.Calendar{Location: bangkok}, "2026-01-30 18:00", takedown.Span{N: 1, Unit: takedown.UnitMonths}, "2026-02-27 18:00"},
+		{"a business day after a Thursday", us, "2026-02-12 10:00", takedown.Span{N: 1, Unit: takedown.UnitBusinessDays}, "2026-02-14 00:00"},
+		{"a business day after a Friday, Monday is a holiday", us, "2026-02-13 10:00", takedown.Span{N: 1, Unit: takedown.UnitBusinessDays}, "2026-02-18 00:00"},
+		{"a business day that begins on a Sunday", us, "2026-02-22 10:00", takedown.Span{N: 1, Unit: takedown.UnitBusinessDays}, "2026-02-24 00:00"},
+		{"ten", us, "2026-02-02 10:00", takedown.Span{N: 10, Unit: takedown.UnitBusinessDays}, "2026-02-18 00:00"},
+		{"fourteen over the fourth of July", us, "2026-06-22 10:00", takedown.Span{N: 14, Unit: takedown.UnitBusinessDays}, "2026-07-14 00:00"},
+		{"another weekend", takedown.Calendar{Weekend: []time.Weekday{time.Friday, time.Saturday}}, "2026-02-12 10:00", takedown.Span{N: 1, Unit: takedown.UnitBusinessDays}, "2026-02-16 00:00"},
+		{"days end where the calendar is", takedown.Calendar{Location: bangkok}, "2026-02-09 20:00", takedown.Span{N: 1, Unit: takedown.UnitBusinessDays}, "2026-02-11 17:00"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if got := tc.cal.Add(at(tc.start), tc.span); !got.Equal(at(tc.want)) {
+				t.Errorf("%v", got)
+			}
+		})
+	}
+	// A calendar without a business day ends nowhere, but ends.
+	never := takedown.Calendar{Weekend: []time.Weekday{0, 1, 2, 3, 4, 5, 6}}
+	if got := never.Add(at("2026-01-01 00:00"), takedown.Span{N: 1, Unit: takedown.UnitBusinessDays}); got.Year() < 2030 {
+		t.Errorf("%v", got)
+	}
+}
+
+// Every row of the table, from a receipt at the end of a month, as a desk
+// computes it, with a pause where the law knows one.
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	received := at("2026-01-31 12:00")
+	all := samples(t, takedown.CaseID{})
+	uk := all[takedown.KindGDPRRequest].(takedown.GDPRRequest)
+	uk.UK = true
+	for _, tc := range []struct {
+		name    string
+		request takedown.Request
+		pause   time.Duration
+		extend  bool
+		want    map[string]string // name → NotAfter, empty for one without a date
+	}{
+		{"DSA", all[takedown.KindDSANotice], 0, false, map[string]string{"confirm_receipt": "", "decide": ""}},
+		{"DMCA", all[takedown.KindDMCANotice], 0, false, map[string]string{"take_down": ""}},
+		{"GDPR", all[takedown.KindGDPRRequest], 0, false, map[string]string{"inform": "2026-02-28 12:00"}},
+		{"GDPR does not pause", all[takedown.KindGDPRRequest], 72 * time.Hour, false, map[string]string{"inform": "2026-02-28 12:00"}},
+		{"GDPR extended", all[takedown.KindGDPRRequest], 0, true, map[string]string{"inform_extended": "2026-04-30 12:00"}},
+		{"UK", uk, 0, false, map[string]string{"inform": "2026-02-28 12:00"}},
+		{"UK pauses", uk, 72 * time.Hour, false, map[string]string{"inform": "2026-03-03 12:00"}},
+		{"UK pauses, extended", uk, 72 * time.Hour, true, map[string]string{"inform_extended": "2026-05-03 12:00"}},
+		{"TAKE IT DOWN", all[takedown.KindIntimateImage], 0, false, map[string]string{"remove": "2026-02-02 12:00"}},
+		{"an order", all[takedown.KindAuthorityOrder], 0, false, map[string]string{"report_effect": ""}},
+		{"the operator's own", all[takedown.KindImageOptOut], 0, false, map[string]string{"answer": "2026-02-05 12:00"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t, func(opts *takedown.DeskOptions) {
+				opts.Deadlines = []takedown.Deadline{{
+					Regime: takedown.RegimeOperator, Name: "answer", Start: takedown.MilestoneReceived, Done: []takedown.Milestone{takedown.MilestoneDecided},
+					NotAfter: takedown.Span{N: 5, Unit: takedown.UnitDays}, Basis: "house rules",
+				}}
+			})
+			o.set(received)
+			c := o.submit(t, tc.request)
+			if tc.pause > 0 {
+				o.later(time.Hour)
+				ok(t, o.AskInfo(ctx, c.ID, takedown.Act{By: "alice", Reason: "identity"}, "requester.name"))
+				o.later(tc.pause)
+				_, err := o.Complete(ctx, c.ID, tc.request)
+				ok(t, err)
+			}
+			if tc.extend {
+				ok(t, o.Extend(ctx, c.ID, alice))
+			}
+			list, err := o.DueOf(ctx, c.ID)
+			ok(t, err)
+			got := map[string]string{}
+			for _, x := range list {
+				got[x.Deadline.Name] = ""
+				if !x.NotAfter.IsZero() {
+					got[x.Deadline.Name] = x.NotAfter.Format("2006-01-02 15:04")
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("deadlines (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// While a clock stands still it says so, and its end moves on with the time.
+func TestDue_Paused(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := samples(t, takedown.CaseID{})[takedown.KindGDPRRequest].(takedown.GDPRRequest)
+	r.UK = true
+	c := o.submit(t, r)
+	ok(t, o.AskInfo(ctx, c.ID, alice))
+	o.later(10 * 24 * time.Hour)
+	list, err := o.DueOf(ctx, c.ID)
+	ok(t, err)
+	want := time.Date(2026, 2, 28, 10, 0, 0, 0, time.UTC).AddDate(0, 0, 10)
+	if len(list) != 1 || !list[0].Paused || list[0].NotAfter != want {
+		t.Errorf("%+v, want a paused one at %v", list, want)
+	}
+}
+
+// The most urgent comes first, and nothing after the asked time.
+func TestDue_Order(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	all := samples(t, takedown.CaseID{})
+	gdpr := o.submit(t, all[takedown.KindGDPRRequest])
+	o.later(time.Hour)
+	ncii := o.submit(t, all[takedown.KindIntimateImage])
+	for _, tc := range []struct {
+		before time.Time
+		want   []takedown.CaseID
+	}{
+		{time.Time{}, []takedown.CaseID{ncii.ID, gdpr.ID}},
+		{day0.Add(49 * time.Hour), nil},
+		{day0.Add(49*time.Hour + time.Second), []takedown.CaseID{ncii.ID}},
+		{day0.AddDate(1, 0, 0), []takedown.CaseID{ncii.ID, gdpr.ID}},
+	} {
+		list, err := o.Due(ctx, tc.before)
+		ok(t, err)
+		var got []takedown.CaseID
+		for _, x := range list {
+			got = append(got, x.Case)
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("before %v (-want +got):\n%s", tc.before, diff)
+		}
+	}
+}

@@ -1,0 +1,32 @@
+package takedown
+
+// Doors for the tests outside of the package.
+var (
+	SplitAddresses = splitAddresses
+	EncodeKeyFile  = func(path string, operator [32]byte, ids ...CaseID) error {
+		k, err := openKeyFile(path, operator)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, err := k.create(id); err != nil {
+				return err
+			}
+		}
+		return k.close()
+	}
+	DecodeKeyFile = func(path string, operator [32]byte) (n int, err error) {
+		k, err := openKeyFile(path, operator)
+		if err != nil {
+			return 0, err
+		}
+		defer k.close()
+		for id := range k.slots {
+			if _, err := k.get(id); err == nil {
+				n++
+			}
+		}
+		_, err = k.create(CaseID{1})
+		return n, err
+	}
+)

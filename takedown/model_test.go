@@ -1,0 +1,428 @@
+package takedown_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/storetest"
+)
+
+var errInjected = errors.New("injected")
+
+// faulty is a store whose next updates can fail: without having done anything,
+// or after everything was done, as when a connection breaks before the answer.
+type faulty struct {
+	takedown.Store
+	in    int // updates until the failure; 0 is none
+	after bool
+}
+
+func (f *faulty) Update(g func(takedown.StoreTx) error) error {
+	if f.in == 0 {
+		return f.Store.Update(g)
+	}
+	if f.in--; f.in > 0 {
+		return f.Store.Update(g)
+	}
+	if f.after {
+		if err := f.Store.Update(g); err != nil {
+			return err
+		}
+	}
+	return errInjected
+}
+
+// Whatever is asked of a desk in whatever order, with its store failing at any
+// write and its process restarted at any moment: no case is lost, what a case
+// says is in force is enforced and nothing else is, each enforced address names
+// its case and its rule, and the log verifies. What a call answered with
+// success has happened; after an error, the case is as before or as asked.
+func TestDesk_Life(t *testing.T) {
+	t.Parallel()
+	all := samples(t, takedown.CaseID{})
+	intimate := all[takedown.KindIntimateImage].(takedown.IntimateImage)
+	intimate.Hashes = nil
+	reached := map[takedown.State]bool{}
+	defer func() {
+		for _, s := range []takedown.State{
+			takedown.StateNeedsInfo, takedown.StateInReview, takedown.StateEnforcing, takedown.StateInForce, takedown.StateRevoking,
+			takedown.StateRejected, takedown.StateWithdrawn, takedown.StateReversed, "erased",
+		} {
+			if !reached[s] && !t.Failed() {
+				t.Errorf("no case became %s: the test proves too little", s)
+			}
+		}
+	}()
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := memoryDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		now := &clock{t: day0}
+		store := &faulty{Store: storetest.Memory()}
+		reopen := func() *takedown.Desk {
+			d, err := takedown.Open(dir, &takedown.DeskOptions{Now: now.Now, Store: store, Notifier: &office{clock: now}})
+			if err != nil {
+				t.Fatalf("Open: %v", err)
+			}
+			return d
+		}
+		d := reopen()
+		defer func() { d.Close() }()
+
+		type known struct {
+			id     takedown.CaseID
+			urls   []string
+			erased bool
+		}
+		var cases []*known
+		var n int
+		pick := func(t *rapid.T) *known {
+			if len(cases) == 0 {
+				t.Skip("no case yet")
+			}
+			return rapid.SampledFrom(cases).Draw(t, "case")
+		}
+		// allowed are the ways in which a call may refuse.
+		refused := func(err error) bool {
+			var (
+				move   *takedown.MoveError
+				grant  *takedown.GrantError
+				second *takedown.SecondReviewError
+				early  *takedown.TooEarlyError
+				valid  *takedown.ValidationError
+			)
+			return errors.As(err, &move) || errors.As(err, &grant) || errors.As(err, &second) || errors.As(err, &early) || errors.As(err, &valid)
+		}
+		// do calls f about a case; when it succeeds the case must be in one of
+		// the states.
+		do := func(t *rapid.T, k *known, f func() error, states ...takedown.State) {
+			before, err := d.Case(ctx, k.id)
+			if err != nil {
+				t.Fatalf("case %v: %v", k.id, err)
+			}
+			err = f()
+			store.in = 0
+			after, err2 := d.Case(ctx, k.id)
+			if err2 != nil {
+				t.Fatalf("case %v: %v", k.id, err2)
+			}
+			switch {
+			case err == nil:
+				if !slices.Contains(states, after.State) {
+					t.Fatalf("from %s: done, but the case is %s, not %v", before.State, after.State, states)
+				}
+			case errors.Is(err, errInjected):
+			case refused(err):
+				var second *takedown.SecondReviewError
+				if after.State != before.State && !errors.As(err, &second) && before.State != takedown.StateEnforcing && before.State != takedown.StateRevoking {
+					t.Fatalf("refused with %v, but went from %s to %s", err, before.State, after.State)
+				}
+			default:
+				t.Fatalf("from %s: %v", before.State, err)
+			}
+		}
+		grant := func(t *rapid.T) takedown.Grant {
+			g := takedown.Grant{Act: takedown.Act{By: rapid.SampledFrom([]string{"alice", "bob"}).Draw(t, "by")}}
+			if rapid.Bool().Draw(t, "mixed") {
+				g.Items = map[int]takedown.ItemDecision{rapid.IntRange(0, 1).Draw(t, "item"): {Outcome: takedown.OutcomeRejected}}
+			}
+			if rapid.IntRange(0, 4).Draw(t, "limited") == 0 {
+				g.End = now.Now().Add(48 * time.Hour)
+			}
+			return g
+		}
+		reply := func(t *rapid.T, k *known, r takedown.Request) {
+			c, err := d.Submit(ctx, r)
+			if err != nil {
+				if !refused(err) && !errors.Is(err, errInjected) {
+					t.Fatalf("reply: %v", err)
+				}
+				store.in = 0
+				return
+			}
+			do(t, k, func() error { return d.Accept(ctx, c.ID, takedown.Grant{Act: alice}) },
+				takedown.StateInReview, takedown.StateWithdrawn, takedown.StateReversed, takedown.StateCounter, takedown.StateInForce)
+		}
+		actions := map[string]func(*rapid.T){
+			"submit": func(t *rapid.T) {
+				k := &known{}
+				for i := range 2 {
+					k.urls = append(k.urls, fmt.Sprintf("https://example.org/%d-%d.jpg", n, i))
+				}
+				n++
+				var r takedown.Request
+				switch rapid.IntRange(0, 4).Draw(t, "kind") {
+				case 0:
+					r = notice(k.urls...)
+				case 1:
+					x := all[takedown.KindDMCANotice].(takedown.DMCANotice)
+					x.ImageURLs = k.urls
+					r = x
+				case 2: // has to be completed
+					x := all[takedown.KindDMCANotice].(takedown.DMCANotice)
+					x.ImageURLs, x.Signature = k.urls, ""
+					r = x
+				case 3:
+					x := all[takedown.KindGDPRRequest].(takedown.GDPRRequest)
+					x.ImageURLs = k.urls
+					r = x
+				case 4:
+					x := intimate
+					x.ImageURLs = k.urls
+					r = x
+				}
+				c, err := d.Submit(ctx, r)
+				store.in = 0
+				if errors.Is(err, errInjected) {
+					return
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				k.id = c.ID
+				cases = append(cases, k)
+			},
+			"complete": func(t *rapid.T) {
+				k := pick(t)
+				c, err := d.Case(ctx, k.id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r, isNotice := c.Request.(takedown.DMCANotice)
+				if !isNotice {
+					t.Skip("another kind")
+				}
+				r.Signature = "Requester"
+				if c.State == takedown.StateNeedsInfo && len(c.Rules) > 0 {
+					t.Skip("on hold")
+				}
+				do(t, k, func() error { _, err := d.Complete(ctx, k.id, r); return err }, takedown.StateInReview)
+			},
+			"accept": func(t *rapid.T) {
+				k, g := pick(t), grant(t)
+				do(t, k, func() error { return d.Accept(ctx, k.id, g) }, takedown.StateInForce)
+			},
+			"change": func(t *rapid.T) {
+				k, g := pick(t), grant(t)
+				do(t, k, func() error { return d.Change(ctx, k.id, g) }, takedown.StateInForce)
+			},
+			"reject": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.Reject(ctx, k.id, bob) }, takedown.StateRejected)
+			},
+			"ask": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.AskInfo(ctx, k.id, bob, "explanation") }, takedown.StateNeedsInfo)
+			},
+			"hold": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.Hold(ctx, k.id, bob) }, takedown.StateInReview, takedown.StateNeedsInfo)
+			},
+			"withdraw": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.Withdraw(ctx, k.id, takedown.Act{}) }, takedown.StateWithdrawn)
+			},
+			"reverse": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.Reverse(ctx, k.id, bob) }, takedown.StateReversed)
+			},
+			"withdraw an item": func(t *rapid.T) {
+				k := pick(t)
+				reply(t, k, takedown.WithdrawalRequest{Requester: person, Case: k.id, Items: []int{rapid.IntRange(0, 1).Draw(t, "item")}})
+			},
+			"complain": func(t *rapid.T) {
+				k := pick(t)
+				reply(t, k, takedown.Complaint{Requester: person, Case: k.id, Party: takedown.PartyAffected, Grounds: "Wrong."})
+			},
+			"counter": func(t *rapid.T) {
+				k := pick(t)
+				x := all[takedown.KindCounterNotice].(takedown.CounterNotice)
+				x.Case = k.id
+				reply(t, k, x)
+			},
+			"restore": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.Restore(ctx, k.id, alice) }, takedown.StateRestored)
+			},
+			"court": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.CourtHold(ctx, k.id, alice) }, takedown.StateCourtHold)
+			},
+			"release": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.Release(ctx, k.id, alice) }, takedown.StateInForce)
+			},
+			"close": func(t *rapid.T) {
+				k := pick(t)
+				do(t, k, func() error { return d.CloseCase(ctx, k.id, alice) }, takedown.StateClosed)
+			},
+			"erase": func(t *rapid.T) {
+				k := pick(t)
+				before, err := d.Case(ctx, k.id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				states := []takedown.State{before.State}
+				if before.State == takedown.StateEnforcing || before.State == takedown.StateRevoking {
+					states = append(states, before.After) // what was cut short is finished first
+				}
+				do(t, k, func() error { return d.Erase(ctx, k.id, alice) }, states...)
+			},
+			"expire": func(t *rapid.T) {
+				now.set(now.Now().Add(48 * time.Hour))
+				if _, err := d.Expire(ctx); err != nil && !errors.Is(err, errInjected) {
+					t.Fatal(err)
+				}
+				store.in = 0
+			},
+			"time": func(t *rapid.T) {
+				now.set(now.Now().Add(time.Duration(rapid.IntRange(1, 30*24).Draw(t, "hours")) * time.Hour))
+			},
+			"fail": func(t *rapid.T) {
+				store.in, store.after = rapid.IntRange(1, 4).Draw(t, "in"), rapid.Bool().Draw(t, "after")
+			},
+			"restart": func(t *rapid.T) {
+				store.in = 0
+				if err := d.Close(); err != nil {
+					t.Fatal(err)
+				}
+				d = reopen()
+				if err := d.Cases(ctx, func(c takedown.Case) bool {
+					if c.State == takedown.StateEnforcing || c.State == takedown.StateRevoking {
+						t.Fatalf("case %v is still %s after Open", c.ID, c.State)
+					}
+					return true
+				}); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"": func(t *rapid.T) {
+				if store.in > 0 {
+					return // armed: what is looked at next is the failure
+				}
+				for _, k := range cases {
+					c, err := d.Case(ctx, k.id)
+					if err != nil {
+						t.Fatalf("case %v: %v", k.id, err)
+					}
+					if c.State == takedown.StateEnforcing || c.State == takedown.StateRevoking {
+						continue // cut short; the next call about it, or Open, finishes it
+					}
+					if (c.Request == nil) != c.Erased() {
+						t.Fatalf("case %v: erased %v, with the request %v", k.id, c.Erased(), c.Request != nil)
+					}
+					for i, u := range k.urls {
+						got := d.Enforcer().FilterURL(u)
+						inForce := c.Items[i].Rule != 0 && (c.End.IsZero() || now.Now().Before(c.End))
+						if inForce != (got.Verdict == takedown.Block) {
+							t.Fatalf("%s, case %s with rules %v: %v", u, c.State, c.Rules, got)
+						}
+						if inForce && (got.Case != c.ID || got.Rule != c.Items[i].Rule || !slices.Contains(c.Rules, got.Rule)) {
+							t.Fatalf("%s: %v does not name case %v and its rule %d", u, got, c.ID, c.Items[i].Rule)
+						}
+					}
+					switch c.State {
+					case takedown.StateInForce, takedown.StateCounter, takedown.StateCourtHold:
+						if len(c.Rules) != 1 {
+							t.Fatalf("case %s has rules %v", c.State, c.Rules)
+						}
+					case takedown.StateRejected, takedown.StateWithdrawn, takedown.StateReversed, takedown.StateRestored, takedown.StateExpired, takedown.StateClosed:
+						if len(c.Rules) != 0 {
+							t.Fatalf("case %s has rules %v", c.State, c.Rules)
+						}
+					}
+				}
+				if _, _, err := d.VerifyLog(ctx); err != nil {
+					t.Fatal(err)
+				}
+			},
+		}
+		t.Repeat(actions)
+
+		// At last, after a restart, no rule is without its case: the events of the
+		// journal, folded, are the rules of the cases.
+		store.in = 0
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		d = reopen()
+		if err := d.Log(ctx, 1, func(e takedown.LogEntry) bool {
+			reached[e.To] = true
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		checkRules(t, dir, d)
+		d = reopen()
+	})
+}
+
+// memoryDir makes a folder in memory where the system has a place for that: the
+// model is about what follows what, not about the disk, and runs ten times as
+// often in the same time.
+func memoryDir() (string, error) {
+	if dir, err := os.MkdirTemp("/dev/shm", "desk"); err == nil {
+		return dir, nil
+	}
+	return os.MkdirTemp("", "desk")
+}
+
+// checkRules closes a desk and holds the rules of its list, the fold of the
+// journal, against those of its cases: none may be without the other.
+func checkRules(t interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}, dir string, d *takedown.Desk) {
+	t.Helper()
+	rules := map[uint64]takedown.CaseID{}
+	if err := d.Cases(ctx, func(c takedown.Case) bool {
+		for _, r := range c.Rules {
+			rules[r] = c.ID
+		}
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := blocklist.Open(filepath.Join(dir, "list"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := map[uint64]takedown.CaseID{}
+	if err := list.Events(1, func(e blocklist.Event) bool {
+		switch e.Type {
+		case blocklist.EventAdded:
+			live[e.Seq] = e.Rule.Case
+		case blocklist.EventRevoked:
+			delete(live, e.Target)
+		}
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := list.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(live) != len(rules) {
+		t.Fatalf("%d rules in the list, %d in cases", len(live), len(rules))
+	}
+	for r, id := range live {
+		if rules[r] != id {
+			t.Fatalf("rule %d of case %v: the cases say %v", r, id, rules[r])
+		}
+	}
+}

@@ -1,0 +1,189 @@
+package takedown_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/staydown/staydown/internal/sharedtest"
+	"github.com/staydown/staydown/takedown"
+)
+
+// The row of every kind of request, ground and width is what the Transparency
+// Database takes, by its schema and by its dates.
+func TestTransparencyRow(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(sharedtest.Path(t, "dsa-tdb", "derived", "statement.schema.json"))
+	ok(t, err)
+	schema := compileSchema(t, b)
+	o := newOffice(t)
+	var requests []takedown.Request
+	for kind, r := range samples(t, takedown.CaseID{}) {
+		switch kind {
+		case takedown.KindCounterNotice, takedown.KindObjection, takedown.KindComplaint, takedown.KindWithdrawal:
+		default:
+			requests = append(requests, r)
+		}
+	}
+	for _, g := range []takedown.Ground{
+		"", takedown.GroundCopyright, takedown.GroundTrademark, takedown.GroundPrivacy, takedown.GroundIntimateImage, takedown.GroundImpersonation,
+		takedown.GroundDefamation, takedown.GroundHate, takedown.GroundFraud, takedown.GroundMinors, takedown.GroundChildSexualAbuse, takedown.GroundOther,
+	} {
+		n := notice("https://example.org/" + string(g))
+		n.Ground, n.Requester.Role, n.Law = g, takedown.RoleTrustedFlagger, strings.Repeat("ภ", 500)
+		requests = append(requests, n)
+	}
+	for _, r := range requests {
+		c := o.submit(t, r)
+		g := takedown.Grant{Act: alice, End: day0.AddDate(1, 0, 0)}
+		if r.Kind() == takedown.KindDSANotice {
+			g.Territories = []string{"EU27", "NO", "US"}
+		}
+		ok(t, o.Accept(ctx, c.ID, g))
+		c, err := o.Case(ctx, c.ID)
+		ok(t, err)
+		s := takedown.Statement17(&c)
+		row, err := s.TransparencyRow("", day0.AddDate(-1, 0, 0))
+		if err != nil {
+			t.Errorf("%v: %v", r.Kind(), err)
+			continue
+		}
+		b, err := json.Marshal(row)
+		ok(t, err)
+		if err := checkSchema(t, schema, b); err != nil {
+			t.Errorf("%v: %v\n%s", r.Kind(), err, b)
+		}
+		if n := len(row.TerritorialScope); r.Kind() == takedown.KindDSANotice && n != 28 {
+			t.Errorf("%d territories, want the 27 and Norway", n)
+		}
+		if strings.Contains(string(b), "equester") && strings.Contains(string(b), "example.org") {
+			t.Errorf("the row has something personal: %s", b)
+		}
+	}
+	// Dates that the database refuses are refused here.
+	c := o.submit(t, notice("https://example.org/z.jpg"))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{}))
+	c, err = o.Case(ctx, c.ID)
+	ok(t, err)
+	s := takedown.Statement17(&c)
+	if _, err := s.TransparencyRow("", time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)); err == nil || !strings.Contains(err.Error(), "content_date") {
+		t.Errorf("content of 1999: %v", err)
+	}
+	if _, err := s.TransparencyRow("not a puid", day0); err == nil || !strings.Contains(err.Error(), "puid") {
+		t.Errorf("a puid with blanks: %v", err)
+	}
+	s.Territories = []string{"US"}
+	if _, err := s.TransparencyRow("", day0); err == nil {
+		t.Error("a restriction outside the EEA has a row")
+	}
+}
+
+func TestStatement17(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	c := o.submit(t, optOut(t, 1))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Territories: []string{"DE"}, End: day0.AddDate(0, 1, 0)}))
+	m := o.last(takedown.MessageStatement)
+	if m.Statement == nil || m.To != (takedown.Recipient{}) {
+		t.Fatalf("message %+v", m)
+	}
+	want := "Statement of reasons, case " + c.ID.String() + `
+
+(a) Restriction: content of yours is not shown in our service any more. It reaches the picture and its copies at any address, in DE, from 2026-01-30, until 2026-03-02.
+(b) Facts: it goes back to a request of another kind (image_opt_out).
+(c) Automated means: content may have been found by automated means; a person decided about the reference, software applies it to copies.
+(d) Legal ground: violation of privacy and data protection; the right of the depicted person to object. The request was reviewed and found to be justified as far as stated above.
+(f) Redress: you can complain to us free of charge for six months from this message, turn to a certified out-of-court dispute settlement body, or go to court.
+`
+	if got := m.Statement.Text(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// Every message of every kind has words in both languages, and none names an
+// address.
+func TestTexts_Messages(t *testing.T) {
+	t.Parallel()
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	o := newOffice(t, func(opts *takedown.DeskOptions) { opts.ConfirmEmail = true })
+	secret := notice("https://secret-host.example/a.jpg", "https://secret-host.example/b.jpg")
+	c := o.submit(t, secret)
+	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Items: map[int]takedown.ItemDecision{1: {Outcome: takedown.OutcomeRejected, Reason: "satire"}}}))
+	ok(t, o.Reverse(ctx, c.ID, bob))
+	c = o.submit(t, secret)
+	ok(t, o.Reject(ctx, c.ID, takedown.Act{By: "alice", Reason: "not_illegal"}))
+	c = o.submit(t, secret)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, End: day0.Add(time.Hour)}))
+	o.later(time.Hour)
+	if _, err := o.Expire(ctx); err != nil {
+		t.Fatal(err)
+	}
+	dmca := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindDMCANotice])
+	ok(t, o.Accept(ctx, dmca.ID, takedown.Grant{Act: alice}))
+	counter := o.submit(t, samples(t, dmca.ID)[takedown.KindCounterNotice])
+	ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: alice}))
+	o.later(30 * 24 * time.Hour)
+	ok(t, o.Restore(ctx, dmca.ID, alice))
+	c = o.submit(t, samples(t, takedown.CaseID{})[takedown.KindIntimateImage])
+	ok(t, o.Withdraw(ctx, c.ID, takedown.Act{}))
+
+	seen := map[takedown.MessageType]bool{}
+	for _, m := range o.sent {
+		seen[m.Type] = true
+		for _, lang := range []string{"en", "th-TH", "fr"} {
+			m.To.Language = lang
+			subject, body, err := texts.Message(m)
+			ok(t, err)
+			if subject == "" || strings.ContainsAny(subject, "\r\n") || len(body) < 40 || strings.Contains(body, "<no value>") {
+				t.Errorf("%s in %s: %q\n%s", m.Type, lang, subject, body)
+			}
+			if strings.Contains(body, "secret-host") {
+				t.Errorf("%s in %s names an address:\n%s", m.Type, lang, body)
+			}
+			thai := strings.ContainsFunc(subject, func(r rune) bool { return r >= 0x0e00 && r <= 0x0e7f })
+			if thai != (lang == "th-TH") {
+				t.Errorf("%s in %s: %q", m.Type, lang, subject)
+			}
+			if m.Type != takedown.MessageStatement && !strings.Contains(body, m.Case.String()) {
+				t.Errorf("%s in %s: no case number", m.Type, lang)
+			}
+		}
+	}
+	if len(seen) != 14 {
+		t.Errorf("only %d types of messages: %v", len(seen), seen)
+	}
+}
+
+func TestTexts_Problem(t *testing.T) {
+	t.Parallel()
+	german := takedown.Catalogue{Language: language.German, Codes: map[takedown.Code]string{}}
+	if _, err := takedown.NewTexts(german); err == nil {
+		t.Error("a catalogue without texts was taken")
+	}
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	for _, tc := range []struct {
+		lang string
+		p    takedown.Problem
+		want string
+	}{
+		{"en", takedown.Problem{Code: takedown.CodeTooLong, Params: map[string]string{"max": "5000"}}, "This is too long: at most 5,000 characters."},
+		{"th", takedown.Problem{Code: takedown.CodeTooLong, Params: map[string]string{"max": "5000"}}, "ข้อความยาวเกินไป กรอกได้ไม่เกิน 5,000 ตัวอักษร"},
+		{"de-AT, th;q=0.5", takedown.Problem{Code: takedown.CodeRequired}, "จำเป็นต้องกรอกข้อมูลนี้"},
+		{"", takedown.Problem{Code: takedown.CodeDuplicate, Params: map[string]string{"of": "0"}}, "This is the same as number 1."},
+		{"not a tag!", takedown.Problem{Code: takedown.CodeUnsupported, Params: map[string]string{"format": "heic"}},
+			"Pictures of this format (heic) cannot be read. Send it as JPEG, PNG, GIF or WebP."},
+		{"en", takedown.Problem{Code: takedown.CodeTooLarge, Params: map[string]string{"max_bytes": "10485760", "max_pixels": "100000000"}},
+			"This picture is too large: at most 10 MB and 100 million pixels."},
+	} {
+		if got := texts.Problem(tc.lang, tc.p); got != tc.want {
+			t.Errorf("%s, %s: %q, want %q", tc.lang, tc.p.Code, got, tc.want)
+		}
+	}
+}
