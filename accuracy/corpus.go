@@ -109,16 +109,16 @@ func readCorpus(dir string, copyDirs []string, cache string) (*corpus, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if old := readCache(cache); old.fits(c) {
-		for i := range c.Copies {
-			c.Copies[i].Query = old.Copies[i].Query
-		}
-		return c, nil
-	}
+	have := readCache(cache).queries(c)
 	if err := parallel(len(copyPaths), "copies", func(i int) error {
+		cp := &c.Copies[i]
+		if q, ok := have[copyKey{cp.Of, cp.Transform, cp.File}]; ok {
+			cp.Query = q
+			return nil
+		}
 		data, err := os.ReadFile(copyPaths[i])
 		if err == nil {
-			_, c.Copies[i].Query, err = readQuery(data)
+			_, cp.Query, err = readQuery(data)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", copyPaths[i], err)
@@ -258,23 +258,27 @@ func readCache(path string) *corpus {
 	return c
 }
 
-// fits reports whether the cached corpus old is of the files of c, and the
-// queries of the originals are hashed as they were.
-func (old *corpus) fits(c *corpus) bool {
-	if old == nil || !slices.Equal(old.Names, c.Names) || len(old.Copies) != len(c.Copies) {
-		return false
+type copyKey struct {
+	of              int
+	transform, file string
+}
+
+// queries returns the hashes of the copies in the cached corpus old, if it is of
+// the originals of c and their queries are hashed as they were.
+func (old *corpus) queries(c *corpus) map[copyKey]query {
+	if old == nil || !slices.Equal(old.Names, c.Names) {
+		return nil
 	}
 	for i := range c.Originals {
 		if !reflect.DeepEqual(old.Originals[i].Query, c.Originals[i].Query) {
-			return false
+			return nil
 		}
 	}
-	for i := range c.Copies {
-		if o, n := &old.Copies[i], &c.Copies[i]; o.Of != n.Of || o.Transform != n.Transform || o.File != n.File {
-			return false
-		}
+	m := make(map[copyKey]query, len(old.Copies))
+	for _, cp := range old.Copies {
+		m[copyKey{cp.Of, cp.Transform, cp.File}] = cp.Query
 	}
-	return true
+	return m
 }
 
 func (c *corpus) writeCache(path string) error {

@@ -25,6 +25,7 @@
 //	wide         phash.Register, LevelWide; phash.Query
 //	stored       phash.Register, LevelDefault; the picture's own hash only, which is what a
 //	             service has that stores one hash per picture
+//	storedwide   the same with LevelWide
 //	foreign      phash.Register, LevelDefault; the PDQ hash as other programs compute it,
 //	             which do not turn a picture as its EXIF data say
 //	hashonly     phash.RegisterHash of the PDQ hash; phash.Query
@@ -53,10 +54,10 @@ func main() {
 	log.SetPrefix("accuracy: ")
 	originals := flag.String("originals", "", "folder of different pictures")
 	copies := flag.String("copies", "", "folders of copies with manifest.tsv, separated by commas")
-	setups := flag.String("setups", "pdq,goimagehash,dihedral,default,wide,stored,foreign,hashonly,perception", "what to measure")
+	setups := flag.String("setups", "pdq,goimagehash,dihedral,default,wide,stored,storedwide,foreign,hashonly,perception", "what to measure")
 	out := flag.String("out", "", "folder to write to")
 	cache := flag.String("cache", "", "file that keeps the hashes; it is checked against some of the originals only: delete it when the hashing of queries changes")
-	earn := flag.Bool("earn", false, "say what each stored hash adds, in the set-ups default and wide")
+	earn := flag.Bool("earn", false, "say what each stored hash of the levels adds")
 	flag.Parse()
 	if *originals == "" || *copies == "" || flag.NArg() > 0 {
 		flag.Usage()
@@ -82,9 +83,8 @@ func run(originals string, copies, names []string, out, cache string, earn bool)
 	}
 	table := markdown(c, results)
 	if earn {
-		for _, name := range []string{"default", "wide"} {
-			table += earned(c, name, setups[name])
-		}
+		table += earned(c, "default", []string{"default", "stored", "foreign"})
+		table += earned(c, "wide", []string{"wide", "storedwide"})
 	}
 	if out == "" {
 		fmt.Print(table)

@@ -33,6 +33,8 @@ var setups = map[string]setup{
 		stored: func(o *original) []stored { return o.Wide }, queries: allPDQ},
 	"stored": {radius: phash.BlockRadius, review: phash.ReviewRadius, refuses: true,
 		stored: func(o *original) []stored { return o.Default }, queries: ownPDQ},
+	"storedwide": {radius: phash.BlockRadius, review: phash.ReviewRadius, refuses: true,
+		stored: func(o *original) []stored { return o.Wide }, queries: ownPDQ},
 	"foreign": {radius: phash.BlockRadius, review: phash.ReviewRadius, refuses: true,
 		stored: func(o *original) []stored { return o.Default }, queries: foreignPDQ},
 	"hashonly": {radius: phash.BlockRadius, review: phash.ReviewRadius, refuses: true,

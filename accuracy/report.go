@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -181,74 +180,92 @@ func transforms(c *corpus) map[string]bool {
 	return m
 }
 
-// earned says for each kind of hash what recall is lost without it: in the row
-// where that is most, and in the transform where it is most.
-func earned(c *corpus, name string, s setup) string {
-	// The distance of every copy to each kind.
-	var kinds []phash.Kind
-	type dist struct{ best, second, kind int }
-	ds := make([]dist, len(c.Copies))
+// earned says for each kind of hash of a level what recall is lost without it:
+// in the row where that is most, and in the transform where it is most, for
+// each of the set-ups that ask in different ways.
+func earned(c *corpus, level string, names []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nWhat each hash of the level %s adds at radius %d, the others given, in points of recall: in the row of the table "+
+		"and in the transform where it adds most.\n\n| kind | pictures |", level, setups[names[0]].radius)
+	for _, n := range names {
+		b.WriteString(" " + n + " |")
+	}
+	b.WriteString("\n| --- | --- |" + strings.Repeat(" --- |", len(names)) + "\n")
 	held := map[phash.Kind]int{}
 	for i := range c.Originals {
-		if c.Originals[i].Refused != "" {
-			continue
-		}
-		for _, v := range s.stored(&c.Originals[i]) {
-			if held[v.Kind]++; held[v.Kind] == 1 {
-				kinds = append(kinds, v.Kind)
+		if o := &c.Originals[i]; o.Refused == "" {
+			for _, v := range setups[names[0]].stored(o) {
+				held[v.Kind]++
 			}
 		}
 	}
-	for j := range c.Copies {
-		cp := &c.Copies[j]
-		d := dist{256, 256, -1}
-		if o := &c.Originals[cp.Of]; o.Refused == "" {
-			for _, v := range s.stored(o) {
-				n := nearest([]phash.Hash{v.Hash}, s.queries(&cp.Query))
-				if n < d.best {
-					d.second, d.best, d.kind = d.best, n, int(v.Kind)
-				} else if n < d.second {
-					d.second = n
-				}
+	all := slices.Sorted(maps.Keys(transforms(c)))
+	cells := map[phash.Kind][]string{}
+	for _, n := range names {
+		lost, counted := losses(c, setups[n])
+		share := func(k phash.Kind, transforms ...string) float64 {
+			l, n := 0, 0
+			for _, t := range transforms {
+				l, n = l+lost[kindIn{k, t}], n+counted[t]
 			}
+			return 100 * float64(l) / float64(max(1, n))
 		}
-		ds[j] = d
+		for k := range held {
+			cell := ""
+			if name, most := largest(len(rows), func(i int) (string, float64) {
+				return rows[i].name, share(k, strings.Fields(rows[i].transforms)...)
+			}); most > 0 {
+				cell = fmt.Sprintf("%s %.1f; ", name, most)
+			}
+			if name, most := largest(len(all), func(i int) (string, float64) { return all[i], share(k, all[i]) }); most > 0 {
+				cell += fmt.Sprintf("%s %.1f", name, most)
+			}
+			cells[k] = append(cells[k], cell)
+		}
 	}
-	loss := func(kind phash.Kind, transforms string) float64 {
-		n, lost := 0, 0
-		for j := range c.Copies {
-			if !strings.Contains(" "+transforms+" ", " "+c.Copies[j].Transform+" ") || c.Originals[c.Copies[j].Of].Refused != "" {
-				continue
-			}
-			n++
-			if d := ds[j]; d.kind == int(kind) && d.best <= s.radius && d.second > s.radius {
-				lost++
-			}
-		}
-		if n == 0 {
-			return 0
-		}
-		return 100 * float64(lost) / float64(n)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "\nWhat each hash of the level %s adds at radius %d, the others given (points of recall):\n\n| kind | pictures | row | transform |\n| --- | --- | --- | --- |\n", name, s.radius)
-	slices.SortFunc(kinds, func(a, b phash.Kind) int { return cmp.Compare(a, b) })
-	for _, k := range kinds {
-		rowName, rowLoss := "", 0.0
-		for _, row := range rows {
-			if l := loss(k, row.transforms); l > rowLoss {
-				rowName, rowLoss = row.name, l
-			}
-		}
-		tName, tLoss := "", 0.0
-		for _, t := range slices.Sorted(maps.Keys(transforms(c))) {
-			if l := loss(k, t); l > tLoss {
-				tName, tLoss = t, l
-			}
-		}
-		fmt.Fprintf(&b, "| %s | %d | %s %.1f | %s %.1f |\n", k, held[k], rowName, rowLoss, tName, tLoss)
+	for _, k := range slices.Sorted(maps.Keys(held)) {
+		fmt.Fprintf(&b, "| %s | %d | %s |\n", k, held[k], strings.Join(cells[k], " | "))
 	}
 	return b.String()
+}
+
+func largest(n int, f func(i int) (string, float64)) (name string, most float64) {
+	for i := range n {
+		if s, v := f(i); v > most {
+			name, most = s, v
+		}
+	}
+	return name, most
+}
+
+type kindIn struct {
+	kind      phash.Kind
+	transform string
+}
+
+// losses counts the copies that only one kind of hash finds, and all copies, by
+// transform.
+func losses(c *corpus, s setup) (lost map[kindIn]int, counted map[string]int) {
+	lost, counted = map[kindIn]int{}, map[string]int{}
+	for j := range c.Copies {
+		cp := &c.Copies[j]
+		o := &c.Originals[cp.Of]
+		if o.Refused != "" {
+			continue
+		}
+		counted[cp.Transform]++
+		found, only := 0, phash.Kind(0)
+		for _, v := range s.stored(o) {
+			if nearest([]phash.Hash{v.Hash}, s.queries(&cp.Query)) <= s.radius {
+				found++
+				only = v.Kind
+			}
+		}
+		if found == 1 {
+			lost[kindIn{only, cp.Transform}]++
+		}
+	}
+	return lost, counted
 }
 
 // writeJSON writes what was measured, with the curves.

@@ -118,7 +118,7 @@ var plans = [...][]Kind{
 		MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
 		MakeKind(Crop7, Upright),
 		MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
-		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright),
+		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright), MakeKind(Padded, Upright),
 		MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
 	},
 	LevelWide: {
@@ -127,7 +127,7 @@ var plans = [...][]Kind{
 		MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
 		MakeKind(Crop7, Upright),
 		MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
-		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright),
+		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright), MakeKind(Padded, Upright),
 		MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
 
 		MakeKind(Crop7, Mirrored), MakeKind(Square, Upright), MakeKind(Crop13, Upright), MakeKind(Crop20, Upright),

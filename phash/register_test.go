@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"image/draw"
 	"image/jpeg"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -165,6 +166,8 @@ func TestRegisterFinds(t *testing.T) {
 		{"frame in bars", framed(0, 60, 0, 0, color.White), 0, "whole"},
 		{"crop 20 %, mirrored", mirrored(toRGBA(crop(100, 100, 900, 900))), phash.LevelWide, "crop20+mirrored"},
 		{"square", crop(125, 0, 875, 1000), phash.LevelWide, "square"},
+		{"tilted", tilted(src, 1.5), 0, "tiltright"},
+		{"tilted back", tilted(src, -1.5), 0, "tiltleft"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -182,6 +185,23 @@ func TestRegisterFinds(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tilted turns m by a small angle, clockwise, on a canvas that holds it; its
+// edges are drawn out.
+func tilted(m *image.RGBA, degrees float64) *image.RGBA {
+	sin, cos := math.Sincos(degrees * math.Pi / 180)
+	w, h := float64(m.Rect.Dx()), float64(m.Rect.Dy())
+	tw, th := w*cos+h*math.Abs(sin), w*math.Abs(sin)+h*cos
+	n := image.NewRGBA(image.Rect(0, 0, int(tw), int(th)))
+	for y := range n.Rect.Dy() {
+		for x := range n.Rect.Dx() {
+			u, v := float64(x)+0.5-tw/2, float64(y)+0.5-th/2
+			sx, sy := u*cos+v*sin+w/2, v*cos-u*sin+h/2
+			n.SetRGBA(x, y, m.RGBAAt(int(min(max(sx, 0), w-1)), int(min(max(sy, 0), h-1))))
+		}
+	}
+	return n
 }
 
 func toRGBA(img image.Image) *image.RGBA {
@@ -522,7 +542,8 @@ func TestViewsOfLargePictures(t *testing.T) {
 		flip := toRGBA(g)
 		full := map[string]image.Image{
 			"crop7": cut(35, 35, 35, 35), "crop20": cut(100, 100, 100, 100), "topleft4": cut(0, 0, 40, 40), "bottomright9": cut(90, 90, 0, 0),
-			"whole+mirrored": mirrored(flip), "whole+rotated90": rotated90(flip), "square": g.SubImage(image.Rect((w-h)/2, 0, (w-h)/2+h, h)),
+			"whole+mirrored": mirrored(flip), "whole+rotated90": rotated90(flip), "padded": framed(g, 0, (w-h)/2, 0, (w-h)/2, color.White),
+			"square": g.SubImage(image.Rect((w-h)/2, 0, (w-h)/2+h, h)),
 		}
 		reg, err := phash.Register(p, &phash.RegisterOptions{Level: phash.LevelWide})
 		if err != nil {

@@ -43,7 +43,12 @@ const (
 	CutRight View = 20
 	CutLeft  View = 21
 
-	nViews = 22
+	// The whole picture, padded to a square: the one border whose size is known
+	// beforehand. Its colour does not matter, because it is the same all along a
+	// row or a column, and PDQ leaves the frequency 0 out.
+	Padded View = 22
+
+	nViews = 23
 )
 
 // viewSpecs says how each view is cut from the luma of a picture. Those without
@@ -52,6 +57,7 @@ var viewSpecs = [nViews]struct {
 	name                     string
 	left, top, right, bottom int  // cut off, in 1/1000 of the side
 	square                   bool // and then to a square
+	pad                      bool // or padded to one
 	tilt                     tilt // and then turned
 }{
 	Whole:     {name: "whole"},
@@ -79,6 +85,8 @@ var viewSpecs = [nViews]struct {
 	LeanLeft:  {name: "leanleft", tilt: tilt{sin: -sin30, cos: cos30}},
 	CutRight:  {name: "cutright", tilt: tilt{sin: sin20, cos: cos20, cut: true}},
 	CutLeft:   {name: "cutleft", tilt: tilt{sin: -sin20, cos: cos20, cut: true}},
+
+	Padded: {name: "padded", pad: true},
 }
 
 // String returns the name in lower case, such as "crop7".
@@ -90,8 +98,7 @@ func (v View) String() string {
 }
 
 // cut returns the view of g, a picture that had the proportions of full before
-// it was shrunk. Views that are not turned share g's pixels; turned ones are drawn
-// into buf.
+// it was shrunk. Views that are only cut share g's pixels; others are drawn into buf.
 func (v View) cut(g, buf *image.Gray, full image.Point) *image.Gray {
 	s := &viewSpecs[v]
 	w, h := g.Rect.Dx(), g.Rect.Dy()
@@ -103,10 +110,27 @@ func (v View) cut(g, buf *image.Gray, full image.Point) *image.Gray {
 		r.Max = r.Min.Add(image.Pt(sw, sh))
 	}
 	g = cutGray(g, r)
-	if s.tilt != (tilt{}) {
+	switch {
+	case s.tilt != (tilt{}):
 		g = s.tilt.draw(g, buf, full)
+	case s.pad:
+		g = padded(g, buf, full)
 	}
 	return g
+}
+
+// padded returns g, which had the proportions of full, in the middle of a square,
+// in the memory of buf.
+func padded(g, buf *image.Gray, full image.Point) *image.Gray {
+	w, h := g.Rect.Dx(), g.Rect.Dy()
+	side := max(full.X, full.Y)
+	sw, sh := int(int64(w)*int64(side)/int64(full.X)), int(int64(h)*int64(side)/int64(full.Y))
+	buf.Pix, buf.Stride, buf.Rect = grow(buf.Pix, sw*sh), sw, image.Rect(0, 0, sw, sh)
+	clear(buf.Pix)
+	for y := range h {
+		copy(buf.Pix[(y+(sh-h)/2)*sw+(sw-w)/2:], g.Pix[y*g.Stride:][:w])
+	}
+	return buf
 }
 
 // mils is so many thousandths of n, rounded.
