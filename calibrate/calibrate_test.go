@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -125,7 +126,7 @@ func TestCurveOfKnownPeople(t *testing.T) {
 // be below the accepted one as often as the confidence says.
 func TestChoiceHolds(t *testing.T) {
 	t.Parallel()
-	const sets, people, rate = 150, 60, 0.02
+	const sets, people, rate = 100, 60, 0.02
 	rng := rand.New(rand.NewPCG(2, 1))
 	var all []calibrate.Face
 	for k := range 1500 {
@@ -186,6 +187,40 @@ func trueRate(c *calibrate.Curve, threshold float64) float64 {
 		}
 	}
 	return 0
+}
+
+// TestRealFaces reads what descriptors writes for testdata/faces:
+//
+//	node descriptors/descriptors.js ../../shared/testdata/faces > /tmp/faces.jsonl
+//	STAYDOWN_FACE_VECTORS=/tmp/faces.jsonl go test -v -run Real .
+func TestRealFaces(t *testing.T) {
+	t.Parallel()
+	name := os.Getenv("STAYDOWN_FACE_VECTORS")
+	if name == "" {
+		t.Skip("skipped: STAYDOWN_FACE_VECTORS names no file of real face vectors")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	faces, err := calibrate.Read(f, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCurve(t, faces)
+	choice, err := c.Choose(0.05, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d faces of %d people: %+v", c.Faces, c.People, choice)
+	if !choice.Found || choice.Point.MissRate > 0.1 {
+		t.Errorf("no threshold tells 19 of 20 strangers and 9 of 10 photographs of one person apart: %+v", choice)
+	}
+	// Few people cannot prove much.
+	if one, err := c.Choose(1e-4, 1); err != nil || one.Found {
+		t.Errorf("%d people support a rate of 1 in 10,000: %+v, error %v", c.People, one, err)
+	}
 }
 
 // handful returns three people with two photographs each, two of which are

@@ -49,8 +49,8 @@ type Point struct {
 }
 
 // NewCurve compares every face with every other; half a million pairs of 512
-// dimensions take about a tenth of a second. The confidence is above 0.5 and
-// below 1. Errors wrap ErrInput.
+// dimensions take about a tenth of a second, and every person 16 KB of memory.
+// The confidence is above 0.5 and below 1. Errors wrap ErrInput.
 func NewCurve(faces []Face, confidence float64) (*Curve, error) {
 	if !(confidence > 0.5 && confidence < 1) {
 		return nil, fmt.Errorf("calibrate: confidence %v, accepted is above 0.5 and below 1: %w", confidence, ErrInput)

@@ -66,7 +66,8 @@ func (m Model) Check() error {
 //
 // Only directions count, so a Vector is stored with its biggest component, in
 // magnitude, scaled to 127 and all others rounded to whole numbers. Copies
-// share the components, which never change but by Set.
+// share the components, which never change but by Set; apart from that a Vector
+// may be used from several goroutines.
 //
 // However it is formatted, a Vector prints its model and no component.
 type Vector struct {
