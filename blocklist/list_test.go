@@ -438,6 +438,12 @@ func TestConcurrentUse(t *testing.T) {
 				if rules := blocked(t, l.View(), url); len(rules) != 1 || rules[0] != seqs[0] {
 					t.Errorf("%s: rules %v, want %v", url, rules, seqs)
 				}
+				if i%5 == 4 {
+					mustAppend(t, l, blocklist.Event{ID: newID(uint64(1<<32 + w*perWriter + i)), Type: blocklist.EventRevoked, Target: seqs[0]})
+					if rules := blocked(t, l.View(), url); len(rules) != 0 {
+						t.Errorf("%s: rules %v after it was revoked", url, rules)
+					}
+				}
 			}
 		})
 	}
@@ -454,8 +460,8 @@ func TestConcurrentUse(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if next != 4*perWriter+1 {
-		t.Errorf("%d events, want %d", next-1, 4*perWriter)
+	if want := uint64(4*perWriter + 4*perWriter/5); next != want+1 {
+		t.Errorf("%d events, want %d", next-1, want)
 	}
 	if err := l.Status().Compaction; err != nil {
 		t.Errorf("compaction: %v", err)

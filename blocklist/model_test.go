@@ -467,6 +467,20 @@ func TestListAgainstModel(t *testing.T) {
 					t.Fatalf("fell back: %v", s.Fallbacks)
 				}
 			},
+			"crash": func(*rapid.T) {
+				// What a crash at this moment leaves: the files as they are.
+				image := filepath.Join(dir, "image")
+				if err := os.CopyFS(image, os.DirFS(filepath.Join(dir, "list"))); err != nil {
+					t.Fatal(err)
+				}
+				defer os.RemoveAll(image)
+				after, err := blocklist.Open(image, opts)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer after.Close()
+				compare(t, u, m, after.View())
+			},
 			"publish": func(*rapid.T) {
 				path := filepath.Join(dir, "published")
 				if err := l.Publish(path); err != nil {

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"maps"
+	"runtime"
 	"slices"
 	"time"
 
@@ -27,6 +28,8 @@ func writeSnapshot(w io.WriterAt, v *View, created time.Time, signingKey ed25519
 	if v.base.len()+len(v.grants) > maxGrants {
 		return fmt.Errorf("blocklist: snapshot of %d grants, at most %d are possible: %w", v.base.len()+len(v.grants), maxGrants, ErrLimit)
 	}
+	// The arrays that are written may go with the base of v.
+	defer runtime.KeepAlive(v)
 	s := newSnapshotWriter(v, created, signingKey)
 	if key == nil {
 		return s.write(w)
