@@ -2,19 +2,21 @@ package blocklist
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"hash/fnv"
 	"os"
 	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/staydown/staydown/internal/boltcheck"
 )
 
 // Buckets of the journal's bbolt file; docs/format/journal.md describes them.
@@ -80,8 +82,15 @@ type journal struct {
 // lock on the list.
 func openJournal(path string, o *Options) (j *journal, err error) {
 	defer catchDamage(&err)()
+	damage, err := checkFile(path)
+	if err == nil && damage != nil && !o.Salvage {
+		err = damage
+	}
+	if err != nil {
+		return nil, err
+	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:      50 * time.Millisecond,
+		Timeout:      lockTimeout,
 		FreelistType: bbolt.FreelistMapType,
 		NoStatistics: true,
 		NoSync:       o.noSync,
@@ -94,15 +103,12 @@ func openJournal(path string, o *Options) (j *journal, err error) {
 	case err != nil:
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
-	j = &journal{db: db}
+	j = &journal{db: db, damage: damage}
 	defer func() {
 		if err != nil {
 			db.Close()
 		}
 	}()
-	if j.damage = checkMetaPages(path, db.Info().PageSize); j.damage != nil && !o.Salvage {
-		return nil, j.damage
-	}
 	err = db.View(func(tx *bbolt.Tx) error { return j.readMeta(tx, o.EncryptionKey) })
 	if errors.Is(err, errNewJournal) {
 		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, o) })
@@ -119,35 +125,46 @@ func openJournal(path string, o *Options) (j *journal, err error) {
 	return j, nil
 }
 
-// checkMetaPages returns an error unless both meta pages of a bbolt file are in
-// order. bbolt writes them in turn, and goes on with the older one when the
-// newer one is damaged: then the last commit is lost, without a word. A crash
-// leaves both in order as long as the disk writes a sector of 512 bytes whole.
-func checkMetaPages(path string, pageSize int) error {
-	const size = 56 // of the fields before the checksum, behind a page header of 16
+// checkFile looks through the structure of the bbolt file, under bbolt's lock:
+// meta is about one of its two meta pages, err about anything else.
+func checkFile(path string) (meta, err error) {
 	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return fmt.Errorf("blocklist: %w", err)
+		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	defer f.Close()
-	var tx [2]uint64
-	for i := range tx {
-		p := make([]byte, size+8)
-		if _, err := f.ReadAt(p, int64(i*pageSize)+16); err != nil {
-			return fmt.Errorf("blocklist: %s: meta page %d: %w: %w", path, i, ErrJournal, err)
+	for end := time.Now().Add(lockTimeout); ; time.Sleep(lockTimeout / 10) {
+		ok, err := tryLock(f)
+		if err != nil {
+			return nil, fmt.Errorf("blocklist: %s: %w", path, err)
 		}
-		sum := fnv.New64a()
-		sum.Write(p[:size])
-		tx[i] = binary.NativeEndian.Uint64(p[48:])
-		if sum.Sum64() != binary.NativeEndian.Uint64(p[size:]) || tx[i]%2 != uint64(i) {
-			return fmt.Errorf("blocklist: %s: meta page %d is damaged, and the last commit may be lost with it: %w", path, i, ErrJournal)
+		if ok {
+			break
+		}
+		if time.Now().After(end) {
+			return nil, fmt.Errorf("blocklist: %s: %w", path, ErrLocked)
 		}
 	}
-	if tx[0]+1 != tx[1] && tx[1]+1 != tx[0] {
-		return fmt.Errorf("blocklist: %s: the meta pages are of commits %d and %d, which do not follow each other: %w", path, tx[0], tx[1], ErrJournal)
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("blocklist: %w", err)
 	}
-	return nil
+	meta, err = boltcheck.Check(f, fi.Size())
+	if meta != nil {
+		meta = fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, meta)
+	}
+	if err != nil {
+		err = fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, err)
+	}
+	return meta, err
 }
+
+// lockTimeout is how long Open waits for a lock, which another process may hold
+// while it closes.
+const lockTimeout = 50 * time.Millisecond
 
 var errNewJournal = errors.New("journal is new")
 
@@ -382,6 +399,31 @@ func (j *journal) parse(key, rec []byte) (Event, error) {
 		return Event{}, err
 	}
 	return parseRecord(rec)
+}
+
+// verify reads every entry of the journal.
+func (j *journal) verify(ctx context.Context) error {
+	var inner error
+	err := j.read(1, func(e *Event) bool {
+		inner = errors.Join(ctx.Err(), j.verifyIndexes(e))
+		return inner == nil
+	})
+	return errors.Join(err, inner)
+}
+
+// verifyIndexes looks for an event in ids and targets.
+func (j *journal) verifyIndexes(e *Event) (err error) {
+	defer catchDamage(&err)()
+	return j.db.View(func(tx *bbolt.Tx) error {
+		key := binary.BigEndian.AppendUint64(nil, e.Seq)
+		if !bytes.Equal(tx.Bucket(bucketIDs).Get(e.ID[:]), key) {
+			return fmt.Errorf("blocklist: journal: event %d is not under its ID: %w", e.Seq, ErrJournal)
+		}
+		if e.Target != 0 && tx.Bucket(bucketTargets).Get(append(binary.BigEndian.AppendUint64(nil, e.Target), key...)) == nil {
+			return fmt.Errorf("blocklist: journal: event %d is not under its target: %w", e.Seq, ErrJournal)
+		}
+		return nil
+	})
 }
 
 // get returns an event.

@@ -395,6 +395,38 @@ func (l *List) Compact(ctx context.Context) error {
 	return l.writer.compact(ctx)
 }
 
+// Verify reads all of the list again and returns what is not in order: every
+// event of the journal and what finds it, and every snapshot in the folder, or
+// the file of a loaded list. Open reads only the newest snapshot and the events
+// after it.
+func (l *List) Verify(ctx context.Context) error {
+	if l.writer == nil {
+		_, err := l.openSnapshot(l.path)
+		return err
+	}
+	w := l.writer
+	// No compaction removes what is being read.
+	w.compacting.Lock()
+	defer w.compacting.Unlock()
+	if w.ctx.Err() != nil {
+		return fmt.Errorf("blocklist: %w", ErrClosed)
+	}
+	all := w.journal.verify(ctx)
+	names, err := l.fs.List(w.dir)
+	all = errors.Join(all, err)
+	for _, name := range names {
+		if !isSnapshotName(name) {
+			continue
+		}
+		b, err := l.openSnapshot(filepath.Join(w.dir, name))
+		if err == nil && b.header.identity != w.journal.id {
+			err = fmt.Errorf("blocklist: snapshot %d is of another list than the journal: %w", b.header.seq, ErrKey)
+		}
+		all = errors.Join(all, err, ctx.Err())
+	}
+	return all
+}
+
 // Close ends a list. It waits for the Append calls that run. Views stay usable.
 func (l *List) Close() error {
 	if l.writer == nil {
