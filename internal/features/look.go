@@ -12,7 +12,10 @@ type looker struct {
 	in     []bool
 	state  []uint8
 	column []int
-	ballot [][2]uint8
+	stack  [][2]int
+	near   [][2]uint8
+	whole  []bool
+	ballot [][4]uint8
 	inside []pair
 }
 
@@ -22,6 +25,7 @@ const (
 	undecided = iota
 	agrees
 	disagrees
+	matches // agrees, and closely
 )
 
 const (
@@ -32,8 +36,9 @@ const (
 	// texture.
 	minVariance = 12
 	// agreeSquared is the square of the normalised correlation from which on
-	// two cells agree, in hundredths.
-	agreeSquared = 36
+	// two cells agree, in hundredths; matchSquared that from which on they
+	// match.
+	agreeSquared, matchSquared = 36, 72
 )
 
 // load takes over the thumbnail of f.
@@ -121,7 +126,7 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 		return
 	}
 	l.state = append(l.state[:0], make([]uint8, gw*gh)...)
-	l.ballot = append(l.ballot[:0], make([][2]uint8, gw*gh)...)
+	l.ballot = append(l.ballot[:0], make([][4]uint8, gw*gh)...)
 	for cy := range gh - 1 {
 		for cx := range gw - 1 {
 			v := l.cell(r, cx*cellStep+1, cy*cellStep+1)
@@ -129,30 +134,75 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 				continue
 			}
 			for _, k := range [...]int{cy*gw + cx, cy*gw + cx + 1, (cy+1)*gw + cx, (cy+1)*gw + cx + 1} {
-				l.ballot[k][v-1]++
+				l.ballot[k][v]++
 			}
 		}
 	}
-	// A square agrees if half of the cells that cover it do: what lies over a
-	// part of the picture spoils the cells that lie mostly on it.
+	// Where the points are found, the thumbnail may err: fine weaves look
+	// different in every size.
+	l.near = append(l.near[:0], make([][2]uint8, gw*gh)...)
+	square := func(x, y float64) int {
+		return min(max(int((y/ky-1)/cellStep), 0), gh-1)*gw + min(max(int((x/kx-1)/cellStep), 0), gw-1)
+	}
+	for i := range f.Len() {
+		p := f.point(i)
+		l.near[square(float64(p.x)/32, float64(p.y)/32)][0]++
+	}
+	for i := range in {
+		l.near[square(in[i].rx, in[i].ry)][1]++
+	}
+	// A square agrees if half of the cells that cover it do, or one of them
+	// closely: what lies over a part of the picture spoils only the cells that
+	// lie wholly on it.
+	tone := l.tone(r, gw)
+	l.whole = l.whole[:0]
+	for i := range l.state {
+		_, _, ok := l.means(r, i%gw, i/gw)
+		l.whole = append(l.whole, ok)
+	}
 	for i, b := range l.ballot {
-		switch {
-		case b[0] == 0 && b[1] == 0:
-		case b[0] >= b[1]:
+		x, y := i%gw, i/gw
+		switch yes := b[agrees] + b[matches]; {
+		case yes == 0 && b[disagrees] == 0:
+			// Flat on both sides: at least as bright as it should be.
+			if a, q, ok := l.means(r, x, y); ok && math.Abs(q-tone.at(a)) > maxTone {
+				l.state[i] = disagrees
+			}
+		case 2*b[matches] >= yes+b[disagrees]:
+			l.state[i] = matches
+		case b[matches] > 0:
 			l.state[i] = agrees
+		case yes >= b[disagrees]:
+			l.state[i] = agrees
+			if a, q, ok := l.means(r, x, y); ok && math.Abs(q-tone.at(a)) > maxTone {
+				l.state[i] = disagrees
+			}
 		default:
-			l.state[i] = disagrees
+			var here, found int
+			for ny := max(y-1, 0); ny <= min(y+1, gh-1); ny++ {
+				for nx := max(x-1, 0); nx <= min(x+1, gw-1); nx++ {
+					here += int(l.near[ny*gw+nx][0])
+					found += int(l.near[ny*gw+nx][1])
+				}
+			}
+			if found < 3 || 5*found < 3*here {
+				l.state[i] = disagrees
+			}
 		}
 	}
-	x0, y0, x1, y1 := l.rectangle(gw, gh)
-	good, decided := 0, 0
+	x0, y0, x1, y1, _ := l.rectangle(gw, gh, 1)
+	m.Pure = l.pure(gw, gh)
+	good, close, decided := 0, 0, 0
 	for i, v := range l.state {
 		if v == undecided {
 			continue
 		}
 		decided++
-		if x, y := i%gw, i/gw; v == agrees && x >= x0 && x < x1 && y >= y0 && y < y1 {
+		if x, y := i%gw, i/gw; v != disagrees && x >= x0 && x < x1 && y >= y0 && y < y1 {
 			good++
+			if v == matches {
+				close++
+			}
 		}
 	}
 	m.Cells = decided
@@ -160,6 +210,8 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 		return
 	}
 	m.Agreement = float64(good) / float64(decided)
+	m.Close = float64(close) / float64(decided)
+	m.Hole = float64(l.hole(gw, gh)) / float64(decided)
 	m.Coverage = float64((x1-x0)*(y1-y0)*cellStep*cellStep) / float64((r.w-2)*(r.h-2))
 	m.Share = math.Min(m.Coverage*float64(rw*rh)*math.Abs(t.det())/float64(l.w*l.h), 1)
 	// Only the points inside the rectangle speak for it.
@@ -174,7 +226,22 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 		}
 	}
 	m.Inliers = len(l.inside)
-	m.Visible = 0
+	// Which of the points could have been found: those whose like would not be
+	// smaller than the finest level. A blurred or enlarged copy has lost its
+	// fine points altogether, so that the share is taken from several levels
+	// on upwards, and the best counts.
+	steps := stepsOf(affineScale(t))
+	var could, found [3]int
+	count := func(n *[3]int, k keypoint) {
+		if int(k.scale)+steps < -8 {
+			return
+		}
+		for i := range n {
+			if int(k.scale) >= i*32 {
+				n[i]++
+			}
+		}
+	}
 	for i := range f.Len() {
 		p := f.point(i)
 		x, y := float64(p.x)/32, float64(p.y)/32
@@ -182,25 +249,106 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 			continue
 		}
 		if px, py := t.apply(x, y); px >= 0 && py >= 0 && px < float64(l.w) && py < float64(l.h) {
-			m.Visible++
+			count(&could, p)
+		}
+	}
+	for i := range l.inside {
+		count(&found, f.point(int(l.inside[i].r)))
+	}
+	m.Visible = could[0]
+	for i, n := range could {
+		if n >= 24 || i == 0 && n > 0 {
+			m.Found = max(m.Found, float64(found[i])/float64(n))
 		}
 	}
 }
 
+// pure returns the share of the visible squares that lie in one rectangle in
+// which hardly any disagrees, with agreeing ones at all its sides.
+func (l *looker) pure(w, h int) float64 {
+	visible := 0
+	for i := range l.state {
+		if l.whole[i] {
+			visible++
+		}
+	}
+	x0, y0, x1, y1, _ := l.rectangle(w, h, 3)
+	inside := 0
+	for y := y0; y < y1; y++ {
+		for x := x0; x < x1; x++ {
+			if l.whole[y*w+x] {
+				inside++
+			}
+		}
+	}
+	return float64(inside) / float64(max(visible, 1))
+}
+
+// maxTone is by how many grey levels a flat square may be brighter or darker
+// than the squares that agree let expect.
+const maxTone = 48
+
+// toneLine is how the brightness of one picture follows from that of the other.
+type toneLine struct{ base, slope float64 }
+
+func (t toneLine) at(v float64) float64 { return t.base + float64(t.slope*v) }
+
+// means returns the mean brightness of square x, y on both sides; false where
+// it is not wholly visible.
+func (l *looker) means(r gray, x, y int) (a, b float64, ok bool) {
+	var sa, sb int
+	for py := range cellStep {
+		o := (y*cellStep+1+py)*r.w + x*cellStep + 1
+		for px := range cellStep {
+			if !l.in[o+px] {
+				return 0, 0, false
+			}
+			sa += int(r.pix[o+px])
+			sb += int(l.warp[o+px])
+		}
+	}
+	return float64(sa) / (cellStep * cellStep), float64(sb) / (cellStep * cellStep), true
+}
+
+// tone fits a line to the brightness of the squares of which most cells agree.
+func (l *looker) tone(r gray, w int) toneLine {
+	var n, sx, sy, sxx, sxy float64
+	for i, v := range l.ballot {
+		if yes := v[agrees] + v[matches]; yes == 0 || yes < v[disagrees] {
+			continue
+		}
+		if a, b, ok := l.means(r, i%w, i/w); ok {
+			n++
+			sx += a
+			sy += b
+			sxx += float64(a * a)
+			sxy += float64(a * b)
+		}
+	}
+	if n == 0 {
+		return toneLine{0, 1}
+	}
+	den := sxx - float64(sx*sx)/n
+	if den < 100*n { // a spread of less than ten grey levels
+		return toneLine{(sy - sx) / n, 1}
+	}
+	slope := min(max((sxy-float64(sx*sy)/n)/den, 0.3), 3)
+	return toneLine{(sy - float64(slope*sx)) / n, slope}
+}
+
 // rectangle returns the rectangle of squares that holds the most agreeing
-// ones, one and a half taken off for each disagreeing one.
-func (l *looker) rectangle(w, h int) (x0, y0, x1, y1 int) {
-	best := 0
+// ones, less the disagreeing ones times cost, and that number.
+func (l *looker) rectangle(w, h, cost int) (x0, y0, x1, y1, best int) {
 	for top := range h {
 		l.column = append(l.column[:0], make([]int, w)...)
 		for bottom := top; bottom < h; bottom++ {
 			sum, from := 0, 0
 			for x := range w {
 				switch l.state[bottom*w+x] {
-				case agrees:
-					l.column[x] += 2
+				case agrees, matches:
+					l.column[x]++
 				case disagrees:
-					l.column[x] -= 3
+					l.column[x] -= cost
 				}
 				if sum <= 0 {
 					sum, from = 0, x
@@ -212,7 +360,7 @@ func (l *looker) rectangle(w, h int) (x0, y0, x1, y1 int) {
 			}
 		}
 	}
-	return x0, y0, x1, y1
+	return x0, y0, x1, y1, best
 }
 
 // at returns the pixel at x, y in 1/256 pixels from the first pixel's centre,
@@ -261,23 +409,67 @@ func (l *looker) cell(r gray, x0, y0 int) int {
 	if va < minVariance*n*n && vb < minVariance*n*n {
 		return undecided
 	}
-	// c/sqrt(va·vb) > agree, in integers: all are below 2^29.
-	if c > 0 && uint64(c)*uint64(c) > uint64(va)*uint64(vb)/100*agreeSquared {
+	// c²/(va·vb), in integers: all are below 2^29.
+	if c <= 0 {
+		return disagrees
+	}
+	switch cc, vv := uint64(c)*uint64(c), uint64(va)*uint64(vb)/100; {
+	case cc > vv*matchSquared:
+		return matches
+	case cc > vv*agreeSquared:
 		return agrees
 	}
 	return disagrees
 }
 
+// hole returns the size of the largest group of disagreeing squares that touch
+// along their sides. It takes them off the state.
+func (l *looker) hole(w, h int) int {
+	best := 0
+	for i := range l.state {
+		n := 0
+		l.stack = append(l.stack[:0], [2]int{i % w, i / w})
+		for len(l.stack) > 0 {
+			p := l.stack[len(l.stack)-1]
+			l.stack = l.stack[:len(l.stack)-1]
+			x, y := p[0], p[1]
+			if x < 0 || x >= w || y < 0 || y >= h || l.state[y*w+x] != disagrees {
+				continue
+			}
+			l.state[y*w+x] = undecided
+			n++
+			l.stack = append(l.stack, [2]int{x - 1, y}, [2]int{x + 1, y}, [2]int{x, y - 1}, [2]int{x, y + 1})
+		}
+		best = max(best, n)
+	}
+	return best
+}
+
 // affineScale returns the mean magnification of t.
 func affineScale(t affine) float64 { return math.Sqrt(math.Abs(t.det())) }
 
-// band decides what a match is good for.
+// band decides what a match is good for. The numbers are the ones that no pair
+// of different pictures reached, nor, but for the cases that
+// docs/accuracy-features.md names, different pictures in the same frame.
 func band(m *Match) Band {
-	switch {
-	case m.Places >= 8 && m.Agreement >= 0.6 && 5*m.Inliers >= m.Visible:
-		return Block
-	case m.Places >= 5 && m.Agreement >= 0.3:
+	if m.Places < 5 || m.Agreement < 0.3 {
+		return None
+	}
+	if m.Places < 10 || m.Coverage < 0.15 {
 		return Review
 	}
-	return None
+	switch {
+	case m.Pure >= 0.6 && m.Close >= 0.5 && m.Found >= 0.42:
+		// Most of what is visible is one rectangle without contradiction: a
+		// copy, cut or set beside others.
+	case m.Pure >= 0.4 && m.Close >= 0.9 && m.Found >= 0.27,
+		m.Pure >= 0.75 && m.Close >= 0.8 && m.Found >= 0.27:
+		// All that has texture matches closely: a copy that is blurred or small.
+	case m.Agreement >= 0.55 && m.Close >= 0.5 && m.Hole <= 0.12 && m.Found >= 0.5,
+		m.Agreement >= 0.7 && m.Close >= 0.7 && m.Hole <= 0.17 && m.Found >= 0.65:
+		// What disagrees is small: something was laid over a copy.
+	default:
+		return Review
+	}
+	return Block
 }

@@ -16,15 +16,19 @@ type Match struct {
 	// the asked picture; Places counts the inliers apart by 12 working pixels in
 	// both pictures.
 	Inliers, Places, Visible int
+	// Found is the share of the points that could have been found that were:
+	// the best one of all points, and of the coarser ones alone.
+	Found float64
 	// Coverage is the proved part of the registered picture: a rectangle in
 	// which the pixels agree. Share is what it takes of the asked one. Both are
 	// of 0 to 1.
 	Coverage, Share float64
 	// Cells is the number of textured squares of the overlap that were compared
 	// pixel by pixel, and Agreement the share of them that agree and lie in one
-	// rectangle of the registered picture.
-	Cells     int
-	Agreement float64
+	// rectangle of the registered picture, Close the share of those that even
+	// match closely; Hole is the size of the largest group of disagreeing ones.
+	Cells                        int
+	Agreement, Close, Pure, Hole float64
 	// Mirrored reports that the asked picture shows the registered one
 	// mirrored.
 	Mirrored bool

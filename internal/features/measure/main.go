@@ -258,8 +258,8 @@ func askNegatives(c *cache, dir, dump string) {
 }
 
 func writeMatch(w io.Writer, what, kind, asked, found string, m features.Match) {
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t%.3f\t%.3f\t%v\n", what, kind, asked, found,
-		m.Inliers, m.Places, m.Visible, m.Coverage, m.Share, m.Cells, m.Agreement, 0.0, m.Mirrored)
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%v\n", what, kind, asked, found,
+		m.Inliers, m.Places, m.Visible, m.Coverage, m.Share, m.Cells, m.Agreement, m.Hole, m.Found, m.Close, m.Pure, m.Mirrored)
 }
 
 func lines(path string) []string {
