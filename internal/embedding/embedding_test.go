@@ -102,7 +102,10 @@ func atSimilarity(rng *rand.Rand, f family, x []float64, c float64, y []float64)
 func TestMisses(t *testing.T) {
 	t.Parallel()
 	pairs := 2_000
-	if long {
+	switch {
+	case testing.Short():
+		pairs = 200
+	case long:
 		pairs = 400_000
 	}
 	misses, total := 0, 0

@@ -90,8 +90,12 @@ func reopened(tb testing.TB, s *embedding.Segment) *embedding.Segment {
 func TestSegmentSearch(t *testing.T) {
 	t.Parallel()
 	expected, missed := 0, 0
+	sizes := []int{64, 100, 512}
+	if testing.Short() {
+		sizes = []int{100}
+	}
 	for _, f := range families {
-		for _, dimensions := range []int{64, 100, 512} {
+		for _, dimensions := range sizes {
 			for _, n := range []int{0, 1, embedding.ScanBelow - 1, embedding.ScanBelow, 700} {
 				rng := rand.New(rand.NewPCG(uint64(dimensions), uint64(n)))
 				m := model(dimensions)
