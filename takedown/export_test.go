@@ -30,3 +30,26 @@ var (
 		return n, err
 	}
 )
+
+// DocumentedNames are the names that docs/requests.md has to explain.
+func DocumentedNames() (names []string) {
+	for _, t := range requestTypes {
+		names = append(names, t.name)
+	}
+	for from, tos := range moves {
+		names = append(names, string(from))
+		for _, to := range tos {
+			names = append(names, string(to))
+		}
+	}
+	for _, d := range Deadlines {
+		names = append(names, d.Name)
+	}
+	for _, m := range messageTypes {
+		names = append(names, string(m))
+	}
+	for _, c := range codes {
+		names = append(names, string(c))
+	}
+	return names
+}

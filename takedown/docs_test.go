@@ -1,0 +1,60 @@
+package takedown_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// Every kind of request has a worked example in the documentation, which
+// decodes, fits the schema, is complete, and is taken in; and the documentation
+// names every move, deadline, message and code.
+func TestDocs_Requests(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../docs/requests.md")
+	ok(t, err)
+	doc := string(b)
+	schema := compileSchema(t, takedown.Schema())
+	o := newOffice(t)
+	dmca := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindDMCANotice])
+	seen := map[takedown.Kind]bool{}
+	for _, m := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(doc, -1) {
+		// What cannot stand in a document is put in.
+		text := strings.NewReplacer(
+			"<base64 of the file>", base64.StdEncoding.EncodeToString(testJPEG(t, 1)),
+			"<number of the case>", dmca.ID.String(),
+			"<64 hexadecimal digits>", strings.TrimPrefix(pdq(t, 4).String(), "pdq:"),
+		).Replace(m[1])
+		r, err := takedown.DecodeRequest(strings.NewReader(text))
+		if err != nil {
+			t.Errorf("%v\n%s", err, m[1])
+			continue
+		}
+		seen[r.Kind()] = true
+		if err := checkSchema(t, schema, []byte(text)); err != nil {
+			t.Errorf("%v: %v", r.Kind(), err)
+		}
+		if _, err := o.Submit(ctx, r); err != nil {
+			t.Errorf("%v: %v", r.Kind(), err)
+		}
+	}
+	for _, k := range takedown.Kinds() {
+		if !seen[k] {
+			t.Errorf("docs/requests.md has no example of a %v", k)
+		}
+	}
+	want := takedown.DocumentedNames()
+	if len(want) < 80 {
+		t.Errorf("only %d names", len(want))
+	}
+	for _, name := range want {
+		if !bytes.Contains(b, []byte("`"+name+"`")) {
+			t.Errorf("docs/requests.md does not name `%s`", name)
+		}
+	}
+}
