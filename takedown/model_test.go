@@ -57,7 +57,7 @@ func TestDesk_Life(t *testing.T) {
 			takedown.StateNeedsInfo, takedown.StateInReview, takedown.StateEnforcing, takedown.StateInForce, takedown.StateRevoking,
 			takedown.StateRejected, takedown.StateWithdrawn, takedown.StateReversed, "erased",
 		} {
-			if !reached[s] && !t.Failed() {
+			if !reached[s] && !t.Failed() && !testing.Short() {
 				t.Errorf("no case became %s: the test proves too little", s)
 			}
 		}
