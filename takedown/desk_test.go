@@ -169,6 +169,15 @@ func TestFilter_PerceptionHash(t *testing.T) {
 		}
 		wantVerdict(t, h.String(), d.Enforcer().Filter("https://example.org/x.jpg", h), want)
 	}
+	mirrored, err := png.Decode(bytes.NewReader(edited(t, testJPEG(t, 1), func(x, y, w, h int) (int, int) { return w - 1 - x, y })))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := phash.Perception(mirrored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantVerdict(t, "mirrored", d.Enforcer().Filter("https://example.org/x.jpg", h), takedown.Block)
 }
 
 // Withdrawing one rule restores nothing that another rule still covers.

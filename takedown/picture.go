@@ -45,7 +45,8 @@ func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 	p.Width, p.Height = pic.Size()
 	p.Hash, p.Quality = pic.PDQ()
 	m = material{Bytes: &p.SHA256, Quality: p.Quality}
-	reg, err := phash.Register(pic, nil)
+	// With perception hashes, for those who store goimagehash's.
+	reg, err := phash.Register(pic, &phash.RegisterOptions{Perception: true})
 	var refused *phash.RefusedError
 	if errors.As(err, &refused) {
 		p.Widest, p.Refused = WidthBytes, refused.Error()
@@ -55,12 +56,6 @@ func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 		return p, m, err
 	}
 	m.Hashes = variants(reg)
-	// For those who store goimagehash's hashes.
-	h, err := pic.Perception()
-	if err != nil {
-		return p, m, err
-	}
-	m.Hashes = append(m.Hashes, blocklist.HashKey{Hash: h, Variant: uint8(phash.MakeKind(phash.Whole, phash.Upright))})
 	f, err := featuresOf(pic)
 	if err != nil {
 		return p, m, err
