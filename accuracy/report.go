@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -292,7 +293,7 @@ func writeJSON(path string, c *corpus, results []*result) error {
 		var cv curve
 		n := max(1, h.total())
 		for r := 0; r <= maxRadius; r += 2 {
-			cv.Radius, cv.Share = append(cv.Radius, r), append(cv.Share, float64(h.within(r))/float64(n))
+			cv.Radius, cv.Share = append(cv.Radius, r), append(cv.Share, math.Round(1e9*float64(h.within(r))/float64(n))/1e9)
 		}
 		return cv
 	}
@@ -321,7 +322,7 @@ func writeJSON(path string, c *corpus, results []*result) error {
 		}
 		out.Setups = append(out.Setups, s)
 	}
-	data, err := json.MarshalIndent(out, "", " ")
+	data, err := json.Marshal(out)
 	if err != nil {
 		return err
 	}

@@ -133,7 +133,7 @@ var plans = [...][]Kind{
 		MakeKind(Crop7, Mirrored), MakeKind(Square, Upright), MakeKind(Crop13, Upright), MakeKind(Crop20, Upright),
 		MakeKind(CutRight, Upright), MakeKind(CutLeft, Upright),
 		MakeKind(TopLeft9, Upright), MakeKind(TopRight9, Upright), MakeKind(BottomLeft9, Upright), MakeKind(BottomRight9, Upright),
-		MakeKind(Trimmed, Mirrored), MakeKind(Square, Mirrored), MakeKind(Crop13, Mirrored), MakeKind(Crop20, Mirrored),
+		MakeKind(Square, Mirrored), MakeKind(Crop13, Mirrored), MakeKind(Crop20, Mirrored),
 		MakeKind(TopLeft4, Mirrored), MakeKind(TopRight4, Mirrored), MakeKind(BottomLeft4, Mirrored), MakeKind(BottomRight4, Mirrored),
 		MakeKind(LeanRight, Upright), MakeKind(LeanLeft, Upright), MakeKind(Crop30, Upright), MakeKind(Crop30, Mirrored),
 		MakeKind(TiltRight, Mirrored), MakeKind(TiltLeft, Mirrored), MakeKind(CutRight, Mirrored), MakeKind(CutLeft, Mirrored),
