@@ -12,7 +12,7 @@
 //
 //	accuracy.md    recall per row and transform, false matches, nearest pairs
 //	accuracy.json  the same with the curves over the radius, 0 to 96 bits
-//	accuracy.svg   the curves
+//	accuracy.svg   the curves of the first seven set-ups
 //
 // # Set-ups
 //
@@ -54,7 +54,7 @@ func main() {
 	log.SetPrefix("accuracy: ")
 	originals := flag.String("originals", "", "folder of different pictures")
 	copies := flag.String("copies", "", "folders of copies with manifest.tsv, separated by commas")
-	setups := flag.String("setups", "pdq,goimagehash,dihedral,default,wide,stored,storedwide,foreign,hashonly,perception", "what to measure")
+	setups := flag.String("setups", "pdq,goimagehash,dihedral,default,wide,stored,hashonly,storedwide,foreign,perception", "what to measure")
 	out := flag.String("out", "", "folder to write to")
 	cache := flag.String("cache", "", "file that keeps the hashes; it is checked against some of the originals only: delete it when the hashing of queries changes")
 	earn := flag.Bool("earn", false, "say what each stored hash of the levels adds")

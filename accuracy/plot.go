@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"image/color"
 	"math"
 	"os"
@@ -13,21 +14,34 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// writePlot draws, for each set-up, recall over the radius (the mean of the rows
+// plotted is how many set-ups have a colour of their own.
+const plotted = 7
+
+// powers marks the powers of ten.
+type powers struct{}
+
+func (powers) Ticks(low, high float64) (t []plot.Tick) {
+	for e := math.Floor(math.Log10(low)); e <= math.Ceil(math.Log10(high)); e++ {
+		t = append(t, plot.Tick{Value: math.Pow(10, e), Label: fmt.Sprintf("1e%.0f", e)})
+	}
+	return t
+}
+
+// writePlot draws, for each of the first set-ups, recall over the radius (the mean of the rows
 // of the table) and below it the share of false matches, on a logarithmic scale.
 func writePlot(path string, results []*result) error {
 	recall, false_ := plot.New(), plot.New()
 	recall.Title.Text = "copies found: mean over the rows of the table, %"
 	recall.Y.Min, recall.Y.Max = 0, 100
 	false_.Title.Text = "different pictures within the radius, per pair (copies of others)"
-	false_.Y.Scale, false_.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	false_.Y.Scale, false_.Y.Tick.Marker = plot.LogScale{}, powers{}
 	for _, p := range []*plot.Plot{recall, false_} {
 		p.X.Label.Text = "radius, bits"
 		p.X.Min, p.X.Max = 0, maxRadius
 		p.Add(plotter.NewGrid())
 	}
 	low := 1.0
-	for i, r := range results {
+	for i, r := range results[:min(len(results), plotted)] {
 		var up, down plotter.XYs
 		for radius := 0; radius <= maxRadius; radius += 2 {
 			sum, n := 0.0, 0
@@ -56,7 +70,7 @@ func writePlot(path string, results []*result) error {
 			if err != nil {
 				return err
 			}
-			l.Color, l.Dashes, l.Width = plotutil.Color(i), plotutil.Dashes(i/7), vg.Points(1.5)
+			l.Color, l.Dashes, l.Width = plotutil.SoftColors[i], plotutil.Dashes(i%2), vg.Points(1.5)
 			c.p.Add(l)
 			c.p.Legend.Add(r.name, l)
 		}
