@@ -1,0 +1,290 @@
+// Command tiers measures the whole of it: every original is registered by an
+// image opt-out at a desk, every copy goes through takedown.Inspect and
+// Enforcer.Check, as in a crawler, and the table says which tier blocked it.
+//
+//	tiers -originals DIR -copies DIR[,DIR…] [-every N] [-out FILE]
+//
+// The folders are those of command accuracy. A copy counts as found when the
+// decision names the case of its original, and as wrong when it names another
+// one. A collage shows four pictures, all of them registered here: it counts as
+// found when it is blocked for any of them.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("tiers: ")
+	originals := flag.String("originals", "", "folder of different pictures")
+	copies := flag.String("copies", "", "folders of copies with manifest.tsv, separated by commas")
+	every := flag.Int("every", 1, "look at every n-th copy of each kind only")
+	out := flag.String("out", "", "file to write the table to (default: standard output)")
+	flag.Parse()
+	if *originals == "" || *copies == "" || *every < 1 || flag.NArg() > 0 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	table, err := run(context.Background(), *originals, strings.Split(*copies, ","), *every)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if *out == "" {
+		fmt.Print(table)
+		return
+	}
+	if err := os.WriteFile(*out, []byte(table), 0o644); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// registered is an original at the desk.
+type registered struct {
+	name    string
+	refused string // why its hash is not matched; empty if it is
+	points  int
+}
+
+// copied is a copy of an original.
+type copied struct{ original, kind, path string }
+
+// tally counts the decisions about the copies of one kind.
+type tally struct {
+	copies, hash, features, review, missed, wrong int
+}
+
+func run(ctx context.Context, dir string, copyDirs []string, every int) (string, error) {
+	tmp, err := os.MkdirTemp("", "tiers-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(tmp)
+	desk, err := takedown.Open(tmp, nil)
+	if err != nil {
+		return "", err
+	}
+	defer desk.Close()
+	cases, err := register(ctx, desk, dir)
+	if err != nil {
+		return "", err
+	}
+	copies, err := readManifests(copyDirs, every)
+	if err != nil {
+		return "", err
+	}
+
+	names := map[string]takedown.CaseID{}
+	for id, r := range cases {
+		if r.refused == "" {
+			names[r.name] = id
+		}
+	}
+	tallies := map[string]*tally{}
+	var wrong []string
+	var mu sync.Mutex
+	ask := func(c copied) error {
+		id, ok := names[c.original]
+		if !ok {
+			return nil // refused: it is found by its file and addresses only
+		}
+		d, err := check(desk.Enforcer(), c.path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.path, err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		t := tallies[c.kind]
+		if t == nil {
+			t = new(tally)
+			tallies[c.kind] = t
+		}
+		t.copies++
+		right := d.Case == id || strings.HasPrefix(c.kind, "collage")
+		switch {
+		case d.Verdict == takedown.Allow:
+			t.missed++
+		case !right:
+			t.wrong++
+			wrong = append(wrong, fmt.Sprintf("%s → %s (%v by %v, distance %d, %d points, coverage %.2f)",
+				filepath.Base(c.path), cases[d.Case].name, d.Verdict, d.Why, d.Distance, d.Inliers, d.Coverage))
+		case d.Verdict == takedown.Review:
+			t.review++
+		case d.Why == takedown.TierFeatures:
+			t.features++
+		default: // the same file counts as the same hash
+			t.hash++
+		}
+		return nil
+	}
+	if err := parallel(copies, ask); err != nil {
+		return "", err
+	}
+	return markdown(cases, tallies, wrong), nil
+}
+
+// check does what a crawler does with a file that it fetched.
+func check(enf *takedown.Enforcer, path string) (takedown.Decision, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return takedown.Decision{}, err
+	}
+	defer f.Close()
+	c, err := takedown.Inspect(f, takedown.Source{}, nil)
+	if err != nil {
+		return takedown.Decision{}, err
+	}
+	return enf.Check(c), nil
+}
+
+// register files an opt-out for every picture of a folder, and accepts it as
+// far as it can be.
+func register(ctx context.Context, desk *takedown.Desk, dir string) (map[takedown.CaseID]registered, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.jpg"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("no pictures (*.jpg) in %s: %w", dir, errors.Join(err))
+	}
+	cases := map[takedown.CaseID]registered{}
+	for _, name := range files {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		c, err := desk.Submit(ctx, takedown.ImageOptOut{
+			Requester: takedown.Requester{Name: "Measure", Email: "measure@example.org"},
+			Images:    [][]byte{file},
+			Claim:     takedown.ClaimOwner,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		p := c.Pictures[0]
+		g := takedown.Grant{Act: takedown.Act{By: "measure"}, Width: p.Widest}
+		if err := desk.Accept(ctx, c.ID, g); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		cases[c.ID] = registered{filepath.Base(name), p.Refused, p.Points}
+	}
+	return cases, nil
+}
+
+func readManifests(dirs []string, every int) (copies []copied, err error) {
+	n := map[string]int{}
+	for _, dir := range dirs {
+		b, err := os.ReadFile(filepath.Join(dir, "manifest.tsv"))
+		if err != nil {
+			return nil, err
+		}
+		r := csv.NewReader(bytes.NewReader(b))
+		r.Comma, r.LazyQuotes, r.FieldsPerRecord = '\t', true, 3
+		for line := 0; ; line++ {
+			row, err := r.Read()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if line == 0 {
+				continue
+			}
+			if n[row[1]]%every == 0 {
+				copies = append(copies, copied{row[0], row[1], filepath.Join(dir, row[2])})
+			}
+			n[row[1]]++
+		}
+	}
+	return copies, nil
+}
+
+// parallel calls f for each copy on all processors and says how far it is.
+func parallel(copies []copied, f func(copied) error) error {
+	work := make(chan copied)
+	errs := make([]error, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			for c := range work {
+				if errs[i] == nil {
+					errs[i] = f(c)
+				}
+			}
+		})
+	}
+	for i, c := range copies {
+		work <- c
+		if (i+1)%1000 == 0 {
+			fmt.Fprintf(os.Stderr, "%d of %d copies\n", i+1, len(copies))
+		}
+	}
+	close(work)
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func markdown(cases map[takedown.CaseID]registered, tallies map[string]*tally, wrong []string) string {
+	var b strings.Builder
+	var refused, pointless []string
+	for _, r := range cases {
+		if r.refused != "" {
+			refused = append(refused, r.name)
+		} else if r.points == 0 {
+			pointless = append(pointless, r.name)
+		}
+	}
+	slices.Sort(refused)
+	slices.Sort(pointless)
+	fmt.Fprintf(&b, "%d originals, %d refused for fuzzy matching, %d more with too few points for the features tier.\n\n",
+		len(cases), len(refused), len(pointless))
+	b.WriteString("| copies | number | block: hash | block: features | block, % | review, % | missed, % | wrong |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	kinds := make([]string, 0, len(tallies))
+	var sum tally
+	for k, t := range tallies {
+		kinds = append(kinds, k)
+		sum.copies += t.copies
+		sum.hash += t.hash
+		sum.features += t.features
+		sum.review += t.review
+		sum.missed += t.missed
+		sum.wrong += t.wrong
+	}
+	slices.Sort(kinds)
+	row := func(name string, t *tally) {
+		percent := func(n int) float64 { return 100 * float64(n) / float64(max(t.copies, 1)) }
+		fmt.Fprintf(&b, "| %s | %d | %d | %d | %.1f | %.1f | %.1f | %d |\n",
+			name, t.copies, t.hash, t.features, percent(t.hash+t.features), percent(t.review), percent(t.missed), t.wrong)
+	}
+	for _, k := range kinds {
+		row(k, tallies[k])
+	}
+	row("**all**", &sum)
+	list := func(title string, names []string) {
+		if len(names) == 0 {
+			return
+		}
+		slices.Sort(names)
+		fmt.Fprintf(&b, "\n%s:\n\n", title)
+		for _, n := range names {
+			fmt.Fprintf(&b, "- %s\n", n)
+		}
+	}
+	list("Refused", refused)
+	list("Too few points", pointless)
+	list("Wrong", wrong)
+	return b.String()
+}
