@@ -27,7 +27,7 @@ func (s *Segment) LinearVotes(f Features) []uint64 {
 			for i := range r.Len() {
 				for q, d := range v.desc {
 					dist := d.distance(r.descriptor(i))
-					if dist > voteDistance || siblingsDiffer(d, r.descriptor(i)) {
+					if dist > voteDistance || bits.OnesCount64(d[0]^r.descriptor(i)[0]) > voteDistance/2 || siblingsDiffer(d, r.descriptor(i)) {
 						continue
 					}
 					n := 0

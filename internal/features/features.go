@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math/bits"
 )
 
 const (
@@ -211,6 +212,59 @@ func (k *work) appendThumbnail(b []byte, g gray, w, h int) []byte {
 		}
 	}
 	return b
+}
+
+// What a picture must have at least to be registered.
+const (
+	minDistinct = 40 // points that look like no other point of the picture
+	minBlocks   = 4  // of its 6 × 6 blocks with such a point
+	// alike is the number of differing bits up to which two points look alike.
+	alike = 24
+)
+
+// Registrable returns nil if f shows enough that is its own to be registered,
+// and a *PoorError if not: a flat picture, a lone logo, a pattern that repeats
+// itself. Copies of such a picture would be missed, and others taken for it.
+func (f Features) Registrable() error {
+	c := f.Compact()
+	n := c.Len()
+	var blocks uint64
+	e := &PoorError{Points: n}
+	for i := range n {
+		d, p, own := c.descriptor(i), c.point(i), true
+		for k := 0; k < n && own; k++ {
+			if d.distance(c.descriptor(k)) > alike || k == i {
+				continue
+			}
+			// The same place at the next level is no repetition.
+			q := c.point(k)
+			dx, dy := int(p.x)-int(q.x), int(p.y)-int(q.y)
+			own = dx*dx+dy*dy < 32*16*32*16
+		}
+		if !own {
+			continue
+		}
+		e.Distinct++
+		w, h := c.size()
+		blocks |= 1 << (int(p.y)*6/(32*h)*6 + int(p.x)*6/(32*w))
+	}
+	e.Blocks = bits.OnesCount64(blocks)
+	if e.Distinct < minDistinct || e.Blocks < minBlocks {
+		return e
+	}
+	return nil
+}
+
+// PoorError says why a picture has too little of its own to be registered.
+type PoorError struct {
+	Points   int // that were found, at most RegisteredPoints
+	Distinct int // of them that look like no other point of the picture
+	Blocks   int // of the 6 × 6 blocks of the picture that have a distinct point
+}
+
+func (e *PoorError) Error() string {
+	return fmt.Sprintf("features: too little to recognise the picture by: %d points, of which %d look like no other (needed %d) in %d of 36 blocks (needed %d)",
+		e.Points, e.Distinct, minDistinct, e.Blocks, minBlocks)
 }
 
 // SizeError says that a picture is too small, too narrow or too big to have

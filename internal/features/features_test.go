@@ -210,6 +210,42 @@ func TestExtract_Refuses(t *testing.T) {
 	}
 }
 
+func TestFeatures_Registrable(t *testing.T) {
+	t.Parallel()
+	tiles, corner := image.NewGray(image.Rect(0, 0, 640, 480)), image.NewGray(image.Rect(0, 0, 640, 480))
+	for i := range tiles.Pix {
+		x, y := i%640, i/640
+		tiles.Pix[i] = 40
+		if (x/40+y/40)%2 == 0 {
+			tiles.Pix[i] = 200
+		}
+	}
+	draw.Draw(corner, image.Rect(20, 20, 90, 70), scene(5, 70, 50), image.Point{}, draw.Src)
+	tests := []struct {
+		name string
+		img  image.Image
+		ok   bool
+	}{
+		{"a scene", scene(5, 640, 480), true},
+		{"a small scene", scene(6, 120, 100), true},
+		{"flat", image.NewGray(image.Rect(0, 0, 640, 480)), false},
+		{"a chess board", tiles, false},
+		{"a stamp in a corner", corner, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			err := mustExtract(t, tt.img).Registrable()
+			if pe := (*features.PoorError)(nil); (err == nil) != tt.ok || err != nil && !errors.As(err, &pe) {
+				t.Errorf("error %v, want one that is a *PoorError: %v", err, !tt.ok)
+			}
+		})
+	}
+	if err := (features.Features{}).Registrable(); err == nil {
+		t.Error("the zero Features are registrable")
+	}
+}
+
 // hidden hides the concrete type of an image, so that only At is left.
 type hidden struct{ image.Image }
 

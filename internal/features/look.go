@@ -452,24 +452,26 @@ func affineScale(t affine) float64 { return math.Sqrt(math.Abs(t.det())) }
 // of different pictures reached, nor, but for the cases that
 // docs/accuracy-features.md names, different pictures in the same frame.
 func band(m *Match) Band {
-	if m.Places < 5 || m.Agreement < 0.3 {
-		return None
+	review := Review
+	if !(m.Places >= 20 && m.Agreement >= 0.25 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5) {
+		review = None
 	}
 	if m.Places < 10 || m.Coverage < 0.15 {
-		return Review
+		return review
 	}
 	switch {
 	case m.Pure >= 0.6 && m.Close >= 0.5 && m.Found >= 0.42:
 		// Most of what is visible is one rectangle without contradiction: a
 		// copy, cut or set beside others.
 	case m.Pure >= 0.4 && m.Close >= 0.9 && m.Found >= 0.27,
-		m.Pure >= 0.75 && m.Close >= 0.8 && m.Found >= 0.27:
+		m.Pure >= 0.75 && m.Close >= 0.8 && m.Found >= 0.27,
+		m.Pure >= 0.75 && m.Close >= 0.95 && m.Found >= 0.15 && m.Places >= 16:
 		// All that has texture matches closely: a copy that is blurred or small.
 	case m.Agreement >= 0.55 && m.Close >= 0.5 && m.Hole <= 0.12 && m.Found >= 0.5,
 		m.Agreement >= 0.7 && m.Close >= 0.7 && m.Hole <= 0.17 && m.Found >= 0.65:
 		// What disagrees is small: something was laid over a copy.
 	default:
-		return Review
+		return review
 	}
 	return Block
 }

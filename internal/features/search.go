@@ -54,7 +54,7 @@ const (
 	// that count as a vote.
 	voteDistance = 48
 	// siblingDistance is the same for the 32 sibling bits.
-	siblingDistance = 7
+	siblingDistance = 6
 	// crowded is the length from which on a cell is passed over: what so many
 	// pictures show says nothing.
 	crowded = 4096
@@ -84,6 +84,7 @@ const gridShift = 4
 type Searcher struct {
 	views   [2]view
 	votes   []uint64
+	cands   []candidate
 	counts  []uint8
 	touched []uint32
 	hyps    []hypothesis
@@ -192,43 +193,35 @@ func (s *Segment) vote(x *Searcher) {
 	for mir := range x.views {
 		v := &x.views[mir]
 		for q, d := range v.desc {
-			sib := sibling(d)
-			for t := range tables {
-				tab := s.b[s.tabs+t*s.tabSize:][:s.tabSize]
-				k := int(key(d, t, s.keyBits))
-				lo, hi := binary.LittleEndian.Uint32(tab[4*k:]), binary.LittleEndian.Uint32(tab[4*k+4:])
-				if hi <= lo || int(hi) > s.m || hi-lo > crowded {
+			s.candidates(x, d)
+			// Three passes, so that the reads of each do not wait for one
+			// another: they are scattered over all records and miss the caches.
+			for i, c := range x.cands {
+				x.cands[i].at = s.recs + int(s.offset(int(c.point>>8))) + headerSize + int(c.point&255)*descSize
+			}
+			near := x.cands[:0]
+			for _, c := range x.cands {
+				// Only a damaged table names a point beyond its record.
+				if c.at+descSize <= s.tabs && bits.OnesCount64(binary.LittleEndian.Uint64(s.b[c.at:])^d[0]) <= voteDistance/2 {
+					near = append(near, c)
+				}
+			}
+			for _, c := range near {
+				b := s.b[c.at : c.at+descSize]
+				dist := descriptor{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]),
+					binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])}.distance(d)
+				pic, r := int(c.point>>8), int(c.point&255)
+				if dist > voteDistance || r >= s.picture(pic).Len() {
 					continue
 				}
-				ents := tab[(4*(1<<s.keyBits+1)+7)&^7:]
-				ents = ents[entrySize*int(lo) : entrySize*int(hi)]
-				for len(ents) >= entrySize {
-					e := binary.LittleEndian.Uint64(ents)
-					ents = ents[entrySize:]
-					if bits.OnesCount32(uint32(e>>32)^sib) > siblingDistance {
-						continue
-					}
-					pic, r := int(uint32(e)>>8), int(e&255)
-					if pic >= s.n {
-						continue
-					}
-					f := s.picture(pic)
-					if r >= f.Len() {
-						continue
-					}
-					dist := f.descriptor(r).distance(d)
-					if dist > voteDistance {
-						continue
-					}
-					c := 2*pic + mir
-					if x.counts[c] == 0 {
-						x.touched = append(x.touched, uint32(c))
-					}
-					if x.counts[c] < 2 {
-						x.counts[c]++
-					}
-					x.votes = append(x.votes, uint64(pic)<<28|uint64(mir)<<27|uint64(r)<<19|uint64(dist)<<10|uint64(q))
+				g := 2*pic + mir
+				if x.counts[g] == 0 {
+					x.touched = append(x.touched, uint32(g))
 				}
+				if x.counts[g] < 2 {
+					x.counts[g]++
+				}
+				x.votes = append(x.votes, uint64(pic)<<28|uint64(mir)<<27|uint64(r)<<19|uint64(dist)<<10|uint64(q))
 			}
 		}
 	}
@@ -243,6 +236,37 @@ func (s *Segment) vote(x *Searcher) {
 	}
 	slices.Sort(kept)
 	x.votes = slices.Compact(kept)
+}
+
+// candidate is an entry of a table: picture<<8 | point, and where its
+// descriptor lies.
+type candidate struct {
+	point uint32
+	at    int
+}
+
+// candidates fills x.cands with the entries of all tables that share their key
+// and nearly all sibling bits with d.
+func (s *Segment) candidates(x *Searcher, d descriptor) {
+	x.cands = x.cands[:0]
+	sib := sibling(d)
+	for t := range tables {
+		tab := s.b[s.tabs+t*s.tabSize:][:s.tabSize]
+		k := int(key(d, t, s.keyBits))
+		lo, hi := binary.LittleEndian.Uint32(tab[4*k:]), binary.LittleEndian.Uint32(tab[4*k+4:])
+		if hi <= lo || uint64(hi) > uint64(s.m) || hi-lo > crowded {
+			continue
+		}
+		ents := tab[(4*(1<<s.keyBits+1)+7)&^7:]
+		ents = ents[entrySize*int(lo) : entrySize*int(hi)]
+		for len(ents) >= entrySize {
+			e := binary.LittleEndian.Uint64(ents)
+			ents = ents[entrySize:]
+			if bits.OnesCount32(uint32(e>>32)^sib) <= siblingDistance && int(uint32(e)>>8) < s.n {
+				x.cands = append(x.cands, candidate{point: uint32(e)})
+			}
+		}
+	}
 }
 
 func (d descriptor) distance(o descriptor) int {

@@ -42,6 +42,9 @@ func main() {
 	related := flag.String("related", "", "file of tab-separated lines, a copy or an original and an original: pairs that do show the same thing")
 	dump := flag.String("dump", "", "file for one line for each match, for choosing thresholds")
 	negatives := flag.String("negatives", "", "folder that negatives.py wrote: ask each picture of a class against all others of it, and nothing else")
+	scaleTo := flag.Int("scale", 0, "register so many pictures, most of them made up, and time searches among them")
+	profile := flag.String("cpuprofile", "", "file for the processor profile of -scale")
+	asks := flag.Int("asks", 300, "the number of searches for -scale")
 	flag.Parse()
 	if *negatives != "" {
 		askNegatives(openCache(*cache), *negatives, *dump)
@@ -59,6 +62,9 @@ func main() {
 	for i, p := range photos {
 		f := c.features(p)
 		entries = append(entries, features.Entry{Features: f, ID: uint32(i)})
+		if err := f.Registrable(); err != nil {
+			fmt.Printf("refused: %s: %v\n", filepath.Base(p), err)
+		}
 		b, _ := f.Compact().AppendBinary(nil)
 		kept += len(b)
 	}
@@ -98,6 +104,10 @@ func main() {
 			}
 			copies = append(copies, copyFile{f[0], f[1], filepath.Join(dir, f[2])})
 		}
+	}
+	if *scaleTo > 0 {
+		scale(c, photos, copies, *scaleTo, *asks, *profile)
+		return
 	}
 	var out *bufio.Writer
 	if *dump != "" {
