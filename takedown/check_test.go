@@ -177,8 +177,9 @@ func nearCopy(h phash.Hash, n int) phash.Hash {
 	return phash.FromPDQ(b)
 }
 
-// Beyond the block radius lies a band for people, and beyond that nothing.
-func TestFilter_Bands(t *testing.T) {
+// Beyond the block radius lies a band for people, and beyond that nothing. Only
+// Check looks there.
+func TestCheck_Bands(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), &takedown.DeskOptions{Enforcer: takedown.EnforcerOptions{BlockRadius: 20, ReviewRadius: 30}})
 	accept(t, d, optOut(t, 1), takedown.Grant{})
@@ -186,7 +187,13 @@ func TestFilter_Bands(t *testing.T) {
 	for distance, want := range map[int]takedown.Verdict{
 		0: takedown.Block, 20: takedown.Block, 22: takedown.Review, 30: takedown.Review, 32: takedown.Allow,
 	} {
-		got := d.Enforcer().Filter("", nearCopy(own, distance))
+		copied := nearCopy(own, distance)
+		filtered := want
+		if want == takedown.Review {
+			filtered = takedown.Allow
+		}
+		wantVerdict(t, fmt.Sprintf("filtered at %d bits", distance), d.Enforcer().Filter("", copied), filtered)
+		got := d.Enforcer().Check(takedown.Candidate{Hashes: []phash.Hash{copied}})
 		if got.Verdict != want || want != takedown.Allow && got.Distance != distance {
 			t.Errorf("at %d bits: %v, want %v", distance, got, want)
 		}

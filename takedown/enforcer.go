@@ -16,10 +16,13 @@ import (
 // are the defaults.
 type EnforcerOptions struct {
 	// BlockRadius is the distance in bits up to which a PDQ hash is a copy of a
-	// registered picture; 0 means phash.BlockRadius. ReviewRadius is the
-	// distance up to which it may be one and gets [Review]; 0 means
-	// phash.ReviewRadius, and a radius not above BlockRadius means that there is
-	// no such band.
+	// registered picture; 0 means phash.BlockRadius. A ranker with a long list
+	// may want 31: docs/benchmarks.md has what a search costs at each radius, and
+	// docs/accuracy.md what it finds.
+	//
+	// ReviewRadius is the distance up to which it may be one; Check, which looks
+	// that far, answers [Review]. 0 means phash.ReviewRadius, and a radius not
+	// above BlockRadius means that there is no such band.
 	BlockRadius, ReviewRadius int
 	// MaxAge is the age from which a list is too old to say that something is
 	// not blocked; 0 means that no list is. The age is counted from when the
@@ -131,13 +134,18 @@ func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(scope{}
 // verdict wins. An empty address and the zero Hash are not compared, nor is
 // what is no address; Decision.Checked says so.
 //
-// Filter takes no lock and, when imageURL is canonical, allocates nothing.
+// Filter looks for hashes within the block radius, and answers [Review] only for
+// rules that ask for it; [Enforcer.Check] looks further. It takes no lock and,
+// when imageURL is canonical, allocates nothing.
 func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
 	return e.decide(scope{}, imageURL, "", hashes)
 }
 
 // Check answers about a candidate by everything that is known of it: all its
-// addresses, the pages that show it, its file and its hashes.
+// addresses, the pages that show it, its file, its hashes, and its features
+// where nothing else blocks it. Around hashes it looks as far as the review
+// radius, which costs more than what Filter does: it is meant for where pixels
+// were decoded anyway.
 func (e *Enforcer) Check(c Candidate) Decision { return e.check(scope{}, &c) }
 
 // In returns the view of somebody in a country, ISO 3166-1 alpha-2: rules for
@@ -187,6 +195,8 @@ type weighing struct {
 	// The file and hashes of the candidate, to see which rules except it.
 	file   [32]byte // zero for none
 	hashes []phash.Hash
+	// far looks around hashes as far as the review radius.
+	far bool
 	// since leaves out keys that came with or before this event, unless their
 	// rule began after sinceTime.
 	since     uint64
@@ -220,7 +230,7 @@ func (e *Enforcer) check(in scope, c *Candidate) Decision {
 }
 
 func (w *weighing) candidate(c *Candidate) Decision {
-	w.hashes = c.Hashes
+	w.hashes, w.far = c.Hashes, true
 	if c.SHA256 != [32]byte{} {
 		w.file = c.SHA256
 		w.checked |= TierBytes
@@ -260,7 +270,7 @@ func (w *weighing) lookUp(hashes []phash.Hash) {
 		}
 		w.checked |= TierHash
 		w.alg = h.Algorithm()
-		w.view.FindHash(h, w.radii().widest(), func(h blocklist.Hit) bool { return w.weigh(TierHash, h) })
+		w.view.FindHash(h, w.reach(), func(h blocklist.Hit) bool { return w.weigh(TierHash, h) })
 	}
 }
 
@@ -298,7 +308,14 @@ func (w *weighing) decision() Decision {
 // radii are the distances in bits up to which a hash means something.
 type radii struct{ identical, block, review int }
 
-func (r radii) widest() int { return max(r.identical, r.block, r.review) }
+// reach is how far around the hash that is being looked up to look.
+func (w *weighing) reach() int {
+	r := w.radii()
+	if w.far {
+		return max(r.identical, r.block, r.review)
+	}
+	return max(r.identical, r.block)
+}
 
 // radii returns those for the hash that is being looked up. Those of perception
 // hashes shrink as the list grows: see phash.PerceptionRadius.
