@@ -258,6 +258,8 @@ type Case struct {
 	// TokenSent when it was sent.
 	Token     []byte    `json:"token,omitempty"`
 	TokenSent time.Time `json:"token_sent,omitzero"`
+	// EvidenceCount is the number of pieces of evidence.
+	EvidenceCount int `json:"evidence,omitempty"`
 	// Party is a keyed digest that tells whether two cases are of the same
 	// requester, until the personal data is erased.
 	Party []byte `json:"party,omitempty"`

@@ -32,7 +32,7 @@ func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
 		if requestTypes[c.Kind].target != targetNone {
 			return d.acceptReply(ctx, c, g, now, &second)
 		}
-		rules, covers, err := d.plan(c, g)
+		rules, covers, err := d.plan(c, g, d.list)
 		if err != nil {
 			return change{}, err
 		}
@@ -98,7 +98,7 @@ func (d *Desk) Change(ctx context.Context, id CaseID, g Grant) error {
 		}
 		before := *c
 		before.Items = slices.Clone(c.Items)
-		rules, covers, err := d.plan(c, g)
+		rules, covers, err := d.plan(c, g, d.list)
 		if err != nil {
 			return change{}, err
 		}
@@ -172,7 +172,7 @@ func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 		for i, it := range c.Items {
 			g.Items[i] = ItemDecision{Width: min(c.Asked, it.Widest, WidthIdentical)}
 		}
-		rules, covers, err := d.plan(c, g)
+		rules, covers, err := d.plan(c, g, d.list)
 		if err != nil {
 			return change{}, err
 		}

@@ -104,8 +104,8 @@ func (g Grant) digest() []byte {
 
 // plan checks a grant, writes it into the case and returns the rules that bring
 // it into force, with the items that each covers: one for all addresses, one
-// for each picture and hash.
-func (d *Desk) plan(c *Case, g Grant) (rules []blocklist.Rule, covers [][]int, err error) {
+// for each picture and hash. Digests of addresses are those of list.
+func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.Rule, covers [][]int, err error) {
 	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
 	if err := (Act{Reason: g.Wider}).check(); err != nil {
 		return nil, nil, err
@@ -197,7 +197,7 @@ func (d *Desk) plan(c *Case, g Grant) (rules []blocklist.Rule, covers [][]int, e
 			if it.Kind == ItemPageURL {
 				images, pages = pages, images
 			}
-			keys, err := d.addressKeys(images, pages)
+			keys, err := addressKeys(list, images, pages)
 			if err != nil {
 				return nil, nil, fmt.Errorf("takedown: case %v: %w", c.ID, err)
 			}

@@ -81,9 +81,8 @@ func TestDesk_Life(t *testing.T) {
 		defer func() { d.Close() }()
 
 		type known struct {
-			id     takedown.CaseID
-			urls   []string
-			erased bool
+			id   takedown.CaseID
+			urls []string
 		}
 		var cases []*known
 		var n int
@@ -93,7 +92,7 @@ func TestDesk_Life(t *testing.T) {
 			}
 			return rapid.SampledFrom(cases).Draw(t, "case")
 		}
-		// allowed are the ways in which a call may refuse.
+		// refused reports whether a call refused in one of the ways it may.
 		refused := func(err error) bool {
 			var (
 				move   *takedown.MoveError

@@ -19,6 +19,9 @@ type Picture struct {
 	// Hash is the picture's own PDQ hash, and Quality its quality, 0 to 100.
 	Hash    phash.Hash `json:"hash"`
 	Quality int        `json:"quality"`
+	// Stability is by how many bits the hash moves under changes that nobody
+	// sees: see phash.Registration.
+	Stability int `json:"stability"`
 	// Widest is the widest width that can be granted: WidthDuplicate, or
 	// WidthBytes for a picture whose hash would hit other people's pictures.
 	Widest Width `json:"widest"`
@@ -55,6 +58,7 @@ func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 	if err != nil {
 		return p, m, err
 	}
+	p.Stability = reg.Stability
 	m.Hashes = variants(reg)
 	f, err := featuresOf(pic)
 	if err != nil {

@@ -154,7 +154,7 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 		}
 		grant.Items[i] = dec
 	}
-	rules, covers, err := d.plan(target, grant)
+	rules, covers, err := d.plan(target, grant, d.list)
 	if err != nil {
 		return change{}, err
 	}

@@ -66,7 +66,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) error {
 	}
 	switch r {
 	case SameImage:
-		addresses, err := d.addressKeys(c.ImageURLs, nil)
+		addresses, err := addressKeys(d.list, c.ImageURLs, nil)
 		if err != nil {
 			return err
 		}

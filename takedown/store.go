@@ -56,6 +56,7 @@ const (
 	BucketCases    Bucket = "cases"    // id → Case without its request, JSON
 	BucketRequests Bucket = "requests" // id → request, sealed under the key of the case: personal data
 	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
+	BucketEvidence Bucket = "evidence" // id + 4 bytes → Evidence, sealed under the key of the case: personal data
 	BucketPictures Bucket = "pictures" // id + 4 bytes → registered picture, sealed under the operator's key
 	// id + 4 bytes → an event of a case that may not be in the journal yet. It
 	// is written in the transaction that moves the case and removed in the one
@@ -67,7 +68,7 @@ const (
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketPictures, BucketOutbox, BucketMessages, BucketLog,
+	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketEvidence, BucketPictures, BucketOutbox, BucketMessages, BucketLog,
 }
 
 var (
@@ -202,6 +203,9 @@ type change struct {
 	request  Request
 	material []material
 	pictures [][]byte
+	// evidence is numbered from firstEvidence on.
+	evidence      []Evidence
+	firstEvidence int
 	// erase forgets the personal data of the first case, and then destroys its
 	// key; a crash between the two is made up for by Open.
 	erase bool
@@ -211,16 +215,26 @@ type change struct {
 func (s *caseStore) apply(ch change) error {
 	id := ch.cases[0].ID
 	var request []byte
-	if ch.request != nil {
-		b, err := EncodeRequest(ch.request)
-		if err != nil {
-			return err
-		}
+	var evidence [][]byte
+	if ch.request != nil || len(ch.evidence) > 0 {
 		key, err := s.keys.get(id)
 		if err != nil {
 			return err
 		}
-		request = seal(key, label("request", id), b)
+		if ch.request != nil {
+			b, err := EncodeRequest(ch.request)
+			if err != nil {
+				return err
+			}
+			request = seal(key, label("request", id), b)
+		}
+		for _, e := range ch.evidence {
+			b, err := json.Marshal(e)
+			if err != nil {
+				return fmt.Errorf("takedown: case store: %w", err)
+			}
+			evidence = append(evidence, seal(key, label("evidence", id), b))
+		}
 	}
 	err := s.db.Update(func(tx StoreTx) error {
 		if request != nil {
@@ -232,6 +246,11 @@ func (s *caseStore) apply(ch change) error {
 				return fmt.Errorf("takedown: case store: %w", err)
 			}
 			if err := tx.Put(BucketMaterial, id[:], seal(s.operator, label("material", id), b)); err != nil {
+				return err
+			}
+		}
+		for i, e := range evidence {
+			if err := tx.Put(BucketEvidence, numbered(id, ch.firstEvidence+i), e); err != nil {
 				return err
 			}
 		}
@@ -255,7 +274,7 @@ func (s *caseStore) apply(ch change) error {
 			}
 		}
 		if ch.erase {
-			if err := tx.Delete(BucketRequests, id[:]); err != nil {
+			if err := errors.Join(tx.Delete(BucketRequests, id[:]), deletePrefix(tx, BucketEvidence, id[:])); err != nil {
 				return err
 			}
 			if err := s.dropMessages(tx, id); err != nil {

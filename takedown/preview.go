@@ -1,0 +1,217 @@
+package takedown
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// Limits of what a preview lists; everything is counted.
+const (
+	previewFound = 100
+	previewHosts = 20
+	previewNear  = 10
+	nearMisses   = 64 // bits: half of what unlike pictures differ by
+)
+
+// Preview is what an acceptance would do to a sample of an index, or to all of
+// it. It is for the reviewer: nothing of it may be told to a requester.
+type Preview struct {
+	Looked int // items of the sample
+	// Block and Review are how many of them would be blocked, in some
+	// territories at least, and held; Already says how many of those are so
+	// today.
+	Block, Review, Already int
+	// Found are the first of those that would be new, at most 100, with what
+	// would be decided.
+	Found []Found
+	// Hosts are where they lie, the most frequent first, at most 20.
+	Hosts []HostCount
+	// Near are the misses that come closest, at most 10: whether they show the
+	// same picture tells if the rule is too narrow, or nearly too wide.
+	Near []NearMiss
+	// Pictures are those of the case, with the quality and stability of their
+	// registration.
+	Pictures []Picture
+	// Earlier are cases, of whomever, whose rules match a picture of this one
+	// today.
+	Earlier []CaseID
+}
+
+// HostCount is a host and how many images lie there.
+type HostCount struct {
+	Host  string
+	Count int
+}
+
+// NearMiss is an image that a rule would leave alone, Distance bits away.
+type NearMiss struct {
+	Item     Item
+	Distance int
+}
+
+// Preview shows what accepting a case would hit in a sample: with the given
+// grant, or as it was asked. Nothing changes. It matches exactly as the
+// enforcer will, with a list of its own in the desk's folder, which it removes.
+func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant) (p Preview, err error) {
+	if err := ctx.Err(); err != nil {
+		return p, err
+	}
+	c, err := d.store.get(id)
+	if err == nil {
+		err = d.store.addRequest(c)
+	}
+	if err != nil {
+		return p, err
+	}
+	if requestTypes[c.Kind].target != targetNone {
+		return p, &GrantError{id, "it blocks nothing; there is nothing to preview"}
+	}
+	g := Grant{Items: map[int]ItemDecision{}}
+	for i, it := range c.Items {
+		g.Items[i] = ItemDecision{Width: min(c.Asked, it.Widest)}
+	}
+	if len(at) > 0 {
+		g = at[0]
+	}
+	would, done, err := d.trial(ctx, c, g)
+	if err != nil {
+		return p, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	mats, err := d.store.material(id)
+	if err != nil {
+		return p, err
+	}
+	p.Pictures = c.Pictures
+	for _, m := range mats {
+		if len(m.Hashes) == 0 {
+			continue
+		}
+		if hit := d.enf.Filter("", m.Hashes[0].Hash); hit.Why != 0 && hit.Case != id && !slices.Contains(p.Earlier, hit.Case) {
+			p.Earlier = append(p.Earlier, hit.Case)
+		}
+	}
+	hosts := map[string]int{}
+	for it, err := range sample(ctx, "") {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return p, err
+		}
+		p.Looked++
+		dec := would.Check(it.Candidate)
+		switch dec.Verdict {
+		case Block, Restricted:
+			p.Block++
+		case Review:
+			p.Review++
+		default:
+			p.miss(it, mats)
+			continue
+		}
+		if d.enf.Check(it.Candidate).Verdict >= dec.Verdict {
+			p.Already++
+		} else if len(p.Found) < previewFound {
+			p.Found = append(p.Found, Found{it, dec})
+		}
+		hosts[hostOf(it.Candidate)]++
+	}
+	for h, n := range hosts {
+		p.Hosts = append(p.Hosts, HostCount{h, n})
+	}
+	slices.SortFunc(p.Hosts, func(a, b HostCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Host, b.Host)) })
+	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
+	return p, nil
+}
+
+// trial makes an enforcer over a list that has nothing but the rules of a
+// grant.
+func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, done func() error, err error) {
+	dir, err := os.MkdirTemp(d.dir, trialFolder+"*")
+	if err != nil {
+		return nil, nil, fmt.Errorf("takedown: preview: %w", err)
+	}
+	done = func() error { return os.RemoveAll(dir) }
+	list, err := blocklist.Open(dir, &blocklist.Options{Now: d.opts.Now})
+	if err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	done = func() error { return errors.Join(list.Close(), os.RemoveAll(dir)) }
+	rules, _, err := d.plan(c, g, list)
+	if err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	now := d.clock()
+	events := make([]blocklist.Event, len(rules))
+	for i := range rules {
+		// As if it had begun: a preview is of what the rules reach.
+		rules[i].Start, rules[i].End = time.Time{}, time.Time{}
+		events[i] = blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]}
+	}
+	if _, err := list.Append(ctx, events...); err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	if e, err = newEnforcer(&d.opts.Enforcer, d.now); err != nil {
+		return nil, nil, errors.Join(err, done())
+	}
+	e.list, e.ofDesk = list, true
+	return e, done, nil
+}
+
+// trialFolder begins the name of the folder of a trial; Open removes those that
+// a crash left.
+const trialFolder = "preview-"
+
+func removeTrials(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, trialFolder+"*"))
+	for _, path := range left {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	if err != nil {
+		return fmt.Errorf("takedown: %w", err)
+	}
+	return nil
+}
+
+// miss notes how far an image is that would be left alone.
+func (p *Preview) miss(it Item, mats []material) {
+	nearest := nearMisses + 1
+	for _, m := range mats {
+		for _, k := range m.Hashes {
+			for _, h := range it.Candidate.Hashes {
+				if n, comparable := k.Hash.Distance(h); comparable && h.Algorithm().Bits() == 256 {
+					nearest = min(nearest, n)
+				}
+			}
+		}
+	}
+	if nearest > nearMisses || len(p.Near) == previewNear && nearest >= p.Near[previewNear-1].Distance {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(p.Near, nearest, func(n NearMiss, d int) int { return cmp.Or(cmp.Compare(n.Distance, d), -1) })
+	p.Near = slices.Insert(p.Near, at, NearMiss{it, nearest})
+	p.Near = p.Near[:min(len(p.Near), previewNear)]
+}
+
+func hostOf(c Candidate) string {
+	for _, u := range append(slices.Clone(c.ImageURLs), c.PageURLs...) {
+		canonical, err := blocklist.Canonical(u)
+		if err != nil {
+			continue
+		}
+		if parsed, err := url.Parse(canonical); err == nil {
+			return parsed.Host
+		}
+	}
+	return ""
+}

@@ -1,0 +1,189 @@
+package takedown_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// flipped returns a hash with the lowest bit of its first n digits changed.
+func flipped(h phash.Hash, n int) phash.Hash {
+	text := []byte(h.String())
+	for i := range n {
+		const digits = "0123456789abcdef"
+		at := len("pdq:") + i
+		text[at] = digits[strings.IndexByte(digits, text[at])^1]
+	}
+	return phash.MustParse(string(text))
+}
+
+// A preview says what the acceptance then does, and changes nothing.
+func TestPreview(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir, nil)
+	var sample index
+	add := func(u string, h ...phash.Hash) {
+		sample = append(sample, takedown.Item{Key: fmt.Sprint(len(sample)), Candidate: takedown.Candidate{ImageURLs: []string{u}, Hashes: h}})
+	}
+	picture := hashes(t, testJPEG(t, 1))
+	for i := range 120 {
+		add(fmt.Sprintf("https://copies.example/%d.jpg", i), picture...)
+	}
+	add("https://other.example/1.jpg", picture...)
+	add("https://mirror.example/1.jpg", hashes(t, edited(t, testJPEG(t, 1), func(x, y, w, h int) (int, int) { return w - 1 - x, y }))...)
+	add("https://innocent.example/2.jpg", hashes(t, testJPEG(t, 2))...)
+	add("https://innocent.example/no-hash.jpg")
+
+	c, err := d.Submit(ctx, optOut(t, 1))
+	ok(t, err)
+	check := func(what string, p takedown.Preview, err error, block, already int) {
+		t.Helper()
+		ok(t, err)
+		if p.Looked != len(sample) || p.Block != block || p.Already != already || p.Review != 0 {
+			t.Errorf("%s: looked at %d, block %d, review %d, already %d", what, p.Looked, p.Block, p.Review, p.Already)
+		}
+	}
+	p, err := d.Preview(ctx, c.ID, sample.items)
+	check("as asked", p, err, 122, 0)
+	wantHosts := []takedown.HostCount{{Host: "copies.example", Count: 120}, {Host: "mirror.example", Count: 1}, {Host: "other.example", Count: 1}}
+	if diff := cmp.Diff(wantHosts, p.Hosts); diff != "" {
+		t.Errorf("hosts (-want +got):\n%s", diff)
+	}
+	if len(p.Found) != 100 || p.Found[0].Decision.Case != c.ID || p.Found[0].Decision.Distance != 0 || len(p.Pictures) != 1 || p.Pictures[0].Quality == 0 {
+		t.Errorf("%d found, pictures %+v", len(p.Found), p.Pictures)
+	}
+	p, err = d.Preview(ctx, c.ID, sample.items, takedown.Grant{Width: takedown.WidthIdentical})
+	check("identical", p, err, 121, 0) // not the mirrored one
+	wantVerdict(t, "after the previews", d.Enforcer().Filter("", picture...), takedown.Allow)
+	left, err := filepath.Glob(filepath.Join(dir, "preview-*"))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+	blocked := 0
+	for _, it := range sample {
+		if d.Enforcer().Check(it.Candidate).Verdict == takedown.Block {
+			blocked++
+		}
+	}
+	if blocked != 122 {
+		t.Errorf("accepted, %d are blocked", blocked)
+	}
+	r := optOut(t, 1)
+	r.Requester.Email = "other@example.org"
+	second, err := d.Submit(ctx, r)
+	ok(t, err)
+	p, err = d.Preview(ctx, second.ID, sample.items)
+	check("blocked already", p, err, 122, 122)
+	if diff := cmp.Diff([]takedown.CaseID{c.ID}, p.Earlier); diff != "" || len(p.Found) != 0 {
+		t.Errorf("%d found; earlier (-want +got):\n%s", len(p.Found), diff)
+	}
+
+	// A notice reaches its addresses.
+	n, err := d.Submit(ctx, notice("https://innocent.example/no-hash.jpg", "https://nowhere.example/"))
+	ok(t, err)
+	p, err = d.Preview(ctx, n.ID, sample.items)
+	check("a notice", p, err, 1, 0)
+
+	var ge *takedown.GrantError
+	if _, err := d.Preview(ctx, n.ID, sample.items, takedown.Grant{Width: takedown.WidthDuplicate}); !errors.As(err, &ge) {
+		t.Errorf("a preview of what cannot be granted: %v", err)
+	}
+	w, err := d.Submit(ctx, takedown.WithdrawalRequest{Requester: person, Case: c.ID})
+	ok(t, err)
+	if _, err := d.Preview(ctx, w.ID, sample.items); !errors.As(err, &ge) {
+		t.Errorf("a preview of a withdrawal: %v", err)
+	}
+	broken := errors.New("index is gone")
+	_, err = d.Preview(ctx, c.ID, func(context.Context, string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) { yield(takedown.Item{}, broken) }
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("a sample that fails: %v", err)
+	}
+}
+
+// The closest misses come nearest first, and no more than ten.
+func TestPreview_Near(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Enforcer: takedown.EnforcerOptions{BlockRadius: 10, ReviewRadius: 10}})
+	own := pdq(t, 1)
+	c, err := d.Submit(ctx, takedown.HashEntry{Requester: person, Hashes: []phash.Hash{own}, Claim: takedown.ClaimOwner})
+	ok(t, err)
+	var sample index
+	var want []int
+	for n := 26; n > 0; n-- {
+		sample = append(sample, takedown.Item{Key: fmt.Sprint(100 - n), Candidate: takedown.Candidate{Hashes: []phash.Hash{flipped(own, n)}}})
+	}
+	for n := 11; n <= 26 && len(want) < 10; n++ {
+		want = append(want, n)
+	}
+	p, err := d.Preview(ctx, c.ID, sample.items)
+	ok(t, err)
+	var got []int
+	for _, m := range p.Near {
+		got = append(got, m.Distance)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("distances of the misses (-want +got):\n%s", diff)
+	}
+	if p.Review != 10 { // a hash entry holds for review
+		t.Errorf("%d for review", p.Review)
+	}
+}
+
+// What a crash left of a preview is removed by Open.
+func TestOpen_RemovesPreviews(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	left := filepath.Join(dir, "preview-123", "journal.db")
+	ok(t, os.MkdirAll(filepath.Dir(left), 0o700))
+	ok(t, os.WriteFile(left, []byte("x"), 0o600))
+	open(t, dir, nil)
+	if _, err := os.Stat(filepath.Dir(left)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
+func TestEvidence(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir, nil)
+	c, err := d.Submit(ctx, optOut(t, 1))
+	ok(t, err)
+	want := []takedown.Evidence{
+		{Candidate: takedown.Candidate{ImageURLs: []string{"https://secret-host.example/a.jpg"}, Hashes: hashes(t, testJPEG(t, 1)), SHA256: [32]byte{7}}, FirstSeen: day0},
+		{Candidate: takedown.Candidate{PageURLs: []string{"https://secret-host.example/"}}},
+	}
+	ok(t, d.AddEvidence(ctx, c.ID, want[0]))
+	ok(t, d.AddEvidence(ctx, c.ID, want[1]))
+	same := cmp.Comparer(func(a, b takedown.Features) bool { return a.IsZero() == b.IsZero() })
+	got, err := d.Evidence(ctx, c.ID)
+	if diff := cmp.Diff(want, got, hashText, same); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	wantNowhere(t, dir, "evidence", []byte("secret-host"))
+	if err := d.AddEvidence(ctx, c.ID, make([]takedown.Evidence, 999)...); err == nil {
+		t.Error("1,001 pieces of evidence were taken")
+	}
+	ok(t, d.Reject(ctx, c.ID, alice))
+	ok(t, d.Erase(ctx, c.ID, alice))
+	if _, err := d.Evidence(ctx, c.ID); !errors.Is(err, takedown.ErrErased) {
+		t.Errorf("after the erasure: %v", err)
+	}
+	if err := d.AddEvidence(ctx, c.ID, want...); !errors.Is(err, takedown.ErrErased) {
+		t.Errorf("after the erasure: %v", err)
+	}
+}

@@ -1,0 +1,247 @@
+package takedown
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Submit takes a request in. It returns the new case, or a [*ValidationError]
+// with every problem of the request.
+//
+// A request whose problems are all [Curable] is taken in: the case waits, as
+// [StateNeedsInfo], with its problems, and keeps the time of its receipt when
+// [Desk.Complete] completes it.
+func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
+	if err := ctx.Err(); err != nil {
+		return Case{}, err
+	}
+	k := &checker{mapper: d.opts.AddressMapper}
+	k.run(r, d.opts.Profiles)
+	d.mu.Lock()
+	defer d.flush(ctx)
+	defer d.mu.Unlock()
+	target, err := d.checkTarget(k, r)
+	if err != nil {
+		return Case{}, err
+	}
+	if !k.taken() {
+		return Case{}, k.err()
+	}
+	now := d.clock()
+	c := &Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.about()}
+	if err := d.takeIn(c, k); err != nil {
+		return Case{}, err
+	}
+	c.happened(MilestoneReceived, now)
+	if target != nil && c.Kind == KindComplaint && d.complaintIsLate(target, now) {
+		c.Flags = append(c.Flags, FlagLate)
+	}
+	msgs := []message{{Case: c.ID, Type: MessageReceipt}}
+	if c.Kind == KindIntimateImage {
+		msgs = append(msgs, message{Case: c.ID, Type: MessageSupport})
+	}
+	c.State = d.firstState(c)
+	if c.State == StateNeedsInfo {
+		c.Pauses = []Pause{{From: now}}
+		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo})
+	}
+	if d.opts.ConfirmEmail && r.who().Email != "" {
+		token := newToken()
+		sum := sha256.Sum256([]byte(token))
+		c.Token, c.TokenSent = sum[:], now
+		msgs = append(msgs, message{Case: c.ID, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)})
+	}
+	c.note("", c.State, Act{}, now)
+	c.Moves = []Moved{{To: c.State, Time: now}}
+	if _, err := d.store.keys.create(c.ID); err != nil {
+		return Case{}, err
+	}
+	// Should this fail, it is not known whether the case was stored: its key stays
+	// until Open has seen that there is no case.
+	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.material, messages: msgs}); err != nil {
+		return Case{}, err
+	}
+	return *c, nil
+}
+
+// firstState is where a new case begins. Whoever has to be asked for more is
+// asked at once, whether the address is confirmed or not.
+func (d *Desk) firstState(c *Case) State {
+	switch {
+	case len(c.Problems) > 0:
+		return StateNeedsInfo
+	case d.opts.ConfirmEmail && requestTypes[c.Kind].waits && c.Request.who().Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():
+		return StateUnconfirmed
+	}
+	return StateInReview
+}
+
+// takeIn writes into a case what a checked request says.
+func (d *Desk) takeIn(c *Case, k *checker) error {
+	c.Regime, c.Asked, c.Items, c.Pictures, c.Problems = k.regime, c.Request.asks(), k.items, k.pictures, k.problems
+	c.Flags = k.flags
+	c.Party = d.party(c.Request.who())
+	c.Claim = claimOf(c.Request)
+	for _, m := range k.material {
+		if err := d.findEarlier(c, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// party returns a keyed digest of how a requester is reached.
+func (d *Desk) party(who *Requester) []byte {
+	contact := cmp.Or(who.Email, who.Phone)
+	if contact == "" {
+		return nil
+	}
+	mac := hmac.New(sha256.New, d.store.operator[:])
+	mac.Write([]byte("party:" + strings.ToLower(contact)))
+	return mac.Sum(nil)[:16]
+}
+
+// value returns the request itself where a pointer was given.
+func value(r Request) Request {
+	return reflect.Indirect(reflect.ValueOf(r)).Interface().(Request)
+}
+
+func claimOf(r Request) Claim {
+	switch r := r.(type) {
+	case ImageOptOut:
+		return r.Claim
+	case OpenOptOut:
+		return r.Claim
+	case HashEntry:
+		return r.Claim
+	}
+	return ""
+}
+
+// findEarlier flags a case when the picture is blocked already for somebody
+// else.
+func (d *Desk) findEarlier(c *Case, m material) error {
+	if len(m.Hashes) == 0 {
+		return nil
+	}
+	hit := d.enf.Filter("", m.Hashes[0].Hash)
+	if hit.Verdict < Review || hit.Case == c.ID {
+		return nil
+	}
+	other, err := d.store.get(hit.Case)
+	if errors.Is(err, ErrNoCase) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if len(other.Party) == 0 || bytes.Equal(other.Party, c.Party) {
+		return nil
+	}
+	add := FlagEarlierClaim
+	if other.Claim == ClaimOwner && c.Claim == ClaimOwner {
+		add = FlagContradiction
+	}
+	if !slices.Contains(c.Flags, add) {
+		c.Flags = append(c.Flags, add)
+	}
+	return nil
+}
+
+// Complete replaces the request of a case that waits for more with a completed
+// one of the same kind. The case keeps its number and the time of its receipt;
+// it goes on to the review unless something is still missing, of which the
+// [*ValidationError] then tells.
+func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error) {
+	k := &checker{mapper: d.opts.AddressMapper}
+	k.run(r, d.opts.Profiles)
+	if err := k.err(); err != nil {
+		return Case{}, err
+	}
+	var done Case
+	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.Kind != r.Kind() || c.About != r.about() {
+			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
+		}
+		if c.State == StateNeedsInfo && len(c.Rules) > 0 {
+			return change{}, fmt.Errorf("takedown: case %v is on hold; release it with Reject or Accept before its request is replaced", id)
+		}
+		c.Request = value(r)
+		flags := c.Flags
+		if err := d.takeIn(c, k); err != nil {
+			return change{}, err
+		}
+		for _, f := range flags {
+			if !slices.Contains(c.Flags, f) {
+				c.Flags = append(c.Flags, f)
+			}
+		}
+		c.happened(MilestoneCompleted, now)
+		if err := c.move(StateInReview, Act{}, now); err != nil {
+			return change{}, err
+		}
+		done = *c
+		return change{request: c.Request, material: k.material}, nil
+	})
+	return done, err
+}
+
+// confirmFor is how long the token that confirms an email address is valid.
+const confirmFor = 48 * time.Hour
+
+// TokenError says that a token does not confirm the email address of a case: it
+// is not its token, was used already, or is too old.
+type TokenError struct{ ID CaseID }
+
+func (e *TokenError) Error() string {
+	return fmt.Sprintf("takedown: case %v: the token is not valid, or not any more; ask for a new one with Resend", e.ID)
+}
+
+// Confirm confirms the email address of a requester by the token that was sent
+// to it. A token works once, for 48 hours.
+func (d *Desk) Confirm(ctx context.Context, id CaseID, token string) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(token))))
+		if len(c.Token) == 0 || subtle.ConstantTimeCompare(sum[:], c.Token) != 1 || now.After(c.TokenSent.Add(confirmFor)) {
+			return change{}, &TokenError{id}
+		}
+		c.Token = nil
+		c.happened(MilestoneEmailConfirmed, now)
+		if c.State == StateUnconfirmed {
+			return change{}, c.move(StateInReview, Act{}, now)
+		}
+		c.note(c.State, c.State, Act{Reason: "email_confirmed"}, now)
+		return change{}, nil
+	})
+}
+
+// Resend sends a new token for a case whose email address is not confirmed; the
+// old one stops to work.
+func (d *Desk) Resend(ctx context.Context, id CaseID) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.who().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
+			return change{}, &TokenError{id}
+		}
+		token := newToken()
+		sum := sha256.Sum256([]byte(token))
+		c.Token, c.TokenSent = sum[:], now
+		return change{messages: []message{{Case: id, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)}}}, nil
+	})
+}
+
+func newToken() string {
+	var b [16]byte
+	rand.Read(b[:])
+	return caseIDText.EncodeToString(b[:])
+}
