@@ -372,3 +372,34 @@ func BenchmarkUnderCompaction(b *testing.B) {
 		b.ReportMetric(compactions[n/2].Seconds(), "s-compaction")
 	}
 }
+
+// BenchmarkOpen opens a folder with STAYDOWN_ADDRESSES events and a snapshot of
+// them, the structure of the journal checked.
+func BenchmarkOpen(b *testing.B) {
+	dir := b.TempDir()
+	opts := blocklist.WithoutSync(blocklist.Options{CompactAfter: -1})
+	l := open(b, dir, opts)
+	for i := 0; i < benchSize(); i += 5000 {
+		events := make([]blocklist.Event, 5000)
+		for j := range events {
+			events[j] = addedRule(b, l, uint64(i+j+1), string(benchURL(nil, uint64(i+j))))
+		}
+		mustAppend(b, l, events...)
+	}
+	if err := l.Compact(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	l.Close()
+	fi, err := os.Stat(filepath.Join(dir, "journal.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		l, err := blocklist.Open(dir, opts)
+		if err != nil {
+			b.Fatal(err)
+		}
+		l.Close()
+	}
+	b.ReportMetric(float64(fi.Size())/1e6, "MB-journal")
+}

@@ -316,7 +316,7 @@ func TestDamagedJournal(t *testing.T) {
 		readJournal(dir)
 	}
 	t.Parallel()
-	rounds := 60
+	rounds := 32
 	if s := os.Getenv("STAYDOWN_JOURNALS"); s != "" {
 		rounds, _ = strconv.Atoi(s)
 	}

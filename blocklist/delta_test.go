@@ -25,7 +25,7 @@ func TestManyHashes(t *testing.T) {
 	}
 	var all []key
 	var event blocklist.Event
-	const events, each = 44, 500 // 11 runs of each algorithm
+	const events, each = 22, 500 // 10 runs of each algorithm
 	for i := range events {
 		event = addedRule(t, l, uint64(i+1))
 		for range each {
@@ -43,7 +43,7 @@ func TestManyHashes(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		v := l.View()
-		for i := range 60 {
+		for i := range 30 {
 			q := flip(all[i*611%len(all)].h, r, 3)
 			for _, radius := range []int{0, 8, 20} {
 				want, got := map[string]int{}, map[string]int{}

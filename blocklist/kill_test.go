@@ -80,7 +80,7 @@ func TestKill(t *testing.T) {
 		runChild(dir)
 	}
 	t.Parallel()
-	kills := 20
+	kills := 12
 	if s := os.Getenv("STAYDOWN_KILLS"); s != "" {
 		kills, _ = strconv.Atoi(s)
 	}
