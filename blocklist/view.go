@@ -106,6 +106,9 @@ func (v *View) find(d Digest, yield func(Hit) bool) bool {
 			}
 		}
 	}
+	if !v.entries.mayHold(hi, lo) {
+		return true
+	}
 	for i, slot := v.entries.next(hi, lo, lo); i >= 0; i, slot = v.entries.next(hi, lo, slot) {
 		if !v.emit(v.entries.entries[i].grant, 0, 0, yield) {
 			return false
