@@ -365,7 +365,7 @@ func TestDecodeByCaller(t *testing.T) {
 // typed error, whatever their format.
 func TestDecodeDamaged(t *testing.T) {
 	t.Parallel()
-	steps := 60
+	steps := 30
 	if testing.Short() {
 		steps = 10
 	}
