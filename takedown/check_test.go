@@ -427,6 +427,36 @@ func TestChanges(t *testing.T) {
 	want("another hour later", "exception ended of rule 1, releases false", "rule revoked of rule 1, releases true", "rule ended of rule 2, releases true")
 }
 
+// A picture that has nothing of its own to be recognised by is not looked for
+// inside others, and the reviewer sees why.
+func TestSubmit_TooLittleToLookFor(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	// Stripes: every point looks like all others.
+	m := image.NewGray(image.Rect(0, 0, 320, 240))
+	for i := range m.Pix {
+		if x, y := i%320, i/320; x%40 < 20 != (y%60 < 30) {
+			m.Pix[i] = 255
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		t.Fatal(err)
+	}
+	r := optOut(t, 1)
+	r.Images = append(r.Images, b.Bytes())
+	c, err := d.Submit(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := c.Pictures[0]; p.Points == 0 || p.NotInside != "" {
+		t.Errorf("a picture with detail: %d points, %q", p.Points, p.NotInside)
+	}
+	if p := c.Pictures[1]; p.Points != 0 || p.NotInside == "" && p.Refused == "" {
+		t.Errorf("a pattern: %d points, %q, %q", p.Points, p.NotInside, p.Refused)
+	}
+}
+
 // window returns the part of a picture inside a rectangle, as a PNG, perhaps in
 // a page of its own.
 func window(tb testing.TB, file []byte, r image.Rectangle, page bool) []byte {

@@ -28,14 +28,11 @@ type Picture struct {
 	// Refused says why Widest is not WidthDuplicate, and what to do instead.
 	Refused string `json:"refused,omitempty"`
 	// Points is the number of described points by which the picture is found
-	// inside others: cropped, captioned, in a screenshot. 0 says that it has too
-	// few of them, so that it is not.
-	Points int `json:"points"`
+	// inside others: cropped, captioned, in a screenshot. 0 says that it is not;
+	// NotInside then says why.
+	Points    int    `json:"points"`
+	NotInside string `json:"not_inside,omitempty"`
 }
-
-// minPoints is the number of points below which a picture is not looked for
-// inside others: so few say too little.
-const minPoints = 24
 
 // inspect decodes an image and computes what a registration stores of it. An
 // error is that of phash.Decode.
@@ -64,10 +61,13 @@ func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 	if err != nil {
 		return p, m, err
 	}
-	if set := f.f.Compact(); set.Len() >= minPoints {
-		p.Points = set.Len()
-		m.Features, err = set.MarshalBinary()
+	set := f.f.Compact()
+	if err := set.Registrable(); err != nil {
+		p.NotInside = err.Error()
+		return p, m, nil
 	}
+	p.Points = set.Len()
+	m.Features, err = set.MarshalBinary()
 	return p, m, err
 }
 
