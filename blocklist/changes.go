@@ -10,8 +10,8 @@ import (
 // order, and waits for more, until yield returns false or ctx ends, when it
 // returns ctx.Err(), or the list is closed, when it returns ErrClosed.
 func (l *List) Follow(ctx context.Context, from uint64, yield func(Event) bool) error {
-	if l.writer == nil {
-		return fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
+	if _, err := l.journal(); err != nil {
+		return err
 	}
 	from = max(from, 1)
 	for {
@@ -114,10 +114,10 @@ func (l *List) changesOf(e *Event) ([]Change, error) {
 // returns false: its own, those that refer to it, and those that undo them. A
 // number that is no rule's has no history.
 func (l *List) History(rule uint64, yield func(Event) bool) error {
-	if l.writer == nil {
-		return fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
+	j, err := l.journal()
+	if err != nil {
+		return err
 	}
-	j := l.writer.journal
 	if rule == 0 || rule > l.View().Seq() {
 		return nil
 	}

@@ -24,7 +24,24 @@
 //
 // # Caveats
 //
+// Take a Digest from the View that is asked: after [Rekey] the next View has
+// other keys.
+//
+// [Load] copies the file into memory, where nobody can change it. With Map it
+// is used in place; then it must only ever be replaced, as Publish does it,
+// and never be cut or overwritten.
+//
+// A hit says that a key of a rule in force was found. Whether the rule holds in
+// a territory (InForceIn), and whether it must leave that picture alone
+// (Excepted), is for the caller to ask.
+//
 // What is in a list is pseudonymous, not anonymous. Its holder can test guessed
 // addresses and compare pictures; a perceptual hash can be turned into a
-// recognisable thumbnail. Treat journals and snapshots as personal data.
+// recognisable thumbnail. Treat journals and snapshots as personal data, and
+// encrypt them where they may be read by others. The keys of a revoked rule
+// leave the snapshots with the second compaction after it, and stay in the
+// journal.
+//
+// docs/format describes addresses, journal and snapshot byte by byte, with what
+// a crash can leave behind; docs/decisions says why they are as they are.
 package blocklist

@@ -333,10 +333,22 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 // order, until yield returns false or there are no more. They are read in
 // groups; an Event and what it points to may be kept.
 func (l *List) Events(from uint64, yield func(Event) bool) error {
-	if l.writer == nil {
-		return fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
+	j, err := l.journal()
+	if err != nil {
+		return err
 	}
-	return l.writer.journal.read(from, func(e *Event) bool { return yield(*e) })
+	return j.read(from, func(e *Event) bool { return yield(*e) })
+}
+
+// journal returns the journal of a list that is open for writing.
+func (l *List) journal() (*journal, error) {
+	if l.writer == nil {
+		return nil, fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
+	}
+	if l.writer.ctx.Err() != nil {
+		return nil, fmt.Errorf("blocklist: %w", ErrClosed)
+	}
+	return l.writer.journal, nil
 }
 
 // Publish writes the list to a snapshot file that Load reads, and replaces the

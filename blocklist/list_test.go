@@ -161,6 +161,16 @@ func TestClosed(t *testing.T) {
 	if err := l.Compact(context.Background()); !errors.Is(err, blocklist.ErrClosed) {
 		t.Errorf("Compact: %v", err)
 	}
+	for name, err := range map[string]error{
+		"Events":  l.Events(1, func(blocklist.Event) bool { return true }),
+		"Changes": l.Changes(0, func(blocklist.Change) bool { return true }),
+		"History": l.History(1, func(blocklist.Event) bool { return true }),
+		"Follow":  l.Follow(context.Background(), 1, func(blocklist.Event) bool { return true }),
+	} {
+		if !errors.Is(err, blocklist.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	if len(blocked(t, l.View(), "https://example.com/")) != 1 {
 		t.Error("the last View is gone")
 	}

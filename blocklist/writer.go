@@ -328,7 +328,9 @@ func (w *writer) close() error {
 	w.closed = true
 	w.closing.Unlock()
 	w.cancel()
-	w.compacting.Lock() // a compaction ends first
+	// A compaction that runs ends first; one that comes later sees ctx.
+	w.compacting.Lock()
+	//lint:ignore SA2001 there is nothing to do but to wait
 	w.compacting.Unlock()
 	close(w.requests)
 	w.done.Wait()
