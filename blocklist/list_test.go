@@ -449,7 +449,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Errorf("%s: rules %v, want %v", url, rules, seqs)
 				}
 				if i%5 == 4 {
-					mustAppend(t, l, blocklist.Event{ID: newID(uint64(1<<32 + w*perWriter + i)), Type: blocklist.EventRevoked, Target: seqs[0]})
+					mustAppend(t, l, blocklist.Event{ID: newID(1<<32 + uint64(w*perWriter+i)), Type: blocklist.EventRevoked, Target: seqs[0]})
 					if rules := blocked(t, l.View(), url); len(rules) != 0 {
 						t.Errorf("%s: rules %v after it was revoked", url, rules)
 					}
