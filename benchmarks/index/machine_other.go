@@ -7,8 +7,6 @@ import (
 	"time"
 )
 
-var start = time.Now()
-
 func cpuTime() time.Duration { return time.Since(start) }
 
 func mapFile(name string) []byte {
