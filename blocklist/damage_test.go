@@ -133,6 +133,12 @@ func TestLoadErrors(t *testing.T) {
 		{"header", func(b []byte) []byte { b[24] ^= 1; return b }, blocklist.ErrChecksum},
 		{"table", func(b []byte) []byte { b[140] ^= 1; return b }, blocklist.ErrChecksum},
 		{"section", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, blocklist.ErrChecksum},
+		// With checksums that fit.
+		{"too many sections", func(b []byte) []byte { b[12] = 65; return blocklist.Reseal(b) }, blocklist.ErrLimit},
+		{"other rules for addresses", func(b []byte) []byte { b[40+52]++; return blocklist.Reseal(b) }, blocklist.ErrRules},
+		{"section of the future", func(b []byte) []byte { b[128+32*(int(b[12])-1)] = 99; return blocklist.Reseal(b) }, blocklist.ErrVersion},
+		{"sections out of order", func(b []byte) []byte { b[128] = 9; return blocklist.Reseal(b) }, blocklist.ErrFormat},
+		{"section outside of the file", func(b []byte) []byte { b[128+16+6] = 1; return blocklist.Reseal(b) }, blocklist.ErrFormat},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -312,6 +312,21 @@ func compare(t interface {
 			}
 		}
 	}
+	for kind := range uint8(4) {
+		for _, in := range []blocklist.Territory{{}, territories[0], territories[3]} {
+			var want, got []uint64
+			for i := range m.grants {
+				g := &m.grants[i]
+				if !g.ended && !g.learned && g.r.Kind == kind && (in.IsZero() || len(g.r.Territories) == 0 || slices.Contains(g.r.Territories, in)) {
+					want = append(want, g.rule)
+				}
+			}
+			v.Rules(kind, in, func(rule uint64) bool { got = append(got, rule); return true })
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("rules of kind %d in %q (-want +got):\n%s", kind, in, diff)
+			}
+		}
+	}
 	for i := range m.grants {
 		g := &m.grants[i]
 		r, state, ok := v.Rule(g.event)

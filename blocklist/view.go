@@ -286,6 +286,43 @@ func (v *View) Rule(id uint64) (r Rule, state RuleState, ok bool) {
 	return r, state, true
 }
 
+// Rules calls yield for every rule of a kind that is not revoked, whether it is
+// in force now or not, ascending by id, until yield returns false; it reports
+// whether it came to the end. With a territory that is not zero, only rules
+// that hold there.
+func (v *View) Rules(kind uint8, t Territory, yield func(rule uint64) bool) bool {
+	defer runtime.KeepAlive(v)
+	if set := v.base.kinds[kind]; set != nil {
+		if !t.IsZero() {
+			there := v.base.worldwide
+			if only := v.base.territories[t]; only != nil {
+				there = roaring.Or(there, only)
+			}
+			set = roaring.And(set, there)
+		}
+		if v.dead != nil {
+			set = roaring.AndNot(set, v.dead)
+		}
+		for i := set.Iterator(); i.HasNext(); {
+			g := i.Next()
+			if v.base.attrs[g]&attrLearned == 0 && !yield(v.base.seqs[g]) {
+				return false
+			}
+		}
+	}
+	for i := range v.grants {
+		d := &v.grants[i]
+		if uint8(d.attr) != kind || d.attr&attrLearned != 0 || v.isDead(uint32(v.base.len()+i)) ||
+			!t.IsZero() && d.attr&attrWorldwide == 0 && !slices.Contains(d.territories, t) {
+			continue
+		}
+		if !yield(d.seq) {
+			return false
+		}
+	}
+	return true
+}
+
 func (v *View) isDead(g uint32) bool { return v.dead != nil && v.dead.Contains(g) }
 
 // grantOf returns the number of the grant that event seq made.
