@@ -142,6 +142,10 @@ var octant = func() (t [257]uint8) {
 // describe returns the descriptor of the point whose centre lies at cx, cy of
 // level l, in 1/16 level pixels (a pixel's centre is at 8), turned by angle.
 func describe(l *level, cx, cy int, angle uint8) descriptor {
+	return describeBy(&tests, l, cx, cy, angle)
+}
+
+func describeBy(tests *[256]test, l *level, cx, cy int, angle uint8) descriptor {
 	sn, cs := sin14(angle), cos14(angle)
 	// Rounded to the nearest pixel after the turn. The offsets carry 14
 	// fractional bits, the centre 4.

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"image"
 	"math/bits"
 	"slices"
 )
@@ -53,4 +54,59 @@ func (s *Segment) LinearVotes(f Features) []uint64 {
 
 func siblingsDiffer(a, b descriptor) bool {
 	return bits.OnesCount32(sibling(a)^sibling(b)) > siblingDistance
+}
+
+// Test is a comparison of a descriptor.
+type Test = test
+
+// PatchRadius is how far the tests reach.
+const PatchRadius = patchRadius
+
+// Picture is a picture with the points that Extract finds in it, for choosing
+// tests.
+type Picture struct{ e extractor }
+
+// NewPicture finds at most limit points in img.
+func NewPicture(img image.Image, limit int) (*Picture, error) {
+	p := new(Picture)
+	_, err := p.e.points(img, limit)
+	return p, err
+}
+
+// Len returns the number of points, Size the size of the working picture.
+func (p *Picture) Len() int         { return len(p.e.keys) }
+func (p *Picture) Size() (w, h int) { return p.e.src.w, p.e.src.h }
+
+// Point returns the place of point i in working pixels, its scale in levels and
+// its angle in 1/256 turns.
+func (p *Picture) Point(i int) (x, y, scale float64, angle uint8) {
+	k := p.e.keys[i]
+	return float64(k.x) / 32, float64(k.y) / 32, float64(k.scale) / 16, k.angle
+}
+
+// Bits returns the outcome of the given tests at point i, bit k%64 of word k/64
+// for test k.
+func (p *Picture) Bits(i int, candidates []Test) []uint64 {
+	pt := &p.e.det.pts[i]
+	l := &p.e.pyr.levels[pt.level]
+	out := make([]uint64, (len(candidates)+63)/64)
+	var set [256]test
+	for at := 0; at < len(candidates); at += 256 {
+		n := copy(set[:], candidates[at:])
+		d := describeBy(&set, l, pt.x*16+8+pt.fx, pt.y*16+8+pt.fy, p.e.keys[i].angle)
+		for k := range n {
+			out[(at+k)/64] |= d[k/64] >> (k % 64) & 1 << ((at + k) % 64)
+		}
+	}
+	return out
+}
+
+// MakeTest returns a test of two boxes of 2r+1 pixels.
+func MakeTest(x1, y1, x2, y2, r int) Test {
+	return test{int8(x1), int8(y1), int8(x2), int8(y2), int8(r)}
+}
+
+// Fields returns what MakeTest was given.
+func (t test) Fields() [5]int {
+	return [5]int{int(t.x1), int(t.y1), int(t.x2), int(t.y2), int(t.r)}
 }
