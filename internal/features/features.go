@@ -226,6 +226,14 @@ const (
 // and a *PoorError if not: a flat picture, a lone logo, a pattern that repeats
 // itself. Copies of such a picture would be missed, and others taken for it.
 func (f Features) Registrable() error {
+	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks {
+		return e
+	}
+	return nil
+}
+
+// poor counts what Registrable asks for.
+func (f Features) poor() *PoorError {
 	c := f.Compact()
 	n := c.Len()
 	var blocks uint64
@@ -249,10 +257,7 @@ func (f Features) Registrable() error {
 		blocks |= 1 << (int(p.y)*6/(32*h)*6 + int(p.x)*6/(32*w))
 	}
 	e.Blocks = bits.OnesCount64(blocks)
-	if e.Distinct < minDistinct || e.Blocks < minBlocks {
-		return e
-	}
-	return nil
+	return e
 }
 
 // PoorError says why a picture has too little of its own to be registered.

@@ -103,10 +103,7 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	u = affine{float64(u.a * gx), float64(u.b * gx), float64(u.c * gx), float64(u.d * gy), float64(u.e * gy), float64(u.f * gy)}
 
 	n := r.w * r.h
-	if cap(l.warp) < n {
-		l.warp, l.in = make([]uint8, n), make([]bool, n)
-	}
-	l.warp, l.in = l.warp[:n], l.in[:n]
+	l.warp, l.in = zeroed(l.warp, n), zeroed(l.in, n)
 	for y := range r.h {
 		for x := range r.w {
 			px, py := u.apply(float64(x)+0.5, float64(y)+0.5)
@@ -125,8 +122,8 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	if gw < 2 || gh < 2 {
 		return
 	}
-	l.state = append(l.state[:0], make([]uint8, gw*gh)...)
-	l.ballot = append(l.ballot[:0], make([][4]uint8, gw*gh)...)
+	l.state = zeroed(l.state, gw*gh)
+	l.ballot = zeroed(l.ballot, gw*gh)
 	for cy := range gh - 1 {
 		for cx := range gw - 1 {
 			v := l.cell(r, cx*cellStep+1, cy*cellStep+1)
@@ -140,7 +137,7 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	}
 	// Where the points are found, the thumbnail may err: fine weaves look
 	// different in every size.
-	l.near = append(l.near[:0], make([][2]uint8, gw*gh)...)
+	l.near = zeroed(l.near, gw*gh)
 	square := func(x, y float64) int {
 		return min(max(int((y/ky-1)/cellStep), 0), gh-1)*gw + min(max(int((x/kx-1)/cellStep), 0), gw-1)
 	}
@@ -340,7 +337,7 @@ func (l *looker) tone(r gray, w int) toneLine {
 // ones, less the disagreeing ones times cost, and that number.
 func (l *looker) rectangle(w, h, cost int) (x0, y0, x1, y1, best int) {
 	for top := range h {
-		l.column = append(l.column[:0], make([]int, w)...)
+		l.column = zeroed(l.column, w)
 		for bottom := top; bottom < h; bottom++ {
 			sum, from := 0, 0
 			for x := range w {

@@ -159,15 +159,14 @@ func (v *view) load(f Features, mirror bool) {
 	}
 	v.cols = v.w>>gridShift + 1
 	cells := v.cols * (v.h>>gridShift + 1)
-	v.first = slices.Grow(v.first[:0], cells+1)[:cells+1]
-	clear(v.first)
+	v.first = zeroed(v.first, cells+1)
 	for _, k := range v.keys {
 		v.first[v.cell(k)+1]++
 	}
 	for i := range cells {
 		v.first[i+1] += v.first[i]
 	}
-	v.order = slices.Grow(v.order[:0], n)[:n]
+	v.order = zeroed(v.order, n)
 	for i := n - 1; i >= 0; i-- {
 		c := v.cell(v.keys[i]) + 1
 		v.first[c]--
@@ -457,7 +456,7 @@ func unitMapOf(t affine, rw, rh, qw, qh float64, mirrored bool) [6]float64 {
 func (x *Searcher) guide(f Features, v *view, t affine, near, grow float64, maxBits int) {
 	x.pairs = x.pairs[:0]
 	n := len(v.keys)
-	x.owner = slices.Grow(x.owner[:0], n)[:n]
+	x.owner = zeroed(x.owner, n)
 	for i := range x.owner {
 		x.owner[i] = -1
 	}
@@ -527,4 +526,14 @@ func (x *Searcher) places(ps []pair) int {
 	}
 	return min(count(func(p *pair) (float64, float64) { return p.rx, p.ry }),
 		count(func(p *pair) (float64, float64) { return p.qx, p.qy }))
+}
+
+// zeroed returns n zeros, in the memory of s if that is large enough.
+func zeroed[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	s = s[:n]
+	clear(s)
+	return s
 }
