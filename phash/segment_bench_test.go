@@ -25,6 +25,7 @@ func BenchmarkSearch(b *testing.B) {
 		{phash.AlgPerception, 1_000_000, 8, false},
 		{phash.AlgPerception, 1_000_000, 10, false},
 		{phash.AlgPDQ, 100_000, 31, true},
+		{phash.AlgPDQ, 100_000, 47, false},
 		{phash.AlgPDQ, 1_000_000, 31, false},
 		{phash.AlgPDQ, 1_000_000, 47, false},
 	} {
