@@ -21,7 +21,8 @@ type office struct {
 	*clock
 	mu   sync.Mutex
 	sent []takedown.Message
-	fail error // of the Notifier
+	fail error                // of the Notifier
+	only takedown.MessageType // which fails, if not all do
 }
 
 var day0 = time.Date(2026, 1, 30, 10, 0, 0, 0, time.UTC) // a Friday
@@ -41,7 +42,7 @@ func newOffice(tb testing.TB, opts ...func(*takedown.DeskOptions)) *office {
 func (o *office) Notify(_ context.Context, m takedown.Message) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.fail != nil {
+	if o.fail != nil && (o.only == "" || o.only == m.Type) {
 		return o.fail
 	}
 	o.sent = append(o.sent, m)
@@ -641,6 +642,25 @@ func TestNotify_AfterAnOutage(t *testing.T) {
 	}
 	ok(t, o.Retry())
 	o.wantLetters(t, c.ID)
+}
+
+// Only the message that tells the decision starts the window for complaints.
+func TestNotify_WhatCountsAsTold(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.fail, o.only = errors.New("mailbox full"), takedown.MessageAccepted
+	c := o.submit(t, notice("https://example.org/a.jpg"))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{}))
+	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageInForce, takedown.MessageStatement)
+	if c = o.wantState(t, c.ID, takedown.StateInForce); !c.Times[takedown.MilestoneInformed].IsZero() {
+		t.Error("informed, without the decision")
+	}
+	o.fail = nil
+	ok(t, o.Retry())
+	o.wantLetters(t, c.ID, takedown.MessageAccepted)
+	if c = o.wantState(t, c.ID, takedown.StateInForce); c.Times[takedown.MilestoneInformed].IsZero() {
+		t.Error("not informed")
+	}
 }
 
 // Retry is the desk's Notify, which the office's own hides.

@@ -155,6 +155,21 @@ func TestTexts_Messages(t *testing.T) {
 			}
 		}
 	}
+	// Six months are a matter of the DSA, and an address has no copies.
+	for _, tc := range []struct {
+		m      takedown.Message
+		months bool
+		copies bool
+	}{
+		{takedown.Message{Type: takedown.MessageAccepted, Regime: takedown.RegimeDSA, Granted: takedown.WidthURL}, true, false},
+		{takedown.Message{Type: takedown.MessageAccepted, Regime: takedown.RegimeOperator, Granted: takedown.WidthDuplicate}, false, true},
+	} {
+		_, body, err := texts.Message(tc.m)
+		ok(t, err)
+		if strings.Contains(body, "six months") != tc.months || strings.Contains(body, "further copies") != tc.copies {
+			t.Errorf("%s:\n%s", tc.m.Regime, body)
+		}
+	}
 	if len(seen) != 14 {
 		t.Errorf("only %d types of messages: %v", len(seen), seen)
 	}
