@@ -136,7 +136,7 @@ func checkFile(path string) (meta, err error) {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	defer f.Close()
-	for end := time.Now().Add(lockTimeout); ; time.Sleep(lockTimeout / 10) {
+	for end := time.Now().Add(lockTimeout); ; time.Sleep(lockTimeout / 50) {
 		ok, err := tryLock(f)
 		if err != nil {
 			return nil, fmt.Errorf("blocklist: %s: %w", path, err)
@@ -162,9 +162,10 @@ func checkFile(path string) (meta, err error) {
 	return meta, err
 }
 
-// lockTimeout is how long Open waits for a lock, which another process may hold
-// while it closes.
-const lockTimeout = 50 * time.Millisecond
+// lockTimeout is how long Open waits for the lock: another process may be about
+// to close, and a child that this one forks has the lock too until it executes
+// another program. bbolt tries every 50 ms.
+const lockTimeout = 500 * time.Millisecond
 
 var errNewJournal = errors.New("journal is new")
 
