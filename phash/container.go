@@ -29,7 +29,7 @@ func openGIF(data []byte) (*file, error) {
 	}
 	head := data[:pos]
 	var control []byte
-	for pos < len(data) {
+	for pos < len(data) && len(f.parts) <= mostFrames {
 		start := pos
 		switch data[pos] {
 		case 0x21: // an extension
@@ -143,7 +143,7 @@ func openPNG(data []byte) (*file, error) {
 				f.orientation = exifOrientation(body)
 			}
 		case "fcTL":
-			if n == 26 {
+			if n == 26 && len(frames) <= mostFrames {
 				frames = append(frames, apngFrame{control: body, hidden: len(idat) > 0})
 			}
 		case "IDAT":
@@ -246,7 +246,7 @@ func openWebP(data []byte) (*file, error) {
 				f.parts = whole(w, h, data, decodeWebP)
 			}
 		case "ANMF":
-			if p, ok := webpFrame(body); ok && !still {
+			if p, ok := webpFrame(body); ok && !still && len(f.parts) <= mostFrames {
 				f.parts = append(f.parts, p)
 			}
 		case "EXIF":

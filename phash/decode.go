@@ -10,7 +10,6 @@ import (
 	"image/png"
 	"io"
 	"iter"
-	"runtime/debug"
 
 	"golang.org/x/image/webp"
 )
@@ -60,7 +59,7 @@ func Sniff(data []byte) Format {
 		return FormatJPEGXL
 	case has(4, "ftypavif"), has(4, "ftypavis"):
 		return FormatAVIF
-	case has(4, "ftyphe"), has(4, "ftyphevc"), has(4, "ftyphevx"):
+	case has(4, "ftyphe"): // heic, heix, heim, heis, hevc and others
 		return FormatHEIC
 	case has(4, "ftypmif1"), has(4, "ftypmsf1"):
 		return miafBrand(data)
@@ -155,7 +154,8 @@ type DecodeOptions struct {
 	// progressive one, 16 for a progressive one in CMYK.
 	MaxPixels int64
 	// MaxFrames is the number of frames of an animation that DecodeFrames
-	// decodes, DefaultMaxFrames if 0. Decode always decodes one.
+	// decodes, DefaultMaxFrames if 0, and never more than 10,000. Decode always
+	// decodes one.
 	MaxFrames int
 	// Decoders decode formats that the package does not, such as FormatAVIF (the
 	// module phash/avif has one), or replace its own. FormatUnknown stands for
@@ -177,6 +177,7 @@ func (o *DecodeOptions) withDefaults() DecodeOptions {
 	if d.MaxFrames <= 0 {
 		d.MaxFrames = DefaultMaxFrames
 	}
+	d.MaxFrames = min(d.MaxFrames, mostFrames)
 	return d
 }
 
@@ -284,6 +285,10 @@ type file struct {
 	parts       []part
 }
 
+// mostFrames bounds what is kept of the frames of a file: a frame can be as short
+// as 13 bytes. One more is looked for, so that the limit is seen to be exceeded.
+const mostFrames = 10_000
+
 // part is one frame: a file of its own for the decoder of a still picture, and
 // how the result is drawn.
 type part struct {
@@ -351,7 +356,7 @@ func guarded(format Format, decode func() (image.Image, error)) (img image.Image
 	defer func() {
 		if r := recover(); r != nil {
 			img, err = nil, &DecodeError{Format: format, Reason: ErrCorrupt,
-				Detail: fmt.Sprintf("the decoder panicked: %v\n%s", r, debug.Stack())}
+				Detail: fmt.Sprintf("the decoder panicked: %v", r)}
 		}
 	}()
 	img, err = decode()

@@ -466,7 +466,7 @@ func TestDecodeBombs(t *testing.T) {
 		{"CMYK JPEG", patched("cmyk.jpg", func(b []byte) { sof(b, 65535, 65535) })},
 		{"GIF screen", patched("still.gif", func(b []byte) { le.PutUint32(b[6:], 1<<32-1) })},
 		{"GIF frame", patched("still.gif", func(b []byte) {
-			i := bytes.IndexByte(b[13+192:], 0x2c) + 13 + 192
+			i := len(gifHead(b)) + bytes.IndexByte(b[len(gifHead(b)):], 0x2c)
 			le.PutUint32(b[i+5:], 1<<32-1)
 		})},
 		{"WebP VP8", patched("lossy.webp", func(b []byte) { le.PutUint32(b[26:], 0x3fff3fff) })},
@@ -493,6 +493,25 @@ func TestDecodeBombs(t *testing.T) {
 		})
 	}
 
+	// A file of very many frames is not taken apart to its end.
+	still := pictureFile(t, "still.gif")
+	head := gifHead(still)
+	frame := "\x2c\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02\x44\x01\x00" // one pixel
+	many := append(bytes.Clone(head), strings.Repeat(frame, 600_000)...)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	n, last := 0, error(nil)
+	for _, err := range phash.DecodeFrames(bytes.NewReader(many), &phash.DecodeOptions{MaxPixels: 1 << 40, MaxFrames: 20}) {
+		n, last = n+1, err
+	}
+	runtime.ReadMemStats(&after)
+	if n != 21 || !errors.Is(last, phash.ErrTooLarge) {
+		t.Errorf("very many frames: %d, then %v; want 20 and ErrTooLarge", n-1, last)
+	}
+	if a := after.TotalAlloc - before.TotalAlloc; a > 80<<20 {
+		t.Errorf("very many frames: %d bytes allocated for a file of %d", a, len(many))
+	}
+
 	// The longest reader is not read further than the limit.
 	r := &countingReader{}
 	if _, err := phash.Decode(r, nil); !errors.Is(err, phash.ErrTooLarge) && !errors.Is(err, phash.ErrFormat) {
@@ -502,6 +521,9 @@ func TestDecodeBombs(t *testing.T) {
 		t.Errorf("%d bytes read", r.n)
 	}
 }
+
+// gifHead returns the header of a GIF with its colour table.
+func gifHead(b []byte) []byte { return b[:13+3<<(b[10]&7+1)] }
 
 type countingReader struct{ n int64 }
 
