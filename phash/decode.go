@@ -157,6 +157,11 @@ type DecodeOptions struct {
 	// decodes, DefaultMaxFrames if 0, and never more than 10,000. Decode always
 	// decodes one.
 	MaxFrames int
+	// AcceptTruncated decodes a JPEG that is cut off as far as it goes, as viewers
+	// do; what is missing is noise, and Picture.Truncated reports it. It is for
+	// looking copies up: cutting off a hundredth of a file hides nothing from
+	// people. Without it, only a missing end marker is forgiven.
+	AcceptTruncated bool
 	// Decoders decode formats that the package does not, such as FormatAVIF (the
 	// module phash/avif has one), or replace its own. FormatUnknown stands for
 	// everything that is not recognised.
@@ -295,7 +300,8 @@ type part struct {
 	rect    image.Rectangle // on the canvas; the decoder must give this size
 	data    func() []byte   // built only when it is decoded
 	decode  func(io.Reader) (image.Image, error)
-	replace bool // replaces what was there instead of being drawn over it
+	salvage func(io.Reader) (image.Image, error) // for what decode cannot read; may be nil
+	replace bool                                 // replaces what was there instead of being drawn over it
 	dispose disposal
 }
 
@@ -334,6 +340,12 @@ func (f *file) frames(o *DecodeOptions, yield func(*Picture, error) bool) {
 			return
 		}
 		img, err := guarded(f.format, func() (image.Image, error) { return p.decode(bytes.NewReader(p.data())) })
+		truncated := err != nil && p.salvage != nil && o.AcceptTruncated
+		if truncated {
+			if m, e := guarded(f.format, func() (image.Image, error) { return p.salvage(bytes.NewReader(p.data())) }); e == nil {
+				img, err = m, nil
+			}
+		}
 		if err == nil {
 			if b := img.Bounds(); b.Size() != p.rect.Size() {
 				err = &DecodeError{Format: f.format, Reason: ErrCorrupt,
@@ -344,7 +356,9 @@ func (f *file) frames(o *DecodeOptions, yield func(*Picture, error) bool) {
 			yield(nil, err)
 			return
 		}
-		if !yield(newPicture(canvas.draw(img, p, i == len(f.parts)-1), f.orientation, f.format), nil) {
+		pic := newPicture(canvas.draw(img, p, i == len(f.parts)-1), f.orientation, f.format)
+		pic.truncated = truncated
+		if !yield(pic, nil) {
 			return
 		}
 	}
@@ -400,7 +414,7 @@ func openJPEG(data []byte) (*file, error) {
 		return nil, err
 	}
 	scans, orientation := 0, uint8(0)
-	jpegSegments(data, func(marker byte, body []byte) {
+	ended := jpegSegments(data, func(marker byte, body []byte) {
 		switch marker {
 		case 0xda:
 			scans++
@@ -414,13 +428,35 @@ func openJPEG(data []byte) (*file, error) {
 		return nil, &DecodeError{Format: FormatJPEG, Reason: ErrTooLarge,
 			Detail: fmt.Sprintf("%d scans where %d are allowed", scans, maxScans)}
 	}
-	if !bytes.HasSuffix(data, []byte{0xff, 0xd9}) {
-		// A file whose end marker was cut off shows the same picture everywhere
-		// else; do not let two missing bytes hide it.
-		data = append(data, 0xff, 0xd9)
+	f := &file{format: FormatJPEG, width: c.Width, height: c.Height, orientation: max(1, orientation),
+		parts: whole(c.Width, c.Height, data, jpeg.Decode)}
+	if !ended {
+		// A missing end marker changes nothing that is seen. If that was not all,
+		// zeros before it decode to noise in what is missing.
+		end := bytes.NewReader([]byte{0xff, 0xd9})
+		f.parts[0].decode = func(r io.Reader) (image.Image, error) {
+			return jpeg.Decode(io.MultiReader(r, end))
+		}
+		blocks := (int64(c.Width)/8 + 2) * (int64(c.Height)/8 + 2) * 4 // of all components
+		f.parts[0].salvage = func(r io.Reader) (image.Image, error) {
+			end.Seek(0, io.SeekStart)
+			return jpeg.Decode(io.MultiReader(r, io.LimitReader(zeros{}, blocks*maxBlock), end))
+		}
 	}
-	return &file{format: FormatJPEG, width: c.Width, height: c.Height,
-		orientation: max(1, orientation), parts: whole(c.Width, c.Height, data, jpeg.Decode)}, nil
+	return f, nil
+}
+
+// maxBlock is the bytes of zeros given for a block of a JPEG. The code of zeros
+// alone is the shortest, and mostly stands for a small value: 64 coefficients of
+// 3 or 4 bits.
+const maxBlock = 32
+
+// zeros is an endless reader of zeros.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }
 
 func decodeGIF(r io.Reader) (image.Image, error)  { return gif.Decode(r) }

@@ -282,6 +282,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"scans", bytes.NewReader(manyScans(t)), nil, phash.ErrTooLarge, phash.FormatJPEG, "scans"},
 		{"arithmetic coding", bytes.NewReader(bytes.Replace(jpg, []byte{0xff, 0xc0}, []byte{0xff, 0xc9}, 1)), nil, phash.ErrUnsupported, phash.FormatJPEG, ""},
 		{"cut", bytes.NewReader(jpg[:len(jpg)/2]), nil, phash.ErrCorrupt, phash.FormatJPEG, ""},
+		{"cut within the header", bytes.NewReader(jpg[:200]), nil, phash.ErrCorrupt, phash.FormatJPEG, ""},
+		{"PNG cut", bytes.NewReader(pictureFile(t, "rgb.png")[:2000]), nil, phash.ErrCorrupt, phash.FormatPNG, ""},
 		{"PNG without anything", strings.NewReader("\x89PNG\r\n\x1a\n"), nil, phash.ErrCorrupt, phash.FormatPNG, "IHDR"},
 		{"GIF without anything", strings.NewReader("GIF89a"), nil, phash.ErrCorrupt, phash.FormatGIF, ""},
 		{"WebP without anything", strings.NewReader("RIFF\x04\x00\x00\x00WEBP"), nil, phash.ErrCorrupt, phash.FormatWebP, ""},
@@ -369,7 +371,7 @@ func TestDecodeDamaged(t *testing.T) {
 	if testing.Short() {
 		steps = 10
 	}
-	opts := &phash.DecodeOptions{MaxPixels: 1 << 20}
+	opts := &phash.DecodeOptions{MaxPixels: 1 << 20, AcceptTruncated: true}
 	for _, file := range pictureFiles(t) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
@@ -428,6 +430,38 @@ func TestDecodeEndMarker(t *testing.T) {
 			}
 			if got, _ := p.PDQ(); got != want {
 				t.Errorf("%s, %s: %d bits from the whole file", file, what, distance(t, got, want))
+			}
+		}
+	}
+}
+
+// A JPEG that is cut off is looked up by what is left of it, and not registered.
+func TestDecodeTruncated(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"baseline.jpg", "progressive.jpg", "444.jpg", "grey.jpg", "cmyk.jpg", "exif6.jpg"} {
+		data := pictureFile(t, file)
+		whole := mustDecode(t, data)
+		want, _ := whole.PDQ()
+		for _, percent := range []int{99, 95, 90, 50, 30} {
+			cut := data[:len(data)*percent/100]
+			if _, err := phash.Decode(bytes.NewReader(cut), nil); !errors.Is(err, phash.ErrCorrupt) {
+				t.Errorf("%s, %d %%, not to be accepted: %v, want ErrCorrupt", file, percent, err)
+			}
+			p, err := phash.Decode(bytes.NewReader(cut), &phash.DecodeOptions{AcceptTruncated: true})
+			if err != nil {
+				if percent >= 50 {
+					t.Errorf("%s, %d %%: %v", file, percent, err)
+				}
+				continue // the cut is in the header
+			}
+			got, _ := p.PDQ()
+			if d := distance(t, got, want); percent >= 95 && d > phash.BlockRadius {
+				t.Errorf("%s, %d %%: %d bits from the whole file", file, percent, d)
+			}
+			_, err = phash.Register(p, nil)
+			var refused *phash.RefusedError
+			if !p.Truncated() || whole.Truncated() || !errors.As(err, &refused) || refused.Reason != phash.RefusedTruncated {
+				t.Errorf("%s, %d %%: truncated %v, whole file %v, registered: %v", file, percent, p.Truncated(), whole.Truncated(), err)
 			}
 		}
 	}
@@ -601,7 +635,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x1cftypavif\x00\x00\x00\x00avifmif1"))
 	f.Add([]byte("\xff\x0a"))
 	f.Add([]byte("RIFF\x04\x00\x00\x00WEBP"))
-	opts := &phash.DecodeOptions{MaxBytes: 1 << 20, MaxPixels: 1 << 18, MaxFrames: 8}
+	opts := &phash.DecodeOptions{MaxBytes: 1 << 20, MaxPixels: 1 << 18, MaxFrames: 8, AcceptTruncated: true}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n := 0
 		for p, err := range phash.DecodeFrames(bytes.NewReader(data), opts) {

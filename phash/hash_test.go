@@ -178,7 +178,7 @@ func TestStoredValues(t *testing.T) {
 			phash.View(8), phash.View(9), phash.View(10), phash.View(11), phash.View(12), phash.View(13), phash.View(14), phash.View(15),
 			phash.View(16), phash.View(17), phash.View(18), phash.View(19), phash.View(20), phash.View(21), phash.View(22), phash.View(23)},
 		{phash.Kind(0), phash.Kind(5), phash.Kind(29), phash.Kind(255)},
-		{phash.Refusal(1), phash.Refusal(2), phash.Refusal(3), phash.Refusal(4)},
+		{phash.Refusal(1), phash.Refusal(2), phash.Refusal(3), phash.Refusal(4), phash.Refusal(5)},
 		{phash.Level(0), phash.Level(1), phash.Level(2)},
 	} {
 		var s []string
@@ -193,7 +193,7 @@ func TestStoredValues(t *testing.T) {
 		"whole trimmed overwhite crop7 crop13 crop20 crop30 square topleft4 topright4 bottomleft4 bottomright4 " +
 			"topleft9 topright9 bottomleft9 bottomright9 tiltright tiltleft leanright leanleft cutright cutleft padded View(23)",
 		"whole whole+mirrored crop7+mirrored View(31)+antitransposed",
-		"quality stability bits Refusal(4)",
+		"quality stability bits truncated Refusal(5)",
 		"default wide Level(2)",
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -23,6 +23,7 @@ type Picture struct {
 	format      Format
 	stored      image.Image // as the decoder gave it
 	orientation uint8       // of EXIF: what turns stored into the picture
+	truncated   bool
 
 	shown func() image.Image
 	luma  func() *image.Gray
@@ -52,6 +53,11 @@ func newPicture(stored image.Image, orientation uint8, format Format) *Picture {
 
 // Format returns the file format, FormatUnknown for [NewPicture].
 func (p *Picture) Format() Format { return p.format }
+
+// Truncated reports that the file ended before the picture did, so that part of
+// it is noise; see [DecodeOptions].AcceptTruncated. [Register] refuses such a
+// picture.
+func (p *Picture) Truncated() bool { return p.truncated }
 
 // Size returns width and height in pixels, as the picture is shown.
 func (p *Picture) Size() (width, height int) {

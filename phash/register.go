@@ -72,9 +72,10 @@ const (
 	RefusedQuality   Refusal = 1 // too little structure: other pictures would match
 	RefusedStability Refusal = 2 // the hash moves too far under changes nobody sees
 	RefusedBits      Refusal = 3 // no picture with any detail has such a hash
+	RefusedTruncated Refusal = 4 // the file is cut off: part of the picture is noise
 )
 
-// String returns "quality", "stability" or "bits".
+// String returns "quality", "stability", "bits" or "truncated".
 func (r Refusal) String() string {
 	switch r {
 	case RefusedQuality:
@@ -83,6 +84,8 @@ func (r Refusal) String() string {
 		return "stability"
 	case RefusedBits:
 		return "bits"
+	case RefusedTruncated:
+		return "truncated"
 	}
 	return fmt.Sprintf("Refusal(%d)", uint8(r))
 }
@@ -91,7 +94,7 @@ func (r Refusal) String() string {
 // what can be done instead.
 type RefusedError struct {
 	Reason Refusal
-	Value  int // the quality, the bits moved, or the bits set
+	Value  int // the quality, the bits moved, or the bits set; 0 for truncated
 	Limit  int // what it should have been at least, at most, or exactly
 }
 
@@ -103,6 +106,8 @@ func (e *RefusedError) Error() string {
 	case RefusedStability:
 		return fmt.Sprintf("phash: the hash moves by %d bits, more than %d, under changes that nobody sees: matching would miss copies and hit others; "+
 			"register the picture's address and the digest of its bytes instead", e.Value, e.Limit)
+	case RefusedTruncated:
+		return "phash: the file is cut off and part of the picture is missing: register the whole file, or its address and the digest of its bytes"
 	}
 	return fmt.Sprintf("phash: the hash has %d ones where a picture with any detail has exactly %d: it is of a flat picture or of none; "+
 		"register the picture itself, or its address and the digest of its bytes", e.Value, e.Limit)
@@ -161,6 +166,9 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 	}
 	if int(opts.Level) >= len(plans) {
 		return Registration{}, fmt.Errorf("phash: %v is neither LevelDefault nor LevelWide", opts.Level)
+	}
+	if p.Truncated() {
+		return Registration{}, &RefusedError{Reason: RefusedTruncated}
 	}
 	own, quality := k.Picture(p)
 	if quality < QualityFloor {
