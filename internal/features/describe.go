@@ -25,9 +25,6 @@ const patchRadius = 18
 // orientation, in level pixels.
 const orientRadius = 9
 
-// angles is the number of steps into which a full turn is divided.
-const angles = 256
-
 // disc lists the offsets of the orientation disc with their weights.
 var disc = func() (d []struct{ x, y, w int32 }) {
 	for y := int32(-orientRadius); y <= orientRadius; y++ {

@@ -36,7 +36,6 @@ type detector struct {
 	resp  [maxLevels][]int32 // level size, no rim
 	cells map[int][]int32
 	pts   []point
-	order []int32
 }
 
 // hessian fills d.resp[i] with the determinant of the Hessian of level l, zero

@@ -246,7 +246,7 @@ func (f Features) poor() *PoorError {
 			}
 			// The same place at the next level is no repetition.
 			q := c.point(k)
-			dx, dy := int(p.x)-int(q.x), int(p.y)-int(q.y)
+			dx, dy := int64(p.x)-int64(q.x), int64(p.y)-int64(q.y)
 			own = dx*dx+dy*dy < 32*16*32*16
 		}
 		if !own {

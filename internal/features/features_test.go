@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/draw"
@@ -321,6 +322,30 @@ func TestExtract_Golden(t *testing.T) {
 	}
 }
 
+// TestSearch_Golden fixes matches bit for bit: no fused multiplication, and no
+// narrow integer, may change what is blocked on another architecture.
+func TestSearch_Golden(t *testing.T) {
+	t.Parallel()
+	orig := scene(42, 640, 480)
+	seg := mustSegment(t, features.Entry{Features: mustExtract(t, orig), ID: 3})
+	h := sha256.New()
+	for _, m := range []image.Image{
+		orig,
+		orig.SubImage(image.Rect(70, 30, 600, 400)),
+		mapped(orig, 600, 600, func(x, y int) (int, int) { return (x*13+y*4)*16/15 - 300, (y*13-x*4)*16/15 + 900 }),
+		mapped(orig, 700, 420, func(x, y int) (int, int) { return 16 * 640 * (700 - x) / 700, 16 * 480 * y / 420 }),
+	} {
+		ms := search(seg, mustExtract(t, m))
+		if len(ms) == 0 {
+			t.Error("nothing found: the test shows nothing")
+		}
+		fmt.Fprintf(h, "%+v\n", ms)
+	}
+	if got := hex.EncodeToString(h.Sum(nil)[:8]); got != goldenMatches {
+		t.Errorf("matches changed: %s, want %s", got, goldenMatches)
+	}
+}
+
 func TestFeatures_Binary(t *testing.T) {
 	t.Parallel()
 	f := mustExtract(t, scene(4, 640, 480))
@@ -613,4 +638,32 @@ func FuzzOpenSegment(f *testing.F) {
 		}
 		search(s, fs)
 	})
+}
+
+func BenchmarkExtract(b *testing.B) {
+	m := scene(1, 640, 480)
+	b.ReportAllocs()
+	for b.Loop() {
+		mustExtract(b, m)
+	}
+}
+
+func BenchmarkSearch(b *testing.B) {
+	var entries []features.Entry
+	for i := range uint64(100) {
+		entries = append(entries, features.Entry{Features: mustExtract(b, scene(i, 320, 240)), ID: uint32(i)})
+	}
+	seg := mustSegment(b, entries...)
+	var x features.Searcher
+	for _, bb := range []struct {
+		name string
+		f    features.Features
+	}{{"registered", entries[7].Features}, {"innocent", mustExtract(b, scene(1000, 320, 240))}} {
+		b.Run(bb.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				seg.Search(&x, bb.f, func(features.Match) bool { return true })
+			}
+		})
+	}
 }

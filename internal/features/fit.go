@@ -24,7 +24,7 @@ func (t affine) det() float64 { return float64(t.a*t.e) - float64(t.b*t.d) }
 func (t affine) stretch() float64 {
 	s := float64(t.a*t.a) + float64(t.b*t.b) + float64(t.d*t.d) + float64(t.e*t.e)
 	d := t.det()
-	r := float64(s*s) - 4*float64(d*d)
+	r := float64(s*s) - float64(4*float64(d*d))
 	if r < 0 {
 		r = 0
 	}

@@ -8,3 +8,6 @@ var golden = [4][2]string{
 	{"be8816d271713a43", "6408b2d5dbe55273"},
 	{"b44bd14918a5fd73", "0adba3a7dca99a40"},
 }
+
+// goldenMatches is the same for the matches of copies of one of them.
+const goldenMatches = "548eca35f7bd03d1"

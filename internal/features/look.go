@@ -375,30 +375,30 @@ func (g gray) at(x, y int) uint8 {
 // skies and shadows that only grow brighter somewhere look alike everywhere.
 func (l *looker) cell(r gray, x0, y0 int) int {
 	const n = cellSide * cellSide
-	var sa, sb, saa, sbb, sab int            // sums of a, b and their products
-	var xa, xb, ya, yb int                   // moments, x and y from -7 to 7 in steps of 2
+	var sa, sb, saa, sbb, sab int64          // sums of a, b and their products
+	var xa, xb, ya, yb int64                 // moments, x and y from -7 to 7 in steps of 2
 	const moment = 2 * 8 * (1 + 9 + 25 + 49) // the sum of x² over the cell
 	for y := range cellSide {
 		o := (y0+y)*r.w + x0
 		a, b, in := r.pix[o:][:cellSide], l.warp[o:][:cellSide], l.in[o:][:cellSide]
-		var ra, rb int
+		var ra, rb int64
 		for x := range a {
 			if !in[x] {
 				return undecided
 			}
-			p, q := int(a[x]), int(b[x])
+			p, q := int64(a[x]), int64(b[x])
 			ra += p
 			rb += q
-			xa += (2*x - 7) * p
-			xb += (2*x - 7) * q
+			xa += int64(2*x-7) * p
+			xb += int64(2*x-7) * q
 			saa += p * p
 			sbb += q * q
 			sab += p * q
 		}
 		sa += ra
 		sb += rb
-		ya += (2*y - 7) * ra
-		yb += (2*y - 7) * rb
+		ya += int64(2*y-7) * ra
+		yb += int64(2*y-7) * rb
 	}
 	va := n*saa - sa*sa - (xa*xa+ya*ya)*n/moment
 	vb := n*sbb - sb*sb - (xb*xb+yb*yb)*n/moment

@@ -288,12 +288,12 @@ func triangle(src, dst int, ts []taps, ws []int32) ([]taps, []int32) {
 
 // work holds what bringing a picture to its working size needs in memory.
 type work struct {
-	thumb       plane
-	luma, small []uint8
-	mid         []uint16
-	tx, ty      []taps
-	wx, wy      []int32
-	acc         []uint32
+	thumb  plane
+	small  []uint8
+	mid    []uint16
+	tx, ty []taps
+	wx, wy []int32
+	acc    []uint32
 }
 
 // resize brings g to the size of dst, which must have been reset to it, and

@@ -23,10 +23,12 @@ type Match struct {
 	// which the pixels agree. Share is what it takes of the asked one. Both are
 	// of 0 to 1.
 	Coverage, Share float64
-	// Cells is the number of textured squares of the overlap that were compared
-	// pixel by pixel, and Agreement the share of them that agree and lie in one
-	// rectangle of the registered picture, Close the share of those that even
-	// match closely; Hole is the size of the largest group of disagreeing ones.
+	// Cells is the number of squares of the overlap that could be compared
+	// pixel by pixel. Agreement is the share of them that agree and lie in that
+	// rectangle, Close the share that match closely and do. Pure is the share
+	// of all visible squares, plain ones included, that lie in one rectangle in
+	// which hardly any disagrees, Hole the share that the largest group of
+	// disagreeing ones has.
 	Cells                        int
 	Agreement, Close, Pure, Hole float64
 	// Mirrored reports that the asked picture shows the registered one
@@ -388,7 +390,7 @@ func (x *Searcher) support(i int, collect bool) (score, n int) {
 		dx, dy := px-float64(v.qk.x)/32, py-float64(v.qk.y)/32
 		// A map from one point alone is off by its scale and its turn, the
 		// more the farther away.
-		lim := float64(144*s*s) + 0.03*(float64(dx*dx)+float64(dy*dy))
+		lim := float64(144*s*s) + float64(0.03*(float64(dx*dx)+float64(dy*dy)))
 		if float64(ex*ex)+float64(ey*ey) > lim {
 			continue
 		}
@@ -472,7 +474,7 @@ func (x *Searcher) guide(f Features, v *view, t affine, near, grow float64, maxB
 		}
 		sc := int(k.scale) + steps
 		lvl := stepPow[min(max(sc, 0), stepMax)+stepMax]
-		reach := near*max(mag, 1) + float64(grow*lvl)
+		reach := float64(near*max(mag, 1)) + float64(grow*lvl)
 		reach = min(reach, 48)
 		x0, x1 := int(max(px-reach, 0))>>gridShift, int(min(px+reach, float64(v.w-1)))>>gridShift
 		y0, y1 := int(max(py-reach, 0))>>gridShift, int(min(py+reach, float64(v.h-1)))>>gridShift

@@ -119,7 +119,7 @@ func main() {
 		out = bufio.NewWriter(f)
 		defer out.Flush()
 	}
-	type tally struct{ n, block, review, related int }
+	type tally struct{ n, block, review int }
 	kinds := map[string]*tally{}
 	var total tally
 	var x features.Searcher
