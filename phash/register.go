@@ -229,7 +229,11 @@ func (k *Hasher) view(kind Kind, p *Picture, luma *image.Gray) *image.Gray {
 		}
 		g = p.Luma()
 	default:
-		g = v.cut(luma, &k.tilted, p.Luma().Rect.Max)
+		full := p.Luma().Rect.Max
+		if !v.suits(full) {
+			return nil
+		}
+		g = v.cut(luma, &k.tilted, full)
 	}
 	return turnGray(g, kind.Orientation().exif(), &k.turned)
 }

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -568,6 +569,36 @@ func TestViewsOfLargePictures(t *testing.T) {
 		}
 		if n != len(full) {
 			t.Errorf("%s: %d of %d views", file, n, len(full))
+		}
+	}
+}
+
+// A strip of any length is registered in little memory: what is drawn anew for
+// some views grows with the proportions.
+func TestRegister_Strips(t *testing.T) {
+	t.Parallel()
+	for _, size := range []image.Point{{200_000, 8}, {8, 200_000}} {
+		m := image.NewGray(image.Rectangle{Max: size})
+		seed := uint32(1)
+		for i := range m.Pix {
+			seed = seed*1664525 + 1013904223
+			m.Pix[i] = uint8(seed >> 24)
+		}
+		p, err := phash.NewPicture(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var k phash.Hasher
+		_, err = k.Register(p, &phash.RegisterOptions{Level: phash.LevelWide})
+		runtime.ReadMemStats(&after)
+		var refused *phash.RefusedError
+		if err != nil && !errors.As(err, &refused) {
+			t.Fatal(err)
+		}
+		if got := after.TotalAlloc - before.TotalAlloc; got > 32<<20 {
+			t.Errorf("%v: registering allocated %d MB", size, got>>20)
 		}
 	}
 }

@@ -97,6 +97,17 @@ func (v View) String() string {
 	return fmt.Sprintf("View(%d)", uint8(v))
 }
 
+// maxProportion is the longest side, in short ones, of a picture that is turned
+// or padded. What is drawn for those views grows with it, and nobody turns a
+// strip.
+const maxProportion = 8
+
+// suits reports whether a picture of that size has the view.
+func (v View) suits(full image.Point) bool {
+	s := &viewSpecs[v]
+	return !s.pad && s.tilt == (tilt{}) || max(full.X, full.Y) <= maxProportion*min(full.X, full.Y)
+}
+
 // cut returns the view of g, a picture that had the proportions of full before
 // it was shrunk. Views that are only cut share g's pixels; others are drawn into buf.
 func (v View) cut(g, buf *image.Gray, full image.Point) *image.Gray {

@@ -2,6 +2,7 @@ package takedown
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -23,10 +24,25 @@ type Candidate struct {
 	PageURLs []string
 	// SHA256 is the digest of the file as it was fetched; zero for none.
 	SHA256 [32]byte
-	// Hashes are those of the picture, as phash.Query gives them.
+	// Hashes are those of the picture, as phash.Query gives them; of an
+	// animation, those of its first frame. All must be of one picture: what a
+	// person says of a match counts for all of them.
 	Hashes []phash.Hash
-	// Features are the local features of the picture.
+	// Frames are the hashes of the further frames of an animation.
+	Frames [][]phash.Hash
+	// Features are the local features of the picture, or of the first frame.
 	Features Features
+}
+
+// frame returns the hashes of frame i: 0 is the first.
+func (c *Candidate) frame(i int) []phash.Hash {
+	switch {
+	case i == 0:
+		return c.Hashes
+	case i > 0 && i <= len(c.Frames):
+		return c.Frames[i-1]
+	}
+	return nil
 }
 
 // Features are the local features of a picture: what is kept of its pixels to
@@ -86,7 +102,8 @@ type Source struct {
 // InspectOptions are the options of [Inspect]. The zero value, and nil, are the
 // defaults.
 type InspectOptions struct {
-	// Decode holds the limits of decoding; nil means phash's defaults.
+	// Decode holds the limits of decoding; nil means phash's defaults, and that a
+	// JPEG whose end is missing is looked at as far as it goes.
 	Decode *phash.DecodeOptions
 	// AllFrames takes the hashes of every frame of an animation, up to the
 	// limit of Decode, instead of the first frame's only. A picture hidden in a
@@ -118,10 +135,13 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 	if src.PageURL != "" {
 		c.PageURLs = []string{src.PageURL}
 	}
-	limit := int64(phash.DefaultMaxBytes)
-	if opts.Decode != nil && opts.Decode.MaxBytes != 0 {
-		limit = opts.Decode.MaxBytes
+	decode := opts.Decode
+	if decode == nil {
+		// Viewers show what is there of a file that was cut; cutting a little off
+		// must not hide a picture.
+		decode = &phash.DecodeOptions{AcceptTruncated: true}
 	}
+	limit := cmp.Or(decode.MaxBytes, phash.DefaultMaxBytes)
 	// One byte more than the limit: the decoder then says what is wrong.
 	file, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
@@ -131,7 +151,7 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 		c.SHA256 = sha256.Sum256(file)
 	}
 	if !opts.AllFrames {
-		pic, err := phash.Decode(bytes.NewReader(file), opts.Decode)
+		pic, err := phash.Decode(bytes.NewReader(file), decode)
 		if err != nil {
 			return c, err
 		}
@@ -142,21 +162,25 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 		return c, err
 	}
 	seen := map[phash.Hash]bool{}
-	for pic, err := range phash.DecodeFrames(bytes.NewReader(file), opts.Decode) {
+	for pic, err := range phash.DecodeFrames(bytes.NewReader(file), decode) {
 		if err != nil {
 			return c, err
 		}
-		if len(seen) == 0 && !opts.NoFeatures {
-			if c.Features, err = featuresOf(pic); err != nil {
-				return c, err
+		hashes := phash.Query(pic)
+		switch {
+		case c.Hashes == nil:
+			c.Hashes = hashes
+			if !opts.NoFeatures {
+				if c.Features, err = featuresOf(pic); err != nil {
+					return c, err
+				}
 			}
+		case seen[hashes[0]]: // as an earlier frame
+			continue
+		default:
+			c.Frames = append(c.Frames, hashes)
 		}
-		for _, h := range phash.Query(pic) {
-			if !seen[h] {
-				seen[h] = true
-				c.Hashes = append(c.Hashes, h)
-			}
-		}
+		seen[hashes[0]] = true
 	}
 	return c, nil
 }

@@ -3,6 +3,7 @@ package takedown_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
@@ -72,13 +74,18 @@ func TestInspect(t *testing.T) {
 	}
 
 	// What cannot be decoded can still be asked about.
-	broken := file[:len(file)/3]
+	broken := append([]byte("no picture"), file...)
 	got, err = takedown.Inspect(bytes.NewReader(broken), src, nil)
-	if !errors.Is(err, phash.ErrCorrupt) {
-		t.Errorf("a file that is cut: %v, want ErrCorrupt", err)
+	if !errors.Is(err, phash.ErrFormat) {
+		t.Errorf("a file that is none: %v, want ErrFormat", err)
 	}
 	if got.SHA256 != sha256.Sum256(broken) || len(got.ImageURLs) != 2 || got.Hashes != nil {
-		t.Errorf("a file that is cut: %+v", got)
+		t.Errorf("a file that is none: %+v", got)
+	}
+	// A picture whose end is cut off is looked at as far as it goes.
+	got, err = takedown.Inspect(bytes.NewReader(file[:len(file)*19/20]), src, nil)
+	if err != nil || got.Hashes == nil || got.Features.IsZero() {
+		t.Errorf("a file that is cut: %v, %d hashes", err, len(got.Hashes))
 	}
 	got, err = takedown.Inspect(bytes.NewReader(file), src, &takedown.InspectOptions{Decode: &phash.DecodeOptions{MaxBytes: 100}})
 	if !errors.Is(err, phash.ErrTooLarge) || got.SHA256 != [32]byte{} {
@@ -111,13 +118,34 @@ func TestInspect_AllFrames(t *testing.T) {
 	if err := gif.EncodeAll(&b, &anim); err != nil {
 		t.Fatal(err)
 	}
+	var c takedown.Candidate
 	for all, want := range map[bool]takedown.Verdict{false: takedown.Allow, true: takedown.Block} {
-		c, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, &takedown.InspectOptions{AllFrames: all})
+		got, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, &takedown.InspectOptions{AllFrames: all})
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantVerdict(t, fmt.Sprintf("all frames: %v", all), d.Enforcer().Check(c), want)
+		wantVerdict(t, fmt.Sprintf("all frames: %v", all), d.Enforcer().Check(got), want)
+		if all {
+			c = got
+		}
 	}
+	hit := d.Enforcer().Check(c)
+	if hit.Frame != 1 {
+		t.Errorf("frame %d matched, want 1", hit.Frame)
+	}
+	// What a person says of a match is about its frame: the other one is somebody
+	// else's picture.
+	if err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: hit}, takedown.SameImage); err != nil {
+		t.Fatal(err)
+	}
+	wantVerdict(t, "the other frame by itself", d.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...), takedown.Allow)
+	// An excepted frame does not hide a blocked one.
+	other := takedown.Match{Candidate: takedown.Candidate{Hashes: hashes(t, testJPEG(t, 2))}, Decision: hit}
+	other.Decision.Frame = 0
+	if err := d.Resolve(ctx, other, takedown.NotTheSame); err != nil {
+		t.Fatal(err)
+	}
+	wantVerdict(t, "with the other frame excepted", d.Enforcer().Check(c), takedown.Block)
 }
 
 func TestCheck_EveryTier(t *testing.T) {
@@ -255,8 +283,8 @@ func TestResolve(t *testing.T) {
 	wantVerdict(t, "the near one, excepted", e.Check(wrong), takedown.Allow)
 	wantVerdict(t, "the registered one", e.Filter("", own), takedown.Block)
 
-	// A copy that no hash finds, at an address.
-	far := takedown.Candidate{ImageURLs: []string{"https://example.org/screenshot.png"}, SHA256: [32]byte{7}, Hashes: hashes(t, testJPEG(t, 9))}
+	// A copy that no hash finds, at an address; another one of its is none.
+	far := takedown.Candidate{ImageURLs: []string{"https://example.org/screenshot.png", "data:image/png;base64,AAAA"}, SHA256: [32]byte{7}, Hashes: hashes(t, testJPEG(t, 9))}
 	wantVerdict(t, "the screenshot", e.Check(far), takedown.Allow)
 	if err := d.Resolve(ctx, takedown.Match{Candidate: far, Decision: takedown.Decision{Rule: rule}}, takedown.SameImage); err != nil {
 		t.Fatal(err)
@@ -375,6 +403,73 @@ func TestSweep(t *testing.T) {
 	}
 	if at.After != "doc-05" {
 		t.Errorf("after an error the cursor is %+v", at)
+	}
+}
+
+// A sweep that began on an empty list and was interrupted misses nothing.
+func TestSweep_BegunOnAnEmptyList(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	var x index
+	for i := range 3 {
+		x = append(x, takedown.Item{Key: fmt.Sprint(i), Candidate: takedown.Candidate{ImageURLs: []string{fmt.Sprintf("https://example.org/%d.jpg", i)}}})
+	}
+	at := new(takedown.Cursor)
+	interrupted := func(ctx context.Context, after string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) {
+			if yield(x[0], nil) {
+				yield(takedown.Item{}, errors.New("interrupted"))
+			}
+		}
+	}
+	for _, err := range d.Enforcer().Sweep(ctx, interrupted, at) {
+		if err == nil {
+			t.Error("something was found on an empty list")
+		}
+	}
+	accept(t, d, notice("https://example.org/0.jpg"), takedown.Grant{})
+	found := 0
+	for range 2 { // the rest of the first sweep, and the next one
+		for _, err := range d.Enforcer().Sweep(ctx, x.items, at) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			found++
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d items found, want 1", found)
+	}
+}
+
+// What Publish signs and encrypts, Load opens with the keys and not without.
+func TestPublish_SignedAndEncrypted(t *testing.T) {
+	t.Parallel()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := blocklist.EncryptionKey{1, 2, 3}
+	for _, encrypted := range []*blocklist.EncryptionKey{nil, &key} {
+		d := open(t, t.TempDir(), &takedown.DeskOptions{SigningKey: private, ListKey: encrypted})
+		accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
+		snap := filepath.Join(t.TempDir(), "blocklist.snap")
+		if err := d.Publish(snap); err != nil {
+			t.Fatal(err)
+		}
+		e, err := takedown.Load(snap, &takedown.EnforcerOptions{TrustedKeys: []ed25519.PublicKey{public}, EncryptionKey: encrypted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		wantVerdict(t, "loaded with the keys", e.FilterURL("https://example.org/a.jpg"), takedown.Block)
+		if _, err := takedown.Load(snap, &takedown.EnforcerOptions{TrustedKeys: []ed25519.PublicKey{stranger}, EncryptionKey: encrypted}); !errors.Is(err, blocklist.ErrKey) {
+			t.Errorf("with a stranger's key: %v, want ErrKey", err)
+		}
 	}
 }
 

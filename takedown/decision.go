@@ -92,6 +92,9 @@ type Decision struct {
 	// Variant says which form of the registered picture was matched, when Why
 	// is TierHash: as it is, mirrored, and so on.
 	Variant phash.Kind
+	// Frame is the frame of an animation that matched, 0 for the first, when Why
+	// is TierHash.
+	Frame int
 	// Inliers is the number of points of the registered picture that were found
 	// in the candidate where the fit says, and Coverage the part of the
 	// registered picture, 0 to 1, that was proved to be there, when Why is

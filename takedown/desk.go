@@ -3,6 +3,7 @@ package takedown
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -55,6 +56,11 @@ type DeskOptions struct {
 	// RecheckAfter is how long an address that was learned stays blocked until
 	// somebody looks again what lies behind it; 0 means 180 days.
 	RecheckAfter time.Duration
+	// SigningKey signs what Publish writes; nil leaves it unsigned. ListKey
+	// encrypts the journal and all snapshots, also those of Publish; it is fixed
+	// when the folder is made.
+	SigningKey ed25519.PrivateKey
+	ListKey    *blocklist.EncryptionKey
 	// Now is the clock; nil is time.Now. Tests set it.
 	Now func() time.Time
 	// Profiles are demands of the operator on top of those of the request types.
@@ -125,7 +131,9 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if d.store, err = openCases(dir, opts); err != nil {
 		return nil, err
 	}
-	d.list, err = blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{Now: opts.Now})
+	d.list, err = blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{
+		Now: opts.Now, SigningKey: opts.SigningKey, EncryptionKey: opts.ListKey,
+	})
 	if err != nil {
 		return nil, errors.Join(err, d.store.close())
 	}

@@ -2,6 +2,7 @@ package takedown
 
 import (
 	"cmp"
+	"crypto/ed25519"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,16 @@ type EnforcerOptions struct {
 	// Stale is the verdict that replaces [Allow] when the list is too old. It
 	// must be set, to StaleUnknown or one of the others, when MaxAge is.
 	Stale Stale
+	// Map makes Load use the file in place, mapped into memory: it opens faster
+	// and shares its memory with other processes. The file must then never be
+	// changed or cut in place, only replaced as Publish does it. Without Map the
+	// file is copied, and may be treated in any way.
+	Map bool
+	// TrustedKeys, if there are any, are the keys of which one must have signed
+	// what Load and Reload read. EncryptionKey, unless nil, is the key that it
+	// is encrypted with. A desk takes its own from DeskOptions.
+	TrustedKeys   []ed25519.PublicKey
+	EncryptionKey *blocklist.EncryptionKey
 	// Now is the clock; nil is time.Now. Tests set it.
 	Now func() time.Time
 }
@@ -58,8 +69,10 @@ type Enforcer struct {
 	closed    atomic.Bool
 }
 
-// Load opens a snapshot that [Desk.Publish] wrote, read-only. It maps the file
-// where the system can; see [Enforcer.Reload].
+// Load opens a snapshot that [Desk.Publish] wrote, read-only. [Enforcer.Reload]
+// looks for its successors. What is refused wraps an error of package blocklist
+// that says why: ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum, ErrKey
+// and others.
 func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 	if opts == nil {
 		opts = new(EnforcerOptions)
@@ -68,7 +81,9 @@ func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.list, err = blocklist.Load(path, &blocklist.LoadOptions{Now: opts.Now}); err != nil {
+	if e.list, err = blocklist.Load(path, &blocklist.LoadOptions{
+		Now: opts.Now, Map: opts.Map, TrustedKeys: opts.TrustedKeys, EncryptionKey: opts.EncryptionKey,
+	}); err != nil {
 		return nil, err
 	}
 	e.maxAge = opts.MaxAge
@@ -192,11 +207,13 @@ type weighing struct {
 	e    *Enforcer
 	view *blocklist.View
 	in   scope
-	// The file and hashes of the candidate, to see which rules except it.
+	// The file and hashes of what is being looked up, to see which rules except
+	// it, and which frame of an animation it is.
 	file   [32]byte // zero for none
 	hashes []phash.Hash
 	// far looks around hashes as far as the review radius.
-	far bool
+	far   bool
+	frame int
 	// since leaves out keys that came with or before this event, unless their
 	// rule began after sinceTime.
 	since     uint64
@@ -230,7 +247,12 @@ func (e *Enforcer) check(in scope, c *Candidate) Decision {
 }
 
 func (w *weighing) candidate(c *Candidate) Decision {
-	w.hashes, w.far = c.Hashes, true
+	w.far = true
+	// An animation is left alone only frame by frame: one that a person excepted
+	// must not hide another. So hashes speak for a whole file that has one.
+	if len(c.Frames) == 0 {
+		w.hashes = c.Hashes
+	}
 	if c.SHA256 != [32]byte{} {
 		w.file = c.SHA256
 		w.checked |= TierBytes
@@ -242,7 +264,11 @@ func (w *weighing) candidate(c *Candidate) Decision {
 	for _, u := range c.PageURLs {
 		w.address(blocklist.PageAddress, u)
 	}
-	w.lookUp(c.Hashes)
+	for i := range 1 + len(c.Frames) {
+		w.frame, w.hashes = i, c.frame(i)
+		w.lookUp(w.hashes)
+	}
+	w.frame, w.hashes = 0, c.Hashes
 	// The dearest tier is asked last, and only where it can still change
 	// something.
 	if w.best.Verdict < Block {
@@ -345,7 +371,7 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 	}
 	switch why {
 	case TierHash:
-		d.Distance, d.Variant = h.Distance, phash.Kind(h.Variant)
+		d.Distance, d.Variant, d.Frame = h.Distance, phash.Kind(h.Variant), w.frame
 	case TierFeatures:
 		d.Inliers, d.Coverage, d.Mirrored = w.match.Inliers, w.match.Coverage, w.match.Mirrored
 	}

@@ -18,13 +18,14 @@ type Resolution uint8
 
 const (
 	// SameImage: the candidate shows the picture of the rule. Its addresses, its
-	// file and its hashes are learned, so that those who have no pixels find it
-	// too. Learned addresses end after DeskOptions.RecheckAfter, because what
+	// file and its hashes (of an animation, those of the frame that matched) are
+	// learned, so that those who have no pixels find it too. Learned addresses end after DeskOptions.RecheckAfter, because what
 	// lies behind an address changes.
 	SameImage Resolution = 1
 	// NotTheSame: the match is wrong. The rule leaves this picture alone from
 	// now on: the file, and every picture whose hash is within
-	// blocklist.ExceptionRadius of one of its hashes.
+	// blocklist.ExceptionRadius of one of its hashes. Of an animation, that is
+	// the frame that matched; the file is not excepted, for its other frames.
 	NotTheSame Resolution = 2
 )
 
@@ -41,12 +42,14 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) error {
 	}
 	c := &m.Candidate
 	var picture blocklist.Keys
-	if c.SHA256 != [32]byte{} {
+	if c.SHA256 != [32]byte{} && (r == SameImage || len(c.Frames) == 0) {
 		picture.Bytes = [][32]byte{c.SHA256}
 	}
 	if rule.Width >= WidthIdentical || r == NotTheSame {
-		for _, h := range c.Hashes {
-			if !h.IsZero() {
+		for _, h := range c.frame(m.Decision.Frame) {
+			// A hash with another count of ones is of a flat picture, or of none:
+			// it says nothing, and would hit other flat ones.
+			if bits := h.Algorithm().Bits(); bits > 0 && h.OnesCount() == bits/2 {
 				picture.Hashes = append(picture.Hashes, blocklist.HashKey{Hash: h})
 			}
 		}
@@ -66,7 +69,13 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) error {
 	}
 	switch r {
 	case SameImage:
-		addresses, err := addressKeys(d.list, c.ImageURLs, nil)
+		var usable []string // Check passes over what is no address, too
+		for _, u := range c.ImageURLs {
+			if _, err := blocklist.Canonical(u); err == nil {
+				usable = append(usable, u)
+			}
+		}
+		addresses, err := addressKeys(d.list, usable, nil)
 		if err != nil {
 			return err
 		}

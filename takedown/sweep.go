@@ -54,12 +54,13 @@ type Found struct {
 // items, which runs between two steps. When the sweep is through, at is ready
 // for the next one, which then looks only for what has come since.
 //
-// Exceptions, revocations and ends that come while it runs count from the
-// moment on at which they come. The sequence ends with an error when items or
+// What an exception hid is not new when the exception ends: after an
+// [ExceptionEnded], begin with the zero Cursor. Exceptions, revocations and ends
+// that come while a sweep runs count from the moment on at which they come. The sequence ends with an error when items or
 // ctx give one, or when the enforcer is closed; at then says where to go on.
 func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
-		if at.Next == 0 {
+		if at.NextTime.IsZero() {
 			at.Next, at.NextTime = e.list.View().Seq(), e.now().UTC()
 		}
 		for it, err := range items(ctx, at.After) {
@@ -116,7 +117,8 @@ func (t ChangeType) String() string {
 
 // Releases reports whether something may be shown again after the change: ask
 // anew about what was dropped because of the rule, another rule may cover it
-// too. After the other changes more is blocked: see [Enforcer.Sweep].
+// too. After the other changes more is blocked: see [Enforcer.Sweep], which
+// after ExceptionEnded has to begin with the zero Cursor.
 func (t ChangeType) Releases() bool { return t >= RuleRevoked && t <= LearnedForgotten }
 
 // Change is something that happened to a rule.

@@ -99,7 +99,7 @@ func Canonical(raw string) (string, error) {
 		return "", &Error{Syntax, len(raw)}
 	}
 	host := strings.TrimSuffix(u.Hostname(), ".")
-	if host == "" || strings.HasSuffix(host, ".") {
+	if host == "" || strings.HasSuffix(host, ".") || !stable(host) {
 		return "", &Error{Syntax, len(raw)}
 	}
 	var b strings.Builder
@@ -117,6 +117,16 @@ func Canonical(raw string) (string, error) {
 		return "", &Error{TooLong, len(raw)}
 	}
 	return b.String(), nil
+}
+
+// stable reports whether the parser leaves a host alone that it has made. Some
+// it would change again, or refuse: no canonical form, and no host in use.
+func stable(host string) bool {
+	if !strings.Contains(host, "xn--") {
+		return true
+	}
+	u, err := parser.Parse(httpsPrefix + host + "/")
+	return err == nil && u.Hostname() == host
 }
 
 // escapeInvalidUTF8 percent-encodes the bytes that are no UTF-8. The parser

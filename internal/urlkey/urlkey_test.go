@@ -134,6 +134,8 @@ func TestCanonicalErrors(t *testing.T) {
 		{"port too high", "https://example.com:65536/", urlkey.Syntax},
 		{"space in the host", "https://exa mple.com/", urlkey.Syntax},
 		{"bytes that are no UTF-8 in the host", "https://\xff\xfe.com/", urlkey.Syntax},
+		{"an ACE label that changes when it is read again", "//xn--xn--xn--", urlkey.Syntax},
+		{"an ACE label that cannot be read again", "https://\u0130_a.example.com/x.jpg", urlkey.Syntax},
 		{"IPv4 out of range", "https://256.1.1.1/", urlkey.Syntax},
 	}
 	for _, tt := range tests {
