@@ -576,7 +576,7 @@ func TestViewsOfLargePictures(t *testing.T) {
 // A strip of any length is registered in little memory: what is drawn anew for
 // some views grows with the proportions.
 func TestRegister_Strips(t *testing.T) {
-	t.Parallel()
+	// Not parallel: what others allocate counts too.
 	for _, size := range []image.Point{{200_000, 8}, {8, 200_000}} {
 		m := image.NewGray(image.Rectangle{Max: size})
 		seed := uint32(1)
