@@ -226,7 +226,7 @@ const (
 // and a *PoorError if not: a flat picture, a lone logo, a pattern that repeats
 // itself. Copies of such a picture would be missed, and others taken for it.
 func (f Features) Registrable() error {
-	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks {
+	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks || e.Textured < minSquares {
 		return e
 	}
 	return nil
@@ -257,6 +257,9 @@ func (f Features) poor() *PoorError {
 		blocks |= 1 << (int(p.y)*6/(32*h)*6 + int(p.x)*6/(32*w))
 	}
 	e.Blocks = bits.OnesCount64(blocks)
+	if c.b != nil {
+		e.Textured = new(looker).texture(c.luma())
+	}
 	return e
 }
 
@@ -265,11 +268,12 @@ type PoorError struct {
 	Points   int // that were found, at most RegisteredPoints
 	Distinct int // of them that look like no other point of the picture
 	Blocks   int // of the 6 × 6 blocks of the picture that have a distinct point
+	Textured int // squares of the thumbnail, of some 200, that are not plain
 }
 
 func (e *PoorError) Error() string {
-	return fmt.Sprintf("features: too little to recognise the picture by: %d points, of which %d look like no other (needed %d) in %d of 36 blocks (needed %d)",
-		e.Points, e.Distinct, minDistinct, e.Blocks, minBlocks)
+	return fmt.Sprintf("features: too little to recognise the picture by: %d points, of which %d look like no other (needed %d) in %d of 36 blocks (needed %d), %d squares of the thumbnail that are not plain (needed %d)",
+		e.Points, e.Distinct, minDistinct, e.Blocks, minBlocks, e.Textured, minSquares)
 }
 
 // SizeError says that a picture is too small, too narrow or too big to have

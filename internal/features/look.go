@@ -445,6 +445,39 @@ func (l *looker) hole(w, h int) int {
 // affineScale returns the mean magnification of t.
 func affineScale(t affine) float64 { return math.Sqrt(math.Abs(t.det())) }
 
+// minSquares is the number of textured squares that have to agree: of fewer, a
+// line of text that two pictures share has enough.
+const minSquares = 44
+
+// texture returns the number of squares of the thumbnail r that have texture.
+func (l *looker) texture(r gray) int {
+	gw, gh := (r.w-2)/cellStep, (r.h-2)/cellStep
+	if gw < 2 || gh < 2 {
+		return 0
+	}
+	l.warp, l.in = zeroed(l.warp, r.w*r.h), zeroed(l.in, r.w*r.h)
+	copy(l.warp, r.pix)
+	for i := range l.in {
+		l.in[i] = true
+	}
+	l.state = zeroed(l.state, gw*gh)
+	n := 0
+	for cy := range gh - 1 {
+		for cx := range gw - 1 {
+			if l.cell(r, cx*cellStep+1, cy*cellStep+1) == undecided {
+				continue
+			}
+			for _, k := range [...]int{cy*gw + cx, cy*gw + cx + 1, (cy+1)*gw + cx, (cy+1)*gw + cx + 1} {
+				if l.state[k] == undecided {
+					l.state[k] = agrees
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // band decides what a match is good for. The numbers are the ones that no pair
 // of different pictures reached, nor, but for the cases that
 // docs/accuracy-features.md names, different pictures in the same frame.
@@ -453,7 +486,7 @@ func band(m *Match) Band {
 	if !(m.Places >= 20 && m.Agreement >= 0.25 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5) {
 		review = None
 	}
-	if m.Places < 10 || m.Coverage < 0.15 {
+	if m.Places < 10 || m.Coverage < 0.15 || float64(m.Cells)*m.Agreement < minSquares {
 		return review
 	}
 	switch {

@@ -34,6 +34,7 @@ func scale(c *cache, photos []string, copies []copyFile, n, asks int, profile st
 		}
 	}
 	var base []features.Features
+	var from []string
 	var asked []copyFile
 	for _, cp := range copies {
 		f, ok := c.m[cp.path]
@@ -44,12 +45,14 @@ func scale(c *cache, photos []string, copies []copyFile, n, asks int, profile st
 			asked = append(asked, cp)
 		} else if f.Len() >= features.RegisteredPoints {
 			base = append(base, f)
+			from = append(from, filepath.Base(cp.path))
 		}
 	}
 	r.Shuffle(len(asked), func(i, j int) { asked[i], asked[j] = asked[j], asked[i] })
 	asked = asked[:min(len(asked), asks)]
 	for len(entries) < n {
-		entries = append(entries, features.Entry{Features: madeUp(r, base[r.IntN(len(base))]), ID: 1 << 30})
+		k := r.IntN(len(base))
+		entries = append(entries, features.Entry{Features: madeUp(r, base[k]), ID: 1<<30 | uint32(k)})
 	}
 	start := time.Now()
 	seg, err := features.NewSegment(entries)
@@ -84,6 +87,11 @@ func scale(c *cache, photos []string, copies []copyFile, n, asks int, profile st
 				own = true
 			} else {
 				falses++
+				what := "an original"
+				if m.ID >= 1<<30 {
+					what = "one made up from " + from[m.ID&^(1<<30)]
+				}
+				fmt.Printf("other: %s shows %s: %+v\n", filepath.Base(cp.path), what, m)
 			}
 			return true
 		})
