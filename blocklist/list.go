@@ -157,6 +157,11 @@ func Open(dir string, opts *Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The names of the journal and of the folder, which may be new.
+	if err := errors.Join(o.fs.SyncDir(dir), o.fs.SyncDir(filepath.Dir(filepath.Clean(dir)))); err != nil {
+		j.close()
+		return nil, fmt.Errorf("blocklist: %w", err)
+	}
 	l := &List{now: o.Now, fs: o.fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey}
 	f, err := l.recover(dir, j)
 	if err != nil {

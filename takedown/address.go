@@ -34,13 +34,22 @@ func (c *checker) addresses(field string, entries []string, u use) {
 		return
 	}
 	var canonical []string
+	pasted := 0
 	for i, entry := range entries {
 		// A single address has its field's own path.
 		path := field
 		if !strings.HasSuffix(field, ".original") {
 			path = index(field, i)
 		}
+		if len(entry) > maxPasted {
+			c.add(path, CodeTooLong, "max", strconv.Itoa(maxPasted))
+			continue
+		}
 		found := c.sources(entry)
+		if pasted += len(found); pasted > maxAddresses {
+			c.add(field, CodeTooMany, "max", strconv.Itoa(maxAddresses))
+			return
+		}
 		if len(found) == 0 {
 			c.add(path, CodeInvalidAddress)
 			continue
@@ -54,10 +63,7 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			if slices.Contains(canonical, a) {
 				continue
 			}
-			if canonical = append(canonical, a); len(canonical) > maxAddresses {
-				c.add(field, CodeTooMany, "max", strconv.Itoa(maxAddresses))
-				return
-			}
+			canonical = append(canonical, a)
 			switch u {
 			case useImage:
 				c.items = append(c.items, CaseItem{Field: path, Kind: ItemImageURL, Widest: WidthURL})
@@ -127,10 +133,12 @@ func beginsScheme(s string) bool {
 // bracket stays when the address has an opening one.
 func trimSentence(s string) string {
 	s = strings.TrimLeft(s, `<([{"'“‘«„,;`)
+	// What is taken off below is never an opening bracket.
+	round, square, curly := strings.Contains(s, "("), strings.Contains(s, "["), strings.Contains(s, "{")
 	for s != "" {
 		last, size := utf8.DecodeLastRuneInString(s)
 		switch {
-		case last == ')' && strings.Contains(s, "("), last == ']' && strings.Contains(s, "["), last == '}' && strings.Contains(s, "{"):
+		case last == ')' && round, last == ']' && square, last == '}' && curly:
 			return s
 		case strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last) && last != utf8.RuneError:
 			s = s[:len(s)-size]

@@ -332,17 +332,15 @@ func (d *Desk) Erase(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		switch {
 		case c.Erased():
-			return change{}, d.store.keys.destroy(id)
+			return change{forget: len(c.Rules) == 0}, d.store.keys.destroy(id)
 		case c.LegalHold, c.State != StateInForce && !c.ended():
 			return change{}, &MoveError{id, c.State, "erased"}
 		}
 		c.happened(MilestoneErased, now)
 		c.note(c.State, "erased", a, now)
 		c.Party, c.Token, c.Problems, c.Request = nil, nil, nil, nil
-		if len(c.Rules) == 0 {
-			c.Pictures = nil
-		}
-		return change{erase: true}, nil
+		c.Pictures = nil
+		return change{erase: true, forget: len(c.Rules) == 0}, nil
 	})
 }
 

@@ -139,10 +139,31 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	}
 	enforcer.list, enforcer.ofDesk = d.list, true
 	d.enf = enforcer
+	if err := d.compareList(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	if err := errors.Join(removeTrials(dir), d.replay()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// ErrListLost says that the folder of the list lacks events that the cases
+// count on: it was lost, or is an older copy than the case store.
+var ErrListLost = errors.New("takedown: the list is older than the cases")
+
+// compareList refuses a list that does not have what was delivered to it.
+// Serving it would silently show again what was removed, and its next rules
+// would take the numbers of those that are missing.
+func (d *Desk) compareList() error {
+	delivered, err := d.store.delivered()
+	if err != nil {
+		return err
+	}
+	if seq := d.list.View().Seq(); seq < delivered {
+		return fmt.Errorf("%w: it ends with event %d, and event %d was delivered; restore the folder list/ that belongs to cases.db", ErrListLost, seq, delivered)
+	}
+	return nil
 }
 
 func openCases(dir string, opts *DeskOptions) (_ *caseStore, err error) {
@@ -296,8 +317,14 @@ func (d *Desk) load(ctx context.Context, id CaseID) (*Case, error) {
 // the given ones take their place, in one step. covers are the items of each
 // new rule.
 func (d *Desk) replace(c *Case, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+	return d.exchange(c, c.Rules, rules, covers, after, a, now)
+}
+
+// exchange is replace for some of the rules of a case. The others stay, with
+// what was learned for them and excepted from them.
+func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
 	var events []blocklist.Event
-	for _, rule := range c.Rules {
+	for _, rule := range ending {
 		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventRevoked, Time: now, Target: rule})
 	}
 	for i := range rules {
@@ -307,7 +334,7 @@ func (d *Desk) replace(c *Case, rules []blocklist.Rule, covers [][]int, after St
 		return change{}, c.move(after, a, now)
 	}
 	by := StateRevoking
-	if len(rules) > 0 {
+	if len(rules) > 0 || after == StateInForce {
 		by = StateEnforcing
 	}
 	if err := c.move(by, a, now); err != nil {
@@ -331,16 +358,22 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
 	}
-	c.Rules = nil
-	for i := range c.Items {
-		c.Items[i].Rule = 0
-	}
+	added := 0
 	for i, e := range events {
-		if e.Type == blocklist.EventAdded {
-			for _, item := range c.Incoming[len(c.Rules)] {
+		switch e.Type {
+		case blocklist.EventRevoked:
+			c.Rules = slices.DeleteFunc(c.Rules, func(rule uint64) bool { return rule == e.Target })
+			for k := range c.Items {
+				if c.Items[k].Rule == e.Target {
+					c.Items[k].Rule = 0
+				}
+			}
+		case blocklist.EventAdded:
+			for _, item := range c.Incoming[added] {
 				c.Items[item].Rule = seqs[i]
 			}
 			c.Rules = append(c.Rules, seqs[i])
+			added++
 		}
 	}
 	now := d.clock()
@@ -361,7 +394,11 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 			msgs = append(msgs, message{Case: c.ID, Type: MessageStatement})
 		}
 	}
-	if err := d.store.apply(change{cases: []*Case{c}, finished: true, messages: msgs}); err != nil {
+	ch := change{cases: []*Case{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}
+	// Once nothing of an erased case is in force, what its rules were made of
+	// goes too.
+	ch.forget = c.Erased() && len(c.Rules) == 0
+	if err := d.store.apply(ch); err != nil {
 		return err
 	}
 	c.log = nil

@@ -425,6 +425,35 @@ func TestOpen_RestoresEverything(t *testing.T) {
 	}
 }
 
+// A desk does not serve a list that lacks what was delivered to it.
+func TestOpen_RefusesAListThatIsOlder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir, nil)
+	accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "list"), filepath.Join(dir, "mislaid")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := takedown.Open(dir, nil); !errors.Is(err, takedown.ErrListLost) {
+		t.Fatalf("without its list: %v, want ErrListLost", err)
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "list")), os.Rename(filepath.Join(dir, "mislaid"), filepath.Join(dir, "list"))); err != nil {
+		t.Fatal(err)
+	}
+	d = open(t, dir, nil)
+	wantVerdict(t, "with its list again", d.Enforcer().FilterURL("https://example.org/a.jpg"), takedown.Block)
+}
+
+// Names of folders may hold what patterns are made of.
+func TestOpen_OddFolder(t *testing.T) {
+	t.Parallel()
+	d := open(t, filepath.Join(t.TempDir(), "[odd"), nil)
+	accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
+}
+
 // A published file is replaced in one step; a reader sees the new one when it
 // asks for it.
 func TestPublish_Reload(t *testing.T) {

@@ -228,3 +228,25 @@ func TestLog_Tampering(t *testing.T) {
 		})
 	}
 }
+
+// What outlives an erasure because a rule needs it goes with the rule.
+func TestErase_ThenWithdraw(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), &takedown.DeskOptions{KeepPictures: true})
+	id := accept(t, d, optOut(t, 1), takedown.Grant{})
+	if err := d.Erase(ctx, id, takedown.Act{By: "reviewer-1"}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := d.Picture(ctx, id, 0); err != nil || b == nil {
+		t.Errorf("in force: %d bytes of the picture, %v", len(b), err)
+	}
+	if c, err := d.Case(ctx, id); err != nil || c.Pictures != nil {
+		t.Errorf("in force: the case tells of its pictures: %+v, %v", c.Pictures, err)
+	}
+	if err := d.Withdraw(ctx, id, takedown.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := d.Picture(ctx, id, 0); err != nil || b != nil {
+		t.Errorf("withdrawn: %d bytes of the picture are left, %v", len(b), err)
+	}
+}

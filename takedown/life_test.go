@@ -499,6 +499,10 @@ func TestLife_PartialWithdrawal(t *testing.T) {
 	r.Images = append(r.Images, testJPEG(t, 2))
 	c := o.submit(t, r)
 	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Width: takedown.WidthIdentical}))
+	// What was learned for the item that stays, stays.
+	learned := takedown.Candidate{ImageURLs: []string{"https://example.org/learned.jpg"}}
+	kept := o.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...)
+	ok(t, o.Resolve(ctx, takedown.Match{Candidate: learned, Decision: kept}, takedown.SameImage))
 	w := o.submit(t, takedown.WithdrawalRequest{Requester: person, Case: c.ID, Items: []int{0}})
 	if len(w.Flags) != 0 {
 		t.Errorf("flags %v", w.Flags)
@@ -507,6 +511,10 @@ func TestLife_PartialWithdrawal(t *testing.T) {
 	look := func(seed uint32) takedown.Decision { return o.Enforcer().Filter("", hashes(t, testJPEG(t, seed))...) }
 	wantVerdict(t, "taken back", look(1), takedown.Allow)
 	wantVerdict(t, "kept", look(2), takedown.Block)
+	wantVerdict(t, "learned for what is kept", o.Enforcer().FilterURL(learned.ImageURLs[0]), takedown.Block)
+	if d := look(2); d.Rule != kept.Rule {
+		t.Errorf("the rule of the item that stays is %d, was %d", d.Rule, kept.Rule)
+	}
 	if d := look(2); d.Width != takedown.WidthIdentical {
 		t.Errorf("width %v after the withdrawal of another item", d.Width)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -173,9 +174,11 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, done f
 const trialFolder = "preview-"
 
 func removeTrials(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, trialFolder+"*"))
-	for _, path := range left {
-		err = errors.Join(err, os.RemoveAll(path))
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), trialFolder) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("takedown: %w", err)

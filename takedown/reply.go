@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/staydown/staydown/blocklist"
 )
 
 // targetMove is what a reply, when it is accepted, does to the case that it
@@ -154,11 +156,36 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 		}
 		grant.Items[i] = dec
 	}
+	old := make([]uint64, len(target.Items))
+	for i, it := range target.Items {
+		old[i] = it.Rule
+	}
 	rules, covers, err := d.plan(target, grant, d.list)
 	if err != nil {
 		return change{}, err
 	}
-	ch, err := d.replace(target, rules, covers, StateInForce, g.Act, now)
+	// Only rules that cover a withdrawn item end. The others, with what was
+	// learned for them and excepted from them, stay as they are; what is planned
+	// for the items that they cover is not needed.
+	var ending []uint64
+	for _, i := range w.Items {
+		if rule := old[i]; rule != 0 && !slices.Contains(ending, rule) {
+			ending = append(ending, rule)
+		}
+	}
+	var anew []blocklist.Rule
+	var items [][]int
+	for k, rule := range rules {
+		if slices.Contains(ending, old[covers[k][0]]) {
+			anew, items = append(anew, rule), append(items, covers[k])
+		}
+	}
+	for i, rule := range old {
+		if rule != 0 && !slices.Contains(ending, rule) {
+			target.Items[i].Rule = rule
+		}
+	}
+	ch, err := d.exchange(target, ending, anew, items, StateInForce, g.Act, now)
 	ch.messages = []message{{Case: target.ID, Type: MessagePartial, Reason: "withdrawn"}}
 	return ch, err
 }

@@ -68,13 +68,13 @@ func Statement17(c *Case) StatementOfReasons {
 	return s
 }
 
-// groundOf returns the ground of a case, and the law it rests on.
+// groundOf returns the ground of a case, and words for the law it rests on. They
+// are never the requester's own, which may tell who that is: the operator fills
+// in Law.
 func groundOf(c *Case) (Ground, string) {
 	switch r := c.Request.(type) {
 	case DSANotice:
-		return r.Ground, cmp.Or(r.Law, "the law that the notice refers to")
-	case AuthorityOrder:
-		return GroundOther, r.LegalBasis
+		return r.Ground, "the law that the notice refers to"
 	}
 	switch c.Kind {
 	case KindDMCANotice:
@@ -83,6 +83,8 @@ func groundOf(c *Case) (Ground, string) {
 		return GroundPrivacy, "Regulation (EU) 2016/679, Articles 17, 18 and 21"
 	case KindIntimateImage:
 		return GroundIntimateImage, "47 U.S.C. 223a"
+	case KindAuthorityOrder:
+		return GroundOther, "the law that the order refers to"
 	case KindImageOptOut, KindOpenOptOut, KindHashEntry:
 		if c.Claim == ClaimOwner {
 			return GroundCopyright, "the right of the owner of the picture"

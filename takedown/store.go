@@ -72,9 +72,10 @@ var Buckets = []Bucket{
 }
 
 var (
-	keyVersion  = []byte("version")
-	keyLogHead  = []byte("log")
-	keyMessages = []byte("messages") // number of the last message
+	keyVersion   = []byte("version")
+	keyLogHead   = []byte("log")
+	keyDelivered = []byte("delivered") // number of the last event in the journal
+	keyMessages  = []byte("messages")  // number of the last message
 )
 
 const storeVersion = 2
@@ -198,7 +199,9 @@ type change struct {
 	cases    []*Case           // with the entries of their logs
 	events   []blocklist.Event // into the outbox of the first case
 	finished bool              // the outbox of the first case is empty now
-	messages []message
+	// delivered is the number of the last event that is in the journal.
+	delivered uint64
+	messages  []message
 	// Of the first case, when it is new or amended.
 	request  Request
 	material []material
@@ -209,6 +212,30 @@ type change struct {
 	// erase forgets the personal data of the first case, and then destroys its
 	// key; a crash between the two is made up for by Open.
 	erase bool
+	// forget removes what the rules of the first case were made of.
+	forget bool
+}
+
+// putDelivered remembers that the events up to seq are in the journal.
+func putDelivered(tx StoreTx, seq uint64) error {
+	b, err := tx.Get(BucketMeta, keyDelivered)
+	if err != nil || len(b) == 8 && binary.BigEndian.Uint64(b) >= seq {
+		return err
+	}
+	return tx.Put(BucketMeta, keyDelivered, binary.BigEndian.AppendUint64(nil, seq))
+}
+
+// delivered returns the number of the last event that is in the journal for
+// sure, 0 if none is.
+func (s *caseStore) delivered() (seq uint64, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketMeta, keyDelivered)
+		if len(b) == 8 {
+			seq = binary.BigEndian.Uint64(b)
+		}
+		return err
+	})
+	return seq, err
 }
 
 // apply writes a change in one transaction.
@@ -263,6 +290,9 @@ func (s *caseStore) apply(ch change) error {
 			if err := deletePrefix(tx, BucketOutbox, id[:]); err != nil {
 				return err
 			}
+			if err := putDelivered(tx, ch.delivered); err != nil {
+				return err
+			}
 		}
 		for i, e := range ch.events {
 			b, err := e.MarshalBinary()
@@ -280,10 +310,10 @@ func (s *caseStore) apply(ch change) error {
 			if err := s.dropMessages(tx, id); err != nil {
 				return err
 			}
-			if len(ch.cases[0].Rules) == 0 {
-				if err := errors.Join(tx.Delete(BucketMaterial, id[:]), deletePrefix(tx, BucketPictures, id[:])); err != nil {
-					return err
-				}
+		}
+		if ch.forget {
+			if err := errors.Join(tx.Delete(BucketMaterial, id[:]), deletePrefix(tx, BucketPictures, id[:])); err != nil {
+				return err
 			}
 		}
 		for _, m := range ch.messages {

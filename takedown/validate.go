@@ -29,6 +29,7 @@ const (
 	maxHashes      = 100
 	maxWorks       = 100
 	maxAddresses   = 1000
+	maxPasted      = 64 << 10 // bytes of one entry that may hold several
 	maxTerritories = 300
 )
 

@@ -104,6 +104,8 @@ func TestValidate(t *testing.T) {
 		}(), []string{"ground: invalid_choice"}},
 		{"each bad address by its number", notice("https://example.org/a.jpg", "", "data:image/png;base64,AAAA", "https://example.org/b.jpg"),
 			[]string{"image_urls[1]: invalid_address", "image_urls[2]: invalid_address"}},
+		{"one entry with too much pasted into it", notice(strings.Repeat(")", 70_000)), []string{"image_urls[0]: too_long"}},
+		{"the same address pasted over and over", notice(strings.Repeat("a.example/b ", 1001)), []string{"image_urls: too_many"}},
 		{"too many addresses", notice(make([]string, 1001)...), []string{"image_urls: too_many"}},
 		{"representatives say for whom and why", func() takedown.Request {
 			r := optOut(t, 1)
