@@ -403,8 +403,9 @@ func (l *List) writeSnapshotFile(path string, v *View, signingKey ed25519.Privat
 }
 
 // Compact writes a snapshot into the folder of the list and goes on from it:
-// what has ended is forgotten, and what came since the last one becomes part
-// of the big tables. Readers and writers go on beside it.
+// what was revoked or undone is forgotten, and what came since the last one
+// becomes part of the big tables. What the clock has ended stays, so that
+// Transitions can tell of it. Readers and writers go on beside it.
 func (l *List) Compact(ctx context.Context) error {
 	if l.writer == nil {
 		return fmt.Errorf("blocklist: %w", ErrReadOnly)
