@@ -54,6 +54,10 @@ func TestTransparencyRow(t *testing.T) {
 		}
 		b, err := json.Marshal(row)
 		ok(t, err)
+		// What the requester wrote of the law may tell who that is.
+		if strings.Contains(s.Law+string(b), "ภภภ") {
+			t.Errorf("%v: the statement repeats the requester's words", r.Kind())
+		}
 		if err := checkSchema(t, schema, b); err != nil {
 			t.Errorf("%v: %v\n%s", r.Kind(), err, b)
 		}
