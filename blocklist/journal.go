@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -125,39 +124,20 @@ func openJournal(path string, o *Options) (j *journal, err error) {
 	return j, nil
 }
 
-// checkFile looks through the structure of the bbolt file, under bbolt's lock:
-// meta is about one of its two meta pages, err about anything else.
+// checkFile looks through the structure of the bbolt file: meta is about one of
+// its two meta pages, err about anything else.
 func checkFile(path string) (meta, err error) {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("blocklist: %w", err)
-	}
-	defer f.Close()
-	for end := time.Now().Add(lockTimeout); ; time.Sleep(lockTimeout / 50) {
-		ok, err := tryLock(f)
-		if err != nil {
-			return nil, fmt.Errorf("blocklist: %s: %w", path, err)
-		}
-		if ok {
-			break
-		}
-		if time.Now().After(end) {
-			return nil, fmt.Errorf("blocklist: %s: %w", path, ErrLocked)
-		}
-	}
-	fi, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("blocklist: %w", err)
-	}
-	meta, err = boltcheck.Check(f, fi.Size())
+	meta, err = boltcheck.File(path, lockTimeout)
 	if meta != nil {
 		meta = fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, meta)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, boltcheck.ErrLocked):
+		err = fmt.Errorf("blocklist: %s: %w", path, ErrLocked)
+	case errors.Is(err, boltcheck.ErrDamaged):
 		err = fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, err)
+	case err != nil:
+		err = fmt.Errorf("blocklist: %w", err)
 	}
 	return meta, err
 }

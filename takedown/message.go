@@ -163,7 +163,7 @@ func (s *caseStore) messages() (list []message, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		return tx.Scan(BucketMessages, nil, func(k, v []byte) error {
 			if len(k) != 24 {
-				return fmt.Errorf("takedown: case store: a message has a key of %d bytes", len(k))
+				return fmt.Errorf("%w: a message has a key of %d bytes", ErrStore, len(k))
 			}
 			m := message{id: binary.BigEndian.Uint64(k), Case: CaseID(k[8:])}
 			key, err := s.keys.get(m.Case)
@@ -254,11 +254,7 @@ func (d *Desk) sent(m message) error {
 			return nil
 		}
 		c.happened(MilestoneInformed, d.clock())
-		b, err := json.Marshal(c)
-		if err != nil {
-			return err
-		}
-		return tx.Put(BucketCases, c.ID[:], b)
+		return putCase(tx, c)
 	})
 }
 

@@ -18,6 +18,10 @@ import (
 // ErrErased says that personal data was erased: its key is gone.
 var ErrErased = errors.New("takedown: the personal data was erased")
 
+// ErrSealed says that sealed data does not open: it is damaged, or was sealed
+// under another key.
+var ErrSealed = errors.New("takedown: sealed data does not open")
+
 // seal encrypts plain with AES-256-GCM. label is bound to it, so that a sealed
 // value cannot be moved to another case or another use.
 func seal(key [32]byte, label, plain []byte) []byte {
@@ -29,7 +33,7 @@ func seal(key [32]byte, label, plain []byte) []byte {
 func unseal(key [32]byte, label, sealed []byte) ([]byte, error) {
 	plain, err := gcm(key).Open(nil, nil, sealed, label)
 	if err != nil {
-		return nil, fmt.Errorf("takedown: sealed data: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	return plain, nil
 }

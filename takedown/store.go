@@ -6,13 +6,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"time"
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/boltcheck"
 )
+
+// ErrStore says that the case store is damaged: what is in the file is not what
+// was written. Nothing of it is served; restore a backup.
+var ErrStore = errors.New("takedown: case store is damaged")
 
 // ErrNoCase says that there is no case with the given id.
 var ErrNoCase = errors.New("takedown: no such case")
@@ -53,7 +59,7 @@ type Bucket string
 
 const (
 	BucketMeta     Bucket = "meta"     // "version" → storeVersion; "log" → head of the log
-	BucketCases    Bucket = "cases"    // id → Case without its request, JSON
+	BucketCases    Bucket = "cases"    // id → Case without its request, JSON, and the CRC-32C of it
 	BucketRequests Bucket = "requests" // id → request, sealed under the key of the case: personal data
 	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
 	BucketEvidence Bucket = "evidence" // id + 4 bytes → Evidence, sealed under the key of the case: personal data
@@ -78,20 +84,40 @@ var (
 	keyMessages  = []byte("messages")  // number of the last message
 )
 
-const storeVersion = 2
+const storeVersion = 3
 
 // boltStore is the Store in a file.
 type boltStore struct{ db *bbolt.DB }
 
 // OpenStore opens or creates a store in a bbolt file. The file is readable by
 // its owner only, and locked against a second process.
-func OpenStore(path string) (Store, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 100 * time.Millisecond})
+//
+// The structure of the file is checked before bbolt believes it: a damaged one
+// is refused with an error that wraps [ErrStore].
+func OpenStore(path string) (_ Store, err error) {
+	defer func() {
+		if errors.Is(err, boltcheck.ErrDamaged) {
+			err = fmt.Errorf("%w: %w", ErrStore, err)
+		} else if err != nil {
+			err = fmt.Errorf("takedown: case store: %w", err)
+		}
+	}()
+	defer boltcheck.Catch(&err)()
+	// A damaged meta page means that the last commit may be lost: a case, or the
+	// erasure of one. That is for a person to decide, too.
+	meta, err := boltcheck.File(path, lockTimeout)
+	if errors.Is(err, boltcheck.ErrLocked) {
+		return nil, blocklist.ErrLocked
+	}
+	if err := errors.Join(meta, err); err != nil {
+		return nil, err
+	}
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
 	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("takedown: case store: %w", blocklist.ErrLocked)
+		return nil, blocklist.ErrLocked
 	}
 	if err != nil {
-		return nil, fmt.Errorf("takedown: case store: %w", err)
+		return nil, err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		for _, name := range Buckets {
@@ -102,11 +128,14 @@ func OpenStore(path string) (Store, error) {
 		return nil
 	})
 	if err != nil {
-		db.Close()
-		return nil, fmt.Errorf("takedown: case store: %w", err)
+		return nil, errors.Join(err, db.Close())
 	}
 	return boltStore{db}, nil
 }
+
+// lockTimeout is how long to wait for the lock on the file; a child that this
+// process forks has it too until it executes another program.
+const lockTimeout = 500 * time.Millisecond
 
 func (s boltStore) Close() error { return s.db.Close() }
 
@@ -230,7 +259,11 @@ func putDelivered(tx StoreTx, seq uint64) error {
 func (s *caseStore) delivered() (seq uint64, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		b, err := tx.Get(BucketMeta, keyDelivered)
-		if len(b) == 8 {
+		switch {
+		case err != nil || b == nil:
+		case len(b) != 8:
+			err = fmt.Errorf("%w: %q has %d bytes", ErrStore, keyDelivered, len(b))
+		default:
 			seq = binary.BigEndian.Uint64(b)
 		}
 		return err
@@ -325,11 +358,7 @@ func (s *caseStore) apply(ch change) error {
 			if err := appendLog(tx, s.policy, c.log); err != nil {
 				return err
 			}
-			b, err := json.Marshal(c)
-			if err != nil {
-				return fmt.Errorf("takedown: case store: %w", err)
-			}
-			if err := tx.Put(BucketCases, c.ID[:], b); err != nil {
+			if err := putCase(tx, c); err != nil {
 				return err
 			}
 		}
@@ -357,11 +386,36 @@ func (s *caseStore) get(id CaseID) (*Case, error) {
 	return c, err
 }
 
+func putCase(tx StoreTx, c *Case) error {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("takedown: case store: %w", err)
+	}
+	return tx.Put(BucketCases, c.ID[:], binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+}
+
+// unmarshalCase reads what putCase wrote. The store has no checksums of its
+// own.
 func unmarshalCase(id CaseID, b []byte, c *Case) error {
-	if err := json.Unmarshal(b, c); err != nil {
-		return fmt.Errorf("takedown: case store, case %v: %w", id, err)
+	n := len(b) - 4
+	if n < 0 || binary.LittleEndian.Uint32(b[n:]) != crc32.Checksum(b[:n], castagnoli) {
+		return fmt.Errorf("%w: case %v has another checksum", ErrStore, id)
+	}
+	if err := json.Unmarshal(b[:n], c); err != nil {
+		return fmt.Errorf("%w: case %v: %w", ErrStore, id, err)
+	}
+	if c.ID != id {
+		return fmt.Errorf("%w: case %v lies where case %v should", ErrStore, c.ID, id)
 	}
 	return nil
+}
+
+// caseKey reads the id with which a key begins, and that has n bytes more.
+func caseKey(b Bucket, k []byte, n int) (CaseID, error) {
+	if len(k) != len(CaseID{})+n {
+		return CaseID{}, fmt.Errorf("%w: a key of %d bytes in %q", ErrStore, len(k), b)
+	}
+	return CaseID(k[:len(CaseID{})]), nil
 }
 
 // addRequest adds its request to a case; one that was erased stays nil.
@@ -423,10 +477,11 @@ func (s *caseStore) pending(id CaseID) (events []blocklist.Event, err error) {
 func (s *caseStore) unfinished() (ids []CaseID, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		return tx.Scan(BucketOutbox, nil, func(k, _ []byte) error {
-			if id := CaseID(k[:16]); len(ids) == 0 || ids[len(ids)-1] != id {
+			id, err := caseKey(BucketOutbox, k, 4)
+			if err == nil && (len(ids) == 0 || ids[len(ids)-1] != id) {
 				ids = append(ids, id)
 			}
-			return nil
+			return err
 		})
 	})
 	return ids, err
@@ -439,8 +494,12 @@ var errStop = errors.New("stop")
 func (s *caseStore) each(f func(*Case) bool) error {
 	err := s.db.View(func(tx StoreTx) error {
 		return tx.Scan(BucketCases, nil, func(k, v []byte) error {
+			id, err := caseKey(BucketCases, k, 0)
+			if err != nil {
+				return err
+			}
 			c := new(Case)
-			if err := unmarshalCase(CaseID(k), v, c); err != nil {
+			if err := unmarshalCase(id, v, c); err != nil {
 				return err
 			}
 			if !f(c) {

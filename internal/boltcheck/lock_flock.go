@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package blocklist
+package boltcheck
 
 import (
 	"errors"

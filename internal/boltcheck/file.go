@@ -1,0 +1,59 @@
+package boltcheck
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+)
+
+// ErrLocked says that somebody else has the file open.
+var ErrLocked = errors.New("bbolt file is open elsewhere")
+
+// File is Check for the file at path, under the lock that bbolt takes. It waits
+// for the lock as long as wait, and then fails with ErrLocked. A file that is
+// not there is in order: bbolt makes it.
+func File(path string, wait time.Duration) (meta, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for end := time.Now().Add(wait); ; time.Sleep(wait / 50) {
+		ok, err := tryLock(f)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		if ok {
+			break
+		}
+		if time.Now().After(end) {
+			return nil, ErrLocked
+		}
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	return Check(f, fi.Size())
+}
+
+// Catch, deferred as in
+//
+//	defer boltcheck.Catch(&err)()
+//
+// turns a panic of bbolt, or a fault over its mapped file, into an error that
+// wraps ErrDamaged: what Check cannot know of may still be wrong.
+func Catch(err *error) func() {
+	old := debug.SetPanicOnFault(true)
+	return func() {
+		debug.SetPanicOnFault(old)
+		if p := recover(); p != nil {
+			*err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}
+}
