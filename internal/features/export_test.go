@@ -1,6 +1,7 @@
 package features
 
 import (
+	"encoding/binary"
 	"image"
 	"math/bits"
 	"slices"
@@ -54,6 +55,58 @@ func (s *Segment) LinearVotes(f Features) []uint64 {
 
 func siblingsDiffer(a, b descriptor) bool {
 	return bits.OnesCount32(sibling(a)^sibling(b)) > siblingDistance
+}
+
+// Tables returns all tables of the sets for keys of k bits, as NewSegment writes
+// them.
+func Tables(sets []Features, k int) []byte {
+	m := 0
+	for _, f := range sets {
+		m += f.Len()
+	}
+	s := &Segment{n: len(sets), m: m, keyBits: k}
+	s.place(0)
+	b := make([]byte, tables*s.tabSize)
+	w := newTableWriter(sets, m, k)
+	for t := range tables {
+		w.write(b[t*s.tabSize:][:s.tabSize], sets, t)
+	}
+	return b
+}
+
+// PlainTables returns the same, written the plain way: each key bit by bit, each
+// entry straight to its cell.
+func PlainTables(sets []Features, k int) []byte {
+	var all []byte
+	for t := range tables {
+		cells := make([]uint32, 1<<k+1)
+		for _, f := range sets {
+			for i := range f.Len() {
+				cells[key(f.descriptor(i), t, k)+1]++
+			}
+		}
+		for i := 1; i < len(cells); i++ {
+			cells[i] += cells[i-1]
+		}
+		b := make([]byte, (4*len(cells)+7)&^7, (4*len(cells)+7)&^7+entrySize*int(cells[1<<k]))
+		for i, c := range cells {
+			binary.LittleEndian.PutUint32(b[4*i:], c)
+		}
+		at := len(b)
+		b = b[:cap(b)]
+		for p, f := range sets {
+			for i := range f.Len() {
+				d := f.descriptor(i)
+				c := &cells[key(d, t, k)]
+				e := b[at+entrySize*int(*c):]
+				binary.LittleEndian.PutUint32(e, uint32(p)<<8|uint32(i))
+				binary.LittleEndian.PutUint32(e[4:], sibling(d))
+				*c++
+			}
+		}
+		all = append(all, b...)
+	}
+	return all
 }
 
 // Test is a comparison of a descriptor.

@@ -12,6 +12,7 @@ import (
 	"image/draw"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -645,6 +646,70 @@ func BenchmarkExtract(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		mustExtract(b, m)
+	}
+}
+
+// manySets returns n compact sets, made from one by turning over a tenth of the
+// bits.
+func manySets(tb testing.TB, n int) []features.Features {
+	one, err := mustExtract(tb, scene(1, 640, 480)).Compact().MarshalBinary()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	sets := make([]features.Features, n)
+	points := binary.LittleEndian.Uint16(one[8:])
+	for i := range sets {
+		b := bytes.Clone(one)
+		d := b[16:][:32*int(points)]
+		for at := 0; at < len(d); at += 8 {
+			binary.LittleEndian.PutUint64(d[at:], binary.LittleEndian.Uint64(d[at:])^r.Uint64()&r.Uint64()&r.Uint64())
+		}
+		if sets[i], err = features.Open(b); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return sets
+}
+
+func TestNewSegment_TablesArePlainOnes(t *testing.T) {
+	t.Parallel()
+	sets := manySets(t, 300)
+	for _, tt := range []struct {
+		name string
+		sets []features.Features
+		k    int
+	}{
+		{"none", nil, 8},
+		{"empty sets", []features.Features{{}, sets[0], {}}, 8},
+		{"one bucket", sets[:3], 12},
+		{"two buckets", sets[:40], 13},
+		{"as many as fit", sets, 13},
+		{"most cells empty", sets[:200], 18},
+		{"longest keys", sets[:10], 24},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if !bytes.Equal(features.PlainTables(tt.sets, tt.k), features.Tables(tt.sets, tt.k)) {
+				t.Errorf("tables of %d sets with keys of %d bits are not the plain ones", len(tt.sets), tt.k)
+			}
+		})
+	}
+}
+
+func BenchmarkNewSegment(b *testing.B) {
+	for _, n := range []int{16, 256, 20_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			var entries []features.Entry
+			for i, f := range manySets(b, n) {
+				entries = append(entries, features.Entry{Features: f, ID: uint32(i)})
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				mustSegment(b, entries...)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/picture")
+		})
 	}
 }
 

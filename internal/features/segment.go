@@ -95,38 +95,12 @@ func NewSegment(entries []Entry) (*Segment, error) {
 		b = append(b, sets[i].b...)
 	}
 	b = b[:cap(b)]
+	w := newTableWriter(sets, m, k)
 	for t := range tables {
-		fillTable(b[s.tabs+t*s.tabSize:][:s.tabSize], sets, t, k)
+		w.write(b[s.tabs+t*s.tabSize:][:s.tabSize], sets, t)
 	}
 	s.b = b
 	return s, nil
-}
-
-// fillTable writes table t of the sets, sorted by key.
-func fillTable(b []byte, sets []Features, t, k int) {
-	cells := make([]uint32, 1<<k+1)
-	for _, f := range sets {
-		for i := range f.Len() {
-			cells[key(f.descriptor(i), t, k)+1]++
-		}
-	}
-	for i := 1; i < len(cells); i++ {
-		cells[i] += cells[i-1]
-	}
-	for i, c := range cells {
-		binary.LittleEndian.PutUint32(b[4*i:], c)
-	}
-	at := (4*len(cells) + 7) &^ 7
-	for p, f := range sets {
-		for i := range f.Len() {
-			d := f.descriptor(i)
-			c := &cells[key(d, t, k)]
-			e := b[at+entrySize*int(*c):][:entrySize]
-			binary.LittleEndian.PutUint32(e, uint32(p)<<8|uint32(i))
-			binary.LittleEndian.PutUint32(e[4:], sibling(d))
-			*c++
-		}
-	}
 }
 
 // keyBitsFor returns the key length for m descriptors: four to eight of them
