@@ -21,7 +21,7 @@ var (
 			return 0, err
 		}
 		defer k.close()
-		for id := range k.slots {
+		for _, id := range k.f.IDs() {
 			if _, err := k.get(id); err == nil {
 				n++
 			}

@@ -1,18 +1,16 @@
 package takedown
 
 import (
-	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/keyfile"
 )
 
 // ErrErased says that personal data was erased: its key is gone.
@@ -50,163 +48,51 @@ func gcm(key [32]byte) cipher.AEAD {
 	return aead
 }
 
-// keyFile keeps one key for each case, in a file of fixed slots that are
-// overwritten in place: a database would leave the bytes of a deleted key in
-// its free pages.
-//
-//	header   8 bytes  "SDKEYS" 0x00 0x01
-//	slot    80 bytes  case id (16), sealed key (60), CRC-32C of both (4, big-endian)
-//	slot    …
-//
-// The key is sealed under the operator's: nonce (12), key (32), tag (16). A
-// destroyed slot is all zero.
-type keyFile struct {
-	mu       sync.Mutex
-	f        *os.File
-	operator [32]byte
-	slots    map[CaseID]int64 // offset
-	end      int64
-}
-
-const slotSize = 16 + 60 + 4
-
-var (
-	keyFileMagic = []byte("SDKEYS\x00\x01")
-	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
-)
+// keyFile keeps one key for each case, sealed under the operator's.
+type keyFile struct{ f *keyfile.File }
 
 func openKeyFile(path string, operator [32]byte) (*keyFile, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := keyfile.Open(fsx.OS{}, path, &operator)
 	if err != nil {
 		return nil, fmt.Errorf("takedown: %w", err)
 	}
-	k := &keyFile{f: f, operator: operator, slots: map[CaseID]int64{}}
-	if err := k.read(); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return k, nil
-}
-
-func (k *keyFile) read() error {
-	fi, err := k.f.Stat()
-	if err != nil {
-		return fmt.Errorf("takedown: keys: %w", err)
-	}
-	if fi.Size() < int64(len(keyFileMagic)) {
-		// New, or cut short by a crash before the first key was written.
-		if _, err := k.f.WriteAt(keyFileMagic, 0); err != nil {
-			return fmt.Errorf("takedown: keys: %w", err)
-		}
-		k.end = int64(len(keyFileMagic))
-		if err := k.f.Sync(); err != nil {
-			return fmt.Errorf("takedown: keys: %w", err)
-		}
-		return fsx.OS{}.SyncDir(filepath.Dir(k.f.Name()))
-	}
-	b := make([]byte, fi.Size())
-	if _, err := k.f.ReadAt(b, 0); err != nil {
-		return fmt.Errorf("takedown: keys: %w", err)
-	}
-	if !bytes.HasPrefix(b, keyFileMagic) {
-		return errors.New("takedown: keys: the file is not one of this version's")
-	}
-	k.end = int64(len(keyFileMagic))
-	for ; k.end+slotSize <= int64(len(b)); k.end += slotSize {
-		slot := b[k.end : k.end+slotSize]
-		// A torn write is of a key whose case was never stored, or of one that
-		// was being destroyed.
-		if checkSlot(slot) {
-			k.slots[CaseID(slot[:16])] = k.end
-		}
-	}
-	return nil
-}
-
-func checkSlot(slot []byte) bool {
-	sum := crc32.Checksum(slot[:76], castagnoli)
-	return sum != 0 && bytes.Equal(slot[76:], []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
+	return &keyFile{f}, nil
 }
 
 // create makes the key of a new case, durably.
 func (k *keyFile) create(id CaseID) (key [32]byte, err error) {
-	rand.Read(key[:])
-	slot := append(append(make([]byte, 0, slotSize), id[:]...), seal(k.operator, id[:], key[:])...)
-	sum := crc32.Checksum(slot, castagnoli)
-	slot = append(slot, byte(sum>>24), byte(sum>>16), byte(sum>>8), byte(sum))
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, err := k.f.WriteAt(slot, k.end); err != nil {
-		return key, fmt.Errorf("takedown: keys: %w", err)
-	}
-	if err := k.f.Sync(); err != nil {
-		return key, fmt.Errorf("takedown: keys: %w", err)
-	}
-	k.slots[id] = k.end
-	k.end += slotSize
-	return key, nil
+	key, err = k.f.Create(id)
+	return key, keyError(err)
 }
 
 // get returns the key of a case, or ErrErased.
 func (k *keyFile) get(id CaseID) (key [32]byte, err error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at, ok := k.slots[id]
-	if !ok {
-		return key, ErrErased
-	}
-	slot := make([]byte, slotSize)
-	if _, err := k.f.ReadAt(slot, at); err != nil {
-		return key, fmt.Errorf("takedown: keys: %w", err)
-	}
-	if !checkSlot(slot) {
-		return key, errors.New("takedown: keys: a slot is damaged")
-	}
-	plain, err := unseal(k.operator, id[:], slot[16:76])
-	if err != nil {
-		return key, fmt.Errorf("%w; is it the operator key that the desk was made with?", err)
-	}
-	return [32]byte(plain), nil
+	key, err = k.f.Get(id)
+	return key, keyError(err)
 }
 
 // destroy overwrites the key of a case, durably. A key that is gone already is
 // no error.
-func (k *keyFile) destroy(id CaseID) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at, ok := k.slots[id]
-	if !ok {
-		return nil
-	}
-	if _, err := k.f.WriteAt(make([]byte, slotSize), at); err != nil {
-		return fmt.Errorf("takedown: keys: %w", err)
-	}
-	if err := k.f.Sync(); err != nil {
-		return fmt.Errorf("takedown: keys: %w", err)
-	}
-	delete(k.slots, id)
-	return nil
-}
+func (k *keyFile) destroy(id CaseID) error { return keyError(k.f.Destroy(id)) }
 
 // retain destroys the keys of all cases that are not to be kept.
 func (k *keyFile) retain(keep map[CaseID]bool) error {
-	k.mu.Lock()
-	var gone []CaseID
-	for id := range k.slots {
-		if !keep[id] {
-			gone = append(gone, id)
-		}
-	}
-	k.mu.Unlock()
-	for _, id := range gone {
-		if err := k.destroy(id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return keyError(k.f.Retain(func(id keyfile.ID) bool { return keep[id] }))
 }
 
 func (k *keyFile) close() error { return k.f.Close() }
+
+func keyError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, keyfile.ErrGone):
+		return ErrErased
+	case errors.Is(err, keyfile.ErrKey):
+		return fmt.Errorf("takedown: %w; is it the operator key that the desk was made with?", err)
+	}
+	return fmt.Errorf("takedown: %w", err)
+}
 
 // operatorKey reads the operator's key from a file of its own, and makes it
 // when there is none.

@@ -1,5 +1,5 @@
-// Package fsx is the small part of a file system that the snapshot writer
-// needs, as an interface, so that tests can cut, fail and crash every single
+// Package fsx is the small part of a file system that snapshots and files of
+// keys need, as an interface, so that tests can cut, fail and crash every single
 // operation.
 package fsx
 
@@ -19,6 +19,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// Open opens a file for reading.
 	Open(name string) (File, error)
+	// Edit opens a file for reading and for writing in place.
+	Edit(name string) (File, error)
 	// Rename moves a file over another, atomically.
 	Rename(from, to string) error
 	// Remove deletes a file.
@@ -53,6 +55,14 @@ func (OS) Create(name string) (File, error) {
 
 func (OS) Open(name string) (File, error) {
 	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (OS) Edit(name string) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -207,6 +207,9 @@ func (f *FS) Open(name string) (fsx.File, error) {
 	return &file{f, name, n}, nil
 }
 
+// Edit implements fsx.FS.
+func (f *FS) Edit(name string) (fsx.File, error) { return f.Open(name) }
+
 // Rename implements fsx.FS.
 func (f *FS) Rename(from, to string) error {
 	return f.do("rename", from, func() error {
