@@ -86,6 +86,8 @@ var (
 
 const storeVersion = 3
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // boltStore is the Store in a file.
 type boltStore struct{ db *bbolt.DB }
 
