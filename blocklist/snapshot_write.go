@@ -377,8 +377,7 @@ func (s *snapshotWriter) collectFeatures() {
 		s.err = cmp.Or(s.err, err)
 		return
 	}
-	s.features, err = segment.AppendBinary(nil)
-	s.err = cmp.Or(s.err, err)
+	s.features = segment.Bytes()
 }
 
 // writeGrants writes the columns of the grants.

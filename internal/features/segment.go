@@ -186,6 +186,9 @@ func OpenSegment(b []byte) (*Segment, error) {
 // fails.
 func (s *Segment) AppendBinary(b []byte) ([]byte, error) { return append(b, s.b...), nil }
 
+// Bytes returns the encoded form itself, which must not be changed.
+func (s *Segment) Bytes() []byte { return s.b }
+
 // Len returns the number of pictures, those without points included.
 func (s *Segment) Len() int { return s.n }
 
