@@ -135,14 +135,14 @@ func TestInspect_AllFrames(t *testing.T) {
 	}
 	// What a person says of a match is about its frame: the other one is somebody
 	// else's picture.
-	if err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: hit}, takedown.SameImage); err != nil {
+	if _, err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: hit}, takedown.SameImage); err != nil {
 		t.Fatal(err)
 	}
 	wantVerdict(t, "the other frame by itself", d.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...), takedown.Allow)
 	// An excepted frame does not hide a blocked one.
 	other := takedown.Match{Candidate: takedown.Candidate{Hashes: hashes(t, testJPEG(t, 2))}, Decision: hit}
 	other.Decision.Frame = 0
-	if err := d.Resolve(ctx, other, takedown.NotTheSame); err != nil {
+	if _, err := d.Resolve(ctx, other, takedown.NotTheSame); err != nil {
 		t.Fatal(err)
 	}
 	wantVerdict(t, "with the other frame excepted", d.Enforcer().Check(c), takedown.Block)
@@ -277,17 +277,18 @@ func TestResolve(t *testing.T) {
 	wrong := takedown.Candidate{Hashes: []phash.Hash{nearCopy(own, 24)}}
 	match := takedown.Match{Candidate: wrong, Decision: e.Check(wrong)}
 	wantVerdict(t, "the near one", match.Decision, takedown.Block)
-	if err := d.Resolve(ctx, match, takedown.NotTheSame); err != nil {
+	if _, err := d.Resolve(ctx, match, takedown.NotTheSame); err != nil {
 		t.Fatal(err)
 	}
 	wantVerdict(t, "the near one, excepted", e.Check(wrong), takedown.Allow)
 	wantVerdict(t, "the registered one", e.Filter("", own), takedown.Block)
 
 	// A copy that no hash finds, at an address; another one of its is none.
-	far := takedown.Candidate{ImageURLs: []string{"https://example.org/screenshot.png", "data:image/png;base64,AAAA"}, SHA256: [32]byte{7}, Hashes: hashes(t, testJPEG(t, 9))}
+	far := takedown.Candidate{ImageURLs: []string{"https://example.org/screenshot.png", "data:image/png;base64,AAAA"}, SHA256: sha256.Sum256(testJPEG(t, 9)), Hashes: hashes(t, testJPEG(t, 9))}
 	wantVerdict(t, "the screenshot", e.Check(far), takedown.Allow)
-	if err := d.Resolve(ctx, takedown.Match{Candidate: far, Decision: takedown.Decision{Rule: rule}}, takedown.SameImage); err != nil {
-		t.Fatal(err)
+	done, err := d.Resolve(ctx, takedown.Match{Candidate: far, Decision: takedown.Decision{Rule: rule}, File: testJPEG(t, 9)}, takedown.SameImage)
+	if want := (takedown.Resolved{Events: []uint64{3, 4}, Addresses: 1, Files: 1, Hashes: 1}); err != nil || !cmp.Equal(want, done) {
+		t.Fatalf("%v (-want +got):\n%s", err, cmp.Diff(want, done))
 	}
 	for what, got := range map[string]takedown.Decision{
 		"its address": e.FilterURL(far.ImageURLs[0]), "its hash": e.Filter("", far.Hashes...), "its file": e.Check(takedown.Candidate{SHA256: far.SHA256}),
@@ -322,13 +323,13 @@ func TestResolve(t *testing.T) {
 		t.Error("an event that is not there was undone")
 	}
 	byURL := accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
-	if err := d.Resolve(ctx, takedown.Match{Candidate: far, Decision: e.FilterURL("https://example.org/a.jpg")}, takedown.SameImage); err == nil {
+	if _, err := d.Resolve(ctx, takedown.Match{Candidate: far, Decision: e.FilterURL("https://example.org/a.jpg")}, takedown.SameImage); err == nil {
 		t.Errorf("a picture was learned for the notice %v", byURL)
 	}
 	if err := d.Withdraw(ctx, id, takedown.Act{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Resolve(ctx, match, takedown.SameImage); err == nil {
+	if _, err := d.Resolve(ctx, match, takedown.SameImage); err == nil {
 		t.Error("a picture was learned for a rule that is revoked")
 	}
 }
@@ -502,11 +503,11 @@ func TestChanges(t *testing.T) {
 	want("two rules", "rule added of rule 1, releases false", "rule added of rule 2, releases false")
 	want("nothing since")
 	c := takedown.Candidate{ImageURLs: []string{"https://example.org/c.jpg"}}
-	if err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: takedown.Decision{Rule: 1}}, takedown.SameImage); err != nil {
+	if _, err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: takedown.Decision{Rule: 1}}, takedown.SameImage); err != nil {
 		t.Fatal(err)
 	}
 	own := takedown.Candidate{Hashes: hashes(t, testJPEG(t, 1))}
-	if err := d.Resolve(ctx, takedown.Match{Candidate: own, Decision: e.Check(own)}, takedown.NotTheSame); err != nil {
+	if _, err := d.Resolve(ctx, takedown.Match{Candidate: own, Decision: e.Check(own)}, takedown.NotTheSame); err != nil {
 		t.Fatal(err)
 	}
 	want("resolved", "rule learned of rule 1, releases false", "rule excepted of rule 1, releases true")
@@ -633,7 +634,7 @@ func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
 	}
 
 	cropped := inspect(t, copies["cropped"], takedown.Source{ImageURL: "https://example.org/crop.png"})
-	if err := d.Resolve(ctx, takedown.Match{Candidate: cropped, Decision: e.Check(cropped)}, takedown.SameImage); err != nil {
+	if _, err := d.Resolve(ctx, takedown.Match{Candidate: cropped, Decision: e.Check(cropped), File: copies["cropped"]}, takedown.SameImage); err != nil {
 		t.Fatal(err)
 	}
 	for what, got := range map[string]takedown.Decision{
@@ -644,7 +645,7 @@ func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
 		}
 	}
 	page := inspect(t, copies["in a page"], takedown.Source{})
-	if err := d.Resolve(ctx, takedown.Match{Candidate: page, Decision: e.Check(page)}, takedown.NotTheSame); err != nil {
+	if _, err := d.Resolve(ctx, takedown.Match{Candidate: page, Decision: e.Check(page)}, takedown.NotTheSame); err != nil {
 		t.Fatal(err)
 	}
 	wantVerdict(t, "excepted", e.Check(page), takedown.Allow)

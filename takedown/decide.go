@@ -88,8 +88,12 @@ func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait boo
 // Change replaces the terms of a case in force by those of a new grant: another
 // width, fewer items, other territories or times, or, for a vetted hash entry,
 // another effect. What the new grant does not name is as in a new case. The old
-// rules and the new ones change places in one step; what was learned for the
-// old ones, and excepted from them, ends with them.
+// rules and the new ones change places in one step.
+//
+// What was learned for an old rule, and excepted from it, goes over to the one
+// that takes its place for the same item. A narrower width drops the copies that
+// it does not reach: WidthIdentical those that are not the identical picture,
+// WidthBytes those in another file. Exceptions it keeps.
 func (d *Desk) Change(ctx context.Context, id CaseID, g Grant) error {
 	var second error
 	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {

@@ -321,7 +321,8 @@ func (d *Desk) replace(c *Case, rules []blocklist.Rule, covers [][]int, after St
 }
 
 // exchange is replace for some of the rules of a case. The others stay, with
-// what was learned for them and excepted from them.
+// what was learned for them and excepted from them; what was so for those that
+// end goes over to those that take their place, as far as they reach.
 func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
 	var events []blocklist.Event
 	for _, rule := range ending {
@@ -333,6 +334,11 @@ func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers
 	if len(events) == 0 { // nothing was in force
 		return change{}, c.move(after, a, now)
 	}
+	carried, err := d.carry(c, ending, rules, covers, now)
+	if err != nil {
+		return change{}, err
+	}
+	events = append(events, carried...)
 	by := StateRevoking
 	if len(rules) > 0 || after == StateInForce {
 		by = StateEnforcing
@@ -354,6 +360,7 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 	if len(events) == 0 || c.After == "" {
 		return fmt.Errorf("takedown: case %v is %s, with %d events to deliver", c.ID, c.State, len(events))
 	}
+	aim(events, d.list.View().Seq())
 	seqs, err := d.list.Append(ctx, events...)
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
@@ -403,6 +410,28 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 	}
 	c.log = nil
 	return nil
+}
+
+// carryTarget marks the target of an event that goes over to a new rule, of
+// which only the number among those of its change is known before it is added.
+const carryTarget = 1 << 63
+
+// aim gives the events of a change, which come right after event last, the
+// targets that were not known when they were stored. The desk appends nothing
+// else meanwhile. If they are in the list already, Append looks at their IDs
+// only.
+func aim(events []blocklist.Event, last uint64) {
+	var added []uint64
+	for i := range events {
+		if events[i].Type == blocklist.EventAdded {
+			added = append(added, last+1+uint64(i))
+		}
+	}
+	for i := range events {
+		if n := events[i].Target &^ carryTarget; n != events[i].Target && n < uint64(len(added)) {
+			events[i].Target = added[n]
+		}
+	}
 }
 
 // arrivals are the messages about states that are reached by way of the list.

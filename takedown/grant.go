@@ -165,7 +165,7 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		if err := (Act{Reason: dec.Reason}).check(); err != nil {
 			return nil, nil, err
 		}
-		it.Outcome, it.Reason, it.Granted, it.Rule = dec.Outcome, dec.Reason, 0, 0
+		it.Outcome, it.Reason, it.Granted = dec.Outcome, dec.Reason, 0 // its rule stays until the new one is there
 		switch dec.Outcome {
 		case "", OutcomeAccepted:
 			it.Outcome = OutcomeAccepted

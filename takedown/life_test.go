@@ -502,7 +502,8 @@ func TestLife_PartialWithdrawal(t *testing.T) {
 	// What was learned for the item that stays, stays.
 	learned := takedown.Candidate{ImageURLs: []string{"https://example.org/learned.jpg"}}
 	kept := o.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...)
-	ok(t, o.Resolve(ctx, takedown.Match{Candidate: learned, Decision: kept}, takedown.SameImage))
+	_, err := o.Resolve(ctx, takedown.Match{Candidate: learned, Decision: kept}, takedown.SameImage)
+	ok(t, err)
 	w := o.submit(t, takedown.WithdrawalRequest{Requester: person, Case: c.ID, Items: []int{0}})
 	if len(w.Flags) != 0 {
 		t.Errorf("flags %v", w.Flags)

@@ -156,10 +156,6 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 		}
 		grant.Items[i] = dec
 	}
-	old := make([]uint64, len(target.Items))
-	for i, it := range target.Items {
-		old[i] = it.Rule
-	}
 	rules, covers, err := d.plan(target, grant, d.list)
 	if err != nil {
 		return change{}, err
@@ -169,20 +165,15 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 	// for the items that they cover is not needed.
 	var ending []uint64
 	for _, i := range w.Items {
-		if rule := old[i]; rule != 0 && !slices.Contains(ending, rule) {
+		if rule := target.Items[i].Rule; rule != 0 && !slices.Contains(ending, rule) {
 			ending = append(ending, rule)
 		}
 	}
 	var anew []blocklist.Rule
 	var items [][]int
 	for k, rule := range rules {
-		if slices.Contains(ending, old[covers[k][0]]) {
+		if slices.Contains(ending, target.Items[covers[k][0]].Rule) {
 			anew, items = append(anew, rule), append(items, covers[k])
-		}
-	}
-	for i, rule := range old {
-		if rule != 0 && !slices.Contains(ending, rule) {
-			target.Items[i].Rule = rule
 		}
 	}
 	ch, err := d.exchange(target, ending, anew, items, StateInForce, g.Act, now)

@@ -1,16 +1,25 @@
 package takedown
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
 )
 
 // Match is a candidate and the decision about it, at which a person has looked.
 type Match struct {
 	Candidate Candidate
 	Decision  Decision
+	// File is the image at which the person looked. Only with it the hashes of a
+	// copy can be learned: they are put to the test of a registration, because a
+	// hash of a picture with little in it would hit other people's pictures.
+	File []byte
 }
 
 // Resolution is what a person says of a match.
@@ -18,9 +27,10 @@ type Resolution uint8
 
 const (
 	// SameImage: the candidate shows the picture of the rule. Its addresses, its
-	// file and its hashes (of an animation, those of the frame that matched) are
-	// learned, so that those who have no pixels find it too. Learned addresses end after DeskOptions.RecheckAfter, because what
-	// lies behind an address changes.
+	// file and, with Match.File, its hashes (of an animation, those of the frame
+	// that matched) are learned, so that those who have no pixels find it too.
+	// Learned addresses end after DeskOptions.RecheckAfter, because what lies
+	// behind an address changes.
 	SameImage Resolution = 1
 	// NotTheSame: the match is wrong. The rule leaves this picture alone from
 	// now on: the file, and every picture whose hash is within
@@ -29,46 +39,70 @@ const (
 	NotTheSame Resolution = 2
 )
 
+// Resolved is what a resolution recorded.
+type Resolved struct {
+	// Events are the numbers by which it can be undone: see [Desk.Undo].
+	Events []uint64
+	// Addresses, Files and Hashes are how many of each were learned or excepted.
+	Addresses, Files, Hashes int
+	// Unlearned says why the hashes of a copy were not learned; empty when they
+	// were, when there are none, and when the rule reaches no further than files.
+	Unlearned Unlearned
+}
+
+// Unlearned is the reason why a hash was not learned.
+type Unlearned string
+
+const (
+	UnlearnedNoFile     Unlearned = "no_file"    // Match.File is empty: nobody can tell what the hash is worth
+	UnlearnedUnreadable Unlearned = "unreadable" // Match.File cannot be decoded
+	UnlearnedOther      Unlearned = "other_file" // Match.File is not the file of the candidate
+	UnlearnedQuality    Unlearned = "quality"    // too little structure: other pictures would match
+	UnlearnedStability  Unlearned = "stability"  // it moves too far under changes nobody sees
+	UnlearnedBits       Unlearned = "bits"       // no picture with any detail has such a hash
+	UnlearnedTruncated  Unlearned = "truncated"  // part of the picture is missing
+)
+
 // Resolve records what a person says of a match with a rule that reaches
-// further than addresses. It is durable and in effect when it returns nil. A
-// wrong resolution is taken back with [Desk.Undo].
-func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) error {
+// further than addresses. It is durable and in effect when it returns without an
+// error. A wrong resolution is taken back with [Desk.Undo].
+//
+// Of a copy whose hashes a registration would refuse, only the addresses and the
+// file are learned; Resolved.Unlearned says why.
+func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolved, err error) {
+	if r != SameImage && r != NotTheSame {
+		return done, fmt.Errorf("takedown: resolution %d is neither SameImage nor NotTheSame", r)
+	}
+	// Nothing is appended while a case changes: see deliver.
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	rule, state, ok := d.list.View().Rule(m.Decision.Rule)
 	switch {
 	case !ok || state == blocklist.RuleRevoked:
-		return fmt.Errorf("takedown: rule %d is not there any more", m.Decision.Rule)
+		return done, fmt.Errorf("takedown: rule %d is not there any more", m.Decision.Rule)
 	case rule.Width == WidthURL:
-		return fmt.Errorf("takedown: rule %d blocks addresses, not a picture: there is nothing to learn or to except", m.Decision.Rule)
+		return done, fmt.Errorf("takedown: rule %d blocks addresses, not a picture: there is nothing to learn or to except", m.Decision.Rule)
 	}
 	c := &m.Candidate
 	var picture blocklist.Keys
 	if c.SHA256 != [32]byte{} && (r == SameImage || len(c.Frames) == 0) {
 		picture.Bytes = [][32]byte{c.SHA256}
 	}
-	if rule.Width >= WidthIdentical || r == NotTheSame {
-		for _, h := range c.frame(m.Decision.Frame) {
-			// A hash with another count of ones is of a flat picture, or of none:
-			// it says nothing, and would hit other flat ones.
-			if bits := h.Algorithm().Bits(); bits > 0 && h.OnesCount() == bits/2 {
-				picture.Hashes = append(picture.Hashes, blocklist.HashKey{Hash: h})
-			}
+	hashes := c.frame(m.Decision.Frame)
+	switch {
+	case r == NotTheSame:
+		// A hash with another count of ones is of a flat picture, or of none: it
+		// says nothing, and would except other flat ones.
+		picture.Hashes = hashKeys(hashes)
+	case rule.Width >= WidthIdentical && len(hashes) > 0:
+		if done.Unlearned = m.test(hashes[0]); done.Unlearned == "" {
+			picture.Hashes = hashKeys(hashes)
 		}
 	}
 	now := d.clock()
-	base := blocklist.Event{Time: now, Target: m.Decision.Rule}
-	var events []blocklist.Event
-	add := func(t blocklist.EventType, keys blocklist.Keys) {
-		e := base
-		e.ID, e.Type, e.Keys = newEventID(), t, keys
-		if len(keys.Addresses) > 0 {
-			e.Until = now.Add(d.recheckAfter)
-		}
-		if keys.Len() > 0 {
-			events = append(events, e)
-		}
-	}
-	switch r {
-	case SameImage:
+	e := blocklist.Event{ID: newEventID(), Time: now, Target: m.Decision.Rule, Type: blocklist.EventExcepted, Keys: picture}
+	events := []blocklist.Event{e}
+	if r == SameImage {
 		var usable []string // Check passes over what is no address, too
 		for _, u := range c.ImageURLs {
 			if _, err := blocklist.Canonical(u); err == nil {
@@ -77,20 +111,73 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) error {
 		}
 		addresses, err := addressKeys(d.list, usable, nil)
 		if err != nil {
-			return err
+			return done, err
 		}
-		add(blocklist.EventLearned, picture)
-		add(blocklist.EventLearned, blocklist.Keys{Addresses: addresses})
-	case NotTheSame:
-		add(blocklist.EventExcepted, picture)
-	default:
-		return fmt.Errorf("takedown: resolution %d is neither SameImage nor NotTheSame", r)
+		events[0].Type = blocklist.EventLearned
+		e.ID, e.Type = addressEvent(e.ID), blocklist.EventLearned
+		e.Keys, e.Until = blocklist.Keys{Addresses: addresses}, now.Add(d.recheckAfter)
+		events = append(events, e)
 	}
+	events = slices.DeleteFunc(events, func(e blocklist.Event) bool { return e.Keys.Len() == 0 })
 	if len(events) == 0 {
-		return fmt.Errorf("takedown: the candidate has nothing by which its picture could be known again: no file, no hash, no address")
+		return done, fmt.Errorf("takedown: the candidate has nothing by which its picture could be known again: no file, no address, no hash that can be used")
 	}
-	_, err := d.list.Append(ctx, events...)
-	return err
+	if done.Events, err = d.list.Append(ctx, events...); err != nil {
+		return Resolved{}, err
+	}
+	for _, e := range events {
+		done.Addresses += len(e.Keys.Addresses)
+		done.Files += len(e.Keys.Bytes)
+		done.Hashes += len(e.Keys.Hashes)
+	}
+	return done, nil
+}
+
+// hashKeys are the hashes that pictures with any detail can have.
+func hashKeys(hashes []phash.Hash) (keys []blocklist.HashKey) {
+	for _, h := range hashes {
+		if bits := h.Algorithm().Bits(); bits > 0 && h.OnesCount() == bits/2 {
+			keys = append(keys, blocklist.HashKey{Hash: h})
+		}
+	}
+	return keys
+}
+
+// test says why a registration would refuse the picture whose own hash is
+// given; empty if it would not.
+func (m *Match) test(own phash.Hash) Unlearned {
+	if len(m.File) == 0 {
+		return UnlearnedNoFile
+	}
+	if sum := m.Candidate.SHA256; sum != [32]byte{} && sum != sha256.Sum256(m.File) {
+		return UnlearnedOther
+	}
+	for pic, err := range phash.DecodeFrames(bytes.NewReader(m.File), &phash.DecodeOptions{AcceptTruncated: true}) {
+		if err != nil {
+			return UnlearnedUnreadable
+		}
+		if h := phash.Query(pic)[0]; h.Algorithm() == own.Algorithm() && h != own {
+			continue // another frame
+		}
+		_, err := phash.Register(pic, nil)
+		var refused *phash.RefusedError
+		if errors.As(err, &refused) {
+			return Unlearned(refused.Reason.String())
+		}
+		if err != nil {
+			return UnlearnedUnreadable
+		}
+		return ""
+	}
+	return UnlearnedOther
+}
+
+// addressEvent returns the ID of the event by which the addresses of a copy are
+// learned, from that of the event of its file and hashes: which copy lies at an
+// address matters when the rule becomes narrower.
+func addressEvent(picture [16]byte) [16]byte {
+	sum := sha256.Sum256(append([]byte("addresses of "), picture[:]...))
+	return [16]byte(sum[:16])
 }
 
 // Undo takes back what was learned for a rule or excepted from it, by the
@@ -103,6 +190,8 @@ func (d *Desk) Undo(ctx context.Context, event uint64) error {
 	if e.Type != blocklist.EventLearned && e.Type != blocklist.EventExcepted {
 		return fmt.Errorf("takedown: event %d is %v; only what was learned or excepted can be undone alone", event, e.Type)
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventUndone, Time: d.clock(), Target: event})
 	return err
 }

@@ -1,0 +1,266 @@
+package takedown_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/storetest"
+)
+
+// carried is a desk with one opt-out of testJPEG 1, for whose rule three copies
+// were learned and one picture was excepted.
+type carried struct {
+	*takedown.Desk
+	id                            takedown.CaseID
+	same, identical, crop, undone takedown.Candidate // learned; undone was forgotten again
+	wrong                         takedown.Candidate // excepted
+	file                          []byte
+}
+
+func copyAt(n int) string { return fmt.Sprintf("https://copies.example/%d.jpg", n) }
+
+func newCarried(t *testing.T, d *takedown.Desk, accept func(takedown.CaseID)) *carried {
+	t.Helper()
+	x := &carried{Desk: d, file: testJPEG(t, 1)}
+	c, err := d.Submit(ctx, optOut(t, 1))
+	ok(t, err)
+	x.id = c.ID
+	accept(c.ID)
+	own := hashes(t, x.file)[0]
+	rule := d.Enforcer().Filter("", own).Rule
+	// A copy in another encoding, and a "crop" that only a person recognised.
+	var b bytes.Buffer
+	m, err := jpeg.Decode(bytes.NewReader(x.file))
+	ok(t, err)
+	ok(t, png.Encode(&b, m))
+	learn := func(n int, file []byte) (c takedown.Candidate) {
+		c = takedown.Candidate{ImageURLs: []string{copyAt(n)}, SHA256: sha256.Sum256(file), Hashes: hashes(t, file)}
+		done, err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: takedown.Decision{Rule: rule}, File: file}, takedown.SameImage)
+		ok(t, err)
+		if n == 4 {
+			for _, e := range done.Events {
+				ok(t, d.Undo(ctx, e))
+			}
+		}
+		return c
+	}
+	x.same, x.identical, x.crop, x.undone = learn(1, x.file), learn(2, b.Bytes()), learn(3, testJPEG(t, 3)), learn(4, testJPEG(t, 4))
+	x.wrong = takedown.Candidate{Hashes: []phash.Hash{nearCopy(own, 18)}}
+	_, err = d.Resolve(ctx, takedown.Match{Candidate: x.wrong, Decision: takedown.Decision{Rule: rule}}, takedown.NotTheSame)
+	ok(t, err)
+	return x
+}
+
+// reach says what is blocked of the copies: the addresses, the files and the
+// hashes of each, and whether the excepted picture still is.
+func (x *carried) reach(e asker) (got []string) {
+	for _, c := range []struct {
+		name string
+		takedown.Candidate
+	}{{"same", x.same}, {"identical", x.identical}, {"crop", x.crop}, {"undone", x.undone}} {
+		for what, d := range map[string]takedown.Decision{
+			"address": e.FilterURL(c.ImageURLs[0]), "file": e.Check(takedown.Candidate{SHA256: c.SHA256}), "hash": e.Filter("", c.Hashes[0]),
+		} {
+			if d.Verdict == takedown.Block {
+				got = append(got, c.name+" "+what)
+			}
+		}
+	}
+	if e.Check(x.wrong).Verdict == takedown.Block {
+		got = append(got, "excepted")
+	}
+	return got
+}
+
+// asker is an Enforcer, or a Region of one.
+type asker interface {
+	FilterURL(string) takedown.Decision
+	Filter(string, ...phash.Hash) takedown.Decision
+	Check(takedown.Candidate) takedown.Decision
+}
+
+// What people said of matches outlives new terms, as far as the new width
+// reaches.
+func TestChange_CarriesOver(t *testing.T) {
+	t.Parallel()
+	every := []string{
+		"same address", "same file", "same hash", "identical address", "identical file", "identical hash", "crop address", "crop file", "crop hash",
+	}
+	identical := every[:6]
+	sorted := cmpSorted()
+	for _, tt := range []struct {
+		name  string
+		grant takedown.Grant
+		want  []string
+	}{
+		{"the same width, elsewhere", takedown.Grant{Territories: []string{"EU27", "US"}}, every},
+		{"identical", takedown.Grant{Width: takedown.WidthIdentical}, identical},
+		{"bytes", takedown.Grant{Width: takedown.WidthBytes}, []string{"same address", "same file"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			now := &clock{t: day0}
+			d := open(t, t.TempDir(), &takedown.DeskOptions{Now: now.Now, RecheckAfter: 10 * 24 * time.Hour})
+			x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Accept(ctx, id, takedown.Grant{Act: alice})) })
+			if diff := cmp.Diff(every, x.reach(x.Enforcer()), sorted); diff != "" {
+				t.Fatalf("before (-want +got):\n%s", diff)
+			}
+			ok(t, d.Change(ctx, x.id, tt.grant))
+			reach := func() []string { return x.reach(d.Enforcer().In("DE")) }
+			if diff := cmp.Diff(tt.want, reach(), sorted); diff != "" {
+				t.Errorf("after (-want +got):\n%s", diff)
+			}
+			// And once more; what a person takes back then, is taken back.
+			ok(t, d.Change(ctx, x.id, tt.grant))
+			if diff := cmp.Diff(tt.want, reach(), sorted); diff != "" {
+				t.Errorf("after another change (-want +got):\n%s", diff)
+			}
+			now.set(day0.Add(10 * 24 * time.Hour))
+			for _, what := range reach() {
+				if what == "crop address" || what == "identical address" || what == "same address" {
+					t.Errorf("%s is blocked for longer than it was learned for", what)
+				}
+			}
+			// Wider again: what is not there any more does not come back.
+			ok(t, d.Change(ctx, x.id, takedown.Grant{Width: takedown.WidthDuplicate}))
+			if d.Enforcer().Check(x.wrong).Verdict == takedown.Block {
+				t.Error("the exception was lost")
+			}
+			for c, err := range d.Changes(ctx, new(takedown.Cursor)) {
+				ok(t, err)
+				if c.Type == takedown.RuleExcepted && c.Rule == d.Enforcer().Filter("", hashes(t, x.file)[0]).Rule {
+					ok(t, d.Undo(ctx, c.Seq))
+				}
+			}
+			wantVerdict(t, "the exception, undone", d.Enforcer().Check(x.wrong), takedown.Block)
+		})
+	}
+}
+
+func cmpSorted() cmp.Option {
+	return cmp.Transformer("sorted", func(s []string) map[string]bool {
+		m := map[string]bool{}
+		for _, x := range s {
+			m[x] = true
+		}
+		return m
+	})
+}
+
+// A picture that was excepted while the case was on hold stays so when the case
+// is accepted.
+func TestAccept_CarriesOverFromHold(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Hold(ctx, id, alice)) })
+	ok(t, d.Accept(ctx, x.id, takedown.Grant{Act: alice}))
+	want := []string{
+		"same address", "same file", "same hash", "identical address", "identical file", "identical hash", "crop address", "crop file", "crop hash",
+	}
+	if diff := cmp.Diff(want, x.reach(x.Enforcer()), cmpSorted()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Wherever a change of terms is cut short, after the next Open it has not
+// happened or it has, with all that goes over.
+func TestChange_CutShort(t *testing.T) {
+	t.Parallel()
+	before := []string{
+		"same address", "same file", "same hash", "identical address", "identical file", "identical hash", "crop address", "crop file", "crop hash",
+	}
+	happened := map[bool]int{}
+	for in := 1; in <= 3; in++ {
+		for _, after := range []bool{false, true} {
+			t.Run(fmt.Sprint(in, after), func(t *testing.T) {
+				dir, err := memoryDir()
+				ok(t, err)
+				defer os.RemoveAll(dir)
+				store := &faulty{Store: storetest.Memory()}
+				d := open(t, dir, &takedown.DeskOptions{Store: store})
+				x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Accept(ctx, id, takedown.Grant{Act: alice})) })
+				store.in, store.after = in, after
+				err = d.Change(ctx, x.id, takedown.Grant{Width: takedown.WidthIdentical})
+				failed := err != nil
+				store.in = 0
+				ok(t, d.Close())
+				x.Desk = open(t, dir, &takedown.DeskOptions{Store: store})
+				c, err := x.Case(ctx, x.id)
+				ok(t, err)
+				if c.State != takedown.StateInForce || len(c.Rules) != 1 {
+					t.Fatalf("the case is %s, with rules %v", c.State, c.Rules)
+				}
+				want := before
+				if c.Granted == takedown.WidthIdentical {
+					want = before[:6]
+				}
+				if diff := cmp.Diff(want, x.reach(x.Enforcer()), cmpSorted()); diff != "" {
+					t.Errorf("granted %v (-want +got):\n%s", c.Granted, diff)
+				}
+				if !failed && c.Granted != takedown.WidthIdentical {
+					t.Error("a change that succeeded has not happened")
+				}
+				happened[c.Granted == takedown.WidthIdentical]++
+			})
+		}
+	}
+	if happened[true] < 2 || happened[false] < 1 {
+		t.Errorf("happened %v: the test proves too little", happened)
+	}
+}
+
+// The hash of a copy is learned only if a registration would take it; where the
+// copy lies, and its file, in any case.
+func TestResolve_TestsHashes(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	accept(t, d, optOut(t, 1), takedown.Grant{})
+	own := d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...)
+	// A soft gradient: it has a hash, and next to no structure.
+	flat := image.NewGray(image.Rect(0, 0, 256, 256))
+	for y := range 256 {
+		for x := range 256 {
+			flat.SetGray(x, y, color.Gray{Y: uint8(100 + x/16 + y/32)})
+		}
+	}
+	var b bytes.Buffer
+	ok(t, png.Encode(&b, flat))
+	for i, tt := range []struct {
+		name string
+		file []byte // of the candidate
+		give []byte // to Resolve
+		want takedown.Unlearned
+	}{
+		{"a picture", testJPEG(t, 5), testJPEG(t, 5), ""},
+		{"nothing to look at", testJPEG(t, 6), nil, takedown.UnlearnedNoFile},
+		{"another file", testJPEG(t, 6), testJPEG(t, 5), takedown.UnlearnedOther},
+		{"too little in it", b.Bytes(), b.Bytes(), takedown.UnlearnedQuality},
+		{"cut off", testJPEG(t, 7)[:len(testJPEG(t, 7))*2/3], testJPEG(t, 7)[:len(testJPEG(t, 7))*2/3], takedown.UnlearnedTruncated},
+	} {
+		c, err := takedown.Inspect(bytes.NewReader(tt.file), takedown.Source{ImageURL: copyAt(i)}, nil)
+		ok(t, err)
+		got, err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: own, File: tt.give}, takedown.SameImage)
+		ok(t, err)
+		if got.Unlearned != tt.want || (got.Hashes == 0) != (tt.want != "") || got.Addresses != 1 || got.Files != 1 {
+			t.Errorf("%s: %+v", tt.name, got)
+		}
+		hash := takedown.Allow
+		if tt.want == "" {
+			hash = takedown.Block
+		}
+		wantVerdict(t, tt.name+", by hash", d.Enforcer().Filter("", c.Hashes[0]), hash)
+		wantVerdict(t, tt.name+", by address", d.Enforcer().FilterURL(copyAt(i)), takedown.Block)
+	}
+}
