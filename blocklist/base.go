@@ -43,6 +43,8 @@ type base struct {
 
 	hashes     [len(algorithms)]baseHashes
 	features   baseFeatures
+	faces      []*baseFaces           // one for each model
+	lostFaces  map[uint32]int         // grant → faces whose key is gone
 	exceptions map[uint64][]exception // by rule
 
 	memory *memory // of the arrays; held so that they live as long as the base

@@ -24,6 +24,7 @@ const (
 	keysBytes     = 2
 	keysHashes    = 3 // algorithm, variant, then the bits, least significant byte first
 	keysFeatures  = 4 // length, then the compact set
+	keysFaces     = 5 // lengths, limits, model, then the sealed vector
 )
 
 var (
@@ -86,11 +87,17 @@ func appendRecord(b []byte, e *Event) []byte {
 			le.PutUint32(b[at:], uint32(len(b)-at-4))
 		}
 	}
+	if n := len(keys.Faces); n > 0 {
+		b = le.AppendUint32(append(b, keysFaces, 0, 0, 0), uint32(n))
+		for i := range keys.Faces {
+			b = appendFace(b, &keys.Faces[i])
+		}
+	}
 	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
 
 func countLists(k Keys) (n int) {
-	for _, l := range [...]int{len(k.Addresses), len(k.Bytes), len(k.Hashes), len(k.Features)} {
+	for _, l := range [...]int{len(k.Addresses), len(k.Bytes), len(k.Hashes), len(k.Features), len(k.Faces)} {
 		if l > 0 {
 			n++
 		}
@@ -261,6 +268,18 @@ func parseRecord(b []byte) (Event, error) {
 				}
 				keys.Features = append(keys.Features, f)
 				p = p[4+size:]
+			}
+		case keysFaces:
+			if n > MaxFaces {
+				return bad("too many faces")
+			}
+			for range n {
+				f, size, err := parseFace(p)
+				if err != nil {
+					return Event{}, err
+				}
+				keys.Faces = append(keys.Faces, f)
+				p = p[size:]
 			}
 		default:
 			return Event{}, fmt.Errorf("blocklist: record has keys of type %d: %w", kind, ErrVersion)

@@ -38,10 +38,7 @@ const (
 // derive returns the AES-256-GCM cipher of one file or journal, and a value by
 // which a wrong key is told from damage.
 func (k *EncryptionKey) derive(salt []byte, purpose string) (cipher.AEAD, []byte) {
-	out, err := hkdf.Key(sha256.New, k[:], salt, "staydown "+purpose+" 1", 32+checkSize)
-	if err != nil {
-		panic("blocklist: " + err.Error()) // only for lengths beyond 8,160
-	}
+	out := k.expand(salt, purpose)
 	block, err := aes.NewCipher(out[:32])
 	if err != nil {
 		panic("blocklist: " + err.Error()) // only for keys of other lengths
@@ -51,6 +48,15 @@ func (k *EncryptionKey) derive(salt []byte, purpose string) (cipher.AEAD, []byte
 		panic("blocklist: " + err.Error())
 	}
 	return gcm, out[32:]
+}
+
+// expand returns a key for one purpose, 32 bytes, and a check value.
+func (k *EncryptionKey) expand(salt []byte, purpose string) []byte {
+	out, err := hkdf.Key(sha256.New, k[:], salt, "staydown "+purpose+" 1", 32+checkSize)
+	if err != nil {
+		panic("blocklist: " + err.Error()) // only for lengths beyond 8,160
+	}
+	return out
 }
 
 // sealedSize returns the length of the file that holds size bytes.

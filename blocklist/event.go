@@ -76,10 +76,15 @@ type Keys struct {
 	Hashes    []HashKey
 	// Features are local features in their compact form; at most MaxFeatures.
 	Features []Features
+	// Faces belong to added rules of WidthFace only; List.SealFaces makes them.
+	// At most MaxFaces.
+	Faces []Face
 }
 
 // Len returns the number of keys.
-func (k Keys) Len() int { return len(k.Addresses) + len(k.Bytes) + len(k.Hashes) + len(k.Features) }
+func (k Keys) Len() int {
+	return len(k.Addresses) + len(k.Bytes) + len(k.Hashes) + len(k.Features) + len(k.Faces)
+}
 
 // Address is the key of an address: see View.Digest.
 type Address struct {
@@ -143,8 +148,8 @@ type Event struct {
 	// Target is the sequence number of the event that this one refers to: the
 	// added event of a rule, or the event to undo.
 	Target uint64
-	// Keys belong to EventLearned, and, without addresses and features, to
-	// EventExcepted.
+	// Keys belong to EventLearned, without faces, and to EventExcepted, without
+	// addresses and features too.
 	Keys Keys
 	// Until is when a learned or excepted event ends by itself, to the second.
 	// Zero means together with its rule.
@@ -200,6 +205,9 @@ func (e *Event) check(list uint32) *EventError {
 		if e.Keys.Len() == 0 {
 			return fail("Keys", "are missing")
 		}
+		if len(e.Keys.Faces) > 0 {
+			return fail("Keys.Faces", "belong to added rules only; a face is registered by its person, and a picture is excepted by file or hash")
+		}
 		if e.Type == EventExcepted && len(e.Keys.Addresses) > 0 {
 			return fail("Keys.Addresses", "cannot be excepted; a picture is excepted by file or hash")
 		}
@@ -238,6 +246,9 @@ func (r *Rule) check() *EventError {
 	if !r.End.IsZero() && !r.Start.Before(r.End) {
 		return fail("End", "is not after Start")
 	}
+	if len(r.Keys.Faces) > 0 && r.Width != WidthFace {
+		return fail("Keys.Faces", fmt.Sprintf("belong to rules of width %v; this one has %v", WidthFace, r.Width))
+	}
 	return nil
 }
 
@@ -258,6 +269,9 @@ func (k Keys) check() *EventError {
 	}
 	if why := checkFeatures(k.Features); why != "" {
 		return fail("Features", why)
+	}
+	if why := checkFaces(k.Faces); why != "" {
+		return fail("Faces", why)
 	}
 	return nil
 }

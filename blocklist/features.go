@@ -103,7 +103,7 @@ func (v *View) FindFeatures(x *FeatureSearcher, f Features, yield func(Hit, Feat
 	ok := true
 	search := func(s *features.Segment, grants []uint32) bool {
 		s.Search(x, f, func(m FeatureMatch) bool {
-			ok = v.emit(grants[m.ID], 0, 0, func(h Hit) bool { return yield(h, m) })
+			ok = v.emit(Hit{grant: grants[m.ID]}, func(h Hit) bool { return yield(h, m) })
 			return ok
 		})
 		return ok

@@ -20,8 +20,14 @@ type fold struct {
 	table      keyTable
 	hashes     [len(algorithms)]hashDelta
 	features   featureDelta
+	faces      []*faceFold // by model
 	dead       *roaring.Bitmap
 	exceptions map[uint64][]exception
+
+	faceKeys  *faceKeys      // that open the faces; nil for none
+	keyError  error          // the first of them that could not be read
+	lostFaces map[uint32]int // grant → faces whose key is gone
+	ended     []uint64       // rules of faces that were revoked; for the writer
 
 	shared      bool                // a View has dead and exceptions
 	learned     map[uint64][]uint32 // rule → grants that were learned for it
@@ -41,17 +47,20 @@ func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
 			f.exceptionOf[e.event] = rule
 		}
 	}
+	f.startFaces()
 	return f
 }
 
 // view returns the state as it is.
 func (f *fold) view() *View {
 	f.shared = true
-	return &View{
+	v := &View{
 		seq: f.seq, now: f.now, keys: f.keys, base: f.base,
 		grants: f.grants, entries: f.table.view(), hashes: f.hashes, features: f.features.view(),
 		dead: f.dead, exceptions: f.exceptions,
 	}
+	f.showFaces(v)
+	return v
 }
 
 // own makes dead and exceptions safe to change.
@@ -73,6 +82,9 @@ func (f *fold) size() int {
 		n += len(f.hashes[i].grants)
 	}
 	n += len(f.features.grants)
+	for _, m := range f.faces {
+		n += len(m.rows)
+	}
 	if f.dead != nil {
 		n += int(f.dead.GetCardinality())
 	}
@@ -100,6 +112,7 @@ func (f *fold) apply(e *Event) {
 			caseID: r.Case, attr: attrOf(r), territories: slices.Clone(r.Territories),
 		}
 		f.addGrant(g, r.Keys)
+		f.addFaces(e.ID, f.count()-1, r.Keys.Faces)
 	case EventLearned:
 		g, ok := f.liveRule(e.Target)
 		if !ok {
@@ -123,6 +136,9 @@ func (f *fold) apply(e *Event) {
 			return
 		}
 		f.kill(g)
+		if Width(f.grantAt(g).attr>>8) == WidthFace {
+			f.ended = append(f.ended, e.Target)
+		}
 		for _, g := range f.learned[e.Target] {
 			f.kill(g)
 		}
@@ -204,7 +220,9 @@ func (f *fold) kill(g uint32) {
 	if f.dead == nil {
 		f.dead = roaring.New()
 	}
-	f.dead.Add(g)
+	if f.dead.CheckedAdd(g) {
+		f.dropFaces(g)
+	}
 }
 
 // look is the View of the state, for its readers only.

@@ -417,6 +417,31 @@ func (j *journal) get(seq uint64) (e Event, err error) {
 	return e, err
 }
 
+// numbers returns the number of each event, 0 for those that are not there.
+func (j *journal) numbers(ids ...[16]byte) (seqs []uint64, err error) {
+	defer catchDamage(&err)()
+	seqs = make([]uint64, len(ids))
+	err = j.db.View(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(bucketIDs)
+		for i := range ids {
+			key := b.Get(ids[i][:])
+			if key == nil {
+				continue
+			}
+			if len(key) != 8 {
+				return fmt.Errorf("blocklist: journal: number of an event has %d bytes: %w", len(key), ErrJournal)
+			}
+			// bbolt has no checksums; the record says whose it is.
+			if r, err := j.parse(key, tx.Bucket(bucketEvents).Get(key)); err != nil || r.ID != ids[i] {
+				return fmt.Errorf("blocklist: journal: event %x is not under its number: %w", key, ErrJournal)
+			}
+			seqs[i] = binary.BigEndian.Uint64(key)
+		}
+		return nil
+	})
+	return seqs, err
+}
+
 // targeting returns the numbers of the events that have seq as their Target.
 func (j *journal) targeting(seq uint64) (numbers []uint64, err error) {
 	defer catchDamage(&err)()

@@ -67,7 +67,8 @@ type LoadOptions struct {
 	// and Reload then refuse anything else with ErrKey. Map has no effect.
 	EncryptionKey *EncryptionKey
 
-	fs fsx.FS // for tests
+	fs       fsx.FS    // for tests
+	faceKeys *faceKeys // of a list that is open for writing; nil otherwise
 }
 
 // List is a blocklist, opened for writing by Open or for reading by Load. Its
@@ -102,6 +103,13 @@ type Status struct {
 	Fallbacks []error
 	// Salvaged is the damage of the journal that Options.Salvage accepted.
 	Salvaged error
+	// Faces is how many registered faces are searched, those of rules whose
+	// time has not come or is over included.
+	Faces int
+	// FacesWithoutKey is how many faces of rules that hold cannot be searched,
+	// because their key is gone: there are none unless the file of keys was lost,
+	// or is older than the journal.
+	FacesWithoutKey int
 	// Compaction is the error of the last compaction that began by itself.
 	Compaction error
 }
@@ -116,6 +124,7 @@ func (l *List) Status() Status {
 	s.Seq = v.seq
 	s.SnapshotSeq, s.SnapshotTime = v.base.header.seq, v.base.header.createdAt()
 	s.Since = v.since()
+	s.Faces, s.FacesWithoutKey = v.liveFaces, v.lostFaces
 	return s
 }
 
@@ -163,13 +172,22 @@ func Open(dir string, opts *Options) (*List, error) {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	l := &List{now: o.Now, fs: o.fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey}
-	f, err := l.recover(dir, j)
+	keys, err := openFaceKeys(o.fs, dir, o.EncryptionKey, j.id.ID)
 	if err != nil {
 		j.close()
 		return nil, err
 	}
+	l.open.faceKeys = keys
+	f, err := l.recover(dir, j)
+	if err == nil {
+		l.view.Store(f.view())
+		// What a crash kept from being destroyed, and what ended meanwhile.
+		err = keys.retainLive(j, l.View())
+	}
+	if err != nil {
+		return nil, errors.Join(err, keys.close(), j.close())
+	}
 	l.status.Salvaged = j.damage
-	l.view.Store(f.view())
 	l.writer = startWriter(l, dir, j, f, o.CompactAfter)
 	return l, nil
 }
@@ -205,10 +223,12 @@ func (l *List) recover(dir string, j *journal) (*fold, error) {
 		b = got
 	}
 	f := newFold(b, keys, l.now)
+	f.faceKeys = l.open.faceKeys
 	err = j.read(f.seq+1, func(e *Event) bool { f.apply(e); return true })
-	if err != nil {
+	if err = errors.Join(err, f.keyError); err != nil {
 		return nil, err
 	}
+	f.ended = nil
 	f.mergeAll()
 	if f.seq != j.last {
 		return nil, fmt.Errorf("blocklist: journal ends at event %d, not %d: %w", f.seq, j.last, ErrJournal)
@@ -325,6 +345,12 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 		}
 		if err := e.check(list); err != nil {
 			err.Index = i
+			return nil, err
+		}
+		if err := l.writer.verifyFaces(e); err != nil {
+			if why := (*EventError)(nil); errors.As(err, &why) {
+				why.Index = i
+			}
 			return nil, err
 		}
 	}
@@ -459,6 +485,9 @@ func (v *View) since() int {
 		n += len(v.hashes[i].grants)
 	}
 	n += len(v.features.grants)
+	for i := range v.faces {
+		n += len(v.faces[i].rows)
+	}
 	if v.dead != nil {
 		n += int(v.dead.GetCardinality())
 	}

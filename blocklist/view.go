@@ -28,7 +28,12 @@ type View struct {
 	entries  keyView
 	hashes   [len(algorithms)]hashDelta
 	features featureDelta
+	faces    []faceIndex // by model
 	dead     *roaring.Bitmap
+
+	// Of rules that had not ended when the View was made: faces that are
+	// searched, and those whose key is gone.
+	liveFaces, lostFaces int
 
 	// exceptions of the rules that had some added or undone since the base,
 	// which replace those of the base.
@@ -59,6 +64,12 @@ type Hit struct {
 	Variant   uint8 // of a hash, as it was registered
 	Learned   bool  // the key was learned
 	Worldwide bool  // the rule has no territories
+
+	// Similarity of a face: the cosine, from -1 to 1.
+	Similarity float64
+	// AtBlock says that the similarity is at least the Block limit with which
+	// the face was registered, not only its Review limit.
+	AtBlock bool
 
 	grant uint32
 }
@@ -101,7 +112,7 @@ func (v *View) find(d Digest, yield func(Hit) bool) bool {
 	hi, lo := d.halves()
 	if v.base.mayHold(hi, lo) {
 		for row := v.base.find(hi, lo); row >= 0; row = v.base.findNext(row, hi, lo) {
-			if !v.emit(v.base.keyGrants[row], 0, 0, yield) {
+			if !v.emit(Hit{grant: v.base.keyGrants[row]}, yield) {
 				return false
 			}
 		}
@@ -110,7 +121,7 @@ func (v *View) find(d Digest, yield func(Hit) bool) bool {
 		return true
 	}
 	for i, slot := v.entries.next(hi, lo, lo); i >= 0; i, slot = v.entries.next(hi, lo, slot) {
-		if !v.emit(v.entries.entries[i].grant, 0, 0, yield) {
+		if !v.emit(Hit{grant: v.entries.entries[i].grant}, yield) {
 			return false
 		}
 	}
@@ -129,24 +140,25 @@ func (v *View) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 	ok := true
 	if b := &v.base.hashes[a]; b.segment != nil {
 		ok = b.segment.Search(h, radius, func(id uint32, distance int) bool {
-			return v.emit(b.grants[id], distance, b.variants[id], yield)
+			return v.emit(Hit{Distance: distance, Variant: b.variants[id], grant: b.grants[id]}, yield)
 		})
 	}
 	if d := &v.hashes[a]; ok && len(d.grants) > 0 {
 		ok = d.search(h, radius, func(id uint32, distance int) bool {
-			return v.emit(d.grants[id], distance, d.variants[id], yield)
+			return v.emit(Hit{Distance: distance, Variant: d.variants[id], grant: d.grants[id]}, yield)
 		})
 	}
 	runtime.KeepAlive(v)
 	return ok
 }
 
-// emit yields the hit of a grant if it is in force.
-func (v *View) emit(g uint32, distance int, variant uint8, yield func(Hit) bool) bool {
+// emit yields a hit of which the grant is known, and how near it is, if the
+// grant is in force.
+func (v *View) emit(h Hit, yield func(Hit) bool) bool {
+	g := h.grant
 	if v.dead != nil && v.dead.Contains(g) {
 		return true
 	}
-	h := Hit{Distance: distance, Variant: variant, grant: g}
 	var attr uint32
 	if b := v.base; int(g) < b.len() {
 		attr = b.attrs[g]

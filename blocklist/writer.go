@@ -21,6 +21,8 @@ type writer struct {
 	journal *journal
 	fold    *fold // owned by the goroutine of run
 
+	faceKeys *faceKeys
+
 	requests chan *request
 	tasks    chan func() // run between commits, by the goroutine of run
 	wake     chan struct{}
@@ -50,7 +52,7 @@ const maxGroup = 4096
 
 func startWriter(l *List, dir string, j *journal, f *fold, limit int) *writer {
 	w := &writer{
-		list: l, dir: dir, journal: j, fold: f, limit: limit,
+		list: l, dir: dir, journal: j, fold: f, limit: limit, faceKeys: l.open.faceKeys,
 		requests: make(chan *request, 256),
 		tasks:    make(chan func()),
 		wake:     make(chan struct{}, 1),
@@ -156,7 +158,25 @@ func (w *writer) commit(group []*request) error {
 	for i, r := range group {
 		r.seqs = seqs[i]
 	}
+	if err := w.destroyEnded(); err != nil {
+		// The rules have ended, but Append promises more. Open makes up for it.
+		return fmt.Errorf("blocklist: %w: %w", ErrBroken, err)
+	}
 	return nil
+}
+
+// destroyEnded destroys the keys of the faces whose rules have been revoked.
+func (w *writer) destroyEnded() error {
+	ids := make([][16]byte, len(w.fold.ended))
+	for i, rule := range w.fold.ended {
+		e, err := w.journal.get(rule)
+		if err != nil {
+			return err
+		}
+		ids[i] = e.ID
+	}
+	w.fold.ended = nil
+	return w.faceKeys.destroy(ids...)
 }
 
 // more returns a channel that is closed by the next commit.
@@ -258,6 +278,9 @@ func (w *writer) compact(ctx context.Context) error {
 	}
 	l := w.list
 	v := l.View()
+	if err := w.faceKeys.retainLive(w.journal, v); err != nil {
+		return err
+	}
 	if v.since() == 0 && v.base.header.seq == v.seq {
 		return nil
 	}
@@ -271,6 +294,7 @@ func (w *writer) compact(ctx context.Context) error {
 		return errors.Join(err, l.fs.Remove(path))
 	}
 	f := newFold(b, v.keys, l.now)
+	f.faceKeys = w.faceKeys
 	// Catch up outside of the writer until little is left, then within it.
 	for range 8 {
 		if l.View().seq-f.seq < 64 {
@@ -283,7 +307,8 @@ func (w *writer) compact(ctx context.Context) error {
 	f.mergeAll()
 	var caught error
 	err = w.do(ctx, func() {
-		if caught = w.catchUp(w.ctx, f); caught == nil {
+		if caught = errors.Join(w.catchUp(w.ctx, f), f.keyError); caught == nil {
+			f.ended = nil // as the fold that is replaced has seen to
 			w.fold = f
 			w.show()
 		}
@@ -334,7 +359,7 @@ func (w *writer) close() error {
 	w.compacting.Unlock()
 	close(w.requests)
 	w.done.Wait()
-	if err := w.journal.close(); err != nil {
+	if err := errors.Join(w.faceKeys.close(), w.journal.close()); err != nil {
 		return fmt.Errorf("blocklist: %w", err)
 	}
 	return nil

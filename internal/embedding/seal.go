@@ -42,6 +42,9 @@ const (
 	maxEncoded   = 4 + MaxModelName + MaxDimensions
 )
 
+// SealedSize returns the length of a sealed vector of the model.
+func SealedSize(m Model) int { return sealOverhead + 4 + len(m.Name) + m.Dimensions }
+
 // Seal returns v encrypted with the key, in 29 bytes more than its encoding.
 // The context says what the vector belongs to, for example a list and a rule;
 // Open fails with another. One key may seal up to a billion vectors. The zero

@@ -1,0 +1,462 @@
+package blocklist
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+
+	"github.com/staydown/staydown/internal/embedding"
+)
+
+// FaceModel names what made the vector of a face: a model, of a version.
+// Vectors of different models never meet.
+type FaceModel = embedding.Model
+
+// FaceVector is a face as a model saw it; FaceVector.Set takes the components.
+// However it is formatted, it prints none of them.
+type FaceVector = embedding.Vector
+
+// FaceLimits say how similar a face must be, as the cosine of the angle between
+// the vectors: finite, from -1 to 1, Review at most Block. They are recorded with
+// the face, because they belong to the model, and to the list for which they
+// were chosen.
+type FaceLimits struct {
+	Block  float64 // from here on it is the same person
+	Review float64 // from here on a person should look
+}
+
+// Face is the template of a face, sealed with the key of the event that brings
+// it. List.SealFaces makes it.
+type Face struct {
+	Model  FaceModel
+	Limits FaceLimits
+	Sealed []byte
+}
+
+// MaxFaces is the largest number of faces in one event: a few photographs of
+// one person, perhaps for two models.
+const MaxFaces = 16
+
+// checkLimits returns what is wrong with them.
+func (l FaceLimits) check() string {
+	if !(-1 <= l.Review && l.Review <= l.Block && l.Block <= 1) {
+		return fmt.Sprintf("have limits %v and %v; accepted are -1 <= Review <= Block <= 1", l.Block, l.Review)
+	}
+	return ""
+}
+
+// checkFaces returns what is wrong with the faces of an event.
+func checkFaces(faces []Face) string {
+	if len(faces) > MaxFaces {
+		return fmt.Sprintf("are %d; at most %d are accepted", len(faces), MaxFaces)
+	}
+	for i := range faces {
+		f := &faces[i]
+		if err := f.Model.Check(); err != nil {
+			return "hold one of an impossible model: " + err.Error()
+		}
+		if why := f.Limits.check(); why != "" {
+			return why
+		}
+		if want := embedding.SealedSize(f.Model); len(f.Sealed) != want || f.Sealed[0] != 1 {
+			return fmt.Sprintf("hold one of %d bytes that SealFaces did not make, which makes %d", len(f.Sealed), want)
+		}
+	}
+	return ""
+}
+
+// A face in a record: length of the model's name (1), 0 (1), dimensions (2),
+// length of the sealed vector (4), limits (8 each), name, sealed vector.
+const faceHeader = 24
+
+func appendFace(b []byte, f *Face) []byte {
+	b = append(b, byte(len(f.Model.Name)), 0)
+	b = le.AppendUint16(b, uint16(f.Model.Dimensions))
+	b = le.AppendUint32(b, uint32(len(f.Sealed)))
+	b = le.AppendUint64(b, math.Float64bits(f.Limits.Block))
+	b = le.AppendUint64(b, math.Float64bits(f.Limits.Review))
+	b = append(b, f.Model.Name...)
+	return append(b, f.Sealed...)
+}
+
+// parseFace reads a face from the start of p, and returns how long it is.
+func parseFace(p []byte) (f Face, size int, err error) {
+	bad := func(what string) (Face, int, error) {
+		return Face{}, 0, fmt.Errorf("blocklist: record: face %s: %w", what, ErrFormat)
+	}
+	if len(p) < faceHeader {
+		return bad("is cut")
+	}
+	name, sealed := int(p[0]), int64(le.Uint32(p[4:]))
+	if int64(len(p)-faceHeader-name) < sealed {
+		return bad("is cut")
+	}
+	if p[1] != 0 {
+		return bad("has padding that is not zero")
+	}
+	size = faceHeader + name + int(sealed)
+	f.Model = FaceModel{Name: string(p[faceHeader : faceHeader+name]), Dimensions: int(le.Uint16(p[2:]))}
+	f.Limits = FaceLimits{math.Float64frombits(le.Uint64(p[8:])), math.Float64frombits(le.Uint64(p[16:]))}
+	// A copy: the record may lie in a file that is mapped.
+	f.Sealed = slices.Clone(p[faceHeader+name : size])
+	if len(f.Sealed) > 0 && f.Sealed[0] > 1 {
+		return Face{}, 0, fmt.Errorf("blocklist: record has a sealed face of version %d: %w", f.Sealed[0], ErrVersion)
+	}
+	return f, size, nil // check looks at the rest
+}
+
+// sealContext is what a sealed face belongs to.
+func sealContext(list, event [16]byte) []byte { return append(list[:], event[:]...) }
+
+// SealFaces seals vectors, of any models, for the rule that the event with that
+// ID will add; they are for Rule.Keys. The key of the event is durable when it
+// returns. Nothing else of the vectors ever is: whoever keeps an event before it
+// is appended keeps sealed faces only.
+//
+// It may be called again for the same event, for other limits, until the event
+// is in the journal. If it never comes there, DropFaces forgets the key.
+func (l *List) SealFaces(event [16]byte, limits FaceLimits, vectors ...FaceVector) ([]Face, error) {
+	j, err := l.journal()
+	if err != nil {
+		return nil, err
+	}
+	fail := func(field, why string) ([]Face, error) { return nil, &EventError{Field: field, Why: why} }
+	if why := limits.check(); why != "" {
+		return fail("Rule.Keys.Faces", why)
+	}
+	if len(vectors) == 0 || len(vectors) > MaxFaces {
+		return fail("Rule.Keys.Faces", fmt.Sprintf("are %d; 1 to %d are accepted", len(vectors), MaxFaces))
+	}
+	if event == ([16]byte{}) {
+		return fail("ID", "is zero; choose one that is random or derived from the cause")
+	}
+	for _, v := range vectors {
+		if v.IsZero() {
+			return fail("Rule.Keys.Faces", "hold the zero vector")
+		}
+	}
+	seqs, err := j.numbers(event)
+	if err != nil {
+		return nil, err
+	}
+	if seqs[0] != 0 {
+		return fail("ID", "is in the journal already; its faces cannot change")
+	}
+	key, err := l.writer.faceKeys.create(event)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key[:])
+	faces := make([]Face, len(vectors))
+	for i, v := range vectors {
+		sealed, err := embedding.Seal(key, sealContext(j.id.ID, event), v)
+		if err != nil {
+			return nil, fmt.Errorf("blocklist: %w", err)
+		}
+		faces[i] = Face{v.Model(), limits, sealed}
+	}
+	return faces, nil
+}
+
+// DropFaces destroys, durably, the keys that SealFaces made for events that are
+// not in the journal and that keep does not want; a nil keep wants none. What
+// was sealed with them cannot be appended any more. Who keeps events before they
+// are appended calls it when none of them is left, for what a crash left behind.
+func (l *List) DropFaces(keep func(event [16]byte) bool) error {
+	j, err := l.journal()
+	if err != nil {
+		return err
+	}
+	return l.writer.faceKeys.retain(j, func(event [16]byte, seq uint64) bool {
+		return seq != 0 || keep != nil && keep(event)
+	})
+}
+
+// verifyFaces returns an error if the faces of a new event do not open.
+func (w *writer) verifyFaces(e *Event) error {
+	if e.Rule == nil || len(e.Rule.Keys.Faces) == 0 {
+		return nil
+	}
+	key, err := w.faceKeys.get(e.ID)
+	if errors.Is(err, errNoFaceKey) {
+		// Of an event that is there already the key may be destroyed.
+		seqs, err := w.journal.numbers(e.ID)
+		if err != nil {
+			return err
+		}
+		if seqs[0] != 0 {
+			return nil
+		}
+		return &EventError{Field: "Rule.Keys.Faces", Why: "have no key; use SealFaces of this list, with the ID of the event"}
+	}
+	if err != nil {
+		return err
+	}
+	for i := range e.Rule.Keys.Faces {
+		if _, err := openFace(key, w.journal.id.ID, e.ID, &e.Rule.Keys.Faces[i]); err != nil {
+			return &EventError{Field: "Rule.Keys.Faces", Why: "do not open: " + err.Error()}
+		}
+	}
+	return nil
+}
+
+func openFace(key embedding.Key, list, event [16]byte, f *Face) (FaceVector, error) {
+	v, err := embedding.Open(key, sealContext(list, event), f.Sealed)
+	if err == nil && v.Model() != f.Model {
+		err = fmt.Errorf("a vector of %q was sealed as one of %q", v.Model().Name, f.Model.Name)
+	}
+	return v, err
+}
+
+// faceRow says what a face belongs to. Rows are ascending by grant.
+type faceRow struct {
+	grant  uint32
+	limits uint32 // index
+}
+
+// baseFaces are the faces of one model in a base.
+type baseFaces struct {
+	segment *embedding.Segment // its IDs are rows
+	rows    []faceRow
+	events  [][16]byte // of each row; nil in a list that was loaded
+	limits  []FaceLimits
+}
+
+// faceIndex is what a View has of one model. All slices only grow at their end,
+// or are replaced, so that a copy of the struct is a view.
+type faceIndex struct {
+	model FaceModel
+	base  *baseFaces
+
+	// What came since the base: sealed runs, whose IDs are rows, and a tail that
+	// is searched one by one.
+	rows   []faceRow
+	events [][16]byte
+	runs   []*embedding.Segment
+	tail   []embedding.Entry
+
+	limits []FaceLimits // of the base, and those that came since
+	lowest float64      // Review limit of faces that had not ended; above 1 without any
+}
+
+// faceFold makes Views of one model.
+type faceFold struct {
+	faceIndex
+	live []int // for each of the limits, the faces that have not ended
+	of   map[FaceLimits]uint32
+}
+
+const (
+	sealFaces    = 128  // faces; comparing with fewer is faster than looking at sketches
+	mergeFaces   = 4    // runs of about one size become one
+	maxFaceMerge = 4096 // up to that many faces, for which the writer waits 30 ms
+)
+
+// startFaces takes the faces of the base.
+func (f *fold) startFaces() {
+	f.lostFaces = map[uint32]int{}
+	for g, n := range f.base.lostFaces {
+		f.lostFaces[g] = n
+	}
+	for _, b := range f.base.faces {
+		m := f.facesOf(b.segment.Model())
+		m.base, m.limits = b, slices.Clip(b.limits)
+		for i, l := range b.limits {
+			m.of[l] = uint32(i)
+		}
+		m.live = make([]int, len(b.limits))
+		for _, r := range b.rows {
+			m.live[r.limits]++
+		}
+	}
+}
+
+func (f *fold) facesOf(model FaceModel) *faceFold {
+	for _, m := range f.faces {
+		if m.model == model {
+			return m
+		}
+	}
+	m := &faceFold{faceIndex: faceIndex{model: model, base: &baseFaces{}}, of: map[FaceLimits]uint32{}}
+	f.faces = append(f.faces, m)
+	return m
+}
+
+// addFaces opens the faces of an event and adds them. Those whose key is gone
+// were withdrawn.
+func (f *fold) addFaces(event [16]byte, g uint32, faces []Face) {
+	if len(faces) == 0 {
+		return
+	}
+	key, err := f.faceKeys.get(event)
+	defer clear(key[:])
+	for i := range faces {
+		var v FaceVector
+		if err == nil {
+			v, err = openFace(key, f.base.header.ID, event, &faces[i])
+		}
+		if err != nil {
+			f.lostFaces[g]++
+			if f.keyError == nil && !errors.Is(err, errNoFaceKey) {
+				f.keyError = fmt.Errorf("blocklist: faces of event %d: %w", f.seq, err)
+			}
+			continue
+		}
+		f.facesOf(v.Model()).add(v, faces[i].Limits, event, g)
+	}
+}
+
+func (m *faceFold) add(v FaceVector, limits FaceLimits, event [16]byte, g uint32) {
+	l, ok := m.of[limits]
+	if !ok {
+		l = uint32(len(m.limits))
+		m.of[limits] = l
+		m.limits, m.live = append(m.limits, limits), append(m.live, 0)
+	}
+	m.live[l]++
+	m.tail = append(m.tail, embedding.Entry{Vector: v, ID: uint32(len(m.rows))})
+	m.rows = append(m.rows, faceRow{g, l})
+	m.events = append(m.events, event)
+	if len(m.tail) < sealFaces {
+		return
+	}
+	entries := m.tail
+	// The old slices belong to views.
+	runs := slices.Clone(m.runs)
+	for n := mergeFaces - 1; len(runs) >= n && runs[len(runs)-n].Len() <= 2*len(entries) && len(entries) < maxFaceMerge; {
+		for _, r := range runs[len(runs)-n:] {
+			entries = slices.AppendSeq(entries, r.All())
+		}
+		runs = runs[:len(runs)-n]
+	}
+	m.runs, m.tail = append(runs, newFaceSegment(m.model, entries)), nil
+}
+
+func newFaceSegment(m FaceModel, entries []embedding.Entry) *embedding.Segment {
+	s, err := embedding.NewSegment(m, entries)
+	if err != nil {
+		// The model was checked when the vectors were opened, and there are few.
+		panic("blocklist: " + err.Error())
+	}
+	return s
+}
+
+// dropFaces forgets the limits of a grant that has ended; what else there is of
+// its faces goes with the next compaction.
+func (f *fold) dropFaces(g uint32) {
+	delete(f.lostFaces, g)
+	for _, m := range f.faces {
+		for _, rows := range [][]faceRow{m.base.rows, m.rows} {
+			for i := firstRow(rows, g); i < len(rows) && rows[i].grant == g; i++ {
+				m.live[rows[i].limits]--
+			}
+		}
+	}
+}
+
+func firstRow(rows []faceRow, g uint32) int {
+	i, _ := slices.BinarySearchFunc(rows, g, func(r faceRow, g uint32) int { return cmp.Compare(r.grant, g) })
+	return i
+}
+
+// showFaces gives a View the faces.
+func (f *fold) showFaces(v *View) {
+	now := f.now().Unix()
+	for g, n := range f.lostFaces {
+		if end := v.grantAt(g).end; end == 0 || now < end {
+			v.lostFaces += n
+		}
+	}
+	if len(f.faces) == 0 {
+		return
+	}
+	v.faces = make([]faceIndex, len(f.faces))
+	for i, m := range f.faces {
+		x := m.faceIndex
+		x.lowest = math.Inf(1)
+		for l, n := range m.live {
+			v.liveFaces += n
+			if n > 0 {
+				x.lowest = min(x.lowest, m.limits[l].Review)
+			}
+		}
+		v.faces[i] = x
+	}
+}
+
+// FindFaces calls yield for every rule in force with a face that is similar
+// enough, by the limits with which it was registered, once for each such face,
+// in no particular order, until yield returns false; it reports whether it came
+// to the end. Faces of other models than x are not similar; the zero FaceVector
+// finds nothing. It does not allocate.
+//
+// Similarities are those of vectors rounded to a byte a dimension, and may miss
+// one in 10,000 faces: docs/faces.md.
+func (v *View) FindFaces(x FaceVector, yield func(Hit) bool) bool {
+	ok := true
+	for i := range v.faces {
+		if m := &v.faces[i]; m.model == x.Model() && m.lowest <= 1 && v.SearchesFaces() {
+			ok = v.findFaces(m, x, yield)
+			break
+		}
+	}
+	runtime.KeepAlive(v)
+	return ok
+}
+
+func (v *View) findFaces(m *faceIndex, x FaceVector, yield func(Hit) bool) bool {
+	if s := m.base.segment; s != nil && !s.Search(x, m.lowest, func(id uint32, similarity float64) bool {
+		return v.emitFace(m, m.base.rows[id], similarity, yield)
+	}) {
+		return false
+	}
+	for _, s := range m.runs {
+		if !s.Search(x, m.lowest, func(id uint32, similarity float64) bool {
+			return v.emitFace(m, m.rows[id], similarity, yield)
+		}) {
+			return false
+		}
+	}
+	for i := range m.tail {
+		e := &m.tail[i]
+		if similarity, ok := x.Similarity(e.Vector); ok && similarity >= m.lowest && !v.emitFace(m, m.rows[e.ID], similarity, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *View) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(Hit) bool) bool {
+	limits := m.limits[r.limits]
+	if similarity < limits.Review {
+		return true
+	}
+	return v.emit(Hit{Similarity: similarity, AtBlock: similarity >= limits.Block, grant: r.grant}, yield)
+}
+
+// SearchesFaces reports whether FindFaces looks at all registered faces. It does
+// not in a list that was loaded from a snapshot without the keys of its faces, or
+// whose keys are too old to be used; Status tells.
+func (v *View) SearchesFaces() bool { return true }
+
+// FaceCount returns the number of faces that are indexed, those of rules that
+// have ended since the last compaction included.
+func (v *View) FaceCount() int {
+	n := 0
+	for i := range v.faces {
+		n += len(v.faces[i].base.rows) + len(v.faces[i].rows)
+	}
+	return n
+}
+
+// FaceModels returns the models of the indexed faces.
+func (v *View) FaceModels() []FaceModel {
+	models := make([]FaceModel, len(v.faces))
+	for i := range v.faces {
+		models[i] = v.faces[i].model
+	}
+	return models
+}

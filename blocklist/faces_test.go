@@ -1,0 +1,287 @@
+package blocklist_test
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+var faceModels = []blocklist.FaceModel{{Name: "test@1", Dimensions: 64}, {Name: "test@2", Dimensions: 96}}
+
+// faceOf returns a vector that a seed chooses, drawn towards another one by a
+// share of its length.
+func faceOf(tb interface{ Fatal(...any) }, model blocklist.FaceModel, seed, near uint64, share float32) (v blocklist.FaceVector) {
+	r, s := rand.New(rand.NewPCG(seed, 7)), rand.New(rand.NewPCG(near, 7))
+	x := make([]float32, model.Dimensions)
+	for i := range x {
+		x[i] = (1-share)*float32(r.NormFloat64()) + share*float32(s.NormFloat64())
+	}
+	if err := v.Set(model, x); err != nil {
+		tb.Fatal(err)
+	}
+	return v
+}
+
+// faceRule returns the event that adds a rule with faces.
+func faceRule(tb testing.TB, l *blocklist.List, id uint64, limits blocklist.FaceLimits, vectors ...blocklist.FaceVector) blocklist.Event {
+	tb.Helper()
+	e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthFace, Effect: blocklist.EffectBlock}}
+	faces, err := l.SealFaces(e.ID, limits, vectors...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	e.Rule.Keys.Faces = faces
+	return e
+}
+
+// facesFound are the rules that a view finds a face under, and how.
+func facesFound(v *blocklist.View, x blocklist.FaceVector) map[uint64]bool {
+	got := map[uint64]bool{}
+	v.FindFaces(x, func(h blocklist.Hit) bool {
+		got[h.Rule] = got[h.Rule] || h.AtBlock
+		return true
+	})
+	return got
+}
+
+// Faces are found wherever they are, with their own limits, as long as their
+// rule holds, and never by a vector of another model.
+func TestView_FindFaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := newClock()
+	opts := &blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: &blocklist.EncryptionKey{3}}
+	l := open(t, dir, opts)
+	defer func() { l.Close() }()
+
+	const people = 700
+	var persons []blocklist.FaceVector
+	rules := make([]uint64, people)
+	want := func(i int) map[uint64]bool { return map[uint64]bool{rules[i]: true} }
+	var events []blocklist.Event
+	for i := range people {
+		v := faceOf(t, faceModels[i%2], uint64(i), 0, 0)
+		persons = append(persons, v)
+		e := faceRule(t, l, uint64(i+1), blocklist.FaceLimits{Block: 0.9, Review: 0.8}, v)
+		if i == 5 {
+			e.Rule.End = c.now().Truncate(time.Second).Add(time.Minute).UTC()
+		}
+		events = append(events, e)
+	}
+	for i, seq := range mustAppend(t, l, events...) {
+		rules[i] = seq
+	}
+	check := func(what string, v *blocklist.View, gone ...int) {
+		t.Helper()
+		if !v.SearchesFaces() {
+			t.Fatalf("%s: faces are not searched", what)
+		}
+		for i, x := range persons {
+			wanted := want(i)
+			if slices.Contains(gone, i) {
+				wanted = map[uint64]bool{}
+			}
+			if diff := cmp.Diff(wanted, facesFound(v, x)); diff != "" {
+				t.Fatalf("%s, person %d (-want +got):\n%s", what, i, diff)
+			}
+		}
+	}
+	check("as they came", l.View())
+	if s := l.Status(); s.Faces != people || s.FacesWithoutKey != 0 {
+		t.Errorf("Status: %+v", s)
+	}
+	mustAppend(t, l, blocklist.Event{ID: newID(9001), Type: blocklist.EventRevoked, Target: rules[3]})
+	check("one revoked", l.View(), 3)
+	if s := l.Status(); s.Faces != people-1 {
+		t.Errorf("Status after one was revoked: %+v", s)
+	}
+	l.Close()
+	l = open(t, dir, opts)
+	check("after a restart", l.View(), 3)
+	if s := l.Status(); s.Faces != people-1 || s.FacesWithoutKey != 0 {
+		t.Errorf("Status after a restart: %+v", s)
+	}
+}
+
+// What a face is worth is for its own limits to say.
+func TestView_FindFaces_Limits(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), &blocklist.Options{CompactAfter: -1})
+	defer l.Close()
+	m := faceModels[0]
+	registered := faceOf(t, m, 1, 0, 0)
+	seen := faceOf(t, m, 2, 1, 0.6) // somewhat similar
+	similarity, _ := registered.Similarity(seen)
+	if similarity < 0.5 || similarity > 0.95 {
+		t.Fatalf("similarity %v", similarity)
+	}
+	limits := []blocklist.FaceLimits{
+		{Block: similarity, Review: similarity},
+		{Block: math.Nextafter(similarity, 1), Review: similarity},
+		{Block: 1, Review: math.Nextafter(similarity, 1)},
+		{Block: 1, Review: -1},
+		{Block: -1, Review: -1},
+	}
+	var events []blocklist.Event
+	for i, x := range limits {
+		events = append(events, faceRule(t, l, uint64(i+1), x, registered))
+	}
+	seqs := mustAppend(t, l, events...)
+	got := map[uint64]bool{}
+	l.View().FindFaces(seen, func(h blocklist.Hit) bool {
+		if h.Similarity != similarity {
+			t.Errorf("similarity %v, want %v", h.Similarity, similarity)
+		}
+		got[h.Rule] = h.AtBlock
+		return true
+	})
+	want := map[uint64]bool{seqs[0]: true, seqs[1]: false, seqs[3]: false, seqs[4]: true}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAppend_RefusesFaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, nil)
+	defer l.Close()
+	other := open(t, t.TempDir(), nil)
+	defer other.Close()
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+	v := faceOf(t, faceModels[0], 1, 0, 0)
+	seal := func(l *blocklist.List, id uint64) []blocklist.Face {
+		faces, err := l.SealFaces(newID(id), limits, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return faces
+	}
+	whole := seal(l, 1)[0]
+	changed := func(f func(*blocklist.Face)) []blocklist.Face {
+		x := whole
+		x.Sealed = slices.Clone(x.Sealed)
+		f(&x)
+		return []blocklist.Face{x}
+	}
+	added := func(faces []blocklist.Face) blocklist.Event {
+		return blocklist.Event{ID: newID(1), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+			Width: blocklist.WidthFace, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Faces: faces}}}
+	}
+	otherWidth := added([]blocklist.Face{whole})
+	otherWidth.Rule.Width = blocklist.WidthDuplicate
+	otherEvent := added([]blocklist.Face{whole})
+	otherEvent.ID = newID(2)
+	seal(l, 2)
+	unsealed := added([]blocklist.Face{whole})
+	unsealed.ID = newID(3)
+	for name, e := range map[string]blocklist.Event{
+		"learned":             {ID: newID(1), Type: blocklist.EventLearned, Target: 1, Keys: blocklist.Keys{Faces: []blocklist.Face{whole}}},
+		"excepted":            {ID: newID(1), Type: blocklist.EventExcepted, Target: 1, Keys: blocklist.Keys{Faces: []blocklist.Face{whole}}},
+		"of another width":    otherWidth,
+		"too many":            added(slices.Repeat([]blocklist.Face{whole}, blocklist.MaxFaces+1)),
+		"no model":            added(changed(func(f *blocklist.Face) { f.Model.Name = "" })),
+		"too many dimensions": added(changed(func(f *blocklist.Face) { f.Model.Dimensions = 1 << 16 })),
+		"other dimensions":    added(changed(func(f *blocklist.Face) { f.Model.Dimensions++ })),
+		"other model":         added(changed(func(f *blocklist.Face) { f.Model.Name = "test@9" })),
+		"no limit":            added(changed(func(f *blocklist.Face) { f.Limits.Block = math.NaN() })),
+		"limits crossed":      added(changed(func(f *blocklist.Face) { f.Limits.Review = 0.95 })),
+		"limit above 1":       added(changed(func(f *blocklist.Face) { f.Limits.Block = 1.1 })),
+		"nothing sealed":      added(changed(func(f *blocklist.Face) { f.Sealed = nil })),
+		"changed":             added(changed(func(f *blocklist.Face) { f.Sealed[40] ^= 1 })),
+		"of another event":    otherEvent,
+		"without a key":       unsealed,
+		"of another list":     added(seal(other, 1)),
+	} {
+		if _, err := l.Append(t.Context(), e); !errors.Is(err, blocklist.ErrEvent) {
+			t.Errorf("%s: %v, want ErrEvent", name, err)
+		}
+	}
+	mustAppend(t, l, added([]blocklist.Face{whole}))
+	mustAppend(t, l, added([]blocklist.Face{whole})) // again is no error
+
+	for name, f := range map[string]func() ([]blocklist.Face, error){
+		"no vector":   func() ([]blocklist.Face, error) { return l.SealFaces(newID(7), limits) },
+		"zero vector": func() ([]blocklist.Face, error) { return l.SealFaces(newID(7), limits, blocklist.FaceVector{}) },
+		"no ID":       func() ([]blocklist.Face, error) { return l.SealFaces([16]byte{}, limits, v) },
+		"limits crossed": func() ([]blocklist.Face, error) {
+			return l.SealFaces(newID(7), blocklist.FaceLimits{Block: 0.1, Review: 0.2}, v)
+		},
+		"too many": func() ([]blocklist.Face, error) {
+			return l.SealFaces(newID(7), limits, slices.Repeat([]blocklist.FaceVector{v}, 17)...)
+		},
+		"event that is in": func() ([]blocklist.Face, error) { return l.SealFaces(newID(1), limits, v) },
+	} {
+		if _, err := f(); !errors.Is(err, blocklist.ErrEvent) {
+			t.Errorf("SealFaces, %s: %v, want ErrEvent", name, err)
+		}
+	}
+}
+
+// A key outlives the time in which its event is kept elsewhere, restarts
+// included, and goes when the event will not come.
+func TestDropFaces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, nil)
+	defer func() { l.Close() }()
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+	v := faceOf(t, faceModels[0], 1, 0, 0)
+	var kept [][]byte
+	for id := uint64(1); id <= 4; id++ {
+		b, err := faceRule(t, l, id, limits, v).MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, b)
+	}
+	l.Close()
+	l = open(t, dir, nil)
+	appendKept := func(i int) error {
+		var e blocklist.Event
+		if err := e.UnmarshalBinary(kept[i]); err != nil {
+			t.Fatal(err)
+		}
+		_, err := l.Append(t.Context(), e)
+		return err
+	}
+	if err := appendKept(0); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.DropFaces(func(id [16]byte) bool { return id == newID(2) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := appendKept(1); err != nil {
+		t.Errorf("an event that was kept: %v", err)
+	}
+	if err := appendKept(2); !errors.Is(err, blocklist.ErrEvent) {
+		t.Errorf("an event that was dropped: %v, want ErrEvent", err)
+	}
+	if err := l.DropFaces(nil); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[uint64]bool{1: true, 2: true}, facesFound(l.View(), v)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "face-keys*"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	raw, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(strings.Trim(string(raw[8+2*80:]), "\x00")); n != 0 {
+		t.Errorf("%d bytes are left of keys that were dropped", n)
+	}
+}
