@@ -45,6 +45,8 @@ type base struct {
 	features   baseFeatures
 	faces      []*baseFaces           // one for each model
 	lostFaces  map[uint32]int         // grant → faces whose key is gone
+	facesUntil int64                  // when the faces must not be used any more, in seconds since 1970; 0 for never
+	facesShut  bool                   // there are faces, without keys or too old
 	exceptions map[uint64][]exception // by rule
 
 	memory *memory // of the arrays; held so that they live as long as the base

@@ -24,6 +24,10 @@ var (
 	ErrKey = errors.New("wrong key")
 	// ErrSignature: the signature, though by a trusted key, does not fit.
 	ErrSignature = errors.New("signature does not fit")
+	// ErrFacesUnencrypted: a list with faces was to be published, and would have
+	// shown their keys to everybody. Give the list an EncryptionKey, by Rekey if
+	// there is one already.
+	ErrFacesUnencrypted = errors.New("faces are published in encrypted snapshots only; set Options.EncryptionKey, with Rekey for a list that is there already")
 	// ErrRules: the addresses were made canonical by other rules. Such a list
 	// has to be made anew from its addresses.
 	ErrRules = errors.New("addresses follow other canonical rules")

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/keyfile"
 )
 
 // WithFS returns opts with another file system for the snapshots; the journal
@@ -71,12 +74,12 @@ func Fill(now func() time.Time, each func(v *View, add func(*Event))) *View {
 
 // WriteSnapshotFile writes the snapshot of a View.
 func WriteSnapshotFile(path string, v *View) error {
-	return (&List{fs: fsx.OS{}, now: time.Now}).writeSnapshotFile(path, v, nil)
+	return (&List{fs: fsx.OS{}, now: time.Now}).writeSnapshotFile(path, v, writeOptions{})
 }
 
 // WriteSnapshotFileWith writes it signed, encrypted, or both.
 func WriteSnapshotFileWith(path string, v *View, signingKey ed25519.PrivateKey, key *EncryptionKey) error {
-	return (&List{fs: fsx.OS{}, now: time.Now, open: LoadOptions{EncryptionKey: key}}).writeSnapshotFile(path, v, signingKey)
+	return (&List{fs: fsx.OS{}, now: time.Now, open: LoadOptions{EncryptionKey: key}}).writeSnapshotFile(path, v, writeOptions{signingKey: signingKey})
 }
 
 // Continue returns the View of v with more events.
@@ -154,7 +157,7 @@ func SealRecord(b []byte) []byte {
 // SnapshotBytes is the snapshot of a View.
 func SnapshotBytes(v *View) ([]byte, error) {
 	var f growing
-	err := writeSnapshot(&f, v, v.base.header.createdAt(), nil, nil)
+	err := writeSnapshot(&f, v, &writeOptions{created: v.base.header.createdAt()})
 	return f.data, err
 }
 
@@ -267,4 +270,65 @@ func DumpOf(v *View, addresses []string) Dump {
 func WithoutSync(opts Options) *Options {
 	opts.noSync = true
 	return &opts
+}
+
+// ID is what a list says it is.
+func (l *List) ID() [16]byte { return l.View().base.header.ID }
+
+// Decrypt returns all that the encryption key reads in a file of a list's
+// folder, or in a published snapshot.
+func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][]byte, err error) {
+	name, wrap := faceKeysFile(&key, list)
+	switch {
+	case isSealed(b):
+		mem, err := readSealed(byteFile{bytes.NewReader(b)}, b[:min(len(b), headerSize)], int64(len(b)), &key)
+		if err != nil {
+			return nil, err
+		}
+		return [][]byte{slices.Clone(mem.data)}, nil
+	case filepath.Base(path) == name:
+		dir, err := os.MkdirTemp("", "keys")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			return nil, err
+		}
+		f, err := keyfile.Open(fsx.OS{}, filepath.Join(dir, name), wrap)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		for _, id := range f.IDs() {
+			k, err := f.Get(id)
+			if err != nil {
+				return nil, err
+			}
+			plain = append(plain, k[:])
+		}
+		return plain, nil
+	case filepath.Base(path) == journalName:
+		// All that was ever in it: whatever bytes open as a record do.
+		dir, err := os.MkdirTemp("", "journal")
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		copied := filepath.Join(dir, journalName)
+		if err := os.WriteFile(copied, b, 0o600); err != nil {
+			return nil, err
+		}
+		j, err := openJournal(copied, &Options{EncryptionKey: &key})
+		if err != nil {
+			return nil, err
+		}
+		defer j.close()
+		err = j.read(1, func(e *Event) bool {
+			plain = append(plain, appendRecord(nil, e))
+			return true
+		})
+		return plain, err
+	}
+	return nil, fmt.Errorf("%s is of no known kind", path)
 }

@@ -440,7 +440,9 @@ func (v *View) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(
 // SearchesFaces reports whether FindFaces looks at all registered faces. It does
 // not in a list that was loaded from a snapshot without the keys of its faces, or
 // whose keys are too old to be used; Status tells.
-func (v *View) SearchesFaces() bool { return true }
+func (v *View) SearchesFaces() bool {
+	return !v.base.facesShut && (v.base.facesUntil == 0 || v.now().Unix() < v.base.facesUntil)
+}
 
 // FaceCount returns the number of faces that are indexed, those of rules that
 // have ended since the last compaction included.

@@ -2,6 +2,7 @@ package blocklist_test
 
 import (
 	"errors"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -110,6 +111,127 @@ func TestView_FindFaces(t *testing.T) {
 	check("after a restart", l.View(), 3)
 	if s := l.Status(); s.Faces != people-1 || s.FacesWithoutKey != 0 {
 		t.Errorf("Status after a restart: %+v", s)
+	}
+	compacted := func() {
+		t.Helper()
+		if err := l.Compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compacted()
+	check("compacted", l.View(), 3)
+	if n := l.View().FaceCount(); n != people-1 {
+		t.Errorf("%d faces after a compaction, want %d", n, people-1)
+	}
+	mustAppend(t, l, blocklist.Event{ID: newID(9002), Type: blocklist.EventRevoked, Target: rules[4]})
+	// One comes again, under another rule, with two photographs and for both
+	// models.
+	again := faceRule(t, l, 9003, blocklist.FaceLimits{Block: 0.95, Review: 0.9}, persons[3], faceOf(t, faceModels[1], 9003, 0, 0), faceOf(t, faceModels[0], 9004, 3, 0.9))
+	rules[3] = mustAppend(t, l, again)[0]
+	check("more since", l.View(), 4)
+	path := filepath.Join(t.TempDir(), "p")
+	load := func() *blocklist.List {
+		t.Helper()
+		if err := l.Publish(path); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := blocklist.Load(path, &blocklist.LoadOptions{Now: c.now, EncryptionKey: opts.EncryptionKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return loaded
+	}
+	loaded := load()
+	check("loaded", loaded.View(), 4)
+	if n := loaded.View().FaceCount(); n != people+1 {
+		t.Errorf("%d faces in the loaded list, want %d", n, people+1)
+	}
+	if err := loaded.Publish(path + "2"); !errors.Is(err, blocklist.ErrReadOnly) {
+		t.Errorf("Publish of a loaded list: %v, want ErrReadOnly", err)
+	}
+	compacted()
+	check("compacted again", l.View(), 4)
+	l.Close()
+	l = open(t, dir, opts)
+	check("after another restart", l.View(), 4)
+
+	// The clock ends a rule.
+	c.sec.Add(61)
+	check("one ended", l.View(), 4, 5)
+	check("loaded, one ended", loaded.View(), 4, 5)
+	if n := load().View().FaceCount(); n != people {
+		t.Errorf("%d faces in a list that was published after one ended, want %d", n, people)
+	}
+	l.Close()
+	l = open(t, dir, opts)
+	check("after one ended, and a restart", l.View(), 4, 5)
+	if s := l.Status(); s.FacesWithoutKey != 0 || len(s.Fallbacks) > 0 {
+		t.Errorf("%+v", s)
+	}
+
+	// A snapshot that nobody renews says nothing about faces any more.
+	c.sec.Add(7*86400 - 61 - 1)
+	check("loaded, a second before the end", loaded.View(), 4, 5)
+	c.sec.Add(1)
+	check("list that is open for writing", l.View(), 4, 5)
+	if v := loaded.View(); v.SearchesFaces() || len(facesFound(v, persons[0])) != 0 {
+		t.Error("faces of a snapshot are searched after its time")
+	}
+	if late, err := blocklist.Load(path, &blocklist.LoadOptions{Now: func() time.Time { return c.now().Add(7 * 86400 * time.Second) }, EncryptionKey: opts.EncryptionKey}); err != nil {
+		t.Error(err)
+	} else if v := late.View(); v.SearchesFaces() || v.FaceCount() != 0 || len(facesFound(v, persons[0])) != 0 {
+		t.Error("faces of a snapshot are opened after its time")
+	}
+	if changed, err := loaded.Reload(); err != nil || !changed {
+		t.Fatalf("Reload: %t, %v", changed, err)
+	}
+	c.sec.Add(7 * 86400)
+	if changed, err := loaded.Reload(); err != nil || changed || loaded.View().FaceCount() != 0 || loaded.View().SearchesFaces() {
+		t.Errorf("Reload of a snapshot after its time: %t, %v, %d faces", changed, err, loaded.View().FaceCount())
+	}
+	load()
+	if changed, err := loaded.Reload(); err != nil || !changed {
+		t.Fatalf("Reload: %t, %v", changed, err)
+	}
+	check("reloaded", loaded.View(), 4, 5)
+}
+
+// Without an encryption key faces stay in the folder of the list.
+func TestPublish_Faces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, &blocklist.Options{CompactAfter: -1})
+	defer l.Close()
+	v := faceOf(t, faceModels[0], 1, 0, 0)
+	mustAppend(t, l, faceRule(t, l, 1, blocklist.FaceLimits{Block: 0.9, Review: 0.9}, v))
+	path := filepath.Join(t.TempDir(), "p")
+	if err := l.Publish(path); !errors.Is(err, blocklist.ErrFacesUnencrypted) {
+		t.Errorf("Publish: %v, want ErrFacesUnencrypted", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file that was not to be: %v", err)
+	}
+	if err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The file of a compaction has no keys: it loads, and says that it does not
+	// search faces.
+	names, _ := filepath.Glob(filepath.Join(dir, "snapshot-*"))
+	loaded, err := blocklist.Load(names[0], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := loaded.View(); x.SearchesFaces() || x.FaceCount() != 0 || len(facesFound(x, v)) != 0 {
+		t.Error("a snapshot without keys searches faces")
+	}
+	mustAppend(t, l, blocklist.Event{ID: newID(2), Type: blocklist.EventRevoked, Target: 1})
+	if err := l.Publish(path); err != nil {
+		t.Errorf("Publish when no face is left: %v", err)
+	}
+	for _, d := range []time.Duration{-1, time.Second, blocklist.MaxFaceLifetime + 1} {
+		if _, err := blocklist.Open(t.TempDir(), &blocklist.Options{FaceLifetime: d}); !errors.Is(err, blocklist.ErrLimit) {
+			t.Errorf("FaceLifetime %v: %v, want ErrLimit", d, err)
+		}
 	}
 }
 
@@ -284,4 +406,81 @@ func TestDropFaces(t *testing.T) {
 	if n := len(strings.Trim(string(raw[8+2*80:]), "\x00")); n != 0 {
 		t.Errorf("%d bytes are left of keys that were dropped", n)
 	}
+}
+
+// Faces outlive a new secret and a new encryption key, and their keys do not
+// lie about under the old one.
+func TestRekey_Faces(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	x := faceOf(t, faceModels[0], 1, 0, 0)
+	withdrawn := faceOf(t, faceModels[0], 2, 0, 0)
+	all := []*blocklist.Options{{}, {EncryptionKey: &blocklist.EncryptionKey{1}}, {EncryptionKey: &blocklist.EncryptionKey{2}}, {EncryptionKey: &blocklist.EncryptionKey{2}}, {}}
+	l := open(t, dir, all[0])
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.9}
+	mustAppend(t, l, faceRule(t, l, 1, limits, x), faceRule(t, l, 2, limits, withdrawn), blocklist.Event{ID: newID(3), Type: blocklist.EventRevoked, Target: 2})
+	if err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// One that is on its way keeps its key too.
+	waiting, err := faceRule(t, l, 4, limits, faceOf(t, faceModels[0], 4, 0, 0)).MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	readdress := func(blocklist.Event, func(blocklist.AddressKind, string) (blocklist.Digest, error)) ([]blocklist.Address, error) {
+		return nil, nil
+	}
+	old := map[string][]byte{}
+	for i := 1; i < len(all); i++ {
+		if err := blocklist.Rekey(t.Context(), dir, all[i-1], all[i], readdress); err != nil {
+			t.Fatal(err)
+		}
+		check := func(what string) {
+			t.Helper()
+			l := open(t, dir, all[i])
+			defer l.Close()
+			if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.View(), x)); diff != "" || len(facesFound(l.View(), withdrawn)) > 0 {
+				t.Fatalf("%d, %s (-want +got):\n%s", i, what, diff)
+			}
+			if s := l.Status(); s.Faces != 1 || s.FacesWithoutKey != 0 {
+				t.Errorf("%d, %s: %+v", i, what, s)
+			}
+			names, err := filepath.Glob(filepath.Join(dir, "face-keys*"))
+			if err != nil || len(names) != 1 {
+				t.Errorf("%d, %s: %v, %v", i, what, names, err)
+			}
+			if (all[i].EncryptionKey == nil) != (filepath.Base(names[0]) == "face-keys") {
+				t.Errorf("%d, %s: %v", i, what, names)
+			}
+			now := filesOf(t, dir)
+			if all[i-1].EncryptionKey != nil && all[i].EncryptionKey != nil && *all[i-1].EncryptionKey == *all[i].EncryptionKey {
+				if !slices.Contains(slices.Collect(maps.Keys(old)), names[0]) {
+					t.Errorf("%d, %s: the file of keys has another name, with the same key", i, what)
+				}
+			}
+			old = map[string][]byte{names[0]: now[names[0]]}
+		}
+		before := maps.Clone(old)
+		check("rekeyed")
+		// A crash after the journal was replaced left the old keys too, and one of
+		// another Rekey, before it, new ones.
+		for name, b := range before {
+			if _, ok := old[name]; !ok {
+				if err := os.WriteFile(name, b, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "face-keys-0123456789abcdef"), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		check("after a crash")
+	}
+	l = open(t, dir, nil)
+	var e blocklist.Event
+	if err := e.UnmarshalBinary(waiting); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, e)
 }

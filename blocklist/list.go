@@ -34,6 +34,11 @@ type Options struct {
 	// The IDs and sequence numbers of events, and which refers to which, stay
 	// readable in the journal.
 	EncryptionKey *EncryptionKey
+	// FaceLifetime is how long nodes may use the faces of a published snapshot:
+	// 0 stands for 7 days; a minute to MaxFaceLifetime are accepted. After it a
+	// snapshot says nothing about faces, wherever it was kept, so a newer one has
+	// to be published, and reloaded, before.
+	FaceLifetime time.Duration
 	// Salvage opens a journal also when one of the two pages with which bbolt
 	// marks its commits is damaged. The last commit may be lost then; Status
 	// tells. Any other damage is refused nevertheless.
@@ -79,7 +84,9 @@ type List struct {
 	fs   fsx.FS
 	open LoadOptions // how snapshots are opened
 
-	signingKey ed25519.PrivateKey // for Publish
+	// For Publish.
+	signingKey   ed25519.PrivateKey
+	faceLifetime time.Duration
 
 	path     string     // of the snapshot of a loaded list
 	reload   sync.Mutex // held by Reload
@@ -110,6 +117,9 @@ type Status struct {
 	// because their key is gone: there are none unless the file of keys was lost,
 	// or is older than the journal.
 	FacesWithoutKey int
+	// FacesUntil is when the faces of a loaded list must not be used any more;
+	// the zero Time for never, as in a list that is open for writing.
+	FacesUntil time.Time
 	// Compaction is the error of the last compaction that began by itself.
 	Compaction error
 }
@@ -124,7 +134,7 @@ func (l *List) Status() Status {
 	s.Seq = v.seq
 	s.SnapshotSeq, s.SnapshotTime = v.base.header.seq, v.base.header.createdAt()
 	s.Since = v.since()
-	s.Faces, s.FacesWithoutKey = v.liveFaces, v.lostFaces
+	s.Faces, s.FacesWithoutKey, s.FacesUntil = v.liveFaces, v.lostFaces, timeOf(v.base.facesUntil)
 	return s
 }
 
@@ -159,6 +169,12 @@ func Open(dir string, opts *Options) (*List, error) {
 	if o.fs == nil {
 		o.fs = fsx.OS{}
 	}
+	if o.FaceLifetime == 0 {
+		o.FaceLifetime = defaultFaceLifetime
+	}
+	if o.FaceLifetime < minFaceLifetime || o.FaceLifetime > MaxFaceLifetime {
+		return nil, fmt.Errorf("blocklist: FaceLifetime is %v; %v to %v are accepted: %w", o.FaceLifetime, minFaceLifetime, MaxFaceLifetime, ErrLimit)
+	}
 	if err := o.fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
@@ -171,7 +187,7 @@ func Open(dir string, opts *Options) (*List, error) {
 		j.close()
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
-	l := &List{now: o.Now, fs: o.fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey}
+	l := &List{now: o.Now, fs: o.fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey, faceLifetime: o.FaceLifetime}
 	keys, err := openFaceKeys(o.fs, dir, o.EncryptionKey, j.id.ID)
 	if err != nil {
 		j.close()
@@ -288,7 +304,7 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 // Reload opens the snapshot file of a loaded list again and reports whether it
 // is another one. It refuses, with ErrRollback, one that is older or of another
 // list; one that Rekey made of this list is a successor. The list stays as it is
-// when there is an error.
+// when there is an error. Reload also forgets faces that are too old to be used.
 func (l *List) Reload() (changed bool, err error) {
 	if l.writer != nil {
 		return false, fmt.Errorf("blocklist: the list was opened for writing: %w", errors.ErrUnsupported)
@@ -302,6 +318,12 @@ func (l *List) Reload() (changed bool, err error) {
 	}
 	h := b.header
 	if h.identity == now.identity && h.seq == now.seq && h.created == now.created {
+		if v := l.View(); len(v.faces) > 0 && !v.SearchesFaces() {
+			// The vectors are of no use any more.
+			old := *v.base
+			old.faces, old.facesShut = nil, true
+			l.view.Store(newFold(&old, v.keys, l.now).view())
+		}
 		return false, nil
 	}
 	if h.ID != now.ID || h.List != now.List || h.seq < now.seq {
@@ -386,14 +408,26 @@ func (l *List) journal() (*journal, error) {
 // file if it exists, atomically: who reads path sees the old file or the new
 // one, and who has the old one open or mapped keeps it. It returns when the
 // file is durable.
+//
+// The snapshot of a list with faces carries the keys that open them, so it must
+// be encrypted: without Options.EncryptionKey the error wraps
+// ErrFacesUnencrypted. A loaded list with faces cannot be published: it has no
+// keys (ErrReadOnly); copy its file instead.
 func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
-	return l.writeSnapshotFile(path, l.View(), l.signingKey)
+	v := l.View()
+	if l.writer != nil && l.writer.ctx.Err() == nil {
+		if err := l.writer.faceKeys.retainLive(l.writer.journal, v); err != nil {
+			return err
+		}
+	}
+	return l.writeSnapshotFile(path, v, writeOptions{signingKey: l.signingKey, faceLifetime: l.faceLifetime})
 }
 
 // writeSnapshotFile writes a snapshot beside its place and moves it there.
-func (l *List) writeSnapshotFile(path string, v *View, signingKey ed25519.PrivateKey) (err error) {
+func (l *List) writeSnapshotFile(path string, v *View, o writeOptions) (err error) {
+	o.created, o.encryption, o.faceKeys = l.now(), l.open.EncryptionKey, l.open.faceKeys
 	fs := l.fs
 	defer func() {
 		if err != nil && !strings.HasPrefix(err.Error(), "blocklist: ") {
@@ -411,7 +445,7 @@ func (l *List) writeSnapshotFile(path string, v *View, signingKey ed25519.Privat
 	if err != nil {
 		return err
 	}
-	err = writeSnapshot(f, v, l.now(), signingKey, l.open.EncryptionKey)
+	err = writeSnapshot(f, v, &o)
 	if err == nil {
 		err = f.Sync()
 	}

@@ -1,6 +1,10 @@
 package blocklist
 
-import "github.com/staydown/staydown/internal/arena"
+import (
+	"unsafe"
+
+	"github.com/staydown/staydown/internal/arena"
+)
 
 // memory holds the bytes of a snapshot. They go when nothing refers to the
 // memory any more: a base, and by it every View, holds it.
@@ -13,6 +17,15 @@ type memory struct {
 func newMemory(size int64) *memory {
 	a := arena.New(int(size))
 	return &memory{data: a.Bytes(), arena: a}
+}
+
+// discard gives back what a part of data takes, which is not used any more.
+func (m *memory) discard(p []byte) {
+	if m.arena == nil || len(p) == 0 {
+		return
+	}
+	from := int(uintptr(unsafe.Pointer(unsafe.SliceData(p))) - uintptr(unsafe.Pointer(unsafe.SliceData(m.data))))
+	m.arena.Discard(from, from+len(p))
 }
 
 // release gives the bytes back at once; nothing uses them yet.

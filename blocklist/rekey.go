@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/keyfile"
 )
 
 const rekeyName = "journal.new"
@@ -59,6 +60,9 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 	if err := copyJournal(ctx, old, temp, &to, addresses); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
+	if err := copyFaceKeys(dir, id.ID, from.EncryptionKey, to.EncryptionKey); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
 	if runtime.GOOS == "windows" {
 		// An open file cannot be replaced there.
 		if err := old.close(); err != nil {
@@ -71,6 +75,15 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 	if err := (fsx.OS{}).SyncDir(dir); err != nil {
 		return fmt.Errorf("blocklist: %w", err)
 	}
+	// The keys of faces under the old key. openFaceKeys removes what is not of
+	// the new one.
+	keys, err := openFaceKeys(fsx.OS{}, dir, to.EncryptionKey, id.ID)
+	if err != nil {
+		return err
+	}
+	if err := keys.close(); err != nil {
+		return fmt.Errorf("blocklist: %w", err)
+	}
 	// The snapshots are of the old secret, and hold it.
 	names, err := fsx.OS{}.List(dir)
 	for _, name := range names {
@@ -79,6 +92,28 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 		}
 	}
 	if err != nil {
+		return fmt.Errorf("blocklist: %w", err)
+	}
+	return nil
+}
+
+// copyFaceKeys writes the keys of faces into the file that belongs to another
+// encryption key. Which of the two files is right, the journal says.
+func copyFaceKeys(dir string, list [16]byte, from, to *EncryptionKey) error {
+	oldName, _ := faceKeysFile(from, list)
+	name, wrap := faceKeysFile(to, list)
+	if oldName == name {
+		return nil
+	}
+	old, err := openFaceKeys(fsx.OS{}, dir, from, list)
+	if err != nil || old.file == nil {
+		return err
+	}
+	fresh, err := keyfile.Open(fsx.OS{}, filepath.Join(dir, name), wrap)
+	if err == nil {
+		err = errors.Join(old.file.CopyTo(fresh), fresh.Close())
+	}
+	if err = errors.Join(err, old.close()); err != nil {
 		return fmt.Errorf("blocklist: %w", err)
 	}
 	return nil

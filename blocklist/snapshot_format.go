@@ -41,7 +41,10 @@ const (
 	// The segment of local features, and its grants.
 	secFeatures      = secHashes + 4*len(algorithms)
 	secFeatureGrants = secFeatures + 1
-	secLast          = secFeatureGrants
+	// The sealed faces; and their keys, in an encrypted file that is published.
+	secFaces    = secFeatures + 2
+	secFaceKeys = secFeatures + 3
+	secLast     = secFaceKeys
 )
 
 func sectionName(t uint32) string {
@@ -54,6 +57,10 @@ func sectionName(t uint32) string {
 		return "features"
 	case t == uint32(secFeatureGrants):
 		return "grants of features"
+	case t == uint32(secFaces):
+		return "faces"
+	case t == uint32(secFaceKeys):
+		return "keys of faces"
 	case t >= secHashes && t < uint32(secFeatures):
 		part := [...]string{"hashes", "grants of hashes", "variants of hashes", "unused"}
 		return part[(t-secHashes)%4] + " (" + algorithms[(t-secHashes)/4].String() + ")"

@@ -46,7 +46,7 @@ func readSnapshot(f fsx.File, o *LoadOptions) (*base, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := parseSnapshot(nil, mem, mem.data[:min(len(mem.data), len(head))], o)
+	b, err := parseSnapshot(nil, mem, mem.data[:min(len(mem.data), len(head))], o, true)
 	if err != nil {
 		mem.release()
 	}
@@ -73,7 +73,7 @@ func readPlain(f fsx.File, head []byte, size int64, o *LoadOptions) (*base, erro
 	if mem == nil {
 		mem, source = newMemory(size), f
 	}
-	b, err := parseSnapshot(source, mem, head, o)
+	b, err := parseSnapshot(source, mem, head, o, false)
 	if err != nil {
 		mem.release()
 	}
@@ -82,8 +82,8 @@ func readPlain(f fsx.File, head []byte, size int64, o *LoadOptions) (*base, erro
 
 // parseSnapshot reads a snapshot in mem, into which its sections are read from
 // source unless that is nil. head are its first bytes, from which alone its
-// header and table are taken.
-func parseSnapshot(source io.ReaderAt, mem *memory, head []byte, o *LoadOptions) (*base, error) {
+// header and table are taken. encrypted says that the file was.
+func parseSnapshot(source io.ReaderAt, mem *memory, head []byte, o *LoadOptions, encrypted bool) (*base, error) {
 	h, err := parseHeader(head, int64(len(mem.data)))
 	if err != nil {
 		return nil, err
@@ -106,9 +106,17 @@ func parseSnapshot(source io.ReaderAt, mem *memory, head []byte, o *LoadOptions)
 		}
 	}
 	b, err := newBase(h, content)
+	if err == nil {
+		err = b.parseFaces(content, o, encrypted)
+	}
+	if encrypted {
+		// In memory of our own, which a View will keep.
+		clear(content[secFaceKeys])
+	}
 	if err != nil {
 		return nil, err
 	}
+	mem.discard(content[secFaces])
 	b.memory = mem
 	return b, nil
 }

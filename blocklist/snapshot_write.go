@@ -19,27 +19,45 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
+// writeOptions say how a snapshot is written.
+type writeOptions struct {
+	created    time.Time
+	signingKey ed25519.PrivateKey // nil leaves it unsigned
+	encryption *EncryptionKey     // nil leaves it as it is
+	faceKeys   *faceKeys          // of a list that is open for writing
+	// faceLifetime, unless 0, is how long readers may use the faces, whose keys
+	// the snapshot then carries.
+	faceLifetime time.Duration
+}
+
 // writeSnapshot writes the list as v shows it: only what has not ended, with
 // the grants numbered anew. It writes the columns of the big tables side by
 // side and never holds them in memory, unless the snapshot is to be encrypted:
-// then no byte of it comes to the disk before. It is signed unless signingKey
-// is nil.
-func writeSnapshot(w io.WriterAt, v *View, created time.Time, signingKey ed25519.PrivateKey, key *EncryptionKey) error {
+// then no byte of it comes to the disk before.
+func writeSnapshot(w io.WriterAt, v *View, o *writeOptions) error {
 	if v.base.len()+len(v.grants) > maxGrants {
 		return fmt.Errorf("blocklist: snapshot of %d grants, at most %d are possible: %w", v.base.len()+len(v.grants), maxGrants, ErrLimit)
 	}
 	// The arrays that are written may go with the base of v.
 	defer runtime.KeepAlive(v)
-	s := newSnapshotWriter(v, created, signingKey)
-	if key == nil {
+	s := newSnapshotWriter(v, o)
+	defer s.faces.forget()
+	if s.err != nil {
+		return s.err
+	}
+	if o.encryption == nil {
 		return s.write(w)
 	}
 	mem := newMemory(s.header.size)
 	defer mem.release()
-	if err := s.write(mem); err != nil {
-		return err
+	err := s.write(mem)
+	if err == nil {
+		err = writeSealed(w, mem.data, o.encryption)
 	}
-	return writeSealed(w, mem.data, key)
+	if s.faces.until != 0 {
+		clear(mem.data) // it holds keys
+	}
+	return err
 }
 
 func (s *snapshotWriter) write(w io.WriterAt) error {
@@ -62,6 +80,7 @@ func (s *snapshotWriter) write(w io.WriterAt) error {
 	}
 	s.writeWhole(secFeatures, s.features)
 	s.writeWhole(secFeatureGrants, s.featureGrants)
+	s.writeFaces()
 	return s.finish()
 }
 
@@ -81,6 +100,7 @@ type snapshotWriter struct {
 	learned, timed, sets, exceptions []byte
 	hashes                           [len(algorithms)][3][]byte
 	features, featureGrants          []byte
+	faces                            faceWriter
 
 	rawHeader []byte
 	sections  []section
@@ -90,9 +110,10 @@ type snapshotWriter struct {
 
 const gone = ^uint32(0)
 
-func newSnapshotWriter(v *View, created time.Time, key ed25519.PrivateKey) *snapshotWriter {
+func newSnapshotWriter(v *View, o *writeOptions) *snapshotWriter {
+	key := o.signingKey
 	s := &snapshotWriter{v: v, key: key}
-	s.header = header{identity: v.base.header.identity, seq: v.seq, created: created.Unix()}
+	s.header = header{identity: v.base.header.identity, seq: v.seq, created: o.created.Unix()}
 	s.number()
 	s.countKeys()
 	s.collectSets()
@@ -101,6 +122,7 @@ func newSnapshotWriter(v *View, created time.Time, key ed25519.PrivateKey) *snap
 		s.collectHashes(a)
 	}
 	s.collectFeatures()
+	s.collectFaces(o)
 
 	bits := directoryBits(s.keys)
 	var length [secLast + 1]int64
@@ -114,6 +136,7 @@ func newSnapshotWriter(v *View, created time.Time, key ed25519.PrivateKey) *snap
 	} {
 		length[kind] = int64(n)
 	}
+	length[secFaces], length[secFaceKeys] = s.faces.sizes()
 	if bits < 16 {
 		length[secKeyTop] = 2 * int64(s.keys)
 	}

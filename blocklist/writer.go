@@ -285,7 +285,7 @@ func (w *writer) compact(ctx context.Context) error {
 		return nil
 	}
 	path := filepath.Join(w.dir, snapshotName(v.seq))
-	if err := l.writeSnapshotFile(path, v, nil); err != nil {
+	if err := l.writeSnapshotFile(path, v, writeOptions{}); err != nil {
 		return err
 	}
 	b, err := l.openSnapshot(path)

@@ -47,6 +47,14 @@ func Copy(b []byte) *Arena {
 	return a
 }
 
+// Discard gives back the memory of the bytes from from up to to, as far as it
+// can; they may be zeros afterwards, and must not be used.
+func (a *Arena) Discard(from, to int) {
+	if a.mapping != nil && 0 <= from && from < to && to <= len(a.bytes) {
+		discard(a.bytes[from:to])
+	}
+}
+
 // Bytes returns the array, which may be read and written.
 func (a *Arena) Bytes() []byte { return a.bytes }
 

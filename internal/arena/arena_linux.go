@@ -25,4 +25,12 @@ func mapHuge(n int) (b, mapping []byte) {
 	return b, mapping
 }
 
+func discard(b []byte) {
+	page := syscall.Getpagesize()
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (page - 1)
+	if n := (len(b) - skip) / page * page; n > 0 {
+		_ = syscall.Madvise(b[skip:skip+n], syscall.MADV_DONTNEED)
+	}
+}
+
 func unmap(mapping []byte) { _ = syscall.Munmap(mapping) }
