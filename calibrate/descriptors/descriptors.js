@@ -21,11 +21,7 @@
 const fs = require('fs');
 const path = require('path');
 const jpeg = require('jpeg-js');
-const tf = require('@tensorflow/tfjs');
-const wasm = require('@tensorflow/tfjs-backend-wasm');
-const faceapi = require('@vladmandic/face-api/dist/face-api.node-wasm.js');
-
-const MODEL = 'face-api-resnet34@1.7.15';
+const { MODEL, tf, load, facesOf } = require('./model.js');
 
 // labels reads the columns file and person of a folder's SOURCES.tsv.
 function labels(folder) {
@@ -57,10 +53,8 @@ const ALTERATIONS = {
 
 // biggestFace returns the vector of the biggest face in a picture, or null.
 async function biggestFace(t) {
-  const options = new faceapi.SsdMobilenetv1Options({ minConfidence: 0.3, maxResults: 10 });
-  const faces = await faceapi.detectAllFaces(t, options).withFaceLandmarks().withFaceDescriptors();
-  faces.sort((a, b) => b.detection.box.area - a.detection.box.area);
-  return faces.length > 0 ? Array.from(faces[0].descriptor) : null;
+  const faces = await facesOf(t);
+  return faces.length > 0 ? faces[0].vector : null;
 }
 
 async function main() {
@@ -71,14 +65,7 @@ async function main() {
     console.error('usage: node descriptors.js [--copies] FOLDER > vectors.jsonl');
     process.exit(2);
   }
-  wasm.setWasmPaths(path.join(path.dirname(require.resolve('@tensorflow/tfjs-backend-wasm/package.json')), 'dist/'));
-  await tf.setBackend('wasm');
-  await tf.ready();
-  const model = path.join(path.dirname(require.resolve('@vladmandic/face-api/package.json')), 'model');
-  await faceapi.nets.ssdMobilenetv1.loadFromDisk(model);
-  await faceapi.nets.faceLandmark68Net.loadFromDisk(model);
-  await faceapi.nets.faceRecognitionNet.loadFromDisk(model);
-
+  await load();
   for (const { file, person } of labels(folder)) {
     const original = pixels(path.join(folder, file));
     const versions = { original: (t) => t.clone(), ...(copies ? ALTERATIONS : {}) };
