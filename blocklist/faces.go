@@ -444,6 +444,21 @@ func (v *View) SearchesFaces() bool {
 	return !v.base.facesShut && (v.base.facesUntil == 0 || v.now().Unix() < v.base.facesUntil)
 }
 
+// ComparesFaces reports whether FindFaces can say something about a face of a
+// model: SearchesFaces, and faces of that model are registered, or none are at
+// all. It does not allocate.
+func (v *View) ComparesFaces(m FaceModel) bool {
+	if !v.SearchesFaces() {
+		return false
+	}
+	for i := range v.faces {
+		if v.faces[i].model == m && v.faces[i].lowest <= 1 {
+			return true
+		}
+	}
+	return v.liveFaces == 0
+}
+
 // FaceCount returns the number of faces that are indexed, those of rules that
 // have ended since the last compaction included.
 func (v *View) FaceCount() int {

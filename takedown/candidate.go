@@ -3,6 +3,7 @@ package takedown
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -32,6 +33,23 @@ type Candidate struct {
 	Frames [][]phash.Hash
 	// Features are the local features of the picture, or of the first frame.
 	Features Features
+	// Faces are all faces of the picture, or of the first frame, and FrameFaces
+	// those of the further frames, as Frames. Of one picture or frame the first
+	// MaxFaces are compared. They are biometric data: JSON leaves them out.
+	Faces      []Face   `json:"-"`
+	FrameFaces [][]Face `json:"-"`
+}
+
+// faces returns the faces of frame i: 0 is the first.
+func (c *Candidate) faces(i int) []Face {
+	faces := c.Faces
+	if i > 0 {
+		faces = nil
+		if i <= len(c.FrameFaces) {
+			faces = c.FrameFaces[i-1]
+		}
+	}
+	return faces[:min(len(faces), MaxFaces)]
 }
 
 // frame returns the hashes of frame i: 0 is the first.
@@ -113,6 +131,10 @@ type InspectOptions struct {
 	// then no crop, caption or screenshot is recognised. Of an animation, they
 	// are those of the first frame.
 	NoFeatures bool
+	// FaceEmbedder, unless nil, finds the faces: those of every frame with
+	// AllFrames, of the first one otherwise. When it fails, Inspect returns what
+	// else it found together with an [*EmbedderError].
+	FaceEmbedder FaceEmbedder
 }
 
 // Inspect reads an image file and computes all that can be asked about it. It
@@ -123,8 +145,20 @@ type InspectOptions struct {
 // with the error of phash.Decode: [Enforcer.Check] can still be asked, and its
 // Decision.Checked tells that nobody looked at the picture.
 func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
+	return InspectContext(context.Background(), r, src, opts)
+}
+
+// InspectContext is [Inspect] with a context for the FaceEmbedder.
+func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 	if opts == nil {
 		opts = new(InspectOptions)
+	}
+	var noFaces error // why nobody knows the faces
+	faces := func(pic *phash.Picture) (found []Face) {
+		if opts.FaceEmbedder != nil && noFaces == nil {
+			found, noFaces = facesOf(ctx, opts.FaceEmbedder, pic.Image())
+		}
+		return found
 	}
 	var c Candidate
 	for _, u := range append([]string{src.ImageURL}, src.Aliases...) {
@@ -159,7 +193,8 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 		if !opts.NoFeatures {
 			c.Features, err = featuresOf(pic)
 		}
-		return c, err
+		c.Faces = faces(pic)
+		return c, errors.Join(err, noFaces)
 	}
 	seen := map[phash.Hash]bool{}
 	for pic, err := range phash.DecodeFrames(bytes.NewReader(file), decode) {
@@ -169,7 +204,7 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 		hashes := phash.Query(pic)
 		switch {
 		case c.Hashes == nil:
-			c.Hashes = hashes
+			c.Hashes, c.Faces = hashes, faces(pic)
 			if !opts.NoFeatures {
 				if c.Features, err = featuresOf(pic); err != nil {
 					return c, err
@@ -179,8 +214,11 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 			continue
 		default:
 			c.Frames = append(c.Frames, hashes)
+			if opts.FaceEmbedder != nil {
+				c.FrameFaces = append(c.FrameFaces, faces(pic))
+			}
 		}
 		seen[hashes[0]] = true
 	}
-	return c, nil
+	return c, noFaces
 }

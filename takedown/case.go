@@ -27,6 +27,8 @@ const (
 	// WidthDuplicate: the same picture at any address, also mirrored, rotated,
 	// bordered or slightly cropped.
 	WidthDuplicate = blocklist.WidthDuplicate
+	// WidthFace: every picture in which a face appears.
+	WidthFace = blocklist.WidthFace
 )
 
 // CaseID names a case. It is random, so that a number says nothing about how
@@ -167,6 +169,8 @@ const (
 	// FlagUnseen: a hash is to block without that anybody has seen the picture.
 	// Risky.
 	FlagUnseen Flag = "unseen"
+	// FlagFace: a face is to be blocked, on whosever picture it appears. Risky.
+	FlagFace Flag = "face"
 )
 
 // ItemKind says what an item of a request is.
@@ -177,6 +181,7 @@ const (
 	ItemPageURL  ItemKind = "page_url"
 	ItemPicture  ItemKind = "picture"
 	ItemHash     ItemKind = "hash"
+	ItemFace     ItemKind = "face"
 )
 
 // Outcome is what was decided.
@@ -189,6 +194,10 @@ const (
 	OutcomeOutOfScope  Outcome = "out_of_scope"
 	OutcomeDuplicateOf Outcome = "duplicate_of" // another case covers it
 	OutcomeUnfounded   Outcome = "manifestly_unfounded"
+	// OutcomeNotMeant is of an item of an [OpenOptOut]: the picture was meant and
+	// not the face, or the other way round. It does not make a case partly
+	// accepted.
+	OutcomeNotMeant Outcome = "not_meant"
 )
 
 // CaseItem is one thing that a request wants blocked: an address, a picture, a
@@ -204,6 +213,9 @@ type CaseItem struct {
 	Reason  string  `json:"reason,omitempty"`  // a code of the operator
 	Granted Width   `json:"granted,omitempty"`
 	Rule    uint64  `json:"rule,omitempty"` // that enforces it
+	// Template is the id of the key under which the template of a face is sealed;
+	// nil once that key is destroyed.
+	Template []byte `json:"template,omitempty"`
 }
 
 // Case is a request and what became of it. Only its Request holds personal
@@ -234,6 +246,8 @@ type Case struct {
 	Territories []string         `json:"territories,omitempty"`
 	Start       time.Time        `json:"start,omitzero"`
 	End         time.Time        `json:"end,omitzero"`
+	// Face are the model and thresholds of the faces that were granted.
+	Face FaceTerms `json:"face,omitzero"`
 	// Rules are the public ids of the case's rules that are in the list.
 	Rules []uint64 `json:"rules,omitempty"`
 	// Times are when the things happened from which clocks run; each is written
@@ -266,7 +280,8 @@ type Case struct {
 	// Claim is that of an opt-out.
 	Claim Claim `json:"claim,omitempty"`
 
-	log []LogEntry // of the moves that are not stored yet
+	log  []LogEntry // of the moves that are not stored yet
+	gone [][]byte   // ids of templates that the case does not have any more
 }
 
 type approval struct {

@@ -118,6 +118,15 @@ func jsonError(err error) error {
 	case errors.As(err, &syntax):
 		return &FormatError{Why: fmt.Sprintf("no JSON object: syntax error at byte %d", syntax.Offset)}
 	}
+	var format *FormatError
+	if errors.As(err, &format) {
+		return format
+	}
+	for _, face := range []error{ErrFaceModel, ErrFaceDimensions, ErrFaceNotFinite, ErrFaceZero} {
+		if errors.Is(err, face) { // whose texts repeat nothing of the vector
+			return &FormatError{Why: strings.TrimPrefix(err.Error(), "takedown: ")}
+		}
+	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		if name = strings.Trim(name, `"`); plainName.MatchString(name) {
 			return &FormatError{Field: name, Why: "requests of this kind have no such field"}

@@ -175,6 +175,9 @@ func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 		g := Grant{Act: a, Effect: blocklist.EffectBlock, Items: map[int]ItemDecision{}}
 		for i, it := range c.Items {
 			g.Items[i] = ItemDecision{Width: min(c.Asked, it.Widest, WidthIdentical)}
+			if it.Kind == ItemFace { // that is for the decision
+				g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
+			}
 		}
 		rules, covers, err := d.plan(c, g, d.list)
 		if err != nil {
@@ -327,8 +330,10 @@ func (d *Desk) LegalHold(ctx context.Context, id CaseID, hold bool, a Act) error
 
 // Erase destroys the personal data of a case: the key under which it is sealed
 // is overwritten. What the case asked for goes on to be enforced, and the log
-// verifies as before. A case that is not decided, or under a legal hold, cannot
-// be erased.
+// verifies as before. Only faces do not: their templates are personal data
+// themselves, kept on a consent that goes with the request. Their rules end, and
+// a case that has no others is withdrawn. A case that is not decided, or under a
+// legal hold, cannot be erased.
 func (d *Desk) Erase(ctx context.Context, id CaseID, a Act) error {
 	if err := a.check(); err != nil {
 		return err
@@ -344,8 +349,33 @@ func (d *Desk) Erase(ctx context.Context, id CaseID, a Act) error {
 		c.note(c.State, "erased", a, now)
 		c.Party, c.Token, c.Problems, c.Request = nil, nil, nil, nil
 		c.Pictures = nil
-		return change{erase: true, forget: len(c.Rules) == 0}, nil
+		ch, err := d.endFaces(c, a, now)
+		ch.erase, ch.forget = true, len(c.Rules) == 0
+		return ch, err
 	})
+}
+
+// endFaces is the change that ends the rules of a case that are about faces.
+func (d *Desk) endFaces(c *Case, a Act, now time.Time) (change, error) {
+	var ending []uint64
+	for i := range c.Items {
+		it := &c.Items[i]
+		if it.Kind != ItemFace || it.Rule == 0 {
+			continue
+		}
+		if !slices.Contains(ending, it.Rule) {
+			ending = append(ending, it.Rule)
+		}
+		it.Outcome, it.Reason = OutcomeOutOfScope, "erased"
+	}
+	if len(ending) == 0 {
+		return change{}, nil
+	}
+	after := StateInForce
+	if len(ending) == len(c.Rules) {
+		after = StateWithdrawn
+	}
+	return d.exchange(c, ending, nil, nil, after, a, now)
 }
 
 // decisionMessage returns the message that tells what was decided.

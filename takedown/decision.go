@@ -51,6 +51,10 @@ const (
 	// TierFeatures: its local features show a blocked picture inside it, proved
 	// by a geometric fit.
 	TierFeatures Tier = 1 << 3
+	// TierFace: a blocked face appears in it. Among the tiers of Decision.Checked
+	// it says that a face of the candidate was compared, by a list that can do so
+	// and that has registered faces of its model, or none at all.
+	TierFace Tier = 1 << 4
 )
 
 // Has reports whether the set t contains all of the tiers in o.
@@ -59,7 +63,7 @@ func (t Tier) Has(o Tier) bool { return t&o == o }
 // String returns the names of the tiers, joined by "+"; "nothing" for none.
 func (t Tier) String() string {
 	var names []string
-	for i, name := range []string{"address", "bytes", "hash", "features"} {
+	for i, name := range []string{"address", "bytes", "hash", "features", "face"} {
 		if t.Has(1 << i) {
 			names = append(names, name)
 		}
@@ -93,7 +97,7 @@ type Decision struct {
 	// is TierHash: as it is, mirrored, and so on.
 	Variant phash.Kind
 	// Frame is the frame of an animation that matched, 0 for the first, when Why
-	// is TierHash.
+	// is TierHash or TierFace.
 	Frame int
 	// Inliers is the number of points of the registered picture that were found
 	// in the candidate where the fit says, and Coverage the part of the
@@ -102,6 +106,10 @@ type Decision struct {
 	Inliers  int
 	Coverage float64
 	Mirrored bool
+	// Similarity is that of a face of the candidate and the registered one, and
+	// Face says which of the faces of its frame that is, when Why is TierFace.
+	Similarity float64
+	Face       int
 	// Learned says that the key that matched was not registered with the rule
 	// but learned from a copy that was found later.
 	Learned bool
@@ -119,6 +127,9 @@ func (d Decision) String() string {
 	}
 	if d.Why == TierFeatures {
 		s += fmt.Sprintf(", %d points, %.0f %% of the picture", d.Inliers, 100*d.Coverage)
+	}
+	if d.Why == TierFace {
+		s += fmt.Sprintf(", face %d similar by %.3f", d.Face, d.Similarity)
 	}
 	if d.Learned {
 		s += ", learned"

@@ -70,6 +70,14 @@ type DeskOptions struct {
 	AddressMapper AddressMapper
 	// Notifier is told what to tell whom; nil tells nobody.
 	Notifier Notifier
+	// FaceEmbedder makes vectors of the pictures of a face opt-out, when the
+	// request comes in; nil takes vectors only. Its own errors are those of Submit
+	// and Complete: they are [*EmbedderError].
+	FaceEmbedder FaceEmbedder
+	// FaceModels are the models whose faces can be granted, each with its
+	// thresholds; without any, no face can be. At most one for each name and
+	// number of dimensions.
+	FaceModels []FaceModel
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
 	// [Desk.Confirm]. It needs a Notifier.
 	ConfirmEmail bool
@@ -124,6 +132,14 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	}
 	if err := (Act{Reason: opts.Policy}).check(); err != nil {
 		return nil, fmt.Errorf("takedown: Policy is a code, as in Act: %w", err)
+	}
+	for i, m := range opts.FaceModels {
+		if err := m.check(); err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(opts.FaceModels[:i], func(o FaceModel) bool { return o.Name == m.Name && o.Dimensions == m.Dimensions }) {
+			return nil, fmt.Errorf("takedown: FaceModels: %s with %d dimensions is there twice", m.Name, m.Dimensions)
+		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("takedown: %w", err)
@@ -218,11 +234,19 @@ func (d *Desk) replay() error {
 	keep := map[CaseID]bool{}
 	if err := d.store.each(func(c *Case) bool {
 		keep[c.ID] = !c.Erased()
+		for _, id := range templatesOf(c) {
+			keep[CaseID(id)] = true
+		}
 		return true
 	}); err != nil {
 		return err
 	}
-	return d.store.keys.retain(keep)
+	if err := d.store.keys.retain(keep); err != nil {
+		return err
+	}
+	// Nothing waits to be delivered any more: what was sealed for an event that
+	// is not in the journal is of a move that was never made.
+	return d.list.DropFaces(nil)
 }
 
 // Close releases the folder. The Desk's Enforcer answers [Unknown] from then
@@ -347,7 +371,34 @@ func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers
 		return change{}, err
 	}
 	c.After, c.Incoming = after, covers
+	// Last: the list keeps a key for each rule whose faces are sealed.
+	for i := range rules {
+		if rules[i].Width == WidthFace {
+			if err := d.sealFaces(c, covers[i], &events[len(ending)+i]); err != nil {
+				return change{}, err
+			}
+		}
+	}
 	return change{events: events}, nil
+}
+
+// sealFaces puts the faces of some items into the event that adds their rule,
+// sealed under a key that the list keeps for it.
+func (d *Desk) sealFaces(c *Case, items []int, e *blocklist.Event) error {
+	vectors := make([]blocklist.FaceVector, len(items))
+	for i, item := range items {
+		t, err := d.store.template(c, item)
+		if err != nil {
+			return err
+		}
+		vectors[i] = t.Face.v
+	}
+	faces, err := d.list.SealFaces(e.ID, blocklist.FaceLimits{Block: c.Face.Block, Review: c.Face.Review}, vectors...)
+	if err != nil {
+		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
+	}
+	e.Rule.Keys.Faces = faces
+	return nil
 }
 
 // deliver appends the events of a case that is on its way to the journal and

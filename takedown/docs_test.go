@@ -26,6 +26,7 @@ func TestDocs_Requests(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(doc, -1) {
 		// What cannot stand in a document is put in.
 		text := strings.NewReplacer(
+			`"<512 numbers>"`, strings.Repeat("0.25, -1e-3, ", 255)+"0.5, 0",
 			"<base64 of the file>", base64.StdEncoding.EncodeToString(testJPEG(t, 1)),
 			"<number of the case>", dmca.ID.String(),
 			"<64 hexadecimal digits>", strings.TrimPrefix(pdq(t, 4).String(), "pdq:"),

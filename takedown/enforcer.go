@@ -157,8 +157,8 @@ func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
 }
 
 // Check answers about a candidate by everything that is known of it: all its
-// addresses, the pages that show it, its file, its hashes, and its features
-// where nothing else blocks it. Around hashes it looks as far as the review
+// addresses, the pages that show it, its file, its hashes, and its features and
+// faces where nothing else blocks it. Around hashes it looks as far as the review
 // radius, which costs more than what Filter does: it is meant for where pixels
 // were decoded anyway.
 func (e *Enforcer) Check(c Candidate) Decision { return e.check(scope{}, &c) }
@@ -221,6 +221,7 @@ type weighing struct {
 
 	alg     phash.Algorithm        // of the hash that is being looked up
 	match   blocklist.FeatureMatch // that is being weighed
+	face    int                    // of the frame, that is being looked up
 	checked Tier
 	best    Decision
 }
@@ -274,6 +275,31 @@ func (w *weighing) candidate(c *Candidate) Decision {
 	if w.best.Verdict < Block {
 		w.lookInside(c.Features)
 	}
+	for i := 0; i <= max(len(c.Frames), len(c.FrameFaces)) && w.best.Verdict < Block; i++ {
+		w.frame, w.hashes = i, c.frame(i)
+		w.recognise(c.faces(i))
+	}
+	return w.decision()
+}
+
+// recognise looks for registered faces among those of the candidate.
+func (w *weighing) recognise(faces []Face) {
+	for i, f := range faces {
+		if f.IsZero() || !w.view.ComparesFaces(f.v.Model()) {
+			continue
+		}
+		w.checked |= TierFace
+		w.face = i
+		w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.weigh(TierFace, h) })
+	}
+}
+
+// known answers whether the picture or the face of a request is blocked
+// already.
+func (e *Enforcer) known(c *Candidate) Decision {
+	w := weighing{e: e, view: e.list.View(), hashes: c.Hashes}
+	w.lookUp(c.Hashes)
+	w.recognise(c.Faces)
 	return w.decision()
 }
 
@@ -374,6 +400,8 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 		d.Distance, d.Variant, d.Frame = h.Distance, phash.Kind(h.Variant), w.frame
 	case TierFeatures:
 		d.Inliers, d.Coverage, d.Mirrored = w.match.Inliers, w.match.Coverage, w.match.Mirrored
+	case TierFace:
+		d.Similarity, d.Face, d.Frame = h.Similarity, w.face, w.frame
 	}
 	if stronger(d, w.best) {
 		w.best = d
@@ -407,6 +435,10 @@ func (w *weighing) verdict(why Tier, h blocklist.Hit) Verdict {
 		v = min(v, w.nearness(h))
 	case TierFeatures:
 		v = min(v, w.evidence(h))
+	case TierFace:
+		if !h.AtBlock {
+			v = min(v, Review)
+		}
 	}
 	switch {
 	case v <= Allow, h.Worldwide, w.in.all:
@@ -426,9 +458,11 @@ func (w *weighing) nearness(h blocklist.Hit) Verdict {
 	switch {
 	case h.Width == WidthIdentical && h.Distance <= r.identical:
 		return Block
-	case h.Width == WidthDuplicate && h.Distance <= r.block:
+	// The hashes of a face were learned, of pictures in which somebody recognised
+	// it: their copies show it as well.
+	case h.Width >= WidthDuplicate && h.Distance <= r.block:
 		return Block
-	case h.Width == WidthDuplicate && h.Distance <= r.review:
+	case h.Width >= WidthDuplicate && h.Distance <= r.review:
 		return Review
 	}
 	return Allow
@@ -446,10 +480,12 @@ func (w *weighing) evidence(h blocklist.Hit) Verdict {
 }
 
 // stronger reports whether a is to be told rather than b: the stronger verdict,
-// then the more exact tier, the nearer hash, more points, the older rule.
+// then the more exact tier, the nearer hash, more points, the more similar face,
+// the older rule.
 func stronger(a, b Decision) bool {
 	return cmp.Or(
 		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(b.Why, a.Why),
-		cmp.Compare(b.Distance, a.Distance), cmp.Compare(a.Inliers, b.Inliers), cmp.Compare(b.Rule, a.Rule),
+		cmp.Compare(b.Distance, a.Distance), cmp.Compare(a.Inliers, b.Inliers), cmp.Compare(a.Similarity, b.Similarity),
+		cmp.Compare(b.Rule, a.Rule),
 	) > 0
 }

@@ -14,7 +14,7 @@ const maxEvidence = 1000
 // about. It is for the reviewer, and personal data like the request: it is
 // sealed with it, and erased with it.
 type Evidence struct {
-	Candidate Candidate `json:"candidate"` // its features are not kept
+	Candidate Candidate `json:"candidate"` // its features and faces are not kept
 	// FirstSeen is when the index first saw it: an earlier copy speaks against a
 	// claim to the original.
 	FirstSeen time.Time `json:"first_seen,omitzero"`

@@ -1,5 +1,12 @@
 package takedown
 
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+)
+
 // Doors for the tests outside of the package.
 var (
 	SplitAddresses = splitAddresses
@@ -30,6 +37,77 @@ var (
 		return n, err
 	}
 )
+
+// Dir returns the folder of a desk.
+func (d *Desk) Dir() string { return d.dir }
+
+// Compact compacts the desk's list.
+func (d *Desk) Compact(ctx context.Context) error { return d.list.Compact(ctx) }
+
+// OpenEverything tries every key that the folder of keys has, the operator's
+// included, on every value of the case store in the folder of values, in every
+// use that the desk makes of them, and returns how many of what opens holds
+// something.
+func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, err error) {
+	tmp, err := os.MkdirTemp("", "")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(tmp)
+	for name, dir := range map[string]string{"keys": keys, "operator.key": keys, "cases.db": values} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(tmp, name), b, 0o600)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	operator, err := operatorKey(filepath.Join(tmp, "operator.key"))
+	if err != nil {
+		return 0, err
+	}
+	file, err := openKeyFile(filepath.Join(tmp, "keys"), operator)
+	if err != nil {
+		return 0, err
+	}
+	defer file.close()
+	all := [][32]byte{operator}
+	for _, id := range file.f.IDs() {
+		key, err := file.get(id)
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, key)
+	}
+	db, err := OpenStore(filepath.Join(tmp, "cases.db"))
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	return n, db.View(func(tx StoreTx) error {
+		var labels [][]byte
+		err := tx.Scan(BucketCases, nil, func(id, _ []byte) error {
+			for _, use := range []string{"request", "material", "evidence", "picture", "message", "template"} {
+				labels = append(labels, label(use, CaseID(id)))
+			}
+			return nil
+		})
+		for _, b := range Buckets {
+			err = errors.Join(err, tx.Scan(b, nil, func(_, v []byte) error {
+				for _, key := range all {
+					for _, l := range labels {
+						if plain, err := unseal(key, l, v); err == nil && holds(plain) {
+							n++
+						}
+					}
+				}
+				return nil
+			}))
+		}
+		return err
+	})
+}
 
 // DocumentedNames are the names that docs/requests.md has to explain.
 func DocumentedNames() (names []string) {

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,7 +45,9 @@ type FormOptions struct {
 // application/x-www-form-urlencoded. The names of its fields are paths as in
 // [Problem].Field: "requester.email", "image_urls", "works[0].description". A
 // list may come as several fields of one name; one of addresses also as one
-// text with many lines. An image is a file field; each is read up to 10 MB.
+// text with many lines. An image is a file field; each is read up to 10 MB. The
+// face of a browser that has the model is a text of JSON, and a mark that belongs
+// to an image has its number: "marks[0]".
 // Empty fields are as if they were not there.
 //
 // A field that the request does not have is refused, as in [DecodeRequest]. It
@@ -293,6 +296,12 @@ func (f *form) appendTo(r, v reflect.Value, ff formField) error {
 			}
 			add(reflect.ValueOf(h))
 		}
+	case *[]Face:
+		var face Face
+		if err := json.Unmarshal(ff.value, &face); err != nil {
+			return &FormatError{Field: ff.name, Why: "it is no face in JSON; see the schema"}
+		}
+		add(reflect.ValueOf(face))
 	case *[]Right:
 		add(reflect.ValueOf(Right(text)))
 	default:

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -15,7 +16,9 @@ import (
 type Grant struct {
 	Act
 	// Width is what is granted; zero grants what was asked, and for each item no
-	// more than it can have. Less is always possible; more needs Wider.
+	// more than it can have. Less is always possible; more needs Wider. Of an
+	// [OpenOptOut], zero and WidthDuplicate grant the pictures alone, WidthFace
+	// grants the pictures and the faces; Items say otherwise for single ones.
 	Width Width
 	// Wider is the code of the reason why more is granted than was asked. It
 	// makes the decision a risky one.
@@ -23,6 +26,9 @@ type Grant struct {
 	// Items are decisions about single items, by their number in [Case].Items.
 	// Those that are not named are accepted on the terms of the grant.
 	Items map[int]ItemDecision
+	// Face raises the thresholds of a face above those of the desk; the zero value
+	// is those of the desk.
+	Face FaceThreshold
 	// Effect is what the rules do; zero is what the kind of request does:
 	// [HashEntry] holds for review, all others block.
 	Effect blocklist.Effect
@@ -33,12 +39,19 @@ type Grant struct {
 	// Start and End bound the time in which the rule applies, in whole
 	// seconds; zero means at once, and for ever.
 	Start, End time.Time
+
+	// asBefore keeps the thresholds of a face that are in force.
+	asBefore bool
 }
+
+// FaceThreshold are similarities as in [FaceModel]. Zero is that of the desk;
+// what is below that of the desk is refused.
+type FaceThreshold struct{ Block, Review float64 }
 
 // ItemDecision is what a reviewer decides about one item.
 type ItemDecision struct {
 	// Outcome is OutcomeAccepted, the default, or one of the others except
-	// OutcomePartly.
+	// OutcomePartly. OutcomeNotMeant is for an [OpenOptOut] only.
 	Outcome Outcome
 	Reason  string // a code, as in Act
 	Width   Width  // zero is that of the grant
@@ -84,6 +97,9 @@ func risks(c *Case, g Grant) (flags []Flag) {
 	if c.Granted > c.Asked {
 		flags = append(flags, FlagWider)
 	}
+	if c.Granted == WidthFace {
+		flags = append(flags, FlagFace)
+	}
 	if c.Effect == blocklist.EffectBlock && requestTypes[c.Kind].effect == blocklist.EffectReview {
 		flags = append(flags, FlagUnseen)
 	}
@@ -104,14 +120,19 @@ func (g Grant) digest() []byte {
 
 // plan checks a grant, writes it into the case and returns the rules that bring
 // it into force, with the items that each covers: one for all addresses, one
-// for each picture and hash. Digests of addresses are those of list.
+// for each picture and hash, and one for all faces, whose keys seal adds. Digests
+// of addresses are those of list.
 func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.Rule, covers [][]int, err error) {
 	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
 	if err := (Act{Reason: g.Wider}).check(); err != nil {
 		return nil, nil, err
 	}
-	if g.Width > WidthDuplicate {
-		return nil, nil, refuse("%v cannot be granted; %v is the widest", g.Width, WidthDuplicate)
+	if g.Width > WidthFace || g.Width == WidthFace && !c.hasFaces() {
+		why := ""
+		if g.Width == WidthFace {
+			why = "; it has no face, or no consent to make a template of one"
+		}
+		return nil, nil, refuse("%v cannot be granted; %v is the widest%s", g.Width, WidthDuplicate, why)
 	}
 	if !g.End.IsZero() && !g.End.After(g.Start) {
 		return nil, nil, refuse("the end of the rule is not after its start")
@@ -157,8 +178,9 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	}
 	addresses := proto
 	addresses.Width = WidthURL
-	var covered []int
-	c.Granted = 0
+	var covered, faces []int
+	before := c.Face
+	c.Granted, c.Face = 0, FaceTerms{}
 	for i := range c.Items {
 		it := &c.Items[i]
 		dec := g.Items[i]
@@ -171,6 +193,11 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 			it.Outcome = OutcomeAccepted
 		case OutcomeRejected, OutcomeOutOfScope, OutcomeDuplicateOf, OutcomeUnfounded:
 			continue
+		case OutcomeNotMeant:
+			if c.Kind == KindOpenOptOut {
+				continue
+			}
+			fallthrough
 		default:
 			return nil, nil, refuse("item %d: %q is no outcome of an item", i, dec.Outcome)
 		}
@@ -184,10 +211,23 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		if width > c.Asked && g.Wider == "" {
 			return nil, nil, refuse("%v was asked for; %v is wider and needs Grant.Wider, the code of a reason", c.Asked, width)
 		}
-		if width > WidthDuplicate {
-			return nil, nil, refuse("%v cannot be granted; %v is the widest", width, WidthDuplicate)
+		if it.Kind != ItemFace {
+			if dec.Width > WidthDuplicate {
+				return nil, nil, refuse("%v cannot be granted for item %d; %v is the widest", dec.Width, i, WidthDuplicate)
+			}
+			width = min(width, WidthDuplicate) // the faces of an open opt-out can have more
 		}
 		switch it.Kind {
+		case ItemFace:
+			if c.Kind == KindOpenOptOut && !(named && width == WidthFace) {
+				it.Outcome = OutcomeNotMeant
+				continue
+			}
+			if width != WidthFace {
+				return nil, nil, refuse("item %d is a face; grant %v, or reject it", i, WidthFace)
+			}
+			it.Granted = WidthFace
+			faces = append(faces, i)
 		case ItemImageURL, ItemPageURL:
 			if named && width > c.Asked {
 				return nil, nil, refuse("item %d is an address; there is no picture to recognise copies by", i)
@@ -239,12 +279,20 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	if len(covered) > 0 {
 		rules, covers = slices.Insert(rules, 0, addresses), slices.Insert(covers, 0, covered)
 	}
+	if len(faces) > 0 {
+		if c.Face, err = d.faceTerms(c, g, faces, before); err != nil {
+			return nil, nil, err
+		}
+		rule := proto
+		rule.Width = WidthFace
+		rules, covers = append(rules, rule), append(covers, faces)
+	}
 	if len(rules) == 0 {
 		return nil, nil, refuse("no item is accepted; reject the case instead")
 	}
 	c.Outcome = OutcomeAccepted
 	for _, it := range c.Items {
-		if it.Outcome != OutcomeAccepted {
+		if it.Outcome != OutcomeAccepted && it.Outcome != OutcomeNotMeant {
 			c.Outcome = OutcomePartly
 		}
 	}
@@ -261,4 +309,39 @@ func asItIs(keys []blocklist.HashKey) (own []blocklist.HashKey) {
 		}
 	}
 	return own
+}
+
+// hasFaces reports whether a case has an item that is a face.
+func (c *Case) hasFaces() bool {
+	return slices.ContainsFunc(c.Items, func(it CaseItem) bool { return it.Kind == ItemFace })
+}
+
+// faceTerms returns on which terms the faces of some items are granted: those of
+// the desk's model, or higher thresholds. before are those in force.
+func (d *Desk) faceTerms(c *Case, g Grant, items []int, before FaceTerms) (t FaceTerms, err error) {
+	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
+	for _, i := range items {
+		template, err := d.store.template(c, i)
+		if err != nil {
+			return t, err
+		}
+		t.Model, t.Dimensions = template.Face.Model(), template.Face.Dimensions()
+	}
+	if g.asBefore && t.Model == before.Model && t.Dimensions == before.Dimensions {
+		return before, nil
+	}
+	if len(d.opts.FaceModels) == 0 {
+		return t, refuse("a face cannot be granted: DeskOptions.FaceModels does not say from which similarity on two faces are one person's, and there is no default")
+	}
+	at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == t.Model && m.Dimensions == t.Dimensions })
+	if at < 0 {
+		return t, refuse("its faces are of the model %s with %d dimensions, which is not among DeskOptions.FaceModels", t.Model, t.Dimensions)
+	}
+	m := d.opts.FaceModels[at]
+	t.Block, t.Review = cmp.Or(g.Face.Block, m.Block), cmp.Or(g.Face.Review, m.Review)
+	// Written so that NaN is refused.
+	if !(t.Block >= m.Block && t.Block <= 1) || !(t.Review >= m.Review && t.Review <= t.Block) {
+		return t, refuse("the thresholds of a face can be raised, not lowered: Block is %v to 1, Review %v to Block", m.Block, m.Review)
+	}
+	return t, nil
 }

@@ -25,6 +25,7 @@ const (
 	KindComplaint      Kind = 10 // [Complaint]
 	KindWithdrawal     Kind = 11 // [WithdrawalRequest]
 	KindOpenOptOut     Kind = 12 // [OpenOptOut]
+	KindFaceOptOut     Kind = 13 // [FaceOptOut]
 )
 
 // A requestType is what the desk has to know of one kind of request.
@@ -47,12 +48,13 @@ type requestType struct {
 	origin Origin
 }
 
-// requestTypes has one row for each kind of request. A face opt-out becomes one
-// more row when there is a face tier that can enforce it.
+// requestTypes has one row for each kind of request.
 var requestTypes = map[Kind]requestType{
 	KindImageOptOut: {name: "image_opt_out", empty: ImageOptOut{}, decode: decode[ImageOptOut],
 		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
 	KindOpenOptOut: {name: "open_opt_out", empty: OpenOptOut{}, decode: decode[OpenOptOut],
+		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
+	KindFaceOptOut: {name: "face_opt_out", empty: FaceOptOut{}, decode: decode[FaceOptOut],
 		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
 	KindDSANotice: {name: "dsa_notice", empty: DSANotice{}, decode: decode[DSANotice],
 		regime: RegimeDSA, effect: blocklist.EffectBlock, origin: OriginArticle16},

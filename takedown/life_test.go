@@ -31,7 +31,7 @@ var day0 = time.Date(2026, 1, 30, 10, 0, 0, 0, time.UTC) // a Friday
 func newOffice(tb testing.TB, opts ...func(*takedown.DeskOptions)) *office {
 	tb.Helper()
 	o := &office{clock: &clock{t: day0}}
-	options := &takedown.DeskOptions{Now: o.Now, Notifier: o, Policy: "policy-7"}
+	options := &takedown.DeskOptions{Now: o.Now, Notifier: o, Policy: "policy-7", FaceModels: faceModels}
 	for _, f := range opts {
 		f(options)
 	}

@@ -276,7 +276,7 @@ func (d *Desk) compose(m message) (Message, error) {
 		switch it.Outcome {
 		case OutcomeAccepted:
 			msg.Accepted++
-		case "":
+		case "", OutcomeNotMeant:
 		default:
 			msg.Refused++
 		}

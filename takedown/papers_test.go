@@ -39,11 +39,11 @@ func TestTransparencyRow(t *testing.T) {
 	}
 	for _, r := range requests {
 		c := o.submit(t, r)
-		g := takedown.Grant{Act: alice, End: day0.AddDate(1, 0, 0)}
+		g := takedown.Grant{End: day0.AddDate(1, 0, 0)}
 		if r.Kind() == takedown.KindDSANotice {
 			g.Territories = []string{"EU27", "NO", "US"}
 		}
-		ok(t, o.Accept(ctx, c.ID, g))
+		acceptByTwo(t, o.Desk, c.ID, g)
 		c, err := o.Case(ctx, c.ID)
 		ok(t, err)
 		s := takedown.Statement17(&c)

@@ -10,7 +10,8 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// Picture is what the library made of an image of a request.
+// Picture is what the library made of an image of a request. Of one that was
+// sent to show a face there is nothing but its format, size and Faces.
 type Picture struct {
 	SHA256 [32]byte `json:"sha256"`
 	Format string   `json:"format"` // such as "JPEG"
@@ -27,6 +28,9 @@ type Picture struct {
 	Widest Width `json:"widest"`
 	// Refused says why Widest is not WidthDuplicate, and what to do instead.
 	Refused string `json:"refused,omitempty"`
+	// Faces is the number of faces that the desk's FaceEmbedder found; 0 also when
+	// nobody looked.
+	Faces int `json:"faces,omitempty"`
 	// Points is the number of described points by which the picture is found
 	// inside others: cropped, captioned, in a screenshot. 0 says that it is not;
 	// NotInside then says why.
@@ -37,7 +41,7 @@ type Picture struct {
 // inspect decodes an image and computes what a registration stores of it. An
 // error is that of phash.Decode.
 func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
-	pic, err := phash.Decode(bytes.NewReader(file), nil)
+	pic, err := decodeRequested(file)
 	if err != nil {
 		return p, m, err
 	}
@@ -69,6 +73,11 @@ func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 	p.Points = set.Len()
 	m.Features, err = set.MarshalBinary()
 	return p, m, err
+}
+
+// decodeRequested decodes an image of a request within the default limits.
+func decodeRequested(file []byte) (*phash.Picture, error) {
+	return phash.Decode(bytes.NewReader(file), nil)
 }
 
 // variants returns the hashes of a registration as the list keeps them.

@@ -34,11 +34,18 @@ type Preview struct {
 	// Found are the first of those that would be new, at most 100, with what
 	// would be decided.
 	Found []Found
-	// Hosts are where they lie, the most frequent first, at most 20.
-	Hosts []HostCount
+	// Hosts are where they lie, the most frequent first, at most 20; AllHosts is
+	// how many hosts there are.
+	Hosts    []HostCount
+	AllHosts int
 	// Near are the misses that come closest, at most 10: whether they show the
 	// same picture tells if the rule is too narrow, or nearly too wide.
 	Near []NearMiss
+	// NearFaces are the faces that come closest to one of the case without being
+	// held or blocked, at most 10, the most similar first. If they show the same
+	// person the threshold is too high; if what is found shows others, it is too
+	// low.
+	NearFaces []NearFace
 	// Pictures are those of the case, with the quality and stability of their
 	// registration.
 	Pictures []Picture
@@ -59,9 +66,19 @@ type NearMiss struct {
 	Distance int
 }
 
+// NearFace is an image that a rule about a face would leave alone. Face is one
+// of the candidate's faces, of its first frame, and Similarity how similar it is
+// to the nearest one of the case.
+type NearFace struct {
+	Item       Item
+	Face       int
+	Similarity float64
+}
+
 // Preview shows what accepting a case would hit in a sample: with the given
 // grant, or as it was asked. Nothing changes. It matches exactly as the
-// enforcer will, with a list of its own in the desk's folder, which it removes.
+// enforcer will, with a list of its own in the desk's folder, which it removes;
+// faces are compared in memory, so that no template is written for it.
 func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant) (p Preview, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
@@ -78,12 +95,16 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	}
 	g := Grant{Items: map[int]ItemDecision{}}
 	for i, it := range c.Items {
-		g.Items[i] = ItemDecision{Width: min(c.Asked, it.Widest)}
+		width := min(c.Asked, it.Widest)
+		if c.Kind == KindOpenOptOut && it.Kind == ItemFace {
+			width = 0 // as if nothing had been said: the picture alone
+		}
+		g.Items[i] = ItemDecision{Width: width}
 	}
 	if len(at) > 0 {
 		g = at[0]
 	}
-	would, done, err := d.trial(ctx, c, g)
+	would, faces, done, err := d.trial(ctx, c, g)
 	if err != nil {
 		return p, err
 	}
@@ -110,7 +131,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			return p, err
 		}
 		p.Looked++
-		dec := would.Check(it.Candidate)
+		dec := faces.strengthen(would.Check(it.Candidate), &it.Candidate)
 		switch dec.Verdict {
 		case Block, Restricted:
 			p.Block++
@@ -118,6 +139,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			p.Review++
 		default:
 			p.miss(it, mats)
+			p.missFace(it, faces)
 			continue
 		}
 		if d.enf.Check(it.Candidate).Verdict >= dec.Verdict {
@@ -130,43 +152,109 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	for h, n := range hosts {
 		p.Hosts = append(p.Hosts, HostCount{h, n})
 	}
+	p.AllHosts = len(p.Hosts)
 	slices.SortFunc(p.Hosts, func(a, b HostCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Host, b.Host)) })
 	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
 	return p, nil
 }
 
+// trialFaces are the faces of a grant, which are compared one by one.
+type trialFaces struct {
+	id          CaseID
+	kind        Kind
+	terms       FaceTerms
+	effect      blocklist.Effect
+	territories bool // the rule has some
+	faces       []Face
+}
+
+// nearest returns the face of a candidate that is most similar to one of the
+// grant; a similarity of −2 says that there is none.
+func (t *trialFaces) nearest(c *Candidate) (best Decision) {
+	best.Similarity = -2
+	for frame := range 1 + max(len(c.Frames), len(c.FrameFaces)) {
+		for i, f := range c.faces(frame) {
+			for _, g := range t.faces {
+				if s, ok := f.Similarity(g); ok && s > best.Similarity {
+					best.Similarity, best.Face, best.Frame = s, i, frame
+				}
+			}
+		}
+	}
+	return best
+}
+
+// strengthen returns the decision about a candidate with what its faces add.
+func (t *trialFaces) strengthen(d Decision, c *Candidate) Decision {
+	f := t.nearest(c)
+	if len(t.faces) == 0 || f.Similarity < -1 {
+		return d
+	}
+	d.Checked |= TierFace
+	switch {
+	case f.Similarity < t.terms.Review:
+		return d
+	case f.Similarity < t.terms.Block, t.effect == blocklist.EffectReview:
+		f.Verdict = Review
+	default:
+		f.Verdict = Block
+	}
+	if t.territories {
+		f.Verdict = Restricted
+	}
+	f.Checked, f.Why, f.Case, f.Kind, f.Width = d.Checked, TierFace, t.id, t.kind, WidthFace
+	if stronger(f, d) {
+		return f
+	}
+	return d
+}
+
 // trial makes an enforcer over a list that has nothing but the rules of a
-// grant.
-func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, done func() error, err error) {
+// grant, and returns beside it the faces of the grant.
+func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces *trialFaces, done func() error, err error) {
 	dir, err := os.MkdirTemp(d.dir, trialFolder+"*")
 	if err != nil {
-		return nil, nil, fmt.Errorf("takedown: preview: %w", err)
+		return nil, nil, nil, fmt.Errorf("takedown: preview: %w", err)
 	}
 	done = func() error { return os.RemoveAll(dir) }
 	list, err := blocklist.Open(dir, &blocklist.Options{Now: d.opts.Now})
 	if err != nil {
-		return nil, nil, errors.Join(err, done())
+		return nil, nil, nil, errors.Join(err, done())
 	}
 	done = func() error { return errors.Join(list.Close(), os.RemoveAll(dir)) }
-	rules, _, err := d.plan(c, g, list)
+	rules, covers, err := d.plan(c, g, list)
 	if err != nil {
-		return nil, nil, errors.Join(err, done())
+		return nil, nil, nil, errors.Join(err, done())
 	}
 	now := d.clock()
-	events := make([]blocklist.Event, len(rules))
+	faces = &trialFaces{id: c.ID, kind: c.Kind, terms: c.Face}
+	var events []blocklist.Event
 	for i := range rules {
+		if rules[i].Width == WidthFace {
+			faces.effect, faces.territories = rules[i].Effect, len(rules[i].Territories) > 0
+			for _, item := range covers[i] {
+				t, err := d.store.template(c, item)
+				if err != nil {
+					return nil, nil, nil, errors.Join(err, done())
+				}
+				faces.faces = append(faces.faces, t.Face)
+			}
+			continue
+		}
 		// As if it had begun: a preview is of what the rules reach.
 		rules[i].Start, rules[i].End = time.Time{}, time.Time{}
-		events[i] = blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]}
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]})
 	}
-	if _, err := list.Append(ctx, events...); err != nil {
-		return nil, nil, errors.Join(err, done())
+	if len(events) > 0 {
+		if _, err := list.Append(ctx, events...); err != nil {
+			return nil, nil, nil, errors.Join(err, done())
+		}
 	}
 	if e, err = newEnforcer(&d.opts.Enforcer, d.now); err != nil {
-		return nil, nil, errors.Join(err, done())
+		return nil, nil, nil, errors.Join(err, done())
 	}
 	e.list, e.ofDesk = list, true
-	return e, done, nil
+	return e, faces, done, nil
 }
 
 // trialFolder begins the name of the folder of a trial; Open removes those that
@@ -204,6 +292,17 @@ func (p *Preview) miss(it Item, mats []material) {
 	at, _ := slices.BinarySearchFunc(p.Near, nearest, func(n NearMiss, d int) int { return cmp.Or(cmp.Compare(n.Distance, d), -1) })
 	p.Near = slices.Insert(p.Near, at, NearMiss{it, nearest})
 	p.Near = p.Near[:min(len(p.Near), previewNear)]
+}
+
+// missFace notes how similar the faces are of an image that would be left alone.
+func (p *Preview) missFace(it Item, faces *trialFaces) {
+	f := faces.nearest(&it.Candidate)
+	if f.Similarity < -1 || len(p.NearFaces) == previewNear && f.Similarity <= p.NearFaces[previewNear-1].Similarity {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(p.NearFaces, f.Similarity, func(n NearFace, s float64) int { return cmp.Or(cmp.Compare(s, n.Similarity), -1) })
+	p.NearFaces = slices.Insert(p.NearFaces, at, NearFace{it, f.Face, f.Similarity})
+	p.NearFaces = p.NearFaces[:min(len(p.NearFaces), previewNear)]
 }
 
 func hostOf(c Candidate) string {

@@ -56,13 +56,20 @@ const (
 	CodeUnknownCase    Code = "unknown_case"      // there is no case of that number to which this can refer
 	CodeDuplicate      Code = "duplicate"         // the same as item Params["of"]
 	CodeNotAccepted    Code = "not_accepted"      // a statement that the law asks for was not made
+	CodeNoConsent      Code = "no_consent"        // no template of a face may be made without explicit consent
+	CodeNoFace         Code = "no_face"           // no face was found in the picture
+	CodeSeveralFaces   Code = "several_faces"     // the picture shows Params["faces"] faces, and none is marked
+	CodeInvalidMark    Code = "invalid_mark"      // no point of the picture, or none on a face
+	CodeMixedModels    Code = "mixed_models"      // the faces of one request are of different models
+	CodeNoEmbedder     Code = "no_embedder"       // the service cannot make vectors of pictures; it takes vectors
 )
 
 // codes lists every Code, for catalogues of messages.
 var codes = []Code{
 	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
 	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
-	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeDuplicate, CodeNotAccepted,
+	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNoFace,
+	CodeSeveralFaces, CodeInvalidMark, CodeMixedModels, CodeNoEmbedder,
 }
 
 // Problem is one thing that is wrong with a request.

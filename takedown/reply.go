@@ -144,7 +144,7 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 	}
 	grant := Grant{
 		Act: g.Act, Effect: target.Effect, Territories: target.Territories, Start: target.Start, End: target.End,
-		Wider: "as_before", Items: map[int]ItemDecision{},
+		Wider: "as_before", asBefore: true, Items: map[int]ItemDecision{},
 	}
 	for i, it := range target.Items {
 		dec := ItemDecision{Outcome: it.Outcome, Reason: it.Reason, Width: it.Granted}

@@ -151,6 +151,9 @@ type Statement struct {
 	Language string `json:"language,omitempty"`
 }
 
+// made reports whether the statement was made at all.
+func (s Statement) made() bool { return strings.TrimSpace(s.Text) != "" && !s.Accepted.IsZero() }
+
 func (s *Statement) check(c *checker, field string) {
 	c.text(field+".text", s.Text, true, maxText)
 	if s.Accepted.IsZero() {

@@ -47,9 +47,10 @@ func (r ImageOptOut) check(c *checker) {
 }
 
 // OpenOptOut is the opt-out of a form with one upload for "a picture" and "my
-// face": it leaves open which of the two is meant, and the reviewer decides. It
-// asks for [WidthDuplicate]; what a face needs on top of it is the statement
-// Biometric, without which no face may be registered.
+// face": it leaves open which of the two is meant, and the reviewer grants the
+// picture, the face, or both. It asks for [WidthDuplicate], and with the
+// statement Biometric for [WidthFace]; without that statement no face may be
+// registered, and none is looked for.
 type OpenOptOut struct {
 	Requester  Requester `json:"requester"`
 	Images     [][]byte  `json:"images" max:"20"` // as in ImageOptOut
@@ -59,12 +60,20 @@ type OpenOptOut struct {
 	// Biometric is the explicit consent to a template of the face being made and
 	// kept for the sole purpose of enforcing the opt-out; optional.
 	Biometric Statement `json:"biometric,omitzero"`
-	Examples  []string  `json:"examples,omitempty" max:"1000"`
+	// Marks are as in [FaceOptOut]. The faces of the first five pictures that show
+	// one face, or in which one is marked, can be granted.
+	Marks    []string `json:"marks,omitempty" max:"20"`
+	Examples []string `json:"examples,omitempty" max:"1000"`
 }
 
 // Kind returns KindOpenOptOut.
-func (r OpenOptOut) Kind() Kind      { return KindOpenOptOut }
-func (r OpenOptOut) asks() Width     { return WidthDuplicate }
+func (r OpenOptOut) Kind() Kind { return KindOpenOptOut }
+func (r OpenOptOut) asks() Width {
+	if r.Biometric != (Statement{}) {
+		return WidthFace
+	}
+	return WidthDuplicate
+}
 func (r OpenOptOut) about() CaseID   { return CaseID{} }
 func (r OpenOptOut) who() *Requester { return &r.Requester }
 
@@ -75,7 +84,11 @@ func (r OpenOptOut) check(c *checker) {
 	c.text("reason", r.Reason, false, maxText)
 	c.country("law_country", r.LawCountry)
 	if r.Biometric != (Statement{}) {
+		before := len(c.problems)
 		r.Biometric.check(c, "biometric")
+		if c.marks("marks", r.Marks, len(r.Images)) && len(c.problems) == before {
+			c.openFaces("images", r.Images, r.Marks)
+		}
 	}
 	c.addresses("examples", r.Examples, useExample)
 }

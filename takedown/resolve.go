@@ -31,11 +31,19 @@ const (
 	// that matched) are learned, so that those who have no pixels find it too.
 	// Learned addresses end after DeskOptions.RecheckAfter, because what lies
 	// behind an address changes.
+	//
+	// Of a rule about a face it says that the same person is shown. What is
+	// learned is the picture, whose copies are blocked from then on; no template
+	// is made of it. Who is in the picture besides is blocked with it.
 	SameImage Resolution = 1
 	// NotTheSame: the match is wrong. The rule leaves this picture alone from
 	// now on: the file, and every picture whose hash is within
 	// blocklist.ExceptionRadius of one of its hashes. Of an animation, that is
 	// the frame that matched; the file is not excepted, for its other frames.
+	//
+	// Of a rule about a face it says that somebody else is shown. The exception is
+	// of this picture; another one of the same look-alike will match again. If
+	// that happens, raise the threshold with [Desk.Change] and [Grant].Face.
 	NotTheSame Resolution = 2
 )
 

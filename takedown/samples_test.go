@@ -32,6 +32,10 @@ func samples(tb testing.TB, about takedown.CaseID) map[takedown.Kind]takedown.Re
 		takedown.KindOpenOptOut: takedown.OpenOptOut{
 			Requester: person, Images: [][]byte{testJPEG(tb, 2)}, Claim: takedown.ClaimDepicted, Biometric: stated("You may make a template of my face to enforce this."),
 		},
+		takedown.KindFaceOptOut: takedown.FaceOptOut{
+			Requester: takedown.Requester{Name: "Requester", Email: "requester@example.org", Authority: "I am her mother."},
+			Faces:     []takedown.Face{portrait(tb, 1, 0), portrait(tb, 1, 1)}, Subject: takedown.SubjectChild, Biometric: stated(consent), Reason: "She is a child.",
+		},
 		takedown.KindDSANotice: notice("https://example.org/a.jpg"),
 		takedown.KindDMCANotice: takedown.DMCANotice{
 			Requester: person, Works: []takedown.Work{{Description: "Photograph of a lighthouse", Kind: "photograph", Original: "https://photographer.example/lighthouse.jpg"}},

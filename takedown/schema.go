@@ -2,11 +2,13 @@ package takedown
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/staydown/staydown/internal/embedding"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -62,6 +64,14 @@ func fieldSchema(t reflect.Type, max int, defs map[string]any) map[string]any {
 		return map[string]any{"type": "string", "pattern": "^[a-z2-7]{26}$"}
 	case t == reflect.TypeFor[phash.Hash]():
 		return map[string]any{"type": "string", "pattern": "^(pdq:[0-9a-f]{64})?$"}
+	case t == reflect.TypeFor[Face]():
+		return map[string]any{
+			"type": []string{"object", "null"}, "additionalProperties": false, "required": []string{"model", "vector"},
+			"properties": map[string]any{
+				"model":  map[string]any{"type": "string", "pattern": fmt.Sprintf("^[!-~]{1,%d}$", embedding.MaxModelName)},
+				"vector": map[string]any{"type": "array", "items": map[string]any{"type": "number"}, "minItems": embedding.MinDimensions, "maxItems": embedding.MaxDimensions},
+			},
+		}
 	case t == reflect.TypeFor[[]byte]():
 		return map[string]any{"type": "string", "contentEncoding": "base64"}
 	case t.Implements(reflect.TypeFor[interface{ values() []string }]()):

@@ -85,7 +85,7 @@ func groundOf(c *Case) (Ground, string) {
 		return GroundIntimateImage, "47 U.S.C. 223a"
 	case KindAuthorityOrder:
 		return GroundOther, "the law that the order refers to"
-	case KindImageOptOut, KindOpenOptOut, KindHashEntry:
+	case KindImageOptOut, KindOpenOptOut, KindHashEntry, KindFaceOptOut:
 		if c.Claim == ClaimOwner {
 			return GroundCopyright, "the right of the owner of the picture"
 		}
@@ -136,6 +136,7 @@ func (s StatementOfReasons) Text() string {
 	reach := map[Width]string{
 		WidthURL: "the address itself", WidthBytes: "the same file at any address",
 		WidthIdentical: "the identical picture at any address", WidthDuplicate: "the picture and its copies at any address",
+		WidthFace: "every picture that shows the face, at any address",
 	}[s.Width]
 	fmt.Fprintf(&b, "Statement of reasons, case %v\n\n", s.Case)
 	fmt.Fprintf(&b, "(a) Restriction: content of yours %s. It reaches %s, %s, from %s, %s.\n", what, reach, where, s.From.UTC().Format(time.DateOnly), until)

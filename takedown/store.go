@@ -64,6 +64,8 @@ const (
 	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
 	BucketEvidence Bucket = "evidence" // id + 4 bytes → Evidence, sealed under the key of the case: personal data
 	BucketPictures Bucket = "pictures" // id + 4 bytes → registered picture, sealed under the operator's key
+	// id of a key → what is kept of a face, sealed under that key: biometric data.
+	BucketTemplates Bucket = "templates"
 	// id + 4 bytes → an event of a case that may not be in the journal yet. It
 	// is written in the transaction that moves the case and removed in the one
 	// that finishes the move; Open replays what is left.
@@ -74,7 +76,7 @@ const (
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketEvidence, BucketPictures, BucketOutbox, BucketMessages, BucketLog,
+	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog,
 }
 
 var (
@@ -237,6 +239,8 @@ type change struct {
 	request  Request
 	material []material
 	pictures [][]byte
+	// templates are sealed; the ids of their keys are in the items of the case.
+	templates map[[16]byte][]byte
 	// evidence is numbered from firstEvidence on.
 	evidence      []Evidence
 	firstEvidence int
@@ -284,7 +288,7 @@ func (s *caseStore) apply(ch change) error {
 			return err
 		}
 		if ch.request != nil {
-			b, err := EncodeRequest(ch.request)
+			b, err := EncodeRequest(withoutTemplates(ch.request))
 			if err != nil {
 				return err
 			}
@@ -298,7 +302,15 @@ func (s *caseStore) apply(ch change) error {
 			evidence = append(evidence, seal(key, label("evidence", id), b))
 		}
 	}
+	for _, c := range ch.cases {
+		c.dropTemplates()
+	}
 	err := s.db.Update(func(tx StoreTx) error {
+		for id, t := range ch.templates {
+			if err := tx.Put(BucketTemplates, id[:], t); err != nil {
+				return err
+			}
+		}
 		if request != nil {
 			if err := tx.Put(BucketRequests, id[:], request); err != nil {
 				return err
@@ -357,6 +369,11 @@ func (s *caseStore) apply(ch change) error {
 			}
 		}
 		for _, c := range ch.cases {
+			for _, id := range c.gone {
+				if err := tx.Delete(BucketTemplates, id); err != nil {
+					return err
+				}
+			}
 			if err := appendLog(tx, s.policy, c.log); err != nil {
 				return err
 			}
@@ -366,8 +383,17 @@ func (s *caseStore) apply(ch change) error {
 		}
 		return nil
 	})
-	if err == nil && ch.erase {
+	if err != nil {
+		return err
+	}
+	if ch.erase {
 		err = s.keys.destroy(id)
+	}
+	for _, c := range ch.cases {
+		for _, id := range c.gone {
+			err = errors.Join(err, s.keys.destroy(CaseID(id)))
+		}
+		c.gone = nil
 	}
 	return err
 }
@@ -429,7 +455,7 @@ func (s *caseStore) addRequest(c *Case) error {
 	if err != nil {
 		return err
 	}
-	return s.db.View(func(tx StoreTx) error {
+	err = s.db.View(func(tx StoreTx) error {
 		b, err := tx.Get(BucketRequests, c.ID[:])
 		if err != nil {
 			return err
@@ -440,6 +466,10 @@ func (s *caseStore) addRequest(c *Case) error {
 		c.Request, err = decodeRequest(b)
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	return s.addTemplates(c)
 }
 
 // material returns what the items of a case are recognised by.

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/staydown/staydown/phash"
 )
 
 // Submit takes a request in. It returns the new case, or a [*ValidationError]
@@ -26,8 +28,11 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err
 	}
-	k := &checker{mapper: d.opts.AddressMapper}
+	k := d.checker(ctx)
 	k.run(r, d.opts.Profiles)
+	if k.failed != nil {
+		return Case{}, k.failed
+	}
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
@@ -67,12 +72,21 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if _, err := d.store.keys.create(c.ID); err != nil {
 		return Case{}, err
 	}
+	templates, err := d.store.giveTemplates(c, k.templates)
+	if err != nil {
+		return Case{}, err
+	}
 	// Should this fail, it is not known whether the case was stored: its key stays
 	// until Open has seen that there is no case.
-	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.material, messages: msgs}); err != nil {
+	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.material, templates: templates, messages: msgs}); err != nil {
 		return Case{}, err
 	}
 	return *c, nil
+}
+
+// checker returns one with what the desk brings to it.
+func (d *Desk) checker(ctx context.Context) *checker {
+	return &checker{mapper: d.opts.AddressMapper, desk: true, ctx: ctx, embedder: d.opts.FaceEmbedder}
 }
 
 // firstState is where a new case begins. Whoever has to be asked for more is
@@ -93,8 +107,15 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 	c.Flags = k.flags
 	c.Party = d.party(c.Request.who())
 	c.Claim = claimOf(c.Request)
-	for _, m := range k.material {
-		if err := d.findEarlier(c, m); err != nil {
+	for i, m := range k.material {
+		var known Candidate
+		if len(m.Hashes) > 0 {
+			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
+		}
+		if t, ok := k.templates[i]; ok {
+			known.Faces = []Face{t.Face}
+		}
+		if err := d.findEarlier(c, known); err != nil {
 			return err
 		}
 	}
@@ -125,17 +146,16 @@ func claimOf(r Request) Claim {
 		return r.Claim
 	case HashEntry:
 		return r.Claim
+	case FaceOptOut:
+		return ClaimDepicted
 	}
 	return ""
 }
 
-// findEarlier flags a case when the picture is blocked already for somebody
-// else.
-func (d *Desk) findEarlier(c *Case, m material) error {
-	if len(m.Hashes) == 0 {
-		return nil
-	}
-	hit := d.enf.Filter("", m.Hashes[0].Hash)
+// findEarlier flags a case when the picture, or the face, is blocked already for
+// somebody else.
+func (d *Desk) findEarlier(c *Case, known Candidate) error {
+	hit := d.enf.known(&known)
 	if hit.Verdict < Review || hit.Case == c.ID {
 		return nil
 	}
@@ -164,9 +184,9 @@ func (d *Desk) findEarlier(c *Case, m material) error {
 // it goes on to the review unless something is still missing, of which the
 // [*ValidationError] then tells.
 func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error) {
-	k := &checker{mapper: d.opts.AddressMapper}
+	k := d.checker(ctx)
 	k.run(r, d.opts.Profiles)
-	if err := k.err(); err != nil {
+	if err := cmp.Or(k.failed, k.err()); err != nil {
 		return Case{}, err
 	}
 	var done Case
@@ -179,6 +199,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		}
 		c.Request = value(r)
 		flags := c.Flags
+		c.gone = append(c.gone, templatesOf(c)...)
 		if err := d.takeIn(c, k); err != nil {
 			return change{}, err
 		}
@@ -191,8 +212,12 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		if err := c.move(StateInReview, Act{}, now); err != nil {
 			return change{}, err
 		}
+		templates, err := d.store.giveTemplates(c, k.templates)
+		if err != nil {
+			return change{}, err
+		}
 		done = *c
-		return change{request: c.Request, material: k.material}, nil
+		return change{request: c.Request, material: k.material, templates: templates}, nil
 	})
 	return done, err
 }

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"net/mail"
@@ -37,13 +38,20 @@ const (
 // are looked at, and what the request wants blocked.
 type checker struct {
 	mapper AddressMapper
+	// desk says that it is a desk that checks, which looks for the faces in
+	// pictures with its embedder, if it has one.
+	desk     bool
+	ctx      context.Context
+	embedder FaceEmbedder
 
-	problems []Problem
-	items    []CaseItem
-	material []material // of each item
-	pictures []Picture  // one for each usable image
-	flags    []Flag
-	regime   Regime
+	problems  []Problem
+	items     []CaseItem
+	material  []material           // of each item
+	templates map[int]faceTemplate // of the items that are faces
+	pictures  []Picture            // one for each usable image
+	flags     []Flag
+	regime    Regime
+	failed    error // of the embedder
 }
 
 // run checks r and the demands of profiles on it.
@@ -59,6 +67,11 @@ func (c *checker) run(r Request, profiles []Profile) {
 // only such as the operator has to ask about.
 func (c *checker) taken() bool {
 	return !slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Severity != Curable })
+}
+
+// has reports whether a field has a problem.
+func (c *checker) has(field string) bool {
+	return slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Field == field })
 }
 
 func (c *checker) flag(f Flag) {

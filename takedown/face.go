@@ -1,0 +1,280 @@
+package takedown
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"log/slog"
+	"slices"
+
+	"github.com/staydown/staydown/internal/embedding"
+)
+
+// Errors that those of [NewFace] and [Face.UnmarshalBinary] wrap.
+var (
+	// ErrFaceModel: the name of the model is not 1 to 64 printable ASCII
+	// characters without spaces.
+	ErrFaceModel = embedding.ErrModel
+	// ErrFaceDimensions: the vector does not have 64 to 2,048 components.
+	ErrFaceDimensions = embedding.ErrDimensions
+	// ErrFaceNotFinite: a component is infinite or not a number.
+	ErrFaceNotFinite = embedding.ErrNotFinite
+	// ErrFaceZero: all components are zero, which is no direction.
+	ErrFaceZero = embedding.ErrZero
+	// ErrFaceVersion: a newer version of this library encoded the face.
+	ErrFaceVersion = embedding.ErrVectorVersion
+	// ErrFaceCorrupt: the bytes are no face.
+	ErrFaceCorrupt = embedding.ErrVectorCorrupt
+)
+
+// Face is a face as a model of the caller saw it: the model's name and a
+// vector, of which only the direction counts. It is an opaque value that can be
+// stored and sent; the zero Face is none. Faces of different models, or of
+// different dimensions, are never compared.
+//
+// A Face is biometric data. However it is formatted or logged, it prints its
+// model and nothing of the vector; MarshalBinary and MarshalJSON hand the
+// vector over.
+type Face struct{ v embedding.Vector }
+
+// NewFace returns the face of a vector with 64 to 2,048 components, all finite
+// and not all zero; its length does not matter, and it is not kept. The model's
+// name should carry its version, such as "arcface-r100@2": 1 to 64 printable
+// ASCII characters without spaces.
+//
+// The components are kept in 8 bits each, the biggest as 127. Errors wrap
+// [ErrFaceModel], [ErrFaceDimensions], [ErrFaceNotFinite] or [ErrFaceZero] and
+// repeat nothing of the vector.
+func NewFace(model string, vector []float32) (Face, error) {
+	v, err := embedding.New(embedding.Model{Name: model, Dimensions: len(vector)}, vector)
+	if err != nil {
+		return Face{}, fmt.Errorf("takedown: face: %w", err)
+	}
+	return Face{v}, nil
+}
+
+// IsZero reports whether f is the zero Face.
+func (f Face) IsZero() bool { return f.v.IsZero() }
+
+// Model returns the name of the model, and Dimensions the number of components
+// of its vectors; "" and 0 for the zero Face.
+func (f Face) Model() string { return f.v.Model().Name }
+
+// Dimensions is described with [Face.Model].
+func (f Face) Dimensions() int { return f.v.Model().Dimensions }
+
+// Similarity returns the cosine of the angle between two faces, −1 to 1. ok is
+// false when they cannot be compared: they are of different models, or one is
+// the zero Face.
+func (f Face) Similarity(g Face) (similarity float64, ok bool) { return f.v.Similarity(g.v) }
+
+// Equal reports whether f and g are the same face, or both none.
+func (f Face) Equal(g Face) bool {
+	similarity, ok := f.Similarity(g)
+	return ok && similarity == 1 || f.IsZero() && g.IsZero()
+}
+
+// String returns the model and nothing of the vector.
+func (f Face) String() string {
+	if f.IsZero() {
+		return "Face(none)"
+	}
+	return fmt.Sprintf("Face(%s, %d dimensions)", f.Model(), f.Dimensions())
+}
+
+// Format implements fmt.Formatter: whatever the verb, it prints String.
+func (f Face) Format(s fmt.State, _ rune) { io.WriteString(s, f.String()) }
+
+// LogValue implements slog.LogValuer: it logs String.
+func (f Face) LogValue() slog.Value { return slog.StringValue(f.String()) }
+
+// MarshalBinary returns at most 2,116 bytes that UnmarshalBinary reads, in this
+// version of the library and in later ones; nothing for the zero Face.
+func (f Face) MarshalBinary() ([]byte, error) {
+	if f.IsZero() {
+		return nil, nil
+	}
+	return f.v.MarshalBinary()
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that
+// wraps [ErrFaceVersion], [ErrFaceCorrupt], [ErrFaceModel] or
+// [ErrFaceDimensions].
+func (f *Face) UnmarshalBinary(b []byte) error {
+	if len(b) == 0 {
+		*f = Face{}
+		return nil
+	}
+	v, err := embedding.DecodeVector(b)
+	if err != nil {
+		return fmt.Errorf("takedown: face: %w", err)
+	}
+	f.v = v
+	return nil
+}
+
+// faceJSON is the JSON form of a face. What MarshalJSON writes are the whole
+// numbers that are kept, −127 to 127; UnmarshalJSON takes any numbers.
+type faceJSON struct {
+	Model  string    `json:"model"`
+	Vector []float32 `json:"vector"`
+}
+
+// MarshalJSON returns {"model": …, "vector": […]}, or null for the zero Face.
+func (f Face) MarshalJSON() ([]byte, error) {
+	if f.IsZero() {
+		return []byte("null"), nil
+	}
+	b, err := f.v.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("takedown: face: %w", err)
+	}
+	j := faceJSON{Model: f.Model(), Vector: make([]float32, f.Dimensions())}
+	for i, c := range b[len(b)-len(j.Vector):] { // the components are the end of it
+		j.Vector[i] = float32(int8(c))
+	}
+	return json.Marshal(j)
+}
+
+// UnmarshalJSON reads what MarshalJSON writes, with any numbers, as [NewFace]
+// takes them.
+func (f *Face) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*f = Face{}
+		return nil
+	}
+	// A number in JSON has a digit and a comma at least: what is longer than this
+	// has more components than a face can have, or digits that no float has.
+	if len(b) > 64*embedding.MaxDimensions {
+		return &FormatError{Why: fmt.Sprintf("a face has more than %d bytes of JSON", 64*embedding.MaxDimensions)}
+	}
+	var j faceJSON
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&j); err != nil {
+		return &FormatError{Why: `a face is {"model": a name, "vector": numbers}`}
+	}
+	got, err := NewFace(j.Model, j.Vector)
+	if err != nil {
+		return err
+	}
+	*f = got
+	return nil
+}
+
+// MaxFaces is how many faces of one picture, or of one frame, are compared. Of
+// more, [Inspect] keeps the biggest.
+const MaxFaces = 256
+
+// FoundFace is a face that was found in a picture.
+type FoundFace struct {
+	Face Face
+	// Box is where it is, in the coordinates of the picture that the embedder was
+	// given.
+	Box image.Rectangle
+}
+
+// FaceEmbedder finds the faces in a picture and turns each into a vector, with
+// a model of the caller's; the library has none. Which faces count, and how
+// they are straightened, is the model's matter: registered faces and those of
+// candidates must be made in the same way.
+type FaceEmbedder interface {
+	// EmbedFaces returns all faces of a picture, in any order; none is no error.
+	// The picture is decoded, within the limits, and as it is shown; its bounds
+	// need not begin at zero, and it must not be changed. Calls may come from
+	// several goroutines at once.
+	EmbedFaces(ctx context.Context, picture image.Image) ([]FoundFace, error)
+}
+
+// FaceEmbedderFunc is a function that is a [FaceEmbedder].
+type FaceEmbedderFunc func(ctx context.Context, picture image.Image) ([]FoundFace, error)
+
+// EmbedFaces calls f.
+func (f FaceEmbedderFunc) EmbedFaces(ctx context.Context, picture image.Image) ([]FoundFace, error) {
+	return f(ctx, picture)
+}
+
+// EmbedderError says that a [FaceEmbedder] failed: nobody knows which faces the
+// picture shows.
+type EmbedderError struct{ Err error }
+
+func (e *EmbedderError) Error() string { return fmt.Sprintf("takedown: face embedder: %v", e.Err) }
+
+// Unwrap returns the embedder's own error.
+func (e *EmbedderError) Unwrap() error { return e.Err }
+
+// embedFaces asks an embedder for the faces of a picture, the biggest first. A panic
+// of the embedder is an error: it must not end the host.
+func embedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found []FoundFace, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			found, err = nil, &EmbedderError{fmt.Errorf("it panicked: %v", r)}
+		}
+	}()
+	all, err := e.EmbedFaces(ctx, picture)
+	if err != nil {
+		return nil, &EmbedderError{err}
+	}
+	for _, f := range all {
+		if f.Face.IsZero() {
+			return nil, &EmbedderError{errors.New("it returned the zero Face")}
+		}
+	}
+	found = slices.Clone(all)
+	area := func(f FoundFace) int64 { return int64(f.Box.Dx()) * int64(f.Box.Dy()) }
+	slices.SortStableFunc(found, func(a, b FoundFace) int { return cmp.Compare(area(b), area(a)) })
+	return found[:min(len(found), MaxFaces)], nil
+}
+
+// facesOf returns the faces of a picture for a candidate.
+func facesOf(ctx context.Context, e FaceEmbedder, picture image.Image) ([]Face, error) {
+	found, err := embedFaces(ctx, e, picture)
+	if len(found) == 0 {
+		return nil, err
+	}
+	faces := make([]Face, len(found))
+	for i, f := range found {
+		faces[i] = f.Face
+	}
+	return faces, nil
+}
+
+// FaceModel is a model whose faces a desk registers, and from which similarity
+// on two faces are taken for one person's. There are no defaults: both depend
+// on the model, on whose faces it sees and on how many are registered. See
+// docs/faces.md and the tool that it describes.
+type FaceModel struct {
+	// Name and Dimensions are those of the faces: see [NewFace].
+	Name       string
+	Dimensions int
+	// Block is the similarity from which a face is the registered one, above 0
+	// and at most 1. Review, above 0 and at most Block, is the similarity from
+	// which it may be: [Enforcer.Check] then answers [Review]. Equal to Block,
+	// there is no such band.
+	Block, Review float64
+}
+
+// check returns what is wrong with the model.
+func (m FaceModel) check() error {
+	if err := (embedding.Model{Name: m.Name, Dimensions: m.Dimensions}).Check(); err != nil {
+		return fmt.Errorf("takedown: FaceModels: %w", err)
+	}
+	if !(m.Block > 0 && m.Block <= 1) || !(m.Review > 0 && m.Review <= m.Block) {
+		return fmt.Errorf("takedown: FaceModels: %s needs a threshold Block, above 0 and at most 1, and Review, above 0 and at most Block; calibrate says which: see docs/faces.md", m.Name)
+	}
+	return nil
+}
+
+// FaceTerms are on which terms faces are in force: their model and the
+// similarities, as in [FaceModel], that were granted.
+type FaceTerms struct {
+	Model      string  `json:"model"`
+	Dimensions int     `json:"dimensions"`
+	Block      float64 `json:"block"`
+	Review     float64 `json:"review"`
+}

@@ -1,0 +1,722 @@
+package takedown_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"iter"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// faceDesk opens a desk that grants faces, by one reviewer.
+func faceDesk(tb testing.TB, dir string, opts ...func(*takedown.DeskOptions)) *takedown.Desk {
+	tb.Helper()
+	o := &takedown.DeskOptions{FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}}
+	for _, f := range opts {
+		f(o)
+	}
+	return open(tb, dir, o)
+}
+
+// testCandidate is what a crawler knows of a test picture.
+func testCandidate(tb testing.TB, seed uint32) takedown.Candidate {
+	tb.Helper()
+	return inspect(tb, testJPEG(tb, seed), takedown.Source{})
+}
+
+func withFaces(faces ...takedown.Face) takedown.Candidate { return takedown.Candidate{Faces: faces} }
+
+// A face opt-out blocks every picture of the face, holds what may be one, and
+// leaves the others alone; whatever else is known of the picture.
+func TestFaceOptOut_Blocks(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	e := d.Enforcer()
+	id := accept(t, d, faceOptOut(portrait(t, 1, 0), portrait(t, 1, 1)), takedown.Grant{})
+	c, err := d.Case(ctx, id)
+	ok(t, err)
+	terms := takedown.FaceTerms{Model: faceModel, Dimensions: 128, Block: 0.8, Review: 0.6}
+	if len(c.Rules) != 1 || c.Granted != takedown.WidthFace || c.Face != terms || c.Claim != takedown.ClaimDepicted || len(c.Items) != 2 {
+		t.Fatalf("%+v", c)
+	}
+	other := testCandidate(t, 7)
+	for _, tc := range []struct {
+		name       string
+		candidate  takedown.Candidate
+		want       takedown.Verdict
+		face       int
+		similarity float64
+	}{
+		{"the photograph itself", withFaces(portrait(t, 1, 0)), takedown.Block, 0, 1},
+		{"another photograph", withFaces(portrait(t, 1, 7)), takedown.Block, 0, 0.9},
+		{"in company", withFaces(portrait(t, 2, 0), portrait(t, 3, 0), portrait(t, 1, 7)), takedown.Block, 2, 0.9},
+		{"at the threshold", withFaces(between(t, 1, 0.83)), takedown.Block, 0, 0.83},
+		{"a look-alike", withFaces(between(t, 1, 0.7)), takedown.Review, 0, 0.7},
+		{"a look-alike, and the person", withFaces(between(t, 1, 0.7), portrait(t, 1, 3)), takedown.Block, 1, 0.9},
+		{"hardly alike", withFaces(between(t, 1, 0.5)), takedown.Allow, 0, 0},
+		{"somebody else", withFaces(portrait(t, 2, 0)), takedown.Allow, 0, 0},
+		{"in a later frame", takedown.Candidate{Frames: [][]phash.Hash{nil, nil}, FrameFaces: [][]takedown.Face{nil, {portrait(t, 2, 0), portrait(t, 1, 5)}}}, takedown.Block, 1, 0.9},
+		{"a picture with everything", func() takedown.Candidate { c := other; c.Faces = []takedown.Face{portrait(t, 1, 9)}; return c }(), takedown.Block, 0, 0.9},
+	} {
+		got := e.Check(tc.candidate)
+		wantVerdict(t, tc.name, got, tc.want)
+		if !got.Checked.Has(takedown.TierFace) {
+			t.Errorf("%s: checked %v", tc.name, got.Checked)
+		}
+		if tc.want == takedown.Allow {
+			if got.Why != 0 || got.Similarity != 0 {
+				t.Errorf("%s: %+v", tc.name, got)
+			}
+			continue
+		}
+		if got.Why != takedown.TierFace || got.Case != id || got.Rule != c.Rules[0] || got.Kind != takedown.KindFaceOptOut || got.Width != takedown.WidthFace || got.Face != tc.face ||
+			math.Abs(got.Similarity-tc.similarity) > 0.05 {
+			t.Errorf("%s: %v", tc.name, got)
+		}
+		if s := got.String(); !strings.Contains(s, fmt.Sprintf("face %d similar by 0.", tc.face)) && tc.similarity < 0.99 || !strings.Contains(s, "by face, rule") {
+			t.Errorf("%s prints %s", tc.name, s)
+		}
+	}
+	if got := e.Check(takedown.Candidate{Frames: [][]phash.Hash{nil}, FrameFaces: [][]takedown.Face{{portrait(t, 1, 5)}}}); got.Frame != 1 {
+		t.Errorf("frame %d", got.Frame)
+	}
+
+	// What was compared: nothing without a face, nor with one of a model of which
+	// nobody is registered.
+	foreign, err := takedown.NewFace("other-model@1", components(1, 0))
+	ok(t, err)
+	for name, c := range map[string]takedown.Candidate{"no face": other, "another model": withFaces(foreign), "the zero face": withFaces(takedown.Face{})} {
+		if got := e.Check(c); got.Verdict != takedown.Allow || got.Checked.Has(takedown.TierFace) {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	ok(t, d.Withdraw(ctx, id, takedown.Act{}))
+	wantVerdict(t, "withdrawn", e.Check(withFaces(portrait(t, 1, 0))), takedown.Allow)
+}
+
+// The rule says where a face is blocked, and until when; a vetted hold reviews.
+func TestFaceOptOut_Terms(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: day0}
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.Now = now.Now })
+	accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{Territories: []string{"DE"}})
+	accept(t, d, faceOptOut(portrait(t, 2, 0)), takedown.Grant{End: day0.Add(time.Hour)})
+	accept(t, d, faceOptOut(portrait(t, 3, 0)), takedown.Grant{Effect: blocklist.EffectReview})
+	e := d.Enforcer()
+	german := withFaces(portrait(t, 1, 1))
+	wantVerdict(t, "in Germany only", e.Check(german), takedown.Restricted)
+	wantVerdict(t, "in Germany", e.In("DE").Check(german), takedown.Block)
+	wantVerdict(t, "in Japan", e.In("JP").Check(german), takedown.Allow)
+	wantVerdict(t, "for an hour", e.Check(withFaces(portrait(t, 2, 1))), takedown.Block)
+	wantVerdict(t, "to be looked at", e.Check(withFaces(portrait(t, 3, 1))), takedown.Review)
+	now.set(day0.Add(time.Hour))
+	wantVerdict(t, "an hour later", e.Check(withFaces(portrait(t, 2, 1))), takedown.Allow)
+	if n, err := d.Expire(ctx); n != 1 || err != nil {
+		t.Errorf("%d expired, %v", n, err)
+	}
+}
+
+// Without thresholds no face can be granted; a grant raises them, and lowers
+// none; a face needs two reviewers.
+func TestFaceOptOut_Grant(t *testing.T) {
+	t.Parallel()
+	without := open(t, t.TempDir(), &takedown.DeskOptions{OneReviewer: true})
+	c, err := without.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+	ok(t, err)
+	var ge *takedown.GrantError
+	if err := without.Accept(ctx, c.ID, takedown.Grant{}); !errors.As(err, &ge) || !strings.Contains(ge.Why, "FaceModels") {
+		t.Errorf("without thresholds: %v", err)
+	}
+	foreign, err := takedown.NewFace("other-model@1", components(1, 0))
+	ok(t, err)
+	d := faceDesk(t, t.TempDir())
+	for _, tc := range []struct {
+		name    string
+		request takedown.Request
+		grant   takedown.Grant
+	}{
+		{"another model", faceOptOut(foreign), takedown.Grant{}},
+		{"a lower threshold", faceOptOut(portrait(t, 1, 0)), takedown.Grant{Face: takedown.FaceThreshold{Block: 0.79}}},
+		{"a lower band", faceOptOut(portrait(t, 1, 0)), takedown.Grant{Face: takedown.FaceThreshold{Review: 0.5}}},
+		{"a band above the threshold", faceOptOut(portrait(t, 1, 0)), takedown.Grant{Face: takedown.FaceThreshold{Block: 0.9, Review: 0.91}}},
+		{"no number", faceOptOut(portrait(t, 1, 0)), takedown.Grant{Face: takedown.FaceThreshold{Block: math.NaN()}}},
+		{"beyond 1", faceOptOut(portrait(t, 1, 0)), takedown.Grant{Face: takedown.FaceThreshold{Block: 1.01}}},
+		{"a picture's width", faceOptOut(portrait(t, 1, 0)), takedown.Grant{Width: takedown.WidthDuplicate}},
+		{"not meant, where only the face can be", faceOptOut(portrait(t, 1, 0)), takedown.Grant{Items: map[int]takedown.ItemDecision{0: {Outcome: takedown.OutcomeNotMeant}}}},
+		{"the face of a picture opt-out", optOut(t, 1), takedown.Grant{Width: takedown.WidthFace, Wider: "asked_by_phone"}},
+		{"the face of an address", notice("https://example.org/a.jpg"), takedown.Grant{Width: takedown.WidthFace, Wider: "asked_by_phone"}},
+	} {
+		c, err := d.Submit(ctx, tc.request)
+		ok(t, err)
+		if err := d.Accept(ctx, c.ID, tc.grant); !errors.As(err, &ge) {
+			t.Errorf("%s: %v, want a *GrantError", tc.name, err)
+		}
+		// It can still be decided.
+		if c, err = d.Case(ctx, c.ID); err != nil || c.State != takedown.StateInReview {
+			t.Errorf("%s: %s, %v", tc.name, c.State, err)
+		}
+		ok(t, d.Reject(ctx, c.ID, alice))
+	}
+	id := accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{Face: takedown.FaceThreshold{Block: 0.95, Review: 0.75}})
+	e := d.Enforcer()
+	wantVerdict(t, "raised", e.Check(withFaces(between(t, 1, 0.9))), takedown.Review)
+	wantVerdict(t, "the band raised", e.Check(withFaces(between(t, 1, 0.7))), takedown.Allow)
+	ok(t, d.Change(ctx, id, takedown.Grant{}))
+	wantVerdict(t, "the desk's again", e.Check(withFaces(between(t, 1, 0.9))), takedown.Block)
+	wantVerdict(t, "the desk's band again", e.Check(withFaces(between(t, 1, 0.7))), takedown.Review)
+
+	two := open(t, t.TempDir(), &takedown.DeskOptions{FaceModels: faceModels})
+	c, err = two.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+	ok(t, err)
+	var second *takedown.SecondReviewError
+	if err := two.Accept(ctx, c.ID, takedown.Grant{Act: alice}); !errors.As(err, &second) || !cmp.Equal(second.Risks, []takedown.Flag{takedown.FlagFace}) {
+		t.Fatalf("one reviewer: %v", err)
+	}
+	wantVerdict(t, "after one reviewer", two.Enforcer().Check(withFaces(portrait(t, 1, 0))), takedown.Allow)
+	if err := two.Accept(ctx, c.ID, takedown.Grant{Act: bob, Face: takedown.FaceThreshold{Block: 0.9}}); !errors.As(err, &second) {
+		t.Errorf("another threshold is another grant: %v", err)
+	}
+	acceptByTwo(t, two, c.ID, takedown.Grant{})
+	wantVerdict(t, "after two", two.Enforcer().Check(withFaces(portrait(t, 1, 0))), takedown.Block)
+
+	for name, models := range map[string][]takedown.FaceModel{
+		"no threshold":       {{Name: faceModel, Dimensions: 128}},
+		"no band said":       {{Name: faceModel, Dimensions: 128, Block: 0.8}},
+		"band above":         {{Name: faceModel, Dimensions: 128, Block: 0.8, Review: 0.9}},
+		"beyond 1":           {{Name: faceModel, Dimensions: 128, Block: 1.1, Review: 0.9}},
+		"not a number":       {{Name: faceModel, Dimensions: 128, Block: math.NaN(), Review: 0.9}},
+		"no model":           {{Dimensions: 128, Block: 0.8, Review: 0.7}},
+		"twice":              {faceModels[0], faceModels[0]},
+		"too few components": {{Name: faceModel, Dimensions: 3, Block: 0.8, Review: 0.7}},
+	} {
+		if d, err := takedown.Open(t.TempDir(), &takedown.DeskOptions{FaceModels: models}); err == nil {
+			d.Close()
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
+// A request that leaves open whether the picture or the face is meant: the
+// reviewer grants either or both; without consent, no face.
+func TestOpenOptOut_PictureOrFace(t *testing.T) {
+	t.Parallel()
+	file, crowd := testJPEG(t, 1), testJPEG(t, 2)
+	a := album{}
+	a.shows(t, file, portrait(t, 1, 0))
+	a.shows(t, crowd, portrait(t, 1, 1), portrait(t, 2, 1))
+	picture, face := hashes(t, file), withFaces(portrait(t, 1, 5))
+	looked := 0
+	embedder := takedown.FaceEmbedderFunc(func(ctx context.Context, m image.Image) ([]takedown.FoundFace, error) {
+		looked++
+		return a.EmbedFaces(ctx, m)
+	})
+	request := takedown.OpenOptOut{Requester: person, Images: [][]byte{file, crowd}, Claim: takedown.ClaimDepicted, Biometric: stated(consent)}
+	for _, tc := range []struct {
+		name              string
+		grant             takedown.Grant
+		picture, face     takedown.Verdict
+		outcome           takedown.Outcome
+		granted           takedown.Width
+		template, message string
+	}{
+		{"nothing said: the picture", takedown.Grant{}, takedown.Block, takedown.Allow, takedown.OutcomeAccepted, takedown.WidthDuplicate, "destroyed", "accepted"},
+		{"the picture", takedown.Grant{Width: takedown.WidthDuplicate}, takedown.Block, takedown.Allow, takedown.OutcomeAccepted, takedown.WidthDuplicate, "destroyed", "accepted"},
+		{"both", takedown.Grant{Width: takedown.WidthFace}, takedown.Block, takedown.Block, takedown.OutcomeAccepted, takedown.WidthFace, "kept", "accepted"},
+		{"the face", takedown.Grant{Width: takedown.WidthFace, Items: map[int]takedown.ItemDecision{
+			0: {Outcome: takedown.OutcomeNotMeant}, 1: {Outcome: takedown.OutcomeNotMeant}}}, takedown.Allow, takedown.Block, takedown.OutcomeAccepted, takedown.WidthFace, "kept", "accepted"},
+		{"the face by its item", takedown.Grant{Items: map[int]takedown.ItemDecision{
+			0: {Outcome: takedown.OutcomeNotMeant}, 1: {Outcome: takedown.OutcomeRejected}, 2: {Width: takedown.WidthFace}}}, takedown.Allow, takedown.Block, takedown.OutcomePartly, takedown.WidthFace, "kept", "partial"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			looked = 0
+			o := newOffice(t, func(o *takedown.DeskOptions) { o.FaceEmbedder, o.OneReviewer = embedder, true })
+			c := o.submit(t, request)
+			if looked != 2 || len(c.Items) != 3 || c.Items[2].Kind != takedown.ItemFace || c.Items[2].Field != "images[0]" || c.Asked != takedown.WidthFace {
+				t.Fatalf("looked %d times, %+v", looked, c.Items)
+			}
+			if c.Pictures[0].Faces != 1 || c.Pictures[1].Faces != 2 {
+				t.Errorf("pictures %+v", c.Pictures)
+			}
+			ok(t, o.Accept(ctx, c.ID, tc.grant))
+			wantVerdict(t, "the picture", o.Enforcer().Filter("", picture...), tc.picture)
+			wantVerdict(t, "the face", o.Enforcer().Check(face), tc.face)
+			c, err := o.Case(ctx, c.ID)
+			ok(t, err)
+			if c.Outcome != tc.outcome || c.Granted != tc.granted || (c.Items[2].Template != nil) != (tc.template == "kept") {
+				t.Errorf("%s, granted %v, %+v", c.Outcome, c.Granted, c.Items[2])
+			}
+			if got := o.letters(c.ID); len(got) < 2 || string(got[1]) != tc.message {
+				t.Errorf("letters %v", got)
+			}
+			// Another look at what was granted works as long as the template lives.
+			err = o.Change(ctx, c.ID, takedown.Grant{Width: takedown.WidthFace})
+			if gone := errors.Is(err, takedown.ErrTemplateDestroyed); gone != (tc.template == "destroyed") || err != nil && !gone {
+				t.Errorf("Change: %v", err)
+			}
+			ok(t, o.Withdraw(ctx, c.ID, takedown.Act{}))
+			wantVerdict(t, "the face, withdrawn", o.Enforcer().Check(face), takedown.Allow)
+		})
+	}
+	// No consent, no face: nobody looks.
+	looked = 0
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.FaceEmbedder = embedder })
+	request.Biometric = takedown.Statement{}
+	c, err := d.Submit(ctx, request)
+	ok(t, err)
+	if looked != 0 || len(c.Items) != 2 || c.Asked != takedown.WidthDuplicate {
+		t.Errorf("without consent: looked %d times, %+v", looked, c.Items)
+	}
+	var ge *takedown.GrantError
+	if err := d.Accept(ctx, c.ID, takedown.Grant{Width: takedown.WidthFace, Wider: "asked_by_phone"}); !errors.As(err, &ge) || !strings.Contains(ge.Why, "consent") {
+		t.Errorf("a face without consent: %v", err)
+	}
+	// A mark says which face of several.
+	request.Biometric, request.Marks = stated(consent), []string{"", "0.75,0.5"}
+	c, err = d.Submit(ctx, request)
+	ok(t, err)
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{Items: map[int]takedown.ItemDecision{
+		0: {Outcome: takedown.OutcomeNotMeant}, 1: {Outcome: takedown.OutcomeNotMeant}, 2: {Outcome: takedown.OutcomeNotMeant}, 3: {Width: takedown.WidthFace}}}))
+	wantVerdict(t, "the marked one", d.Enforcer().Check(withFaces(portrait(t, 2, 8))), takedown.Block)
+	wantVerdict(t, "the other one", d.Enforcer().Check(withFaces(portrait(t, 1, 8))), takedown.Allow)
+	request.Marks = []string{"", "0.75,0.5", "0.1,0.1"}
+	_, err = d.Submit(ctx, request)
+	if diff := cmp.Diff([]string{"marks: too_many incomplete"}, problems(err)); diff != "" {
+		t.Errorf("a mark too many (-want +got):\n%s", diff)
+	}
+}
+
+// What a person says of a match is about the picture: an exception leaves it
+// alone, and a copy that was confirmed is found without its faces.
+func TestFaceOptOut_Resolve(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	e := d.Enforcer()
+	id := accept(t, d, faceOptOut(portrait(t, 1, 0), portrait(t, 1, 1)), takedown.Grant{})
+	lookalike, same := testCandidate(t, 5), testCandidate(t, 6)
+	lookalike.Faces, same.Faces = []takedown.Face{between(t, 1, 0.9)}, []takedown.Face{portrait(t, 2, 0), portrait(t, 1, 9)}
+	same.ImageURLs = []string{"https://example.org/party.jpg"}
+
+	match := takedown.Match{Candidate: lookalike, Decision: e.Check(lookalike), File: testJPEG(t, 5)}
+	wantVerdict(t, "a look-alike", match.Decision, takedown.Block)
+	done, err := d.Resolve(ctx, match, takedown.NotTheSame)
+	ok(t, err)
+	wantVerdict(t, "excepted", e.Check(lookalike), takedown.Allow)
+	wantVerdict(t, "the same face on another picture", e.Check(withFaces(lookalike.Faces...)), takedown.Block)
+	wantVerdict(t, "the person", e.Check(withFaces(portrait(t, 1, 3))), takedown.Block)
+
+	match = takedown.Match{Candidate: same, Decision: e.Check(same), File: testJPEG(t, 6)}
+	if match.Decision.Face != 1 {
+		t.Errorf("%v", match.Decision)
+	}
+	_, err = d.Resolve(ctx, match, takedown.SameImage)
+	ok(t, err)
+	for what, got := range map[string]takedown.Decision{
+		"its address": e.FilterURL("https://example.org/party.jpg"), "its hash": e.Filter("", same.Hashes...),
+		"its file": e.Check(takedown.Candidate{SHA256: same.SHA256}),
+	} {
+		wantVerdict(t, what, got, takedown.Block)
+		if !got.Learned || got.Case != id || got.Width != takedown.WidthFace {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	// No template was made of it: the company's face is not registered.
+	wantVerdict(t, "who was there besides", e.Check(withFaces(portrait(t, 2, 0))), takedown.Allow)
+
+	// Another threshold keeps what was said.
+	ok(t, d.Change(ctx, id, takedown.Grant{Face: takedown.FaceThreshold{Block: 0.85}}))
+	wantVerdict(t, "excepted, with other terms", e.Check(lookalike), takedown.Allow)
+	wantVerdict(t, "learned, with other terms", e.Filter("", same.Hashes...), takedown.Block)
+
+	if len(done.Events) != 1 {
+		t.Fatalf("%+v", done)
+	}
+	ok(t, d.Withdraw(ctx, id, takedown.Act{}))
+	wantVerdict(t, "learned, withdrawn", e.Filter("https://example.org/party.jpg", same.Hashes...), takedown.Allow)
+}
+
+// An index that stored the faces of its pictures is swept by them, and a preview
+// shows what a grant would hit.
+func TestFaceOptOut_SweepAndPreview(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+	ok(t, err)
+	index := takedown.Items(func(_ context.Context, after string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) {
+			for i := range 30 {
+				it := takedown.Item{Key: fmt.Sprintf("%02d", i), Candidate: withFaces(portrait(t, uint64(i%10), 5))}
+				it.Candidate.ImageURLs = []string{fmt.Sprintf("https://host-%d.example/%d.jpg", i/10, i)}
+				switch i {
+				case 12:
+					it.Candidate.Faces = []takedown.Face{between(t, 1, 0.7)}
+				case 13, 14:
+					it.Candidate.Faces = []takedown.Face{portrait(t, 4, 0), between(t, 1, 0.55+float64(i-13)/50)}
+				}
+				if it.Key > after && !yield(it, nil) {
+					return
+				}
+			}
+		}
+	})
+	before := files(t, filepath.Dir(d.Dir()))
+	p, err := d.Preview(ctx, c.ID, index)
+	ok(t, err)
+	if p.Looked != 30 || p.Block != 3 || p.Review != 1 || p.AllHosts != 3 || len(p.Found) != 4 || len(p.NearFaces) != 10 {
+		t.Errorf("%d looked at, %d blocked, %d to review, %d hosts, %d found, %d near", p.Looked, p.Block, p.Review, p.AllHosts, len(p.Found), len(p.NearFaces))
+	}
+	if n := p.NearFaces[0]; n.Item.Key != "14" || n.Face != 1 || math.Abs(n.Similarity-0.57) > 0.01 {
+		t.Errorf("the nearest miss: item %s, face %d, %v", n.Item.Key, n.Face, n.Similarity)
+	}
+	if n := p.NearFaces[1]; n.Item.Key != "13" {
+		t.Errorf("the next one: item %s", n.Item.Key)
+	}
+	if diff := cmp.Diff(len(before), len(files(t, filepath.Dir(d.Dir())))); diff != "" {
+		t.Errorf("files left by the preview: %s", diff)
+	}
+	stricter, err := d.Preview(ctx, c.ID, index, takedown.Grant{Face: takedown.FaceThreshold{Block: 0.95}})
+	ok(t, err)
+	if stricter.Block != 0 || stricter.Review != 4 {
+		t.Errorf("stricter: %d blocked, %d to review", stricter.Block, stricter.Review)
+	}
+	var at takedown.Cursor
+	for range d.Enforcer().Sweep(ctx, index, &at) {
+		t.Error("found before the acceptance")
+	}
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+	var found []string
+	for f, err := range d.Enforcer().Sweep(ctx, index, &at) {
+		ok(t, err)
+		found = append(found, f.Item.Key+" "+f.Decision.Verdict.String())
+	}
+	if diff := cmp.Diff([]string{"01 block", "11 block", "12 review", "21 block"}, found); diff != "" {
+		t.Errorf("swept (-want +got):\n%s", diff)
+	}
+	for f := range d.Enforcer().Sweep(ctx, index, &at) {
+		t.Errorf("swept again: %s", f.Item.Key)
+	}
+	// The preview of the same again: nothing new.
+	c, err = d.Submit(ctx, faceOptOut(portrait(t, 1, 1)))
+	ok(t, err)
+	if len(c.Flags) != 0 {
+		t.Errorf("flags %v: it is the same requester", c.Flags)
+	}
+	if p, err = d.Preview(ctx, c.ID, index); err != nil || p.Already == 0 || len(p.Found) > 1 {
+		t.Errorf("%d already, %d new, %v", p.Already, len(p.Found), err)
+	}
+	somebody := faceOptOut(portrait(t, 1, 2))
+	somebody.Requester.Email = "other@example.org"
+	if c, err = d.Submit(ctx, somebody); err != nil || !cmp.Equal(c.Flags, []takedown.Flag{takedown.FlagEarlierClaim}) {
+		t.Errorf("the same face by somebody else: flags %v, %v", c.Flags, err)
+	}
+}
+
+// Items can be taken out of a face opt-out one by one, also when the desk's
+// thresholds have changed meanwhile, or its model.
+func TestFaceOptOut_PartialWithdrawal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := faceDesk(t, dir)
+	id := accept(t, d, faceOptOut(portrait(t, 1, 0), portrait(t, 2, 0)), takedown.Grant{})
+	ok(t, d.Close())
+	d = faceDesk(t, dir, func(o *takedown.DeskOptions) { o.FaceModels = nil })
+	accept(t, d, takedown.WithdrawalRequest{Requester: person, Case: id, Items: []int{0}}, takedown.Grant{})
+	wantVerdict(t, "taken back", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Allow)
+	wantVerdict(t, "what stays", d.Enforcer().Check(withFaces(portrait(t, 2, 1))), takedown.Block)
+	c, err := d.Case(ctx, id)
+	ok(t, err)
+	if c.Items[0].Template != nil || c.Items[1].Template == nil || c.State != takedown.StateInForce || c.Face.Block != 0.8 {
+		t.Errorf("%+v", c)
+	}
+	if r := c.Request.(takedown.FaceOptOut); len(r.Faces) != 1 || !r.Faces[0].Equal(portrait(t, 2, 0)) {
+		t.Errorf("%d faces are left", len(r.Faces))
+	}
+}
+
+// traces are the forms in which a template, or the picture it was made of, could
+// be read in a file.
+func traces(tb testing.TB, face takedown.Face, raw []float32, file []byte) [][]byte {
+	tb.Helper()
+	b, err := face.MarshalBinary()
+	ok(tb, err)
+	j, err := json.Marshal(face)
+	ok(tb, err)
+	quantised := b[len(b)-face.Dimensions():]
+	list := [][]byte{quantised[:24], quantised[64:88], j[len(j)/2 : len(j)/2+40], []byte(base64.StdEncoding.EncodeToString(quantised))[4:40]}
+	var floats, doubles []byte
+	for _, x := range raw[:8] {
+		floats = binary.LittleEndian.AppendUint32(floats, math.Float32bits(x))
+		doubles = binary.LittleEndian.AppendUint64(doubles, math.Float64bits(float64(x)))
+	}
+	list = append(list, floats, doubles)
+	if file != nil {
+		list = append(list, file[len(file)/2:len(file)/2+60], []byte(base64.StdEncoding.EncodeToString(file))[60:120])
+	}
+	return list
+}
+
+// sealedFace is a request whose template must go, and what would be a trace of
+// it.
+type sealedFace struct {
+	name    string
+	request takedown.FaceOptOut
+	traces  [][]byte
+}
+
+func sealedFaces(tb testing.TB) (list []sealedFace, embedder takedown.FaceEmbedder) {
+	a, file := album{}, testJPEG(tb, 21)
+	a.shows(tb, file, portrait(tb, 12, 0))
+	pictures := faceOptOut()
+	pictures.Images = [][]byte{file}
+	return []sealedFace{
+		{"vectors", faceOptOut(portrait(tb, 11, 0), portrait(tb, 11, 1)), append(traces(tb, portrait(tb, 11, 0), components(11, 0), nil), traces(tb, portrait(tb, 11, 1), components(11, 1), nil)...)},
+		{"pictures", pictures, traces(tb, portrait(tb, 12, 0), components(12, 0), file)},
+	}, a
+}
+
+// wantUnreadable checks that nothing of a template can be opened with what the
+// folder still has, the operator's key included: each key that is left is tried
+// on everything that is left, and on what copies of the folder had before.
+func wantUnreadable(tb testing.TB, what, dir string, c takedown.Case, traces [][]byte, backups ...string) {
+	tb.Helper()
+	wantNowhere(tb, dir, what, traces...)
+	for _, values := range append(backups, dir) {
+		if n, err := takedown.OpenEverything(dir, values, func(plain []byte) bool {
+			for _, s := range traces {
+				if bytes.Contains(plain, s) {
+					return true
+				}
+			}
+			return false
+		}); n != 0 || err != nil {
+			tb.Errorf("%s: %d sealed values still open and hold it, %v", what, n, err)
+		}
+	}
+	for i, it := range c.Items {
+		if it.Template != nil {
+			tb.Errorf("%s: item %d still names its key", what, i)
+		}
+	}
+	if r, ok := c.Request.(takedown.FaceOptOut); ok && len(r.Images)+len(r.Faces) > 0 {
+		tb.Errorf("%s: the request still has %d pictures and %d vectors", what, len(r.Images), len(r.Faces))
+	}
+}
+
+// However a face opt-out ends, nothing of its template can be read afterwards in
+// the desk's folder, nor opened with what is left there; what happened stays.
+func TestFaceOptOut_DeletionIsProved(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: day0}
+	requests, embedder := sealedFaces(t)
+	for _, end := range []struct {
+		name  string
+		end   func(d *takedown.Desk, id takedown.CaseID) error
+		state takedown.State
+	}{
+		{"withdrawn", func(d *takedown.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, alice) }, takedown.StateWithdrawn},
+		{"withdrawn by a request", func(d *takedown.Desk, id takedown.CaseID) error {
+			w, err := d.Submit(ctx, takedown.WithdrawalRequest{Requester: person, Case: id})
+			return errors.Join(err, d.Accept(ctx, w.ID, takedown.Grant{Act: alice}))
+		}, takedown.StateWithdrawn},
+		{"reversed", func(d *takedown.Desk, id takedown.CaseID) error { return d.Reverse(ctx, id, alice) }, takedown.StateReversed},
+		{"erased", func(d *takedown.Desk, id takedown.CaseID) error { return d.Erase(ctx, id, alice) }, takedown.StateWithdrawn},
+		{"expired", func(d *takedown.Desk, id takedown.CaseID) error {
+			now.set(day0.AddDate(1, 0, 1))
+			n, err := d.Expire(ctx)
+			if n != 1 {
+				err = errors.Join(err, fmt.Errorf("%d expired", n))
+			}
+			return err
+		}, takedown.StateExpired},
+	} {
+		for _, tc := range requests {
+			now.set(day0)
+			dir := t.TempDir()
+			opts := func(o *takedown.DeskOptions) { o.Now, o.FaceEmbedder, o.KeepPictures = now.Now, embedder, true }
+			d := faceDesk(t, dir, opts)
+			what := tc.name + ", " + end.name
+			c, err := d.Submit(ctx, tc.request)
+			ok(t, err)
+			wantNowhere(t, dir, what+", submitted", tc.traces...)
+			// The test can find what it looks for.
+			if n, err := takedown.OpenEverything(dir, dir, func(plain []byte) bool { return bytes.Contains(plain, tc.traces[2]) }); n == 0 || err != nil {
+				t.Errorf("%s, submitted: with the keys nothing opens: %d, %v", what, n, err)
+			}
+			if got, err := d.Case(ctx, c.ID); err != nil || !cmp.Equal(got.Request, takedown.Request(tc.request)) {
+				t.Errorf("%s: the request comes back changed, %v", what, err)
+			}
+			ok(t, d.Accept(ctx, c.ID, takedown.Grant{Act: alice, End: day0.AddDate(1, 0, 0)}))
+			snapshot := filepath.Join(dir, "published.snap")
+			ok(t, d.Publish(snapshot))
+			ok(t, d.Close())
+			d = faceDesk(t, dir, opts)
+			person := uint64(11)
+			if tc.name == "pictures" {
+				person = 12
+			}
+			wantVerdict(t, what+", opened again", d.Enforcer().Check(withFaces(portrait(t, person, 5))), takedown.Block)
+			wantNowhere(t, dir, what+", in force", tc.traces...)
+			backup := filepath.Join(t.TempDir(), "backup")
+			ok(t, os.CopyFS(backup, os.DirFS(dir)))
+
+			ok(t, end.end(d, c.ID))
+			ok(t, d.Compact(ctx))
+			check := func(when string) {
+				t.Helper()
+				got, err := d.Case(ctx, c.ID)
+				ok(t, err)
+				wantUnreadable(t, what+when, dir, got, tc.traces, backup)
+				wantVerdict(t, what+when, d.Enforcer().Check(withFaces(portrait(t, person, 5))), takedown.Allow)
+				if got.State != end.state || len(got.Items) == 0 || got.Face.Model != faceModel || got.Granted != takedown.WidthFace || len(got.Rules) != 0 {
+					t.Errorf("%s%s: the case does not say what happened: %+v", what, when, got)
+				}
+				if _, _, err := d.VerifyLog(ctx); err != nil {
+					t.Errorf("%s%s: %v", what, when, err)
+				}
+				if err := d.Change(ctx, c.ID, takedown.Grant{}); err == nil {
+					t.Errorf("%s%s: granted again", what, when)
+				}
+			}
+			check("")
+			ok(t, d.Close())
+			d = faceDesk(t, dir, opts)
+			check(", opened again")
+			ok(t, d.Close())
+
+			// A backup from when it was in force, with the keys of today: nothing of
+			// the face comes back.
+			ofFaces, err := filepath.Glob(filepath.Join(dir, "list", "face-keys*"))
+			if ok(t, err); len(ofFaces) != 1 {
+				t.Fatalf("files of keys of faces: %q", ofFaces)
+			}
+			for _, path := range append(ofFaces, filepath.Join(dir, "keys")) {
+				b, err := os.ReadFile(path)
+				ok(t, err)
+				name, err := filepath.Rel(dir, path)
+				ok(t, err)
+				ok(t, os.WriteFile(filepath.Join(backup, name), b, 0o600))
+			}
+			d = faceDesk(t, backup, opts)
+			got, err := d.Case(ctx, c.ID)
+			if err != nil && !errors.Is(err, takedown.ErrErased) {
+				t.Errorf("%s: the backup: %v", what, err)
+			}
+			if r, ok := got.Request.(takedown.FaceOptOut); ok && len(r.Images)+len(r.Faces) > 0 {
+				t.Errorf("%s: the backup has %d pictures and %d vectors", what, len(r.Images), len(r.Faces))
+			}
+			wantVerdict(t, what+", the backup", d.Enforcer().Check(withFaces(portrait(t, person, 5))), takedown.Allow)
+			ok(t, d.Close())
+		}
+	}
+}
+
+// A rejected face opt-out keeps no template; opened again by a complaint, it can
+// be granted only after its pictures have come again.
+func TestFaceOptOut_RejectedAndOpenedAgain(t *testing.T) {
+	t.Parallel()
+	requests, embedder := sealedFaces(t)
+	for _, tc := range requests {
+		dir := t.TempDir()
+		d := faceDesk(t, dir, func(o *takedown.DeskOptions) { o.FaceEmbedder = embedder })
+		c, err := d.Submit(ctx, tc.request)
+		ok(t, err)
+		ok(t, d.Reject(ctx, c.ID, alice))
+		c, err = d.Case(ctx, c.ID)
+		ok(t, err)
+		wantUnreadable(t, tc.name+", rejected", dir, c, tc.traces)
+		complaint := accept(t, d, takedown.Complaint{Requester: person, Case: c.ID, Party: takedown.PartyNotifier, Grounds: "It is me."}, takedown.Grant{})
+		if _, err := d.Preview(ctx, c.ID, nil); !errors.Is(err, takedown.ErrTemplateDestroyed) {
+			t.Errorf("%s: Preview: %v", tc.name, err)
+		}
+		if err := d.Accept(ctx, c.ID, takedown.Grant{}); !errors.Is(err, takedown.ErrTemplateDestroyed) {
+			t.Errorf("%s: granted after the complaint %v: %v", tc.name, complaint, err)
+		}
+		ok(t, d.AskInfo(ctx, c.ID, alice, "images"))
+		if _, err := d.Complete(ctx, c.ID, tc.request); err != nil {
+			t.Fatal(err)
+		}
+		ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+		wantVerdict(t, tc.name+", sent again", d.Enforcer().Check(withFaces(tc.request.Faces...)), map[bool]takedown.Verdict{true: takedown.Block, false: takedown.Allow}[len(tc.request.Faces) > 0])
+		if _, _, err := d.VerifyLog(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A completed request takes the place of the templates before it.
+func TestFaceOptOut_Complete(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := faceDesk(t, dir)
+	c, err := d.Submit(ctx, faceOptOut(portrait(t, 11, 0)))
+	ok(t, err)
+	ok(t, d.AskInfo(ctx, c.ID, alice, "faces"))
+	c, err = d.Complete(ctx, c.ID, faceOptOut(portrait(t, 12, 0)))
+	ok(t, err)
+	old := traces(t, portrait(t, 11, 0), components(11, 0), nil)
+	wantNowhere(t, dir, "completed", old...)
+	if n, err := takedown.OpenEverything(dir, dir, func(plain []byte) bool { return bytes.Contains(plain, old[2]) }); n != 0 || err != nil {
+		t.Errorf("the first template can still be opened: %d, %v", n, err)
+	}
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+	wantVerdict(t, "the first", d.Enforcer().Check(withFaces(portrait(t, 11, 0))), takedown.Allow)
+	wantVerdict(t, "the second", d.Enforcer().Check(withFaces(portrait(t, 12, 0))), takedown.Block)
+}
+
+// A query by faces takes no memory, also while rules come and go.
+func TestCheck_FacesDoNotAllocate(t *testing.T) {
+	d := faceDesk(t, t.TempDir())
+	for i := range uint64(200) {
+		accept(t, d, faceOptOut(portrait(t, i, 0)), takedown.Grant{})
+	}
+	candidates := []takedown.Candidate{withFaces(portrait(t, 5, 1), portrait(t, 500, 0)), withFaces(portrait(t, 500, 0), portrait(t, 501, 0)), withFaces(between(t, 7, 0.7))}
+	e := d.Enforcer()
+	if n := testing.AllocsPerRun(200, func() {
+		for i := range candidates {
+			e.Check(candidates[i])
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if got := e.Check(candidates[0]); got.Verdict != takedown.Block || got.Face != 0 {
+					t.Errorf("while rules come and go: %v", got)
+					return
+				}
+			}
+		})
+	}
+	for i := range uint64(20) {
+		id := accept(t, d, faceOptOut(portrait(t, 900+i, 0)), takedown.Grant{})
+		if i%2 == 0 {
+			ok(t, d.Withdraw(ctx, id, takedown.Act{}))
+		}
+	}
+	close(stop)
+	wg.Wait()
+}

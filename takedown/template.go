@@ -1,0 +1,149 @@
+package takedown
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrTemplateDestroyed says that the template of a face is gone: its key was
+// destroyed by a decision, or its picture was replaced. The requester has to
+// send pictures of the face again.
+var ErrTemplateDestroyed = errors.New("takedown: the template of the face was destroyed")
+
+// What is kept of a face lies in BucketTemplates, each sealed under a key of its
+// own, which lies beside the keys of the cases. It lives as long as its case may
+// need it: until a decision against it, or the end of the case. Then its id
+// leaves the case and the sealed bytes leave the bucket, in the transaction that
+// moves the case, and after that the key is overwritten. Between the two a crash
+// can come: Open destroys every key whose id is in no case.
+//
+// docs/decisions/face-templates.md says why not under the key of the case or of
+// the operator.
+
+// needed reports whether the template of an item may still be needed.
+func (c *Case) needed(it *CaseItem) bool {
+	switch {
+	case c.Erased(), c.ended(), c.State == StateRevoking:
+		return false
+	}
+	return it.Outcome == "" || it.Outcome == OutcomeAccepted
+}
+
+// dropTemplates takes out of a case the ids of the templates that it does not
+// need any more.
+func (c *Case) dropTemplates() {
+	for i := range c.Items {
+		if it := &c.Items[i]; it.Template != nil && !c.needed(it) {
+			c.gone = append(c.gone, it.Template)
+			it.Template = nil
+		}
+	}
+}
+
+// giveTemplates makes keys for the templates of a new or completed request.
+// Should it fail, or the case not be stored, Open destroys what was made.
+func (s *caseStore) giveTemplates(c *Case, templates map[int]faceTemplate) (sealed map[[16]byte][]byte, err error) {
+	for i, t := range templates {
+		id := newCaseID()
+		key, err := s.keys.create(id)
+		if err != nil {
+			return nil, err
+		}
+		b, err := json.Marshal(t)
+		if err != nil {
+			return nil, fmt.Errorf("takedown: template: %w", err)
+		}
+		if sealed == nil {
+			sealed = map[[16]byte][]byte{}
+		}
+		sealed[id] = seal(key, label("template", c.ID), b)
+		clear(b)
+		c.Items[i].Template = id[:]
+	}
+	return sealed, nil
+}
+
+// template opens the template of an item.
+func (s *caseStore) template(c *Case, i int) (t faceTemplate, err error) {
+	destroyed := fmt.Errorf("takedown: case %v, item %d: %w", c.ID, i, ErrTemplateDestroyed)
+	id := c.Items[i].Template
+	if len(id) != len(CaseID{}) {
+		return t, destroyed
+	}
+	key, err := s.keys.get(CaseID(id))
+	if errors.Is(err, ErrErased) {
+		return t, destroyed
+	}
+	if err != nil {
+		return t, err
+	}
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketTemplates, id)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			return fmt.Errorf("%w: a template of case %v is missing", ErrStore, c.ID)
+		}
+		if b, err = unseal(key, label("template", c.ID), b); err != nil {
+			return err
+		}
+		defer clear(b)
+		if err := json.Unmarshal(b, &t); err != nil {
+			return fmt.Errorf("%w: a template of case %v is no JSON", ErrStore, c.ID) // err could tell what it is
+		}
+		return nil
+	})
+	return t, err
+}
+
+// withoutTemplates returns a request as it is stored: without what makes the
+// template of a face.
+func withoutTemplates(r Request) Request {
+	if f, ok := r.(FaceOptOut); ok {
+		f.Images, f.Marks, f.Faces = nil, nil, nil
+		return f
+	}
+	return r
+}
+
+// addTemplates puts back into a request what its templates hold, as far as they
+// are there.
+func (s *caseStore) addTemplates(c *Case) error {
+	f, ok := c.Request.(FaceOptOut)
+	if !ok {
+		return nil
+	}
+	for i, it := range c.Items {
+		t, err := s.template(c, i)
+		switch {
+		case errors.Is(err, ErrTemplateDestroyed):
+			continue
+		case err != nil:
+			return err
+		case it.Kind != ItemFace:
+		case t.Image != nil:
+			f.Images, f.Marks = append(f.Images, t.Image), append(f.Marks, t.Mark)
+		default:
+			f.Faces = append(f.Faces, t.Face)
+		}
+	}
+	if !slices.ContainsFunc(f.Marks, func(m string) bool { return m != "" }) {
+		f.Marks = nil
+	}
+	c.Request = f
+	return nil
+}
+
+// templatesOf returns the ids of the templates of a case.
+func templatesOf(c *Case) (ids [][]byte) {
+	for _, it := range c.Items {
+		if it.Template != nil {
+			ids = append(ids, bytes.Clone(it.Template))
+		}
+	}
+	return ids
+}
