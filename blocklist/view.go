@@ -81,6 +81,10 @@ const ExceptionRadius = 4
 // Seq returns the sequence number of the last event in v.
 func (v *View) Seq() uint64 { return v.seq }
 
+// ID returns the random number that tells this list from all others. It is the
+// same in the list, in its snapshots, and after Rekey.
+func (v *View) ID() [16]byte { return v.base.header.identity.ID }
+
 // Digest returns the key of an address, in any spelling, in the list of v. It
 // does not allocate for canonical addresses, nor for those that differ only in
 // their http scheme. The error is an *AddressError if the text is no web

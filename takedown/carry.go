@@ -24,7 +24,7 @@ func (d *Desk) carry(c *Case, ending []uint64, rules []blocklist.Rule, covers []
 			if err != nil {
 				return nil, err
 			}
-			for _, e := range past.over(&rules[k], d.enf.pdq.identical, now) {
+			for _, e := range past.over(&rules[k], d.enf.pdq, now) {
 				e.Target = carryTarget | uint64(k)
 				events = append(events, e)
 			}
@@ -73,7 +73,7 @@ func (p *past) renamed(id [16]byte) [16]byte {
 
 // over returns the facts that hold for a rule that comes in the place of the
 // old one, under new IDs.
-func (p *past) over(rule *blocklist.Rule, identical int, now time.Time) (events []blocklist.Event) {
+func (p *past) over(rule *blocklist.Rule, r radii, now time.Time) (events []blocklist.Event) {
 	for _, e := range p.facts {
 		if !e.Until.IsZero() && !now.Before(e.Until) {
 			continue
@@ -82,10 +82,10 @@ func (p *past) over(rule *blocklist.Rule, identical int, now time.Time) (events 
 			if len(e.Keys.Addresses) > 0 {
 				// The address stays if what lies there is reached; what is not known
 				// is not granted.
-				if _, reached := within(p.copies[e.ID], rule, identical); !reached {
+				if _, reached := within(p.copies[e.ID], rule, r); !reached {
 					continue
 				}
-			} else if e.Keys, _ = within(e.Keys, rule, identical); e.Keys.Len() == 0 {
+			} else if e.Keys, _ = within(e.Keys, rule, r); e.Keys.Len() == 0 {
 				continue
 			}
 		}
@@ -97,17 +97,21 @@ func (p *past) over(rule *blocklist.Rule, identical int, now time.Time) (events 
 
 // within reports whether a copy that was learned under a wider rule is reached
 // by a narrower one by its own width, and returns those of its keys that are.
-func within(learned blocklist.Keys, rule *blocklist.Rule, identical int) (kept blocklist.Keys, reached bool) {
+func within(learned blocklist.Keys, rule *blocklist.Rule, r radii) (kept blocklist.Keys, reached bool) {
 	for _, b := range learned.Bytes {
 		reached = reached || slices.Contains(rule.Keys.Bytes, b)
 	}
 	if rule.Width < WidthIdentical {
 		return kept, reached // the file itself is a key of the rule already
 	}
+	pdq := r.identical
+	if rule.Width > WidthIdentical { // of a face before
+		pdq = r.block
+	}
 	for _, h := range learned.Hashes {
 		if slices.ContainsFunc(rule.Keys.Hashes, func(own blocklist.HashKey) bool {
 			n, ok := h.Hash.Distance(own.Hash)
-			return ok && (n <= identicalPerception || n <= identical && h.Hash.Algorithm() == phash.AlgPDQ)
+			return ok && (n <= identicalPerception || n <= pdq && h.Hash.Algorithm() == phash.AlgPDQ)
 		}) {
 			kept.Hashes = append(kept.Hashes, h)
 		}

@@ -171,6 +171,9 @@ const (
 	FlagUnseen Flag = "unseen"
 	// FlagFace: a face is to be blocked, on whosever picture it appears. Risky.
 	FlagFace Flag = "face"
+	// FlagOverBudget: a rule of it matches more different pictures than the match
+	// budget, and nobody has settled the [Alarm].
+	FlagOverBudget Flag = "over_budget"
 )
 
 // ItemKind says what an item of a request is.
@@ -257,6 +260,8 @@ type Case struct {
 	Pauses []Pause `json:"pauses,omitempty"`
 	// Moves are the steps of the case, oldest first.
 	Moves []Moved `json:"moves"`
+	// Alarms are those of its rules, oldest first.
+	Alarms []Alarm `json:"alarms,omitempty"`
 	// LegalHold forbids the erasure of personal data.
 	LegalHold bool `json:"legal_hold,omitempty"`
 

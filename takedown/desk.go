@@ -39,6 +39,8 @@ type Desk struct {
 
 	deadlines []Deadline
 	calendars map[string]Calendar
+	budget    int     // negative for no alarms
+	tallies   tallies // guarded by mu
 
 	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
 	mu sync.Mutex
@@ -81,6 +83,12 @@ type DeskOptions struct {
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
 	// [Desk.Confirm]. It needs a Notifier.
 	ConfirmEmail bool
+	// MatchBudget is how many different pictures a rule may match far out in one
+	// day, on all nodes together, before [Desk.TakeTallies] raises an alarm: 0
+	// means DefaultMatchBudget, at most 170, and a negative number that there are
+	// no alarms. docs/decisions/match-budget.md says what to expect of how many
+	// pictures a service looks at.
+	MatchBudget int
 	// OneReviewer lets one reviewer decide risky cases alone.
 	OneReviewer bool
 	// KeepPictures keeps the pictures of accepted requests, sealed under the
@@ -114,6 +122,10 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	d := &Desk{
 		dir: dir, opts: *opts, now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour),
 		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
+		budget: cmp.Or(opts.MatchBudget, DefaultMatchBudget), tallies: tallies{},
+	}
+	if d.budget > maxBudget {
+		return nil, fmt.Errorf("takedown: a match budget is at most %d pictures, not %d", maxBudget, d.budget)
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -421,6 +433,7 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 		switch e.Type {
 		case blocklist.EventRevoked:
 			c.Rules = slices.DeleteFunc(c.Rules, func(rule uint64) bool { return rule == e.Target })
+			c.endAlarms(e.Target)
 			for k := range c.Items {
 				if c.Items[k].Rule == e.Target {
 					c.Items[k].Rule = 0

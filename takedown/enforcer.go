@@ -67,6 +67,7 @@ type Enforcer struct {
 	whenStale Verdict
 	ofDesk    bool
 	closed    atomic.Bool
+	counter   counter
 }
 
 // Load opens a snapshot that [Desk.Publish] wrote, read-only. [Enforcer.Reload]
@@ -224,6 +225,12 @@ type weighing struct {
 	face    int                    // of the frame, that is being looked up
 	checked Tier
 	best    Decision
+
+	// For the match budget: the rules that were hit far out, and whether the
+	// picture is known to be one that was asked for.
+	out     [maxPending]uint64
+	pending int
+	known   bool
 }
 
 // decide answers about an address and hashes; what is empty is not compared.
@@ -235,6 +242,7 @@ func (e *Enforcer) decide(in scope, imageURL, pageURL string, hashes []phash.Has
 	w.address(blocklist.ImageAddress, imageURL)
 	w.address(blocklist.PageAddress, pageURL)
 	w.lookUp(hashes)
+	e.count(&w, hashes)
 	return w.decision()
 }
 
@@ -244,6 +252,18 @@ func (e *Enforcer) check(in scope, c *Candidate) Decision {
 		return Decision{}
 	}
 	w := weighing{e: e, view: e.list.View(), in: in}
+	d := w.candidate(c)
+	e.count(&w, c.Hashes)
+	return d
+}
+
+// quietly answers as Check does, and counts nothing: the desk's own questions
+// are nobody's matches.
+func (e *Enforcer) quietly(c *Candidate) Decision {
+	if e.closed.Load() {
+		return Decision{}
+	}
+	w := weighing{e: e, view: e.list.View()}
 	return w.candidate(c)
 }
 
@@ -392,8 +412,10 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 	if v <= Allow || w.excepted(h) {
 		return true
 	}
+	w.note(why, h)
 	d := Decision{
 		Verdict: v, Why: why, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Width: h.Width, Learned: h.Learned,
+		FarOut: w.farOut(why, &h),
 	}
 	switch why {
 	case TierHash:

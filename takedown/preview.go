@@ -13,11 +13,13 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
 )
 
 // Limits of what a preview lists; everything is counted.
 const (
 	previewFound = 100
+	previewFar   = 100
 	previewHosts = 20
 	previewNear  = 10
 	nearMisses   = 64 // bits: half of what unlike pictures differ by
@@ -38,6 +40,11 @@ type Preview struct {
 	// how many hosts there are.
 	Hosts    []HostCount
 	AllHosts int
+	// FarOut is how many of all that would be blocked or held match no better than
+	// what the match budget counts, new or not, and Far are the first of them, at
+	// most 100. Among them are the wrong ones, if there are any.
+	FarOut int
+	Far    []Found
 	// Near are the misses that come closest, at most 10: whether they show the
 	// same picture tells if the rule is too narrow, or nearly too wide.
 	Near []NearMiss
@@ -118,7 +125,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 		if len(m.Hashes) == 0 {
 			continue
 		}
-		if hit := d.enf.Filter("", m.Hashes[0].Hash); hit.Why != 0 && hit.Case != id && !slices.Contains(p.Earlier, hit.Case) {
+		if hit := d.enf.known(&Candidate{Hashes: []phash.Hash{m.Hashes[0].Hash}}); hit.Why != 0 && hit.Case != id && !slices.Contains(p.Earlier, hit.Case) {
 			p.Earlier = append(p.Earlier, hit.Case)
 		}
 	}
@@ -142,7 +149,12 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			p.missFace(it, faces)
 			continue
 		}
-		if d.enf.Check(it.Candidate).Verdict >= dec.Verdict {
+		if dec.FarOut {
+			if p.FarOut++; len(p.Far) < previewFar {
+				p.Far = append(p.Far, Found{it, dec})
+			}
+		}
+		if d.enf.quietly(&it.Candidate).Verdict >= dec.Verdict {
 			p.Already++
 		} else if len(p.Found) < previewFound {
 			p.Found = append(p.Found, Found{it, dec})
@@ -202,6 +214,7 @@ func (t *trialFaces) strengthen(d Decision, c *Candidate) Decision {
 	if t.territories {
 		f.Verdict = Restricted
 	}
+	f.FarOut = f.Similarity < t.terms.Block
 	f.Checked, f.Why, f.Case, f.Kind, f.Width = d.Checked, TierFace, t.id, t.kind, WidthFace
 	if stronger(f, d) {
 		return f

@@ -142,6 +142,22 @@ func TestPreview_Near(t *testing.T) {
 	if p.Review != 10 { // a hash entry holds for review
 		t.Errorf("%d for review", p.Review)
 	}
+	// Those far out are listed, also when the case is in force.
+	sample = nil
+	for i, h := range append(outerCopies(own, 12, 120), outerCopies(own, 8, 20)...) {
+		sample = append(sample, takedown.Item{Key: fmt.Sprint(1000 + i), Candidate: takedown.Candidate{Hashes: []phash.Hash{h}}})
+	}
+	wide, err := takedown.Open(t.TempDir(), nil)
+	ok(t, err)
+	defer wide.Close()
+	c, err = wide.Submit(ctx, takedown.HashEntry{Requester: person, Hashes: []phash.Hash{own}, Claim: takedown.ClaimOwner})
+	ok(t, err)
+	ok(t, wide.Accept(ctx, c.ID, takedown.Grant{}))
+	p, err = wide.Preview(ctx, c.ID, sample.items)
+	ok(t, err)
+	if p.FarOut != 120 || len(p.Far) != 100 || p.Far[0].Decision.Distance != 12 || p.Already != 140 {
+		t.Errorf("%d far out, %d listed, %d already", p.FarOut, len(p.Far), p.Already)
+	}
 }
 
 // What a crash left of a preview is removed by Open.

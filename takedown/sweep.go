@@ -76,6 +76,7 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 			}
 			w := weighing{e: e, view: e.list.View(), since: at.Since, sinceTime: at.Time}
 			d := w.candidate(&it.Candidate)
+			e.count(&w, it.Candidate.Hashes)
 			at.After = it.Key
 			if d.Why != 0 && !yield(Found{it, d}, nil) {
 				return
