@@ -42,7 +42,8 @@ func (l *List) Follow(ctx context.Context, from uint64, yield func(Event) bool) 
 type Change struct {
 	// Seq is the number of the event that made the change.
 	Seq uint64
-	// Rule is the public id of the rule it belongs to.
+	// Rule is the public id of the rule it belongs to; 0 for a picture that was
+	// excepted from all rules.
 	Rule uint64
 	// Blocks is true for keys that are blocked from then on, and false for
 	// keys of which what they name may be admitted again.

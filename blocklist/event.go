@@ -109,7 +109,8 @@ const (
 	// EventLearned adds keys, under which a copy was found, to the rule Target.
 	EventLearned EventType = 2
 	// EventExcepted names pictures, by file or hash, that the rule Target must
-	// leave alone.
+	// leave alone. With Target 0 they are common ones, which no rule must take for
+	// its own picture: see View.CommonDistance.
 	EventExcepted EventType = 3
 	// EventRevoked ends the rule Target, with all that was learned for it and
 	// excepted from it. A rule that has ended does not come back.
@@ -146,7 +147,8 @@ type Event struct {
 	// Rule belongs to EventAdded only.
 	Rule *Rule
 	// Target is the sequence number of the event that this one refers to: the
-	// added event of a rule, or the event to undo.
+	// added event of a rule, or the event to undo. Only EventExcepted can have
+	// none.
 	Target uint64
 	// Keys belong to EventLearned, without faces, and to EventExcepted, without
 	// addresses and features too.
@@ -194,7 +196,7 @@ func (e *Event) check(list uint32) *EventError {
 		if e.Rule != nil {
 			return fail("Rule", "belongs to added events only")
 		}
-		if e.Target == 0 {
+		if e.Target == 0 && e.Type != EventExcepted {
 			return fail("Target", "is zero")
 		}
 	default:

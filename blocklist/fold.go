@@ -127,7 +127,7 @@ func (f *fold) apply(e *Event) {
 		f.learned[d.rule] = append(f.learned[d.rule], f.count())
 		f.addGrant(d, e.Keys)
 	case EventExcepted:
-		if _, ok := f.liveRule(e.Target); ok {
+		if _, ok := f.liveRule(e.Target); ok || e.Target == 0 {
 			f.except(e)
 		}
 	case EventRevoked:

@@ -79,7 +79,7 @@ func (m *model) apply(e blocklist.Event) uint64 {
 			m.grants = append(m.grants, modelGrant{event: m.seq, rule: e.Target, r: g.r, keys: e.Keys, until: e.Until, learned: true})
 		}
 	case blocklist.EventExcepted:
-		if live(e.Target) != nil {
+		if e.Target == 0 || live(e.Target) != nil {
 			m.except = append(m.except, modelException{event: m.seq, rule: e.Target, keys: e.Keys, until: e.Until})
 		}
 	case blocklist.EventRevoked:
@@ -170,6 +170,26 @@ func (m *model) found(g *modelGrant, distance int, variant uint8, sha *[32]byte,
 		}
 	}
 	return f
+}
+
+// common is CommonDistance, by a plain look at all that happened.
+func (m *model) common(sha [32]byte, h phash.Hash) (bits int, ok bool) {
+	bits = 1 << 20
+	for i := range m.except {
+		x := &m.except[i]
+		if x.ended || x.rule != 0 || !x.until.IsZero() && !m.clock.now().Before(x.until) {
+			continue
+		}
+		if slices.Contains(x.keys.Bytes, sha) {
+			bits, ok = 0, true
+		}
+		for _, k := range x.keys.Hashes {
+			if d, comparable := h.Distance(k.Hash); comparable && d < bits {
+				bits, ok = d, true
+			}
+		}
+	}
+	return bits, ok
 }
 
 func (m *model) find(match func(blocklist.Keys) []blocklist.HashKey, distance func(blocklist.HashKey) int, sha *[32]byte, hashes []phash.Hash) (out []found) {
@@ -284,6 +304,10 @@ func compare(t interface {
 			}
 		}
 		sha := u.files[i]
+		wantBits, wantOK := m.common(sha, u.hashes[i])
+		if bits, ok := v.CommonDistance(&sha, u.hashes[i]); ok != wantOK || ok && bits != wantBits {
+			t.Fatalf("picture %d is %d bits from a common one, %t, want %d, %t", i, bits, ok, wantBits, wantOK)
+		}
 		want := m.find(func(k blocklist.Keys) (out []blocklist.HashKey) {
 			for _, x := range k.Bytes {
 				if x == sha {
@@ -442,6 +466,9 @@ func TestListAgainstModel(t *testing.T) {
 				e.Rule = r
 			default:
 				e.Target = rapid.Uint64Range(1, m.seq+2).Draw(t, "target")
+				if e.Type == blocklist.EventExcepted && rapid.IntRange(0, 3).Draw(t, "from all") == 0 {
+					e.Target = 0
+				}
 				if e.Type == blocklist.EventLearned || e.Type == blocklist.EventExcepted {
 					e.Keys = drawKeys(e.Type == blocklist.EventLearned, 1)
 					e.Until = drawTime("until")

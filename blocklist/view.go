@@ -246,6 +246,35 @@ func (v *View) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	return false
 }
 
+// CommonDistance returns how near a picture is to one that is excepted from all
+// rules, in bits: 0 for one of those files (sha may be nil), else the distance
+// of the nearest of their hashes. ok is false when there is nothing to compare.
+//
+// It compares with each of them, some 5 ns for each, and does not allocate. What
+// a common picture is shielded from is for the caller to say.
+func (v *View) CommonDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) {
+	list := v.exceptionsOf(0)
+	if len(list) == 0 {
+		return 0, false
+	}
+	var file Digest
+	if sha != nil {
+		file = v.keys.file(sha)
+	}
+	bits = h.Algorithm().Bits() + 1
+	for i := range list {
+		e := &list[i]
+		d, comparable := 0, sha != nil && e.file == file
+		if !e.hash.IsZero() {
+			d, comparable = e.hash.Distance(h)
+		}
+		if comparable && d < bits && (e.until == 0 || v.now().Unix() < e.until) {
+			bits, ok = d, true
+		}
+	}
+	return bits, ok
+}
+
 func (v *View) exceptionsOf(rule uint64) []exception {
 	if list, ok := v.exceptions[rule]; ok {
 		return list
