@@ -25,7 +25,7 @@ func smallSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List)
 	dir := tb.TempDir()
 	c := newClock()
 	l := open(tb, filepath.Join(dir, "l"), &blocklist.Options{Now: c.now, CompactAfter: -1})
-	m := &model{clock: c, ids: map[[16]byte]uint64{}}
+	m := newModel(c)
 	add := func(e blocklist.Event) {
 		m.apply(e)
 		mustAppend(tb, l, e)
@@ -220,7 +220,7 @@ func TestFallback(t *testing.T) {
 	c := newClock()
 	opts := &blocklist.Options{Now: c.now, CompactAfter: -1}
 	l := open(t, dir, opts)
-	h := &history{t: t, u: u, m: &model{clock: c, ids: map[[16]byte]uint64{}}, l: l, rng: rand.New(rand.NewPCG(4, 4))}
+	h := &history{t: t, u: u, m: newModel(c), l: l, rng: rand.New(rand.NewPCG(4, 4))}
 	for range 3 {
 		h.append(10)
 		if err := l.Compact(context.Background()); err != nil {

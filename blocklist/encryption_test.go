@@ -22,7 +22,7 @@ func TestEncryption(t *testing.T) {
 	opts := &blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: key}
 	sealed := filepath.Join(dir, "sealed")
 	l := open(t, sealed, opts)
-	h := &history{t: t, u: u, m: &model{clock: c, ids: map[[16]byte]uint64{}}, l: l, rng: rand.New(rand.NewPCG(4, 5))}
+	h := &history{t: t, u: u, m: newModel(c), l: l, rng: rand.New(rand.NewPCG(4, 5))}
 	secret := addedRule(t, l, 0x5ec2e7, "https://example.com/")
 	secret.Rule.Case = [16]byte([]byte("CASE-NUMBER-0001"))
 	h.m.apply(secret)

@@ -332,3 +332,22 @@ func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][
 	}
 	return nil, fmt.Errorf("%s is of no known kind", path)
 }
+
+// FaceKeys returns the events that there are keys of faces for.
+func (l *List) FaceKeys() [][16]byte {
+	if f := l.writer.faceKeys.opened(); f != nil {
+		return f.IDs()
+	}
+	return nil
+}
+
+// OpenFace opens a sealed face while its key is there; otherwise it returns the
+// zero vector.
+func (l *List) OpenFace(event [16]byte, f Face) FaceVector {
+	key, err := l.writer.faceKeys.get(event)
+	if err != nil {
+		return FaceVector{}
+	}
+	v, _ := openFace(key, l.ID(), event, &f)
+	return v
+}

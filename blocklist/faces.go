@@ -175,9 +175,10 @@ func (l *List) DropFaces(keep func(event [16]byte) bool) error {
 	})
 }
 
-// verifyFaces returns an error if the faces of a new event do not open.
-func (w *writer) verifyFaces(e *Event) error {
-	if e.Rule == nil || len(e.Rule.Keys.Faces) == 0 {
+// openFaces opens the faces of an event that is to be appended; it is not if they
+// do not open.
+func (w *writer) openFaces(e *Event, opened map[[16]byte][]FaceVector) error {
+	if e.Rule == nil || len(e.Rule.Keys.Faces) == 0 || opened[e.ID] != nil {
 		return nil
 	}
 	key, err := w.faceKeys.get(e.ID)
@@ -195,11 +196,14 @@ func (w *writer) verifyFaces(e *Event) error {
 	if err != nil {
 		return err
 	}
-	for i := range e.Rule.Keys.Faces {
-		if _, err := openFace(key, w.journal.id.ID, e.ID, &e.Rule.Keys.Faces[i]); err != nil {
+	defer clear(key[:])
+	vectors := make([]FaceVector, len(e.Rule.Keys.Faces))
+	for i := range vectors {
+		if vectors[i], err = openFace(key, w.journal.id.ID, e.ID, &e.Rule.Keys.Faces[i]); err != nil {
 			return &EventError{Field: "Rule.Keys.Faces", Why: "do not open: " + err.Error()}
 		}
 	}
+	opened[e.ID] = vectors
 	return nil
 }
 
@@ -289,6 +293,12 @@ func (f *fold) facesOf(model FaceModel) *faceFold {
 // were withdrawn.
 func (f *fold) addFaces(event [16]byte, g uint32, faces []Face) {
 	if len(faces) == 0 {
+		return
+	}
+	if vectors := f.opened[event]; len(vectors) == len(faces) {
+		for i, v := range vectors {
+			f.facesOf(v.Model()).add(v, faces[i].Limits, event, g)
+		}
 		return
 	}
 	key, err := f.faceKeys.get(event)

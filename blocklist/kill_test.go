@@ -27,7 +27,7 @@ const childEnv = "STAYDOWN_TEST_CHILD"
 
 func runChild(dir string) {
 	u := newUniverse(11, 16)
-	l, err := blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{CompactAfter: 60})
+	l, err := blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{CompactAfter: 60, EncryptionKey: &crashKey})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -36,14 +36,16 @@ func runChild(dir string) {
 	for worker := range 3 {
 		go func() {
 			rng := rand.New(rand.NewPCG(uint64(os.Getpid()), uint64(worker)))
-			m := &model{clock: newClock(), ids: map[[16]byte]uint64{}}
-			h := &history{u: u, m: m, l: l, rng: rng}
+			m := newModel(newClock())
+			h := &history{faces: true, u: u, m: m, l: l, rng: rng, newID: func() (id [16]byte) {
+				binary.LittleEndian.PutUint64(id[:], rng.Uint64())
+				return id
+			}}
 			for {
 				m.seq = l.View().Seq()
 				events := make([]blocklist.Event, 1+rng.IntN(3))
 				for i := range events {
 					events[i] = h.event()
-					binary.LittleEndian.PutUint64(events[i].ID[:], rng.Uint64())
 				}
 				seqs, err := l.Append(context.Background(), events...)
 				out.Lock()
@@ -127,14 +129,15 @@ func TestKill(t *testing.T) {
 
 		c := newClock()
 		c.sec.Store(time.Now().Unix())
-		l, err := blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{Now: c.now, CompactAfter: -1})
+		l, err := blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: &crashKey})
 		if err != nil {
 			t.Fatalf("kill %d: Open: %v", kill, err)
 		}
 		if s := l.Status(); len(s.Fallbacks) > 0 {
 			t.Fatalf("kill %d: fell back: %v", kill, s.Fallbacks)
 		}
-		m := &model{clock: c, ids: map[[16]byte]uint64{}}
+		m := newModel(c)
+		m.open = l.OpenFace
 		journal := map[string]uint64{}
 		if err := l.Events(1, func(e blocklist.Event) bool {
 			journal[fmt.Sprintf("%x", e.ID[:8])] = e.Seq
@@ -151,10 +154,11 @@ func TestKill(t *testing.T) {
 			}
 		}
 		compare(t, u, m, l.View())
+		m.checkKeys(t, l)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := blocklist.Load(filepath.Join(dir, "published.snap"), nil); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if r, err := blocklist.Load(filepath.Join(dir, "published.snap"), &blocklist.LoadOptions{EncryptionKey: &crashKey}); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("kill %d: Load: %v", kill, err)
 		} else if err == nil && r.View().Seq() > m.seq {
 			t.Fatalf("kill %d: the published file is at %d, the journal at %d", kill, r.View().Seq(), m.seq)

@@ -360,6 +360,7 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 	}
 	events = slices.Clone(events)
 	list := l.View().base.header.List
+	faces := map[[16]byte][]FaceVector{}
 	for i := range events {
 		e := &events[i]
 		if e.Time.IsZero() {
@@ -369,7 +370,7 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 			err.Index = i
 			return nil, err
 		}
-		if err := l.writer.verifyFaces(e); err != nil {
+		if err := l.writer.openFaces(e, faces); err != nil {
 			if why := (*EventError)(nil); errors.As(err, &why) {
 				why.Index = i
 			}
@@ -379,7 +380,7 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
-	return l.writer.append(ctx, events)
+	return l.writer.append(ctx, &request{events: events, faces: faces, done: make(chan struct{})})
 }
 
 // Events calls yield for the events of the journal from number from on, in

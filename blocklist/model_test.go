@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/embedding"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -39,6 +41,27 @@ type model struct {
 	grants []modelGrant
 	except []modelException
 	ids    map[[16]byte]uint64
+	// faces are the vectors that were sealed, by what came out; open finds those
+	// that are not there.
+	faces map[string]blocklist.FaceVector
+	open  func(event [16]byte, f blocklist.Face) blocklist.FaceVector
+}
+
+func newModel(c *clock) *model {
+	return &model{clock: c, ids: map[[16]byte]uint64{}, faces: map[string]blocklist.FaceVector{}}
+}
+
+// seal is SealFaces, remembered. It returns none for an event that cannot have
+// faces any more.
+func (m *model) seal(l *blocklist.List, event [16]byte, limits blocklist.FaceLimits, vectors ...blocklist.FaceVector) ([]blocklist.Face, error) {
+	faces, err := l.SealFaces(event, limits, vectors...)
+	for i, f := range faces {
+		m.faces[string(f.Sealed)] = vectors[i]
+	}
+	if errors.Is(err, blocklist.ErrEvent) {
+		err = nil
+	}
+	return faces, err
 }
 
 type modelGrant struct {
@@ -73,6 +96,11 @@ func (m *model) apply(e blocklist.Event) uint64 {
 	}
 	switch e.Type {
 	case blocklist.EventAdded:
+		for _, f := range e.Rule.Keys.Faces {
+			if _, ok := m.faces[string(f.Sealed)]; !ok && m.open != nil {
+				m.faces[string(f.Sealed)] = m.open(e.ID, f)
+			}
+		}
 		m.grants = append(m.grants, modelGrant{event: m.seq, rule: m.seq, r: *e.Rule, keys: e.Rule.Keys})
 	case blocklist.EventLearned:
 		if g := live(e.Target); g != nil {
@@ -110,6 +138,26 @@ func (m *model) apply(e blocklist.Event) uint64 {
 	return m.seq
 }
 
+// hasFaces reports whether a rule that has not ended has a face.
+func (m *model) hasFaces() bool {
+	return slices.ContainsFunc(m.grants, func(g modelGrant) bool {
+		return len(g.keys.Faces) > 0 && !g.ended && (g.r.End.IsZero() || m.clock.now().Before(g.r.End))
+	})
+}
+
+// checkKeys looks for keys of rules that were revoked.
+func (m *model) checkKeys(t interface{ Fatalf(string, ...any) }, l *blocklist.List) {
+	for _, id := range l.FaceKeys() {
+		if seq, ok := m.ids[id]; ok {
+			for i := range m.grants {
+				if g := &m.grants[i]; g.event == seq && g.ended {
+					t.Fatalf("the key of rule %d, which was revoked, is there", seq)
+				}
+			}
+		}
+	}
+}
+
 func (m *model) inForce(g *modelGrant) bool {
 	now := m.clock.now()
 	started := g.r.Start.IsZero() || !now.Before(g.r.Start)
@@ -129,6 +177,8 @@ type found struct {
 	Learned     bool
 	Where       string // "worldwide", or which of the asked territories it holds in
 	Excepted    bool
+	Similarity  float64
+	AtBlock     bool
 }
 
 var territories = func() (ts []blocklist.Territory) {
@@ -203,6 +253,40 @@ func (m *model) find(match func(blocklist.Keys) []blocklist.HashKey, distance fu
 	return sorted(out)
 }
 
+// findFaces asks a plain scan of the faces that are in force.
+func (m *model) findFaces(t interface{ Fatalf(string, ...any) }, x blocklist.FaceVector) (out []found) {
+	scan := embedding.NewLinear(x.Model())
+	type of struct {
+		grant  *modelGrant
+		limits blocklist.FaceLimits
+	}
+	var owners []of
+	for i := range m.grants {
+		g := &m.grants[i]
+		if !m.inForce(g) {
+			continue
+		}
+		for _, f := range g.keys.Faces {
+			if f.Model != x.Model() {
+				continue
+			}
+			if err := scan.Insert(m.faces[string(f.Sealed)], uint32(len(owners))); err != nil {
+				t.Fatalf("face of event %d: %v", g.event, err)
+			}
+			owners = append(owners, of{g, f.Limits})
+		}
+	}
+	scan.Search(x, -1, func(id uint32, similarity float64) bool {
+		if o := owners[id]; similarity >= o.limits.Review {
+			f := m.found(o.grant, 0, 0, nil, nil)
+			f.Similarity, f.AtBlock = similarity, similarity >= o.limits.Block
+			out = append(out, f)
+		}
+		return true
+	})
+	return sorted(out)
+}
+
 func sorted(fs []found) []found {
 	slices.SortFunc(fs, func(a, b found) int { return slices.Compare([]byte(fmt.Sprint(a)), []byte(fmt.Sprint(b))) })
 	return fs
@@ -211,7 +295,8 @@ func sorted(fs []found) []found {
 func collect(v *blocklist.View, sha *[32]byte, hashes []phash.Hash, find func(func(blocklist.Hit) bool) bool) (out []found) {
 	find(func(h blocklist.Hit) bool {
 		f := found{Rule: h.Rule, Event: h.Event, Case: h.Case, Kind: h.Kind, Width: h.Width, Effect: h.Effect,
-			Distance: h.Distance, Variant: h.Variant, Learned: h.Learned, Excepted: v.Excepted(h, sha, hashes)}
+			Distance: h.Distance, Variant: h.Variant, Learned: h.Learned, Excepted: v.Excepted(h, sha, hashes),
+			Similarity: h.Similarity, AtBlock: h.AtBlock}
 		if h.Worldwide {
 			f.Where = "worldwide "
 		}
@@ -232,6 +317,7 @@ type universe struct {
 	addresses []string
 	files     [][32]byte
 	hashes    []phash.Hash
+	faces     []blocklist.FaceVector
 }
 
 func newUniverse(seed uint64, n int) *universe {
@@ -254,9 +340,20 @@ func newUniverse(seed uint64, n int) *universe {
 			h = flip(u.hashes[i-2], r, 1+r.IntN(8))
 		}
 		u.hashes = append(u.hashes, h)
+		if i < 16 {
+			// Of two models, and some like each other.
+			u.faces = append(u.faces, faceOf(panics{}, faceModels[i%2], seed+uint64(i), seed, float32(i%4)/4))
+		}
 	}
 	return u
 }
+
+type panics struct{}
+
+func (panics) Fatal(args ...any) { panic(fmt.Sprint(args...)) }
+
+// limitsOf are different ways to register a face.
+var limitsOf = []blocklist.FaceLimits{{Block: 0.9, Review: 0.6}, {Block: 0.5, Review: 0.5}, {Block: 0.3, Review: -1}}
 
 func flip(h phash.Hash, r *rand.Rand, n int) phash.Hash {
 	w := h.Words()
@@ -336,6 +433,16 @@ func compare(t interface {
 			}
 		}
 	}
+	if !v.SearchesFaces() {
+		t.Fatalf("faces are not searched")
+	}
+	for i, x := range u.faces {
+		want := m.findFaces(t, x)
+		got := collect(v, nil, nil, func(y func(blocklist.Hit) bool) bool { return v.FindFaces(x, y) })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("face %d (-want +got):\n%s", i, diff)
+		}
+	}
 	for kind := range uint8(4) {
 		for _, in := range []blocklist.Territory{{}, territories[0], territories[3]} {
 			var want, got []uint64
@@ -402,13 +509,16 @@ func TestListAgainstModel(t *testing.T) {
 		defer os.RemoveAll(dir)
 		c := newClock()
 		opts := &blocklist.Options{Now: c.now, CompactAfter: -1}
+		if rapid.Bool().Draw(t, "encrypted") {
+			opts.EncryptionKey = &blocklist.EncryptionKey{1}
+		}
 		l, err := blocklist.Open(filepath.Join(dir, "list"), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { l.Close() }()
 		u := newUniverse(rapid.Uint64().Draw(t, "universe"), 12)
-		m := &model{clock: c, ids: map[[16]byte]uint64{}}
+		m := newModel(c)
 		var used [][16]byte
 		nextID := uint64(0)
 
@@ -457,6 +567,17 @@ func TestListAgainstModel(t *testing.T) {
 				binary.LittleEndian.PutUint64(r.Case[:], nextID)
 				if !r.End.IsZero() && !r.End.After(r.Start) {
 					r.End = r.Start.Add(time.Second)
+				}
+				if r.Width == blocklist.WidthFace && rapid.Bool().Draw(t, "faces") {
+					for range rapid.IntRange(1, 3).Draw(t, "calls") {
+						limits := rapid.SampledFrom(limitsOf).Draw(t, "limits")
+						some := rapid.SliceOfN(rapid.SampledFrom(u.faces), 1, 3).Draw(t, "vectors")
+						faces, err := m.seal(l, e.ID, limits, some...)
+						if err != nil {
+							t.Fatal(err)
+						}
+						r.Keys.Faces = append(r.Keys.Faces, faces...)
+					}
 				}
 				for _, tt := range territories {
 					if rapid.IntRange(0, 3).Draw(t, "territory") == 0 {
@@ -525,16 +646,29 @@ func TestListAgainstModel(t *testing.T) {
 			},
 			"publish": func(*rapid.T) {
 				path := filepath.Join(dir, "published")
-				if err := l.Publish(path); err != nil {
+				err := l.Publish(path)
+				if opts.EncryptionKey == nil && m.hasFaces() {
+					if !errors.Is(err, blocklist.ErrFacesUnencrypted) {
+						t.Fatalf("Publish of faces: %v, want ErrFacesUnencrypted", err)
+					}
+					return
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
-				r, err := blocklist.Load(path, &blocklist.LoadOptions{Now: c.now})
+				r, err := blocklist.Load(path, &blocklist.LoadOptions{Now: c.now, EncryptionKey: opts.EncryptionKey})
 				if err != nil {
 					t.Fatal(err)
 				}
 				compare(t, u, m, r.View())
 			},
-			"": func(t *rapid.T) { compare(t, u, m, l.View()) },
+			"": func(t *rapid.T) {
+				compare(t, u, m, l.View())
+				if s := l.Status(); s.FacesWithoutKey > 0 {
+					t.Fatalf("%d faces without a key", s.FacesWithoutKey)
+				}
+				m.checkKeys(t, l)
+			},
 		})
 	})
 }

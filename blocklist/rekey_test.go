@@ -27,7 +27,7 @@ func TestRekey(t *testing.T) {
 	sealed.EncryptionKey = key
 
 	l := open(t, dir, opts)
-	h := &history{t: t, u: u, m: &model{clock: c, ids: map[[16]byte]uint64{}}, l: l, rng: rand.New(rand.NewPCG(4, 6))}
+	h := &history{t: t, u: u, m: newModel(c), l: l, rng: rand.New(rand.NewPCG(4, 6))}
 	// What the desk keeps: the addresses of every event.
 	given := map[uint64][]string{}
 	for range 30 {

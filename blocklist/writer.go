@@ -42,6 +42,7 @@ type writer struct {
 
 type request struct {
 	events []Event
+	faces  map[[16]byte][]FaceVector // of events that bring some
 	seqs   []uint64
 	err    error
 	done   chan struct{}
@@ -67,8 +68,7 @@ func startWriter(l *List, dir string, j *journal, f *fold, limit int) *writer {
 	return w
 }
 
-func (w *writer) append(ctx context.Context, events []Event) ([]uint64, error) {
-	r := &request{events: events, done: make(chan struct{})}
+func (w *writer) append(ctx context.Context, r *request) ([]uint64, error) {
 	w.closing.RLock()
 	if w.closed {
 		w.closing.RUnlock()
@@ -136,16 +136,24 @@ func (w *writer) gather(r *request) []*request {
 // commit makes the events of a group durable, then visible.
 func (w *writer) commit(group []*request) error {
 	events := make([][]Event, len(group))
+	opened := map[[16]byte][]FaceVector{}
 	for i, r := range group {
 		events[i] = r.events
+		for id, faces := range r.faces {
+			if opened[id] == nil { // the first event of an ID is the one that counts
+				opened[id] = faces
+			}
+		}
 	}
 	seqs, fresh, err := w.journal.append(events)
 	if err != nil {
 		return fmt.Errorf("blocklist: %w: %w", ErrBroken, err)
 	}
+	w.fold.opened = opened
 	for i := range fresh {
 		w.fold.apply(&fresh[i])
 	}
+	w.fold.opened = nil
 	if len(fresh) > 0 {
 		w.show()
 		w.moreMu.Lock()

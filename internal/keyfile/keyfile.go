@@ -98,8 +98,9 @@ func Open(fsys fsx.FS, path string, wrap *Key) (k *File, err error) {
 	if wrap != nil {
 		k.wrap = gcm(wrap)
 	}
-	fresh, err := k.read()
-	if err == nil && fresh {
+	err = k.read()
+	if err == nil {
+		// Its name may be new, or a crash or a failure came before it was durable.
 		err = fsys.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
@@ -115,39 +116,38 @@ func (k *File) header() []byte {
 	return []byte{'S', 'D', 'K', 'E', 'Y', 'S', kindSealed, 1}
 }
 
-// read finds the keys. fresh says that the file has none and its header was
-// written.
-func (k *File) read() (fresh bool, err error) {
+// read finds the keys, and writes the header of a file that is new.
+func (k *File) read() error {
 	size, err := k.f.Size()
 	if err != nil {
-		return false, err
+		return err
 	}
 	if size > headerSize+maxSlots*slotSize {
-		return false, fmt.Errorf("%d bytes, at most %d are accepted: %w", size, int64(headerSize+maxSlots*slotSize), ErrFormat)
+		return fmt.Errorf("%d bytes, at most %d are accepted: %w", size, int64(headerSize+maxSlots*slotSize), ErrFormat)
 	}
 	k.end = headerSize
 	head := make([]byte, min(size, headerSize))
 	if _, err := k.f.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+		return err
 	}
 	want := k.header()
 	if size <= headerSize && (size < headerSize || isZero(head)) {
 		// New, or a crash came before its header was synced, and so before the
 		// first key.
 		if _, err := k.f.WriteAt(want, 0); err != nil {
-			return false, err
+			return err
 		}
-		return true, k.f.Sync()
+		return k.f.Sync()
 	}
 	if !bytes.Equal(head, want) {
-		return false, fmt.Errorf("it begins with % x, not % x: %w", head, want, ErrFormat)
+		return fmt.Errorf("it begins with % x, not % x: %w", head, want, ErrFormat)
 	}
 	wiped := false
 	buf := make([]byte, slotSize<<10)
 	for k.end < size {
 		n := int(min(int64(len(buf)), size-k.end))
 		if _, err := k.f.ReadAt(buf[:n], k.end); err != nil && !errors.Is(err, io.EOF) {
-			return false, err
+			return err
 		}
 		for at := 0; at < n; at += slotSize {
 			slot := buf[at:min(at+slotSize, n)]
@@ -157,7 +157,7 @@ func (k *File) read() (fresh bool, err error) {
 				k.slots[ID(slot)] = k.numberOf(k.end)
 			default:
 				if _, err := k.f.WriteAt(make([]byte, len(slot)), k.end); err != nil {
-					return false, err
+					return err
 				}
 				wiped = true
 			}
@@ -169,9 +169,9 @@ func (k *File) read() (fresh bool, err error) {
 		}
 	}
 	if wiped {
-		return false, k.f.Sync()
+		return k.f.Sync()
 	}
-	return false, nil
+	return nil
 }
 
 func (k *File) numberOf(at int64) uint32     { return uint32((at - headerSize) / slotSize) }
