@@ -37,6 +37,8 @@ func TestMain(m *testing.M) {
 		exit(childWork(os.Getenv(envDir)))
 	case "accept":
 		exit(childAccept(os.Getenv(envDir)))
+	case "faces":
+		exit(childFaces(os.Getenv(envDir)))
 	}
 }
 
@@ -169,25 +171,12 @@ type ack struct {
 // had been told is done.
 func killChild(t *testing.T, dir string) map[takedown.CaseID]ack {
 	t.Helper()
-	cmd := child("work", dir)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	acked := map[takedown.CaseID]ack{}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		if len(acked) == 0 {
-			// It works: from now on, every moment is as good as another.
-			time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { cmd.Process.Kill() })
-		}
+	for _, line := range killed(t, "work", dir, 60*time.Millisecond) {
 		var a ack
 		var id string
-		if _, err := fmt.Sscan(lines.Text(), &a.last, &id, &a.url); err != nil {
-			t.Fatalf("line %q: %v", lines.Text(), err)
+		if _, err := fmt.Sscan(line, &a.last, &id, &a.url); err != nil {
+			t.Fatalf("line %q: %v", line, err)
 		}
 		c, err := takedown.ParseCaseID(id)
 		if err != nil {
@@ -195,10 +184,33 @@ func killChild(t *testing.T, dir string) map[takedown.CaseID]ack {
 		}
 		acked[c] = a
 	}
-	if err := cmd.Wait(); err == nil || len(acked) == 0 {
-		t.Fatalf("the child ended by itself: %v, after %d cases", err, len(acked))
-	}
 	return acked
+}
+
+// killed lets a child work, kills it at a random moment within a time after its
+// first line, and returns its lines.
+func killed(t *testing.T, what, dir string, within time.Duration) (all []string) {
+	t.Helper()
+	cmd := child(what, dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		if len(all) == 0 {
+			// It works: from now on, every moment is as good as another.
+			time.AfterFunc(time.Duration(rand.Int64N(int64(within))), func() { cmd.Process.Kill() })
+		}
+		all = append(all, lines.Text())
+	}
+	if err := cmd.Wait(); err == nil || len(all) == 0 {
+		t.Fatalf("the child ended by itself: %v, after %d lines", err, len(all))
+	}
+	return all
 }
 
 func checkAcked(t *testing.T, d *takedown.Desk, acked map[takedown.CaseID]ack, picture []phash.Hash) {

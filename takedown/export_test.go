@@ -2,6 +2,7 @@ package takedown
 
 import (
 	"context"
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -76,13 +77,13 @@ func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, 
 		return 0, err
 	}
 	defer file.close()
-	all := [][32]byte{operator}
+	all := []cipher.AEAD{gcm(operator)}
 	for _, id := range file.f.IDs() {
 		key, err := file.get(id)
 		if err != nil {
 			return 0, err
 		}
-		all = append(all, key)
+		all = append(all, gcm(key))
 	}
 	db, err := OpenStore(filepath.Join(tmp, "cases.db"))
 	if err != nil {
@@ -101,7 +102,7 @@ func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, 
 			err = errors.Join(err, tx.Scan(b, nil, func(_, v []byte) error {
 				for _, key := range all {
 					for _, l := range labels {
-						if plain, err := unseal(key, l, v); err == nil && holds(plain) {
+						if plain, err := key.Open(nil, nil, v, l); err == nil && holds(plain) {
 							n++
 						}
 					}

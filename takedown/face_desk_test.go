@@ -518,6 +518,22 @@ func wantUnreadable(tb testing.TB, what, dir string, c takedown.Case, traces [][
 	}
 }
 
+// copyKeys copies the files of keys of a desk and of its list.
+func copyKeys(tb testing.TB, from, to string) {
+	tb.Helper()
+	ofFaces, err := filepath.Glob(filepath.Join(from, "list", "face-keys*"))
+	if ok(tb, err); len(ofFaces) != 1 {
+		tb.Fatalf("files of keys of faces: %q", ofFaces)
+	}
+	for _, path := range append(ofFaces, filepath.Join(from, "keys")) {
+		b, err := os.ReadFile(path)
+		ok(tb, err)
+		name, err := filepath.Rel(from, path)
+		ok(tb, err)
+		ok(tb, os.WriteFile(filepath.Join(to, name), b, 0o600))
+	}
+}
+
 // However a face opt-out ends, nothing of its template can be read afterwards in
 // the desk's folder, nor opened with what is left there; what happened stays.
 func TestFaceOptOut_DeletionIsProved(t *testing.T) {
@@ -599,19 +615,15 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			check(", opened again")
 			ok(t, d.Close())
 
+			// A crash after everything was written down, before any key was destroyed.
+			copyKeys(t, backup, dir)
+			d = faceDesk(t, dir, opts)
+			check(", after a crash")
+			ok(t, d.Close())
+
 			// A backup from when it was in force, with the keys of today: nothing of
 			// the face comes back.
-			ofFaces, err := filepath.Glob(filepath.Join(dir, "list", "face-keys*"))
-			if ok(t, err); len(ofFaces) != 1 {
-				t.Fatalf("files of keys of faces: %q", ofFaces)
-			}
-			for _, path := range append(ofFaces, filepath.Join(dir, "keys")) {
-				b, err := os.ReadFile(path)
-				ok(t, err)
-				name, err := filepath.Rel(dir, path)
-				ok(t, err)
-				ok(t, os.WriteFile(filepath.Join(backup, name), b, 0o600))
-			}
+			copyKeys(t, dir, backup)
 			d = faceDesk(t, backup, opts)
 			got, err := d.Case(ctx, c.ID)
 			if err != nil && !errors.Is(err, takedown.ErrErased) {
@@ -719,4 +731,116 @@ func TestCheck_FacesDoNotAllocate(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+}
+
+// childFaces files, accepts and withdraws face opt-outs without end, each of
+// another person.
+func childFaces(dir string) error {
+	var e fatalTB
+	d := openFaces(e, dir)
+	for i := uint64(0); ; i++ {
+		person := uint64(os.Getpid())<<20 + i
+		c, err := d.Submit(ctx, faceOptOut(portrait(e, person, 0)))
+		if err != nil {
+			return err
+		}
+		fmt.Printf("submitted %v %d\n", c.ID, person)
+		if i%4 == 3 {
+			if err := d.Reject(ctx, c.ID, takedown.Act{}); err != nil {
+				return err
+			}
+			fmt.Printf("ended %v %d\n", c.ID, person)
+			continue
+		}
+		if err := d.Accept(ctx, c.ID, takedown.Grant{}); err != nil {
+			return err
+		}
+		fmt.Printf("accepted %v %d\n", c.ID, person)
+		if i%4 == 0 {
+			continue
+		}
+		fmt.Printf("ending %v %d\n", c.ID, person)
+		if err := d.Withdraw(ctx, c.ID, takedown.Act{}); err != nil {
+			return err
+		}
+		fmt.Printf("ended %v %d\n", c.ID, person)
+	}
+}
+
+func openFaces(tb testing.TB, dir string) *takedown.Desk {
+	d, err := takedown.Open(dir, &takedown.DeskOptions{FaceModels: faceModels, OneReviewer: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}
+
+// A process killed at any moment leaves, once the desk is opened again, every
+// accepted face blocked, and no template of a case that has ended.
+//
+// STAYDOWN_KILLS sets how often; the default is 30, and 4 with -short.
+func TestFaceOptOut_KillAtRandomMoments(t *testing.T) {
+	t.Parallel()
+	kills := 30
+	if testing.Short() {
+		kills = 4
+	}
+	if s := os.Getenv("STAYDOWN_KILLS"); s != "" {
+		if _, err := fmt.Sscan(s, &kills); err != nil {
+			t.Fatalf("STAYDOWN_KILLS=%q: %v", s, err)
+		}
+	}
+	var inForce, ended, between int
+	for range kills {
+		dir := t.TempDir()
+		lines := killed(t, "faces", dir, 100*time.Millisecond)
+		d := openFaces(t, dir)
+		last, people := map[takedown.CaseID]string{}, map[takedown.CaseID]uint64{}
+		for _, line := range lines {
+			var what, id string
+			var person uint64
+			if _, err := fmt.Sscan(line, &what, &id, &person); err != nil {
+				t.Fatalf("line %q: %v", line, err)
+			}
+			c, err := takedown.ParseCaseID(id)
+			ok(t, err)
+			last[c], people[c] = what, person
+		}
+		var secrets [][]byte
+		for id, what := range last {
+			c, err := d.Case(ctx, id)
+			ok(t, err)
+			got := d.Enforcer().Check(withFaces(portrait(t, people[id], 1)))
+			gone := c.State == takedown.StateWithdrawn || c.State == takedown.StateRejected
+			switch {
+			case what == "ended" && !gone, what == "accepted" && c.State != takedown.StateInForce && !gone:
+				t.Errorf("%s, and the case is %s", what, c.State)
+			case gone:
+				ended++
+				wantVerdict(t, "ended", got, takedown.Allow)
+				if r := c.Request.(takedown.FaceOptOut); c.Items[0].Template != nil || len(r.Faces) > 0 {
+					t.Errorf("killed after %s: the template is still there", what)
+				}
+				secrets = append(secrets, traces(t, portrait(t, people[id], 0), components(people[id], 0), nil)...)
+				if what != "ended" {
+					between++
+				}
+			case c.State == takedown.StateInForce:
+				inForce++
+				wantVerdict(t, "in force", got, takedown.Block)
+			}
+		}
+		wantUnreadable(t, "killed", dir, takedown.Case{}, secrets)
+		if _, _, err := d.VerifyLog(ctx); err != nil {
+			t.Error(err)
+		}
+		ok(t, d.Close())
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d kills: %d in force and blocked, %d ended and unreadable, %d of these not acknowledged", kills, inForce, ended, between)
+	if inForce < kills || ended < kills {
+		t.Errorf("only %d in force and %d ended: the test proves little", inForce, ended)
+	}
 }
