@@ -171,6 +171,14 @@ const (
 	FlagUnseen Flag = "unseen"
 	// FlagFace: a face is to be blocked, on whosever picture it appears. Risky.
 	FlagFace Flag = "face"
+	// FlagCommon: a picture of it is on the never-block list, so that only its file
+	// can be blocked, or near one that is. Risky.
+	FlagCommon Flag = "common"
+	// FlagFlat: a picture of it has little structure, or a hash that is not steady,
+	// though enough to be registered. Risky.
+	FlagFlat Flag = "flat"
+	// FlagCrowded: a preview showed that it would hit very many pictures. Risky.
+	FlagCrowded Flag = "crowded"
 	// FlagOverBudget: a rule of it matches more different pictures than the match
 	// budget, and nobody has settled the [Alarm].
 	FlagOverBudget Flag = "over_budget"
@@ -260,6 +268,9 @@ type Case struct {
 	Pauses []Pause `json:"pauses,omitempty"`
 	// Moves are the steps of the case, oldest first.
 	Moves []Moved `json:"moves"`
+	// Crowded is the narrowest width at which a preview hit very many pictures; 0
+	// if none did.
+	Crowded Width `json:"crowded,omitempty"`
 	// Alarms are those of its rules, oldest first.
 	Alarms []Alarm `json:"alarms,omitempty"`
 	// LegalHold forbids the erasure of personal data.

@@ -56,7 +56,10 @@ func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
 // approve reports whether a risky grant has to wait for a second reviewer, and
 // notes the approval of the first.
 func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait bool, err error) {
-	why := risks(c, g)
+	why, err := d.risks(c)
+	if err != nil {
+		return false, err
+	}
 	if len(why) == 0 || d.opts.OneReviewer {
 		c.First = nil
 		return false, nil
@@ -172,10 +175,19 @@ func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 		if c.State != StateInReview && c.State != StateNeedsInfo {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
+		mats, err := d.store.material(id)
+		if err != nil {
+			return change{}, err
+		}
 		g := Grant{Act: a, Effect: blocklist.EffectBlock, Items: map[int]ItemDecision{}}
 		for i, it := range c.Items {
-			g.Items[i] = ItemDecision{Width: min(c.Asked, it.Widest, WidthIdentical)}
-			if it.Kind == ItemFace { // that is for the decision
+			width := min(c.Asked, it.Widest, WidthIdentical)
+			if i < len(mats) {
+				width = min(width, d.widest(c.Kind, it, &mats[i]))
+			}
+			g.Items[i] = ItemDecision{Width: width}
+			// Faces are for the decision, and so is a hash of a common picture.
+			if it.Kind == ItemFace || it.Kind == ItemHash && width < WidthIdentical {
 				g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
 			}
 		}

@@ -89,6 +89,10 @@ type DeskOptions struct {
 	// no alarms. docs/decisions/match-budget.md says what to expect of how many
 	// pictures a service looks at.
 	MatchBudget int
+	// ManyMatches is how many pictures of a sample an acceptance may hit before it
+	// needs a second reviewer; 0 means 1,000. So does one that hits more than one in
+	// a hundred of a sample of 1,000 or more, or more far out than MatchBudget.
+	ManyMatches int
 	// OneReviewer lets one reviewer decide risky cases alone.
 	OneReviewer bool
 	// KeepPictures keeps the pictures of accepted requests, sealed under the
@@ -170,7 +174,7 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err := d.compareList(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	if err := errors.Join(removeTrials(dir), d.replay()); err != nil {
+	if err := errors.Join(removeTrials(dir), d.replay(), d.settleCommon(context.Background())); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil

@@ -220,11 +220,18 @@ type weighing struct {
 	since     uint64
 	sinceTime time.Time
 
-	alg     phash.Algorithm        // of the hash that is being looked up
+	asked   phash.Hash             // that is being looked up
+	alg     phash.Algorithm        // of it
 	match   blocklist.FeatureMatch // that is being weighed
 	face    int                    // of the frame, that is being looked up
 	checked Tier
 	best    Decision
+
+	// Whether a hash, or the file, is on the never-block list, once that was asked.
+	// An animation is not, by its file. unshielded passes over the list.
+	seen, isCommon       bool
+	seenHash             phash.Hash
+	animated, unshielded bool
 
 	// For the match budget: the rules that were hit far out, and whether the
 	// picture is known to be one that was asked for.
@@ -267,8 +274,26 @@ func (e *Enforcer) quietly(c *Candidate) Decision {
 	return w.candidate(c)
 }
 
+// bare answers as Check does without the never-block list, about a candidate
+// that may be on it; about others it says nothing.
+func (e *Enforcer) bare(c *Candidate) Decision {
+	w := weighing{e: e, view: e.list.View(), unshielded: true}
+	bits, ok := w.view.CommonDistance(&c.SHA256, phash.Hash{})
+	listed := ok && bits == 0
+	for i := range 1 + len(c.Frames) {
+		for _, h := range c.frame(i) {
+			bits, ok := w.view.CommonDistance(&c.SHA256, h)
+			listed = listed || ok && bits <= commonRadius(h)
+		}
+	}
+	if !listed {
+		return Decision{}
+	}
+	return w.candidate(c)
+}
+
 func (w *weighing) candidate(c *Candidate) Decision {
-	w.far = true
+	w.far, w.animated = true, len(c.Frames) > 0
 	// An animation is left alone only frame by frame: one that a person excepted
 	// must not hide another. So hashes speak for a whole file that has one.
 	if len(c.Frames) == 0 {
@@ -341,7 +366,7 @@ func (w *weighing) lookUp(hashes []phash.Hash) {
 			continue
 		}
 		w.checked |= TierHash
-		w.alg = h.Algorithm()
+		w.asked, w.alg = h, h.Algorithm()
 		w.view.FindHash(h, w.reach(), func(h blocklist.Hit) bool { return w.weigh(TierHash, h) })
 	}
 }
@@ -409,7 +434,7 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 		return true
 	}
 	v := w.verdict(why, h)
-	if v <= Allow || w.excepted(h) {
+	if v <= Allow || w.excepted(h) || w.common(why, &h) {
 		return true
 	}
 	w.note(why, h)

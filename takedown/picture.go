@@ -60,7 +60,7 @@ func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 		return p, m, err
 	}
 	p.Stability = reg.Stability
-	m.Hashes = variants(reg)
+	m.Hashes, m.Stability = variants(reg), reg.Stability
 	f, err := featuresOf(pic)
 	if err != nil {
 		return p, m, err

@@ -18,11 +18,13 @@ import (
 
 // Limits of what a preview lists; everything is counted.
 const (
-	previewFound = 100
-	previewFar   = 100
-	previewHosts = 20
-	previewNear  = 10
-	nearMisses   = 64 // bits: half of what unlike pictures differ by
+	previewFound  = 100
+	previewFar    = 100
+	previewCommon = 10
+	previewCount  = 1 << 16 // hosts that are counted
+	previewHosts  = 20
+	previewNear   = 10
+	nearMisses    = 64 // bits: half of what unlike pictures differ by
 )
 
 // Preview is what an acceptance would do to a sample of an index, or to all of
@@ -37,7 +39,7 @@ type Preview struct {
 	// would be decided.
 	Found []Found
 	// Hosts are where they lie, the most frequent first, at most 20; AllHosts is
-	// how many hosts there are.
+	// how many hosts there are; beyond 65,536 they are not counted.
 	Hosts    []HostCount
 	AllHosts int
 	// FarOut is how many of all that would be blocked or held match no better than
@@ -53,6 +55,14 @@ type Preview struct {
 	// person the threshold is too high; if what is found shows others, it is too
 	// low.
 	NearFaces []NearFace
+	// Common is how many pictures of the sample it would hit if they were not on
+	// the never-block list, and CommonFound are the first of them, at most 10.
+	// Listed are the items of the case whose pictures are on it themselves.
+	Common      int
+	CommonFound []Found
+	Listed      []int
+	// Risks are why accepting it takes two reviewers; none if one is enough.
+	Risks []Flag
 	// Pictures are those of the case, with the quality and stability of their
 	// registration.
 	Pictures []Picture
@@ -83,7 +93,8 @@ type NearFace struct {
 }
 
 // Preview shows what accepting a case would hit in a sample: with the given
-// grant, or as it was asked. Nothing changes. It matches exactly as the
+// grant, or as it was asked. Nothing changes, but that a case is noted to need a
+// second reviewer when it would hit very many. It matches exactly as the
 // enforcer will, with a list of its own in the desk's folder, which it removes;
 // faces are compared in memory, so that no template is written for it.
 func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant) (p Preview, err error) {
@@ -111,6 +122,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	if len(at) > 0 {
 		g = at[0]
 	}
+	g.preview = true
 	would, faces, done, err := d.trial(ctx, c, g)
 	if err != nil {
 		return p, err
@@ -121,6 +133,11 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 		return p, err
 	}
 	p.Pictures = c.Pictures
+	for i := range min(len(mats), len(c.Items)) {
+		if d.widest(c.Kind, c.Items[i], &mats[i]) < c.Items[i].Widest {
+			p.Listed = append(p.Listed, i)
+		}
+	}
 	for _, m := range mats {
 		if len(m.Hashes) == 0 {
 			continue
@@ -145,6 +162,13 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 		case Review:
 			p.Review++
 		default:
+			if bare := would.bare(&it.Candidate); bare.Verdict > Allow {
+				p.Common++
+				if len(p.CommonFound) < previewCommon {
+					p.CommonFound = append(p.CommonFound, Found{it, bare})
+				}
+				continue
+			}
 			p.miss(it, mats)
 			p.missFace(it, faces)
 			continue
@@ -159,7 +183,9 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 		} else if len(p.Found) < previewFound {
 			p.Found = append(p.Found, Found{it, dec})
 		}
-		hosts[hostOf(it.Candidate)]++
+		if host := hostOf(it.Candidate); hosts[host] > 0 || len(hosts) < previewCount {
+			hosts[host]++
+		}
 	}
 	for h, n := range hosts {
 		p.Hosts = append(p.Hosts, HostCount{h, n})
@@ -167,7 +193,24 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	p.AllHosts = len(p.Hosts)
 	slices.SortFunc(p.Hosts, func(a, b HostCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Host, b.Host)) })
 	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
-	return p, nil
+	if p.crowded(d) && (c.Crowded == 0 || c.Granted < c.Crowded) {
+		c.Crowded = c.Granted
+		if err := d.step(ctx, id, func(now *Case, t time.Time) (change, error) {
+			now.Crowded = c.Crowded
+			now.note(now.State, now.State, Act{Reason: string(FlagCrowded)}, t)
+			return change{}, nil
+		}); err != nil {
+			return p, err
+		}
+	}
+	p.Risks, err = d.risks(c)
+	return p, err
+}
+
+// crowded reports whether so much is hit that a second reviewer has to agree.
+func (p *Preview) crowded(d *Desk) bool {
+	n := p.Block + p.Review
+	return n > cmp.Or(d.opts.ManyMatches, 1000) || p.Looked >= 1000 && 100*n > p.Looked || d.budget >= 0 && p.FarOut > d.budget
 }
 
 // trialFaces are the faces of a grant, which are compared one by one.
@@ -258,7 +301,11 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 		rules[i].Start, rules[i].End = time.Time{}, time.Time{}
 		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]})
 	}
-	if len(events) > 0 {
+	common, err := d.commonEvents()
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, done())
+	}
+	if events = append(events, common...); len(events) > 0 {
 		if _, err := list.Append(ctx, events...); err != nil {
 			return nil, nil, nil, errors.Join(err, done())
 		}

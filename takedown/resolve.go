@@ -195,6 +195,9 @@ func (d *Desk) Undo(ctx context.Context, event uint64) error {
 	if err != nil {
 		return err
 	}
+	if e.Type == blocklist.EventExcepted && e.Target == 0 {
+		return fmt.Errorf("takedown: event %d put a picture on the never-block list; RemoveCommon takes it off", event)
+	}
 	if e.Type != blocklist.EventLearned && e.Type != blocklist.EventExcepted {
 		return fmt.Errorf("takedown: event %d is %v; only what was learned or excepted can be undone alone", event, e.Type)
 	}

@@ -72,11 +72,12 @@ const (
 	BucketOutbox   Bucket = "outbox"
 	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
 	BucketLog      Bucket = "log"      // 8 bytes → hash, LogEntry
+	BucketCommon   Bucket = "common"   // 16 bytes → a picture of the never-block list, JSON, and the CRC-32C of it
 )
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog,
+	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketCommon,
 }
 
 var (
@@ -419,17 +420,30 @@ func putCase(tx StoreTx, c *Case) error {
 	if err != nil {
 		return fmt.Errorf("takedown: case store: %w", err)
 	}
-	return tx.Put(BucketCases, c.ID[:], binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+	return tx.Put(BucketCases, c.ID[:], summed(b))
+}
+
+// summed appends the CRC-32C of b, and unsummed checks and removes it.
+func summed(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func unsummed(b []byte) ([]byte, bool) {
+	n := len(b) - 4
+	if n < 0 || binary.LittleEndian.Uint32(b[n:]) != crc32.Checksum(b[:n], castagnoli) {
+		return nil, false
+	}
+	return b[:n], true
 }
 
 // unmarshalCase reads what putCase wrote. The store has no checksums of its
 // own.
 func unmarshalCase(id CaseID, b []byte, c *Case) error {
-	n := len(b) - 4
-	if n < 0 || binary.LittleEndian.Uint32(b[n:]) != crc32.Checksum(b[:n], castagnoli) {
+	b, ok := unsummed(b)
+	if !ok {
 		return fmt.Errorf("%w: case %v has another checksum", ErrStore, id)
 	}
-	if err := json.Unmarshal(b[:n], c); err != nil {
+	if err := json.Unmarshal(b, c); err != nil {
 		return fmt.Errorf("%w: case %v: %w", ErrStore, id, err)
 	}
 	if c.ID != id {

@@ -108,6 +108,9 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 	c.Party = d.party(c.Request.who())
 	c.Claim = claimOf(c.Request)
 	for i, m := range k.material {
+		if c.Items[i].Kind != ItemFace && d.isCommon(&m) {
+			c.flag(FlagCommon)
+		}
 		var known Candidate
 		if len(m.Hashes) > 0 {
 			known.Hashes = []phash.Hash{m.Hashes[0].Hash}

@@ -128,7 +128,8 @@ type Change struct {
 	Seq  uint64
 	Time time.Time
 	Type ChangeType
-	// Rule is the public id of the rule, as in Decision.Rule.
+	// Rule is the public id of the rule, as in Decision.Rule. It is 0 when an
+	// exception, or its end, is of a picture on the never-block list.
 	Rule uint64
 }
 

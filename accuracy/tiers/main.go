@@ -75,7 +75,7 @@ func run(ctx context.Context, dir string, copyDirs []string, every int) (string,
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	desk, err := takedown.Open(tmp, nil)
+	desk, err := takedown.Open(tmp, &takedown.DeskOptions{OneReviewer: true})
 	if err != nil {
 		return "", err
 	}
