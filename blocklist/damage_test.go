@@ -111,6 +111,145 @@ func TestEveryDamagedByte(t *testing.T) {
 	}
 }
 
+// faceSnapshot returns the content of an encrypted snapshot with faces and
+// their keys, and the model of what it says.
+func faceSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List) {
+	tb.Helper()
+	dir := tb.TempDir()
+	c := newClock()
+	key := &blocklist.EncryptionKey{1}
+	l := open(tb, filepath.Join(dir, "l"), &blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: key})
+	m := newModel(c)
+	for i := range 6 {
+		e := blocklist.Event{ID: newID(uint64(i + 1)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+			Width: blocklist.WidthFace, Effect: blocklist.EffectBlock}}
+		if i == 4 {
+			e.Rule.End = c.now().Truncate(1e9).Add(3600e9).UTC()
+		}
+		faces, err := m.seal(l, e.ID, limitsOf[i%3], u.faces[i%len(u.faces)], u.faces[(i+3)%len(u.faces)])
+		if err != nil {
+			tb.Fatal(err)
+		}
+		e.Rule.Keys.Faces = faces
+		m.apply(e)
+		mustAppend(tb, l, e)
+	}
+	e := blocklist.Event{ID: newID(100), Type: blocklist.EventRevoked, Target: 2}
+	m.apply(e)
+	mustAppend(tb, l, e)
+	path := filepath.Join(dir, "p")
+	if err := l.Publish(path); err != nil {
+		tb.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	content, err := blocklist.Decrypt(path, data, *key, l.ID())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return content[0], m, l
+}
+
+// Every change of a single byte of a snapshot with faces is refused, or changes
+// nothing of what it says.
+func TestEveryDamagedByte_Faces(t *testing.T) {
+	t.Parallel()
+	u := newUniverse(5, 6)
+	data, m, _ := faceSnapshot(t, u)
+	clean, err := blocklist.LoadDecrypted(data, newClock().now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, u, m, clean)
+	if clean.FaceCount() != 10 {
+		t.Fatalf("%d faces, want 10", clean.FaceCount())
+	}
+	for i := range data {
+		for _, change := range []byte{0x01, 0x80, 0xff, data[i]} {
+			if change == 0 {
+				continue
+			}
+			data[i] ^= change
+			v, err := blocklist.LoadDecrypted(data, newClock().now)
+			resealed, err2 := blocklist.LoadDecrypted(blocklist.Reseal(slices.Clone(data)), newClock().now)
+			data[i] ^= change
+			switch {
+			case err == nil:
+				compare(t, u, m, v)
+			case !known(err):
+				t.Fatalf("byte %d changed by %#x: %v", i, change, err)
+			}
+			// Somebody who makes the checksums fit gets no further than other
+			// limits, grants and times.
+			if err2 == nil {
+				use(resealed, u)
+			} else if !known(err2) {
+				t.Fatalf("byte %d changed by %#x, with checksums that fit: %v", i, change, err2)
+			}
+		}
+	}
+	for n := range data {
+		if _, err := blocklist.LoadDecrypted(data[:n], newClock().now); !known(err) {
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		}
+	}
+}
+
+// Each cause has its own error, in the sections of faces too.
+func TestLoadErrors_Faces(t *testing.T) {
+	t.Parallel()
+	data, _, _ := faceSnapshot(t, newUniverse(5, 6))
+	section := func(b []byte, kind byte) []byte {
+		for at := 128; ; at += 32 {
+			if b[at] == kind {
+				offset, size := binary.LittleEndian.Uint64(b[at+8:]), binary.LittleEndian.Uint64(b[at+16:])
+				return b[offset : offset+size]
+			}
+		}
+	}
+	const faces, keys = 26, 27
+	row := 24 // of the first model, whose name has 6 bytes
+	tests := []struct {
+		name   string
+		change func([]byte)
+		want   error
+	}{
+		{"no change", func([]byte) {}, nil},
+		{"grant", func(b []byte) { section(b, faces)[row] = 99 }, blocklist.ErrFormat},
+		{"event", func(b []byte) { section(b, faces)[row+8] ^= 1 }, nil}, // no key
+		{"event of another", func(b []byte) { section(b, faces)[row+8] = 3 }, blocklist.ErrFormat},
+		{"limits crossed", func(b []byte) { section(b, faces)[row+24+7] = 0 }, blocklist.ErrFormat},
+		{"limit not a number", func(b []byte) { copy(section(b, faces)[row+32:], "\xff\xff\xff\xff\xff\xff\xff\xff") }, blocklist.ErrFormat},
+		{"sealed by a newer version", func(b []byte) { section(b, faces)[row+40] = 2 }, blocklist.ErrVersion},
+		{"sealed", func(b []byte) { section(b, faces)[row+60] ^= 1 }, blocklist.ErrFormat},
+		{"no rows", func(b []byte) { clear(section(b, faces)[8:16]) }, blocklist.ErrFormat},
+		{"too many rows", func(b []byte) { section(b, faces)[14] = 1 }, blocklist.ErrFormat},
+		{"no name", func(b []byte) { section(b, faces)[0] = 0 }, blocklist.ErrFormat},
+		{"few dimensions", func(b []byte) { section(b, faces)[2] = 63 }, blocklist.ErrFormat},
+		{"other dimensions", func(b []byte) { section(b, faces)[2]++ }, blocklist.ErrFormat},
+		{"padding", func(b []byte) { section(b, faces)[1] = 1 }, blocklist.ErrFormat},
+		{"padding of the name", func(b []byte) { section(b, faces)[22] = 1 }, blocklist.ErrFormat},
+		{"good for ever", func(b []byte) { section(b, keys)[7] = 0x7f }, blocklist.ErrFormat},
+		{"good before it was written", func(b []byte) { clear(section(b, keys)[:8]) }, blocklist.ErrFormat},
+		{"keys out of order", func(b []byte) { section(b, keys)[8] = 0xff }, blocklist.ErrFormat},
+		{"another key", func(b []byte) { section(b, keys)[8+16] ^= 1 }, blocklist.ErrFormat},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := slices.Clone(data)
+			tt.change(b)
+			if _, err := blocklist.LoadDecrypted(blocklist.Reseal(b), newClock().now); !errors.Is(err, tt.want) {
+				t.Errorf("%v, want %v", err, tt.want)
+			}
+		})
+	}
+	if _, err := blocklist.LoadBytes(data, newClock().now); !errors.Is(err, blocklist.ErrFormat) {
+		t.Errorf("keys in a file that is not encrypted: %v, want ErrFormat", err)
+	}
+}
+
 // Each cause has its own error.
 func TestLoadErrors(t *testing.T) {
 	t.Parallel()

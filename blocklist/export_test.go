@@ -39,6 +39,19 @@ func LoadBytes(data []byte, now func() time.Time) (*View, error) {
 	return newFold(b, newDigestKeys(b.header.Secret), now).view(), nil
 }
 
+// LoadDecrypted is LoadBytes of what an encrypted snapshot holds. It leaves data
+// as it is.
+func LoadDecrypted(data []byte, now func() time.Time) (*View, error) {
+	data = slices.Clone(data)
+	mem := newMemory(int64(len(data)))
+	copy(mem.data, data)
+	b, err := parseSnapshot(nil, mem, data[:min(len(data), headerSize+tableSize(maxSections))], &LoadOptions{Now: now}, true)
+	if err != nil {
+		return nil, err
+	}
+	return newFold(b, newDigestKeys(b.header.Secret), now).view(), nil
+}
+
 type byteFile struct{ *bytes.Reader }
 
 func (byteFile) WriteAt([]byte, int64) (int, error) { panic("not for writing") }
@@ -205,6 +218,7 @@ type DumpGrant struct {
 	Territories []string `json:"territories"`
 	Keys        []string `json:"keys"`
 	Hashes      []string `json:"hashes"`
+	Faces       []string `json:"faces,omitempty"`
 }
 
 type DumpException struct {
@@ -243,7 +257,15 @@ func DumpOf(v *View, addresses []string) Dump {
 			g.Hashes = append(g.Hashes, fmt.Sprintf("%v/%d", e.Hash, h.variants[e.ID]))
 		}
 	}
+	for _, f := range b.faces {
+		m := f.segment.Model()
+		for i, r := range f.rows {
+			g, limits := &d.Grants[r.grant], f.limits[r.limits]
+			g.Faces = append(g.Faces, fmt.Sprintf("%s/%d %x %.6f %.6f", m.Name, m.Dimensions, f.events[i], limits.Block, limits.Review))
+		}
+	}
 	for i := range d.Grants {
+		slices.Sort(d.Grants[i].Faces)
 		slices.Sort(d.Grants[i].Keys)
 		slices.Sort(d.Grants[i].Hashes)
 	}
@@ -339,6 +361,15 @@ func (l *List) FaceKeys() [][16]byte {
 		return f.IDs()
 	}
 	return nil
+}
+
+// FaceKey is the key of the faces of an event.
+func (l *List) FaceKey(event [16]byte) [32]byte {
+	key, err := l.writer.faceKeys.get(event)
+	if err != nil {
+		panic(err)
+	}
+	return key
 }
 
 // OpenFace opens a sealed face while its key is there; otherwise it returns the

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/embedding"
 )
 
 var update = flag.Bool("update", false, "write the fixtures of the current format version anew; only before its first release")
@@ -122,6 +123,101 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
+// faceFixture is what testdata/faces.json says of a published snapshot with
+// faces, and of the records that brought them.
+type faceFixture struct {
+	Key     string   `json:"key"`     // for encryption
+	Created int64    `json:"created"` // of the snapshot
+	Vectors []string `json:"vectors"` // encoded; that of event i is the i-th
+	List    string   `json:"list"`
+	Records []string `json:"records"`
+	Keys    []string `json:"keys"` // of their faces
+}
+
+// Faces of version 1 are opened and found for ever.
+func TestFaceFixtures(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	if *update {
+		key := blocklist.EncryptionKey{1, 2, 3}
+		f := faceFixture{Key: hex.EncodeToString(key[:]), Created: c.now().Unix()}
+		l := open(t, filepath.Join(t.TempDir(), "l"), &blocklist.Options{Now: c.now, EncryptionKey: &key, FaceLifetime: blocklist.MaxFaceLifetime})
+		id := l.ID()
+		f.List = hex.EncodeToString(id[:])
+		for i := range 4 {
+			v := faceOf(t, faceModels[i%2], uint64(100+i), 0, 0)
+			b, _ := v.MarshalBinary()
+			f.Vectors = append(f.Vectors, hex.EncodeToString(b))
+			e := faceRule(t, l, uint64(i+1), limitsOf[i%2], v)
+			e.Seq = mustAppend(t, l, e)[0]
+			e.Time = c.now().Truncate(1e9)
+			f.Records = append(f.Records, hex.EncodeToString(blocklist.AppendRecord(nil, &e)))
+			k := l.FaceKey(e.ID)
+			f.Keys = append(f.Keys, hex.EncodeToString(k[:]))
+		}
+		if err := l.Publish("testdata/faces.snap"); err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.MarshalIndent(f, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile("testdata/faces.json", append(text, '\n'), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile("testdata/faces.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f faceFixture
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	raw := func(s string) []byte {
+		t.Helper()
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	key := blocklist.EncryptionKey(raw(f.Key))
+	c.sec.Store(f.Created + 30*86400 - 1)
+	l, err := blocklist.Load("testdata/faces.snap", &blocklist.LoadOptions{Now: c.now, EncryptionKey: &key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range f.Vectors {
+		v, err := embedding.DecodeVector(raw(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[uint64]bool{uint64(i + 1): true}, facesFound(l.View(), v)); diff != "" {
+			t.Errorf("vector %d (-want +got):\n%s", i, diff)
+		}
+		e, err := blocklist.ParseRecord(raw(f.Records[i]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(e.Rule.Keys.Faces) != 1 {
+			t.Fatalf("record %d has %d faces", i, len(e.Rule.Keys.Faces))
+		}
+		got := e.Rule.Keys.Faces[0]
+		opened, err := embedding.Open(embedding.Key(raw(f.Keys[i])), append(raw(f.List), e.ID[:]...), got.Sealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if similarity, _ := opened.Similarity(v); similarity != 1 || got.Limits != limitsOf[i%2] || got.Model != v.Model() {
+			t.Errorf("record %d: %v, %v, similarity %v", i, got.Model, got.Limits, similarity)
+		}
+	}
+	c.sec.Add(1)
+	if l.View().SearchesFaces() {
+		t.Error("the faces are searched after their time")
+	}
+}
+
 // A reader that knows the format only from its description, in another
 // language, reads the same.
 func TestIndependentReader(t *testing.T) {
@@ -182,5 +278,26 @@ func TestIndependentReader(t *testing.T) {
 	}
 	if diff := cmp.Diff(blocklist.DumpOf(loaded.View(), r.addresses[:50]), read(path, r.addresses[:50])); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+
+	// One with faces, from the folder of the list.
+	for i := range 20 {
+		v := faceOf(t, faceModels[i%2], uint64(i), 0, 0)
+		w := faceOf(t, faceModels[0], uint64(100+i), 0, 0)
+		mustAppend(t, l, faceRule(t, l, uint64(9000+i), limitsOf[i%3], v, w))
+	}
+	if err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(dir, "l", "snapshot-*"))
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	want := blocklist.DumpOf(l.View(), nil)
+	if diff := cmp.Diff(want, read(names[0], nil)); diff != "" {
+		t.Errorf("with faces (-want +got):\n%s", diff)
+	}
+	if n := len(want.Grants); len(want.Grants[n-1].Faces) != 2 {
+		t.Errorf("the last rule has %d faces, want 2", len(want.Grants[n-1].Faces))
 	}
 }

@@ -22,6 +22,13 @@ func FuzzRecord(f *testing.F) {
 	}); err != nil {
 		f.Fatal(err)
 	}
+	_, _, l = faceSnapshot(f, u)
+	if err := l.Events(1, func(e blocklist.Event) bool {
+		f.Add(blocklist.AppendRecord(nil, &e), true)
+		return true
+	}); err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
 		if seal && len(b) >= 4 {
 			b = blocklist.SealRecord(slices.Clone(b))
@@ -76,6 +83,28 @@ func FuzzSnapshot(f *testing.F) {
 	})
 }
 
+// FuzzSnapshot_Faces is FuzzSnapshot for what an encrypted snapshot holds, with
+// faces and their keys.
+func FuzzSnapshot_Faces(f *testing.F) {
+	u := newUniverse(5, 6)
+	data, _, _ := faceSnapshot(f, u)
+	f.Add(data, true)
+	f.Add(data, false)
+	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
+		if seal {
+			b = blocklist.Reseal(slices.Clone(b))
+		}
+		v, err := blocklist.LoadDecrypted(b, newClock().now)
+		if err != nil {
+			if !known(err) {
+				t.Fatal(err)
+			}
+			return
+		}
+		use(v, u)
+	})
+}
+
 func use(v *blocklist.View, u *universe) {
 	visit := func(h blocklist.Hit) bool {
 		v.InForceIn(h, territories[0])
@@ -91,4 +120,8 @@ func use(v *blocklist.View, u *universe) {
 		v.FindHash(u.hashes[i], 20, visit)
 		v.Rule(uint64(i))
 	}
+	for _, x := range u.faces {
+		v.FindFaces(x, visit)
+	}
+	v.SearchesFaces()
 }

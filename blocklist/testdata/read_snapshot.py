@@ -131,7 +131,19 @@ def read(f):
     for rule, event, until, alg, data in struct.iter_unpack("<QQqB7x40s", s.get(14, b"")):
         what = data[:16].hex() if alg == 0 else ("pdq:" + data[31::-1].hex() if alg == 1 else "p:" + data[7::-1].hex())
         exceptions.append({"rule": rule, "event": event, "until": until, "what": what})
+    at, faces = 0, s.get(26, b"")
+    while at < len(faces):
+        n, _, d, _, rows = struct.unpack_from("<BBHIQ", faces, at)
+        model = faces[at + 16:at + 16 + n].decode("ascii")
+        at += (16 + n + 7) // 8 * 8
+        for _ in range(rows):
+            g, _, event, block, review, sealed = struct.unpack_from("<II16sddB", faces, at)
+            assert sealed == 1 and block >= review
+            grants[g].setdefault("faces", []).append("%s/%d %s %.6f %.6f" % (model, d, event.hex(), block, review))
+            at += 73 + n + d
+    assert at == len(faces)
     for g in grants:
+        g.get("faces", []).sort()
         g["keys"].sort(); g["hashes"].sort(); g["territories"].sort()
     tenant, rules = struct.unpack_from("<II", f, 40 + 48)
     return {"seq": seq, "created": created, "tenant": tenant, "rules": rules, "grants": grants, "exceptions": exceptions}, f[56:88]
