@@ -117,6 +117,7 @@ func parseSnapshot(source io.ReaderAt, mem *memory, head []byte, o *LoadOptions,
 		return nil, err
 	}
 	mem.discard(content[secFaces])
+	mem.discard(content[secFaceKeys])
 	b.memory = mem
 	return b, nil
 }

@@ -3,8 +3,9 @@ package phash
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
+
+	"github.com/staydown/staydown/internal/segment"
 )
 
 // ErrSegmentVersion is wrapped by errors about a segment that a newer version
@@ -15,11 +16,11 @@ var ErrSegmentVersion = errors.New("version of the segment not supported")
 // damaged one.
 var ErrSegmentCorrupt = errors.New("not a whole segment")
 
-const (
-	segmentMagic      = "sdSEGMT\n"
-	segmentVersion    = 1
-	segmentHeaderSize = 64
-)
+// format is that of docs/format/segment.md.
+var format = segment.Format{
+	Name: "phash: segment", Magic: "sdSEGMT\n", Version: 1, Header: 64,
+	ErrVersion: ErrSegmentVersion, ErrCorrupt: ErrSegmentCorrupt,
+}
 
 // The layouts of a segment. They are written to files and never change their
 // meaning.
@@ -88,12 +89,12 @@ func (h segmentHeader) tableSizes(c int) (offsets, rest, positions int64) {
 
 // size returns the length of the segment in bytes.
 func (h segmentHeader) size() int64 {
-	n := int64(segmentHeaderSize)
+	n := int64(format.Header)
 	ids, first, high, low := h.columnSizes()
-	n += pad8(ids) + pad8(first) + pad8(high) + pad8(low)
+	n += segment.Pad(ids) + segment.Pad(first) + segment.Pad(high) + segment.Pad(low)
 	for c := range h.chunks {
 		offsets, rest, positions := h.tableSizes(c)
-		n += pad8(offsets) + pad8(rest) + pad8(positions)
+		n += segment.Pad(offsets) + segment.Pad(rest) + segment.Pad(positions)
 	}
 	return n
 }
@@ -111,12 +112,9 @@ func (h segmentHeader) columnSizes() (ids, first, high, low int64) {
 	return ids, first, 16 * n, 16 * n
 }
 
-func pad8(n int64) int64 { return (n + 7) &^ 7 }
-
 // put writes the header to the start of b.
 func (h segmentHeader) put(b []byte) {
-	copy(b, segmentMagic)
-	binary.LittleEndian.PutUint16(b[8:], segmentVersion)
+	format.Put(b)
 	b[10] = byte(h.algorithm)
 	b[11] = h.layout
 	b[12] = byte(h.chunks)
@@ -126,24 +124,12 @@ func (h segmentHeader) put(b []byte) {
 	binary.LittleEndian.PutUint64(b[32:], uint64(h.size()))
 }
 
-func corrupt(format string, args ...any) error {
-	return fmt.Errorf("phash: segment: %s: %w", fmt.Sprintf(format, args...), ErrSegmentCorrupt)
-}
-
 // readSegmentHeader decodes and checks the start of b. If it returns no error,
 // all sections lie inside of b.
 func readSegmentHeader(b []byte) (segmentHeader, error) {
 	var none segmentHeader
-	if len(b) < segmentHeaderSize {
-		return none, corrupt("%d bytes where the header alone has %d", len(b), segmentHeaderSize)
-	}
-	if string(b[:8]) != segmentMagic {
-		return none, corrupt("begins with %q, not with %q", b[:8], segmentMagic)
-	}
-	if v := binary.LittleEndian.Uint16(b[8:]); v > segmentVersion {
-		return none, fmt.Errorf("phash: segment: version %d, this package knows up to %d: %w", v, segmentVersion, ErrSegmentVersion)
-	} else if v == 0 {
-		return none, corrupt("version 0 at byte 8")
+	if err := format.Check(b); err != nil {
+		return none, err
 	}
 	h := segmentHeader{algorithm: Algorithm(b[10]), layout: b[11], chunks: int(b[12]), stride: int(b[13])}
 	known := false
@@ -157,25 +143,22 @@ func readSegmentHeader(b []byte) (segmentHeader, error) {
 		known = h.algorithm.Bits() == 256 && h.chunks == pairedChunks && (h.stride == 3 || h.stride == 4)
 	}
 	if !known {
-		return none, corrupt("algorithm %d, layout %d with %d chunks and stride %d at byte 10", b[10], b[11], b[12], b[13])
+		return none, format.Corrupt("algorithm %d, layout %d with %d chunks and stride %d at byte 10", b[10], b[11], b[12], b[13])
 	}
-	for i := range b[40:segmentHeaderSize] {
-		if b[40+i] != 0 || i < 2 && b[14+i] != 0 {
-			return none, corrupt("reserved bytes of the header are not zero")
-		}
+	if !segment.IsZero(b[14:16]) || !segment.IsZero(b[40:format.Header]) {
+		return none, format.Corrupt("reserved bytes of the header are not zero")
 	}
 	entries, distinct := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
 	if entries > maxEntries || distinct > entries || distinct == 0 && entries > 0 {
-		return none, corrupt("%d entries of %d hashes", entries, distinct)
+		return none, format.Corrupt("%d entries of %d hashes", entries, distinct)
 	}
 	h.entries, h.distinct = int(entries), int(distinct)
 	if h.layout == layoutPaired && h.stride == 3 && h.distinct > 1<<24 {
-		return none, corrupt("%d hashes and stride 3", h.distinct)
+		return none, format.Corrupt("%d hashes and stride 3", h.distinct)
 	}
 	// The counts are below 2^32, so the size is below 2^40.
-	size := h.size()
-	if written := binary.LittleEndian.Uint64(b[32:]); written != uint64(size) || int64(len(b)) < size {
-		return none, corrupt("%d bytes, the header says %d, its counts give %d", len(b), written, size)
+	if err := format.CheckSize(b, binary.LittleEndian.Uint64(b[32:]), h.size()); err != nil {
+		return none, err
 	}
 	return h, nil
 }
@@ -191,22 +174,14 @@ func inlineStride(chunks int) int { return (64 - 64/chunks + 7) / 8 }
 // carve sets the arrays of s, which lie in b; b is as long as h says.
 func (s *Segment) carve(h segmentHeader, b []byte) {
 	s.header, s.data = h, b
-	at := int64(segmentHeaderSize)
-	next := func(n int64) []byte {
-		if n == 0 {
-			return nil
-		}
-		sec := b[at : at+n : at+n]
-		at += pad8(n)
-		return sec
-	}
+	arrays := format.Carve(b)
 	ids, first, high, low := h.columnSizes()
-	s.ids, s.first, s.high, s.low = next(ids), next(first), next(high), next(low)
+	s.ids, s.first, s.high, s.low = arrays.Next(ids), arrays.Next(first), arrays.Next(high), arrays.Next(low)
 	for c := range s.tables[:h.chunks] {
 		t := &s.tables[c]
 		offsets, rest, positions := h.tableSizes(c)
 		t.at, t.width = h.chunk(c)
-		t.offsets, t.rest, t.positions = next(offsets), next(rest), next(positions)
+		t.offsets, t.rest, t.positions = arrays.Next(offsets), arrays.Next(rest), arrays.Next(positions)
 		t.stride = h.stride
 		if h.layout == layoutInline && c == 0 {
 			t.rest, t.stride = s.high, 8
@@ -224,12 +199,12 @@ func (s *Segment) check() error {
 		for k := range n + 1 {
 			v := int64(binary.LittleEndian.Uint32(s.first[4*k:]))
 			if v <= before || k == 0 && v != 0 {
-				return corrupt("hash %d begins at entry %d, the one before at %d", k, v, before)
+				return format.Corrupt("hash %d begins at entry %d, the one before at %d", k, v, before)
 			}
 			before = v
 		}
 		if before != int64(s.header.entries) {
-			return corrupt("the hashes end at entry %d of %d", before, s.header.entries)
+			return format.Corrupt("the hashes end at entry %d of %d", before, s.header.entries)
 		}
 	}
 	for c := range s.header.chunks {
@@ -238,12 +213,12 @@ func (s *Segment) check() error {
 		for v := 0; v < len(offsets); v += 4 {
 			o := binary.LittleEndian.Uint32(offsets[v:])
 			if o < before || v == 0 && o != 0 {
-				return corrupt("table %d: bucket %d begins at %d, the one before at %d", c, v/4, o, before)
+				return format.Corrupt("table %d: bucket %d begins at %d, the one before at %d", c, v/4, o, before)
 			}
 			before = o
 		}
 		if int64(before) != int64(n) {
-			return corrupt("table %d: the buckets end at %d of %d", c, before, n)
+			return format.Corrupt("table %d: the buckets end at %d of %d", c, before, n)
 		}
 	}
 	return nil

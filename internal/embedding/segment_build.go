@@ -5,7 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // scanBelow is the number of entries below which a segment has no sketches:
@@ -20,7 +23,7 @@ const scanBelow = 128
 // vector can be of m, and ErrModel if the vector of an entry is not of m.
 //
 // Building takes the memory of the segment and some microseconds for every
-// entry.
+// entry, on all processors.
 func NewSegment(m Model, entries []Entry) (*Segment, error) {
 	if err := m.Check(); err != nil {
 		return nil, err
@@ -52,19 +55,48 @@ func NewSegment(m Model, entries []Entry) (*Segment, error) {
 		putMiddle(s.middle, entries)
 	}
 	f := newFrame(m.Dimensions, s.middle)
-	for i, k := range order {
-		e := &entries[k]
-		binary.LittleEndian.PutUint32(s.ids[4*i:], e.ID)
-		binary.LittleEndian.PutUint32(s.norms[4*i:], e.Vector.norm)
-		row := s.vectors[i*m.Dimensions:]
-		for j, c := range e.Vector.components {
-			row[j] = byte(c)
+	inParts(len(order), func(from, to int) {
+		for i := from; i < to; i++ {
+			s.put(i, &entries[order[i]], &f)
 		}
-		if h.layout == layoutSketch {
-			s.lengths[i], s.spreads[i] = f.sketch(e.Vector.components, e.Vector.norm, s.sketches[sketchBytes*i:][:sketchBytes])
-		}
-	}
+	})
 	return s, nil
+}
+
+// put writes one entry to its place.
+func (s *Segment) put(i int, e *Entry, f *frame) {
+	binary.LittleEndian.PutUint32(s.ids[4*i:], e.ID)
+	binary.LittleEndian.PutUint32(s.norms[4*i:], e.Vector.norm)
+	row := s.vectors[i*f.dimensions:]
+	for j, c := range e.Vector.components {
+		row[j] = byte(c)
+	}
+	if s.header.layout == layoutSketch {
+		s.lengths[i], s.spreads[i] = f.sketch(e.Vector.components, e.Vector.norm, s.sketches[sketchBytes*i:][:sketchBytes])
+	}
+}
+
+// inParts calls do for parts of 0 to n, on all processors if there are many.
+func inParts(n int, do func(from, to int)) {
+	const part = 1024
+	if n <= part {
+		do(0, n)
+		return
+	}
+	var next atomic.Int64
+	var work sync.WaitGroup
+	for range max(1, min(runtime.GOMAXPROCS(0), 8, n/part)) {
+		work.Go(func() {
+			for {
+				from := int(next.Add(part)) - part
+				if from >= n {
+					return
+				}
+				do(from, min(from+part, n))
+			}
+		})
+	}
+	work.Wait()
 }
 
 // putMiddle writes the mean of the vectors, scaled to length 1 each.
