@@ -226,7 +226,7 @@ const (
 // and a *PoorError if not: a flat picture, a lone logo, a pattern that repeats
 // itself. Copies of such a picture would be missed, and others taken for it.
 func (f Features) Registrable() error {
-	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks || e.Textured < minSquares {
+	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks || !enoughTexture(float64(e.Textured), float64(e.Faint), float64(e.Rich)) {
 		return e
 	}
 	return nil
@@ -258,7 +258,7 @@ func (f Features) poor() *PoorError {
 	}
 	e.Blocks = bits.OnesCount64(blocks)
 	if c.b != nil {
-		e.Textured = new(looker).texture(c.luma())
+		e.Textured, e.Faint, e.Rich = new(looker).texture(c.luma())
 	}
 	return e
 }
@@ -268,12 +268,14 @@ type PoorError struct {
 	Points   int // that were found, at most RegisteredPoints
 	Distinct int // of them that look like no other point of the picture
 	Blocks   int // of the 6 × 6 blocks of the picture that have a distinct point
-	Textured int // squares of the thumbnail, of some 200, that are not plain
+	Textured int // squares of the thumbnail, of some 200, that have texture
+	Faint    int // those that have faint texture
+	Rich     int // of both, those whose texture runs in more than one direction
 }
 
 func (e *PoorError) Error() string {
-	return fmt.Sprintf("features: too little to recognise the picture by: %d points, of which %d look like no other (needed %d) in %d of 36 blocks (needed %d), %d squares of the thumbnail that are not plain (needed %d)",
-		e.Points, e.Distinct, minDistinct, e.Blocks, minBlocks, e.Textured, minSquares)
+	return fmt.Sprintf("features: too little to recognise the picture by: %d points, of which %d look like no other (needed %d) in %d of 36 blocks (needed %d); %d squares of the thumbnail have texture (needed %d), %d faint texture (together needed %d), %d of them in more than one direction (needed %d)",
+		e.Points, e.Distinct, minDistinct, e.Blocks, minBlocks, e.Textured, minClear, e.Faint, minSquares, e.Rich, minRich)
 }
 
 // SizeError says that a picture is too small, too narrow or too big to have

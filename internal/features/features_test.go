@@ -233,6 +233,7 @@ func TestFeatures_Registrable(t *testing.T) {
 		{"flat", image.NewGray(image.Rect(0, 0, 640, 480)), false},
 		{"a chess board", tiles, false},
 		{"a stamp in a corner", corner, false},
+		{"one outline", outline(640, 480, func(x, y int) bool { return x*x+2*y*y < 60_000 }), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

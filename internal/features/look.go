@@ -1,22 +1,35 @@
 package features
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
-// looker compares the thumbnails of two pictures under a map.
+// looker compares the thumbnails of two pictures under a map: square by square
+// of the registered one, four by four pixels each, judged by the cells of eight
+// by eight that cover them.
 type looker struct {
 	// mips are the asked picture's thumbnail and its halves.
-	mips   []gray
-	bufs   [][]uint8
-	w, h   int // working size of the asked picture
-	warp   []uint8
-	in     []bool
-	state  []uint8
+	mips []gray
+	bufs [][]uint8
+	w, h int     // working size of the asked picture
+	warp []uint8 // the asked picture as the registered one would show it
+	in   []bool  // where it shows anything
+
+	gw, gh int        // squares across and down
+	cells  []uint8    // what comparing the cell whose first square this is came to
+	ballot [][4]uint8 // for each square, what its cells came to
+	faint  [][2]uint8 // for each square, cells with faint texture: alike, and not
+	near   [][2]uint8 // for each square, points that could be found, and were
+	whole  []bool     // squares that are wholly visible
+	rich   []bool     // squares whose texture runs in more than one direction
+	state  []uint8    // what it comes to
+	mark   []bool     // squares that largest looks at
+
 	column []int
-	stack  [][2]int
-	near   [][2]uint8
-	whole  []bool
-	ballot [][4]uint8
+	stack  []int
 	inside []pair
+	diffs  [cellSide * cellSide]int32
 }
 
 // What the comparison of a cell comes to: nothing, where it is not wholly
@@ -26,6 +39,9 @@ const (
 	agrees
 	disagrees
 	matches // agrees, and closely
+	// Flat for that, but not without any texture: faintly alike, or not.
+	faintlyAlike
+	faintlyUnlike
 )
 
 const (
@@ -33,12 +49,20 @@ const (
 	// the distance from one to the next.
 	cellSide, cellStep = 8, 4
 	// minVariance is the variance of grey levels from which on a cell has
+	// texture, faintVariance the tenfold of that from which on it has faint
 	// texture.
-	minVariance = 12
+	minVariance, faintVariance = 12, 6
 	// agreeSquared is the square of the normalised correlation from which on
 	// two cells agree, in hundredths; matchSquared that from which on they
-	// match.
-	agreeSquared, matchSquared = 36, 72
+	// match, faintSquared that from which on cells of faint texture are alike.
+	agreeSquared, matchSquared, faintSquared = 36, 72, 50
+	// maxTone is by how many grey levels a flat square may be brighter or darker
+	// than the squares that agree let expect, flatTone the same where something
+	// lies over it.
+	maxTone, flatTone = 48, 24
+	// clearPixels is the number of a cell's pixels that have to be free of what lies
+	// over it.
+	clearPixels = 42
 )
 
 // load takes over the thumbnail of f.
@@ -76,8 +100,107 @@ func halve(g gray, buf []uint8) (gray, []uint8) {
 	return gray{w, h, w, buf}, buf
 }
 
-// compare fills the fields of m that speak of areas and pixels.
+// compare fills the fields of m that speak of areas and pixels. The pairs in
+// are the points that were found.
 func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Match) {
+	l.inside = l.inside[:0]
+	r := f.luma()
+	l.lay(f, t, mirrored)
+	l.gw, l.gh = (r.w-2)/cellStep, (r.h-2)/cellStep
+	if r.w < cellSide || r.h < cellSide || l.gw < 2 || l.gh < 2 {
+		return
+	}
+	l.judgeCells(r)
+	tone := l.tone(r)
+	l.lookUnder(r, tone)
+	rate := l.countPoints(f, t, in)
+	l.judgeSquares(r, tone, rate)
+
+	// What agrees best, and what is pure.
+	x0, y0, x1, y1, _ := l.rectangle(1)
+	u0, v0, u1, v1, _ := l.rectangle(3)
+	var good, close, decided, visible, against int
+	var pure, pureClose, pureDecided, agreeing, beside int
+	for i, v := range l.state {
+		x, y := i%l.gw, i/l.gw
+		inPure := x >= u0 && x < u1 && y >= v0 && y < v1
+		if l.whole[i] {
+			visible++
+			if inPure {
+				pure++
+			}
+		}
+		if v == undecided {
+			if a, b := l.faint[i][0], l.faint[i][1]; a > 0 && a >= b {
+				m.FaintAll++
+				if inPure {
+					m.Faint++
+					if l.rich[i] {
+						m.Rich++
+					}
+				}
+			} else if b > 0 {
+				m.UnlikeAll++
+				if inPure {
+					m.Unlike++
+				}
+			}
+			continue
+		}
+		decided++
+		if inPure {
+			pureDecided++
+			if v == matches {
+				pureClose++
+			}
+		}
+		if v == disagrees {
+			against++
+			continue
+		}
+		agreeing++
+		if !inPure {
+			beside++
+		}
+		if x >= x0 && x < x1 && y >= y0 && y < y1 {
+			good++
+			if l.rich[i] {
+				m.Rich++
+			}
+			if v == matches {
+				close++
+			}
+		}
+	}
+	m.Cells = decided
+	if good == 0 {
+		return
+	}
+	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
+	m.Agreement = share(good, decided)
+	m.Close = share(close, decided)
+	m.Pure = share(pure, visible)
+	m.PureClose = share(pureClose, pureDecided)
+	m.Beside = share(beside, agreeing)
+	m.Against = share(against, visible)
+	n, _ := l.largest(func(i int) bool { return l.state[i] == disagrees })
+	m.Hole = share(n, decided)
+	_, n = l.largest(func(i int) bool { return !l.proven(i) })
+	m.Unproven = share(n, visible)
+	n, _ = l.largest(func(i int) bool {
+		x, y := i%l.gw, i/l.gw
+		return x >= u0 && x < u1 && y >= v0 && y < v1 && !l.proven(i)
+	})
+	m.Loose = share(n, decided)
+
+	rw, rh := f.size()
+	m.Coverage = float64((x1-x0)*(y1-y0)*cellStep*cellStep) / float64((r.w-2)*(r.h-2))
+	m.Share = math.Min(m.Coverage*float64(rw*rh)*math.Abs(t.det())/float64(l.w*l.h), 1)
+	l.countInside(f, t, in, x0, y0, x1, y1, m)
+}
+
+// lay fills l.warp and l.in: the asked picture laid over the registered one.
+func (l *looker) lay(f Features, t affine, mirrored bool) {
 	rw, rh := f.size()
 	r := f.luma()
 	// From thumbnail pixels of the registered picture to working pixels of
@@ -91,7 +214,7 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	mag := affineScale(u)
 	full := l.mips[0]
 	level := 0
-	for level+1 < len(l.mips) && mag*float64(full.w)/float64(l.w) > 1.5 {
+	for level+1 < len(l.mips) && mag*float64(full.w)/float64(l.w) >= 2 {
 		mag /= 2
 		level++
 	}
@@ -102,67 +225,172 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	gy := float64(full.h) / float64(l.h) / float64(int(1)<<level)
 	u = affine{float64(u.a * gx), float64(u.b * gx), float64(u.c * gx), float64(u.d * gy), float64(u.e * gy), float64(u.f * gy)}
 
+	// The registered thumbnail was made with triangles twice as wide as its
+	// pixels: weaves and hatchings look like it only if the same is done here.
+	reach := max(int(affineScale(u)*256), 256)
+	w, h := float64(full.w)/float64(int(1)<<level), float64(full.h)/float64(int(1)<<level)
 	n := r.w * r.h
 	l.warp, l.in = zeroed(l.warp, n), zeroed(l.in, n)
 	for y := range r.h {
 		for x := range r.w {
 			px, py := u.apply(float64(x)+0.5, float64(y)+0.5)
 			i := y*r.w + x
-			l.in[i] = px >= 0 && py >= 0 && px < float64(full.w)/float64(int(1)<<level) && py < float64(full.h)/float64(int(1)<<level)
+			l.in[i] = px >= 0 && py >= 0 && px < w && py < h
 			if l.in[i] {
-				l.warp[i] = g.at(int(math.Floor(px*256))-128, int(math.Floor(py*256))-128)
+				l.warp[i] = g.mean(int(math.Floor(px*256)), int(math.Floor(py*256)), reach)
 			}
 		}
 	}
-	if r.w < cellSide || r.h < cellSide {
-		return
-	}
+}
 
-	gw, gh := (r.w-2)/cellStep, (r.h-2)/cellStep
-	if gw < 2 || gh < 2 {
-		return
+// judgeCells fills l.cells, l.ballot and l.faint.
+func (l *looker) judgeCells(r gray) {
+	n := l.gw * l.gh
+	l.cells, l.ballot, l.faint, l.rich = zeroed(l.cells, n), zeroed(l.ballot, n), zeroed(l.faint, n), zeroed(l.rich, n)
+	for y := range l.gh - 1 {
+		for x := range l.gw - 1 {
+			i := y*l.gw + x
+			v := l.cell(r, x*cellStep+1, y*cellStep+1)
+			l.cells[i] = v
+			rich := v != undecided && manifold(r, x*cellStep+1, y*cellStep+1)
+			for _, k := range l.covered(i) {
+				l.rich[k] = l.rich[k] || rich
+				switch v {
+				case faintlyAlike, faintlyUnlike:
+					l.faint[k][v-faintlyAlike]++
+				case agrees, disagrees, matches:
+					l.ballot[k][v]++
+				}
+			}
+		}
 	}
-	l.state = zeroed(l.state, gw*gh)
-	l.ballot = zeroed(l.ballot, gw*gh)
-	for cy := range gh - 1 {
-		for cx := range gw - 1 {
-			v := l.cell(r, cx*cellStep+1, cy*cellStep+1)
-			if v == undecided {
+}
+
+// manifold reports whether the texture of a cell runs in more than one
+// direction: the lesser eigenvalue of its structure tensor is more than a
+// seventh of the greater. Along a lone edge everything looks the same, and every
+// edge of that shape alike.
+func manifold(r gray, x0, y0 int) bool {
+	var xx, yy, xy int64
+	for y := y0; y < y0+cellSide; y++ {
+		for x := x0; x < x0+cellSide; x++ {
+			i := y*r.w + x
+			gx := int64(r.pix[i+1]) - int64(r.pix[i-1])
+			gy := int64(r.pix[i+r.w]) - int64(r.pix[i-r.w])
+			xx += gx * gx
+			yy += gy * gy
+			xy += gx * gy
+		}
+	}
+	// For a ratio q of the eigenvalues, det/tr² is q/(1+q)². The sums are below
+	// 2^23, so that the products fit.
+	return 9*(xx*yy-xy*xy) > (xx+yy)*(xx+yy)
+}
+
+// covered returns the squares that cell i covers.
+func (l *looker) covered(i int) [4]int { return [...]int{i, i + 1, i + l.gw, i + l.gw + 1} }
+
+// lookUnder looks at the cells that disagree once more, pixel by pixel.
+func (l *looker) lookUnder(r gray, tone toneLine) {
+	for y := range l.gh - 1 {
+		for x := range l.gw - 1 {
+			i := y*l.gw + x
+			if l.cells[i] != disagrees {
 				continue
 			}
-			for _, k := range [...]int{cy*gw + cx, cy*gw + cx + 1, (cy+1)*gw + cx, (cy+1)*gw + cx + 1} {
-				l.ballot[k][v]++
+			v := l.underneath(r, x*cellStep+1, y*cellStep+1, tone)
+			if v == disagrees {
+				continue
+			}
+			for _, k := range l.covered(i) {
+				l.ballot[k][disagrees]--
+				if v == agrees {
+					l.ballot[k][agrees]++
+				}
 			}
 		}
 	}
-	// Where the points are found, the thumbnail may err: fine weaves look
-	// different in every size.
-	l.near = zeroed(l.near, gw*gh)
-	square := func(x, y float64) int {
-		return min(max(int((y/ky-1)/cellStep), 0), gh-1)*gw + min(max(int((x/kx-1)/cellStep), 0), gw-1)
+}
+
+// could reports whether a point can be found at all: it is in the asked
+// picture, and its like would not be smaller than the finest level.
+func (l *looker) could(k keypoint, t affine, steps int) bool {
+	x, y := t.apply(float64(k.x)/32, float64(k.y)/32)
+	return int(k.scale)+steps >= -8 && x >= 0 && y >= 0 && x < float64(l.w) && y < float64(l.h)
+}
+
+// countPoints fills l.near. A blurred or enlarged copy has lost its fine points
+// altogether: counted are those from the scale on from which on the largest
+// share was found. It returns the share.
+func (l *looker) countPoints(f Features, t affine, in []pair) float64 {
+	steps := stepsOf(affineScale(t))
+	var n, found [3]int
+	var least uint8
+	var rate float64
+	count := func(n *[3]int, k keypoint) {
+		for i := range n {
+			if int(k.scale) >= i*32 && l.could(k, t, steps) {
+				n[i]++
+			}
+		}
 	}
 	for i := range f.Len() {
-		p := f.point(i)
-		l.near[square(float64(p.x)/32, float64(p.y)/32)][0]++
+		count(&n, f.point(i))
 	}
 	for i := range in {
-		l.near[square(in[i].rx, in[i].ry)][1]++
+		count(&found, f.point(int(in[i].r)))
 	}
-	// A square agrees if half of the cells that cover it do, or one of them
-	// closely: what lies over a part of the picture spoils only the cells that
-	// lie wholly on it.
-	tone := l.tone(r, gw)
-	l.whole = l.whole[:0]
-	for i := range l.state {
-		_, _, ok := l.means(r, i%gw, i/gw)
-		l.whole = append(l.whole, ok)
+	for i := range n {
+		if v := float64(found[i]) / float64(max(n[i], 1)); (i == 0 || n[i] >= 24) && v > rate {
+			least, rate = uint8(i*32), v
+		}
 	}
+	r := f.luma()
+	w, h := f.size()
+	l.near = zeroed(l.near, l.gw*l.gh)
+	add := func(k keypoint, which int) {
+		if k.scale >= least && l.could(k, t, steps) {
+			x := (float64(k.x)/32*float64(r.w)/float64(w) - 1) / cellStep
+			y := (float64(k.y)/32*float64(r.h)/float64(h) - 1) / cellStep
+			l.near[min(max(int(y), 0), l.gh-1)*l.gw+min(max(int(x), 0), l.gw-1)][which]++
+		}
+	}
+	for i := range f.Len() {
+		add(f.point(i), 0)
+	}
+	for i := range in {
+		add(f.point(int(in[i].r)), 1)
+	}
+	return rate
+}
+
+// around returns how many points could be found in a square and the eight
+// around it, and how many were.
+func (l *looker) around(i int) (n, found int) {
+	x, y := i%l.gw, i/l.gw
+	for v := max(y-1, 0); v <= min(y+1, l.gh-1); v++ {
+		for u := max(x-1, 0); u <= min(x+1, l.gw-1); u++ {
+			n += int(l.near[v*l.gw+u][0])
+			found += int(l.near[v*l.gw+u][1])
+		}
+	}
+	return n, found
+}
+
+// judgeSquares fills l.state and l.whole; rate is the share of points found.
+func (l *looker) judgeSquares(r gray, tone toneLine, rate float64) {
+	l.state, l.whole = zeroed(l.state, l.gw*l.gh), zeroed(l.whole, l.gw*l.gh)
 	for i, b := range l.ballot {
-		x, y := i%gw, i/gw
+		a, q, ok := l.means(r, i)
+		l.whole[i] = ok
+		off := ok && math.Abs(q-tone.at(a)) > maxTone
+		// A square agrees if half of the cells that cover it do, or one of them
+		// closely: what lies over a part of the picture spoils only the cells
+		// that lie wholly on it.
 		switch yes := b[agrees] + b[matches]; {
 		case yes == 0 && b[disagrees] == 0:
-			// Flat on both sides: at least as bright as it should be.
-			if a, q, ok := l.means(r, x, y); ok && math.Abs(q-tone.at(a)) > maxTone {
+			// Flat on both sides: as bright as it should be, at least.
+			if off {
 				l.state[i] = disagrees
 			}
 		case 2*b[matches] >= yes+b[disagrees]:
@@ -171,68 +399,95 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 			l.state[i] = agrees
 		case yes >= b[disagrees]:
 			l.state[i] = agrees
-			if a, q, ok := l.means(r, x, y); ok && math.Abs(q-tone.at(a)) > maxTone {
+			if off {
 				l.state[i] = disagrees
 			}
 		default:
-			var here, found int
-			for ny := max(y-1, 0); ny <= min(y+1, gh-1); ny++ {
-				for nx := max(x-1, 0); nx <= min(x+1, gw-1); nx++ {
-					here += int(l.near[ny*gw+nx][0])
-					found += int(l.near[ny*gw+nx][1])
-				}
+			// Where the points are found, the thumbnail may err: fine weaves
+			// look different in every size.
+			if n, found := l.around(i); found < 3 || 5*found < 2*n {
+				l.state[i] = disagrees
 			}
-			if found < 3 || 5*found < 3*here {
+		}
+		// And where several could be found and none was, flat or half alike is
+		// not enough.
+		if ok && l.state[i] != matches {
+			if n, found := l.around(i); found == 0 && float64(n)*rate >= 4 {
 				l.state[i] = disagrees
 			}
 		}
 	}
-	x0, y0, x1, y1, _ := l.rectangle(gw, gh, 1)
-	m.Pure = l.pure(gw, gh)
-	good, close, decided := 0, 0, 0
-	for i, v := range l.state {
-		if v == undecided {
-			continue
-		}
-		decided++
-		if x, y := i%gw, i/gw; v != disagrees && x >= x0 && x < x1 && y >= y0 && y < y1 {
-			good++
-			if v == matches {
-				close++
+}
+
+// proven reports whether a square shows the registered picture beyond doubt:
+// it matches closely, a point was found in it or beside it, or even its faint
+// texture is the same. What is not visible needs no proof.
+func (l *looker) proven(i int) bool {
+	if !l.whole[i] || l.state[i] == matches {
+		return true
+	}
+	if a, b := l.faint[i][0], l.faint[i][1]; l.state[i] == undecided && a > 0 && a >= b {
+		return true
+	}
+	_, found := l.around(i)
+	return found > 0
+}
+
+// largest returns the size of the largest groups of squares for which in
+// reports true and that touch along their sides: the most decided squares that
+// one has, and the most squares.
+func (l *looker) largest(in func(i int) bool) (decided, all int) {
+	l.mark = zeroed(l.mark, l.gw*l.gh)
+	for i := range l.mark {
+		l.mark[i] = in(i)
+	}
+	for i := range l.mark {
+		d, n := 0, 0
+		l.stack = append(l.stack[:0], i)
+		for len(l.stack) > 0 {
+			k := l.stack[len(l.stack)-1]
+			l.stack = l.stack[:len(l.stack)-1]
+			if !l.mark[k] {
+				continue
+			}
+			l.mark[k] = false
+			n++
+			if l.state[k] != undecided {
+				d++
+			}
+			x := k % l.gw
+			if x > 0 {
+				l.stack = append(l.stack, k-1)
+			}
+			if x < l.gw-1 {
+				l.stack = append(l.stack, k+1)
+			}
+			if k >= l.gw {
+				l.stack = append(l.stack, k-l.gw)
+			}
+			if k < l.gw*(l.gh-1) {
+				l.stack = append(l.stack, k+l.gw)
 			}
 		}
+		decided, all = max(decided, d), max(all, n)
 	}
-	m.Cells = decided
-	if good == 0 {
-		return
-	}
-	m.Agreement = float64(good) / float64(decided)
-	m.Close = float64(close) / float64(decided)
-	m.Hole = float64(l.hole(gw, gh)) / float64(decided)
-	m.Coverage = float64((x1-x0)*(y1-y0)*cellStep*cellStep) / float64((r.w-2)*(r.h-2))
-	m.Share = math.Min(m.Coverage*float64(rw*rh)*math.Abs(t.det())/float64(l.w*l.h), 1)
-	// Only the points inside the rectangle speak for it.
-	within := func(px, py float64) bool {
-		x, y := (px/kx-1)/cellStep, (py/ky-1)/cellStep
+	return decided, all
+}
+
+// countInside fills the fields of m that speak of points: only those inside the
+// rectangle of squares x0, y0 to x1, y1 speak for it.
+func (l *looker) countInside(f Features, t affine, in []pair, x0, y0, x1, y1 int, m *Match) {
+	r := f.luma()
+	w, h := f.size()
+	steps := stepsOf(affineScale(t))
+	within := func(k keypoint) bool {
+		x := (float64(k.x)/32*float64(r.w)/float64(w) - 1) / cellStep
+		y := (float64(k.y)/32*float64(r.h)/float64(h) - 1) / cellStep
 		return x >= float64(x0)-0.5 && x <= float64(x1)+0.5 && y >= float64(y0)-0.5 && y <= float64(y1)+0.5
 	}
 	l.inside = l.inside[:0]
-	for _, p := range in {
-		if within(p.rx, p.ry) {
-			l.inside = append(l.inside, p)
-		}
-	}
-	m.Inliers = len(l.inside)
-	// Which of the points could have been found: those whose like would not be
-	// smaller than the finest level. A blurred or enlarged copy has lost its
-	// fine points altogether, so that the share is taken from several levels
-	// on upwards, and the best counts.
-	steps := stepsOf(affineScale(t))
-	var could, found [3]int
+	var n, found [3]int
 	count := func(n *[3]int, k keypoint) {
-		if int(k.scale)+steps < -8 {
-			return
-		}
 		for i := range n {
 			if int(k.scale) >= i*32 {
 				n[i]++
@@ -240,59 +495,36 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 		}
 	}
 	for i := range f.Len() {
-		p := f.point(i)
-		x, y := float64(p.x)/32, float64(p.y)/32
-		if !within(x, y) {
-			continue
-		}
-		if px, py := t.apply(x, y); px >= 0 && py >= 0 && px < float64(l.w) && py < float64(l.h) {
-			count(&could, p)
+		if k := f.point(i); within(k) && l.could(k, t, steps) {
+			count(&n, k)
 		}
 	}
-	for i := range l.inside {
-		count(&found, f.point(int(l.inside[i].r)))
-	}
-	m.Visible = could[0]
-	for i, n := range could {
-		if n >= 24 || i == 0 && n > 0 {
-			m.Found = max(m.Found, float64(found[i])/float64(n))
-		}
-	}
-}
-
-// pure returns the share of the visible squares that lie in one rectangle in
-// which hardly any disagrees, with agreeing ones at all its sides.
-func (l *looker) pure(w, h int) float64 {
-	visible := 0
-	for i := range l.state {
-		if l.whole[i] {
-			visible++
-		}
-	}
-	x0, y0, x1, y1, _ := l.rectangle(w, h, 3)
-	inside := 0
-	for y := y0; y < y1; y++ {
-		for x := x0; x < x1; x++ {
-			if l.whole[y*w+x] {
-				inside++
+	for _, p := range in {
+		if k := f.point(int(p.r)); within(k) {
+			l.inside = append(l.inside, p)
+			if int(k.scale)+steps >= -8 {
+				count(&found, k)
 			}
 		}
 	}
-	return float64(inside) / float64(max(visible, 1))
+	m.Inliers = len(l.inside)
+	m.Visible = n[0]
+	for i := range n {
+		if n[i] >= 24 || i == 0 && n[i] > 0 {
+			m.Found = max(m.Found, float64(found[i])/float64(n[i]))
+		}
+	}
 }
-
-// maxTone is by how many grey levels a flat square may be brighter or darker
-// than the squares that agree let expect.
-const maxTone = 48
 
 // toneLine is how the brightness of one picture follows from that of the other.
 type toneLine struct{ base, slope float64 }
 
 func (t toneLine) at(v float64) float64 { return t.base + float64(t.slope*v) }
 
-// means returns the mean brightness of square x, y on both sides; false where
-// it is not wholly visible.
-func (l *looker) means(r gray, x, y int) (a, b float64, ok bool) {
+// means returns the mean brightness of square i on both sides; false where it is
+// not wholly visible.
+func (l *looker) means(r gray, i int) (a, b float64, ok bool) {
+	x, y := i%l.gw, i/l.gw
 	var sa, sb int
 	for py := range cellStep {
 		o := (y*cellStep+1+py)*r.w + x*cellStep + 1
@@ -308,13 +540,13 @@ func (l *looker) means(r gray, x, y int) (a, b float64, ok bool) {
 }
 
 // tone fits a line to the brightness of the squares of which most cells agree.
-func (l *looker) tone(r gray, w int) toneLine {
+func (l *looker) tone(r gray) toneLine {
 	var n, sx, sy, sxx, sxy float64
 	for i, v := range l.ballot {
 		if yes := v[agrees] + v[matches]; yes == 0 || yes < v[disagrees] {
 			continue
 		}
-		if a, b, ok := l.means(r, i%w, i/w); ok {
+		if a, b, ok := l.means(r, i); ok {
 			n++
 			sx += a
 			sy += b
@@ -335,7 +567,8 @@ func (l *looker) tone(r gray, w int) toneLine {
 
 // rectangle returns the rectangle of squares that holds the most agreeing
 // ones, less the disagreeing ones times cost, and that number.
-func (l *looker) rectangle(w, h, cost int) (x0, y0, x1, y1, best int) {
+func (l *looker) rectangle(cost int) (x0, y0, x1, y1, best int) {
+	w, h := l.gw, l.gh
 	for top := range h {
 		l.column = zeroed(l.column, w)
 		for bottom := top; bottom < h; bottom++ {
@@ -360,20 +593,53 @@ func (l *looker) rectangle(w, h, cost int) (x0, y0, x1, y1, best int) {
 	return x0, y0, x1, y1, best
 }
 
-// at returns the pixel at x, y in 1/256 pixels from the first pixel's centre,
-// interpolated linearly, the rim repeated.
-func (g gray) at(x, y int) uint8 {
-	x, y = min(max(x, 0), (g.w-1)<<8), min(max(y, 0), (g.h-1)<<8)
-	ix, iy, fx, fy := x>>8, y>>8, x&255, y&255
-	jx, jy := min(ix+1, g.w-1), min(iy+1, g.h-1)
-	a := int(g.pix[iy*g.stride+ix])*(256-fx) + int(g.pix[iy*g.stride+jx])*fx
-	b := int(g.pix[jy*g.stride+ix])*(256-fx) + int(g.pix[jy*g.stride+jx])*fx
-	return uint8((a*(256-fy) + b*fy + 1<<15) >> 16)
+// mean returns the mean around x, y weighted by a triangle that reaches so far
+// to all sides; all in 1/256 pixels, from the picture's corner. The rim is
+// repeated. reach is 256 to 768.
+func (g gray) mean(x, y, reach int) uint8 {
+	var wx, wy [6]int
+	x0, nx, sx := triangleAt(&wx, x, reach)
+	y0, ny, sy := triangleAt(&wy, y, reach)
+	sum := 0
+	if x0 >= 0 && y0 >= 0 && x0+nx <= g.w && y0+ny <= g.h {
+		for j := range ny {
+			row := 0
+			for i, v := range g.pix[(y0+j)*g.stride+x0:][:nx] {
+				row += wx[i] * int(v)
+			}
+			sum += wy[j] * row
+		}
+	} else {
+		for j := range ny {
+			o := min(max(y0+j, 0), g.h-1) * g.stride
+			for i := range nx {
+				sum += wy[j] * wx[i] * int(g.pix[o+min(max(x0+i, 0), g.w-1)])
+			}
+		}
+	}
+	return uint8((sum + sx*sy/2) / (sx * sy))
+}
+
+// triangleAt fills w with the weights of n pixels from first on, and returns
+// their sum.
+func triangleAt(w *[6]int, x, reach int) (first, n, sum int) {
+	first = (x-reach-128)>>8 + 1
+	for n < len(w) {
+		d := (first+n)<<8 + 128 - x
+		v := reach - max(d, -d)
+		if v <= 0 && n > 0 {
+			break
+		}
+		w[n] = max(v, 0)
+		sum += w[n]
+		n++
+	}
+	return first, n, sum
 }
 
 // cell compares one cell after taking the plane that fits best off both sides:
 // skies and shadows that only grow brighter somewhere look alike everywhere.
-func (l *looker) cell(r gray, x0, y0 int) int {
+func (l *looker) cell(r gray, x0, y0 int) uint8 {
 	const n = cellSide * cellSide
 	var sa, sb, saa, sbb, sab int64          // sums of a, b and their products
 	var xa, xb, ya, yb int64                 // moments, x and y from -7 to 7 in steps of 2
@@ -403,10 +669,18 @@ func (l *looker) cell(r gray, x0, y0 int) int {
 	va := n*saa - sa*sa - (xa*xa+ya*ya)*n/moment
 	vb := n*sbb - sb*sb - (xb*xb+yb*yb)*n/moment
 	c := n*sab - sa*sb - (xa*xb+ya*yb)*n/moment
-	if va < minVariance*n*n && vb < minVariance*n*n {
-		return undecided
-	}
 	// c²/(va·vb), in integers: all are below 2^29.
+	if va < minVariance*n*n && vb < minVariance*n*n {
+		switch {
+		case 10*va < faintVariance*n*n:
+			return undecided
+		case c > 0 && uint64(c)*uint64(c) > uint64(va)*uint64(vb)/100*faintSquared:
+			return faintlyAlike
+		case sb <= 6*n || sb >= 249*n:
+			return undecided // a brighter or darker copy has lost it
+		}
+		return faintlyUnlike
+	}
 	if c <= 0 {
 		return disagrees
 	}
@@ -419,89 +693,163 @@ func (l *looker) cell(r gray, x0, y0 int) int {
 	return disagrees
 }
 
-// hole returns the size of the largest group of disagreeing squares that touch
-// along their sides. It takes them off the state.
-func (l *looker) hole(w, h int) int {
-	best := 0
-	for i := range l.state {
-		n := 0
-		l.stack = append(l.stack[:0], [2]int{i % w, i / w})
-		for len(l.stack) > 0 {
-			p := l.stack[len(l.stack)-1]
-			l.stack = l.stack[:len(l.stack)-1]
-			x, y := p[0], p[1]
-			if x < 0 || x >= w || y < 0 || y >= h || l.state[y*w+x] != disagrees {
-				continue
-			}
-			l.state[y*w+x] = undecided
-			n++
-			l.stack = append(l.stack, [2]int{x - 1, y}, [2]int{x + 1, y}, [2]int{x, y - 1}, [2]int{x, y + 1})
+// underneath looks at a cell that disagrees as if something lay over a part of
+// it, such as the strokes of a watermark: it agrees if two thirds of the pixels
+// follow the registered picture, and is undecided if that is flat there and they
+// are too.
+func (l *looker) underneath(r gray, x0, y0 int, tone toneLine) uint8 {
+	const n, m = cellSide * cellSide, int64(clearPixels)
+	const moment = 2 * 8 * (1 + 9 + 25 + 49) // as in cell
+	slope := int32(tone.slope * 256)
+	d := &l.diffs
+	var xa, ya int64
+	for y := range cellSide {
+		o := (y0+y)*r.w + x0
+		a, b := r.pix[o:][:cellSide], l.warp[o:][:cellSide]
+		for x := range a {
+			// By how much the pixel is brighter than its like, in 1/64 grey
+			// levels, and which it is.
+			i := y*cellSide + x
+			d[i] = (int32(b[x])*256-int32(a[x])*slope)>>2<<6 | int32(i)
+			xa += int64(2*x-7) * int64(a[x])
+			ya += int64(2*y-7) * int64(a[x])
 		}
-		best = max(best, n)
 	}
-	return best
+	// The pixels that are free are those that differ by about the same: the
+	// shortest stretch that holds so many.
+	slices.Sort(d[:])
+	at := 0
+	for i := range n - clearPixels {
+		if d[i+clearPixels]-d[i+1] < d[at+clearPixels-1]-d[at] {
+			at = i + 1
+		}
+	}
+	// The variance of the differences against that of the registered picture
+	// at the same pixels, with its plane taken off as in cell; in 1/256 levels.
+	var sd, sdd, sr, srr int64
+	for _, v := range d[at : at+clearPixels] {
+		i := int(v & 63)
+		x, y := i%cellSide, i/cellSide
+		p := int64(r.pix[(y0+y)*r.w+x0+x])*256 - ((int64(2*x-7)*xa+int64(2*y-7)*ya)*256+moment/2)/moment
+		p = p * int64(slope) / 256
+		q := int64(v >> 6 << 2)
+		sd += q
+		sdd += q * q
+		sr += p
+		srr += p * p
+	}
+	vd, vr := m*sdd-sd*sd, m*srr-sr*sr // clearPixels² times the variances
+	const half = minVariance / 2 * 65536 * clearPixels * clearPixels
+	switch {
+	case vr >= half && vd*5 < vr:
+		return agrees
+	case vr < half && vd < half && math.Abs(float64(sd)/(256*clearPixels)-tone.base) < flatTone:
+		return undecided
+	}
+	return disagrees
 }
 
 // affineScale returns the mean magnification of t.
 func affineScale(t affine) float64 { return math.Sqrt(math.Abs(t.det())) }
 
-// minSquares is the number of textured squares that have to agree: of fewer, a
-// line of text that two pictures share has enough.
-const minSquares = 44
+const (
+	// minSquares is the number of textured squares that have to agree: of
+	// fewer, a line of text that two pictures share has enough. All but
+	// minClear of them may have faint texture.
+	minSquares, minClear = 44, 20
+	// minRich is the number of those whose texture runs in more than one
+	// direction: one smooth outline on a plain ground agrees with any other
+	// that has its shape.
+	minRich = 20
+)
 
-// texture returns the number of squares of the thumbnail r that have texture.
-func (l *looker) texture(r gray) int {
-	gw, gh := (r.w-2)/cellStep, (r.h-2)/cellStep
-	if gw < 2 || gh < 2 {
-		return 0
+// enoughTexture reports whether so many squares that agree, of clear and of
+// faint texture, and so many of them rich, can be a proof.
+func enoughTexture(clear, faint, rich float64) bool {
+	return clear >= minClear && clear+faint >= minSquares && rich >= minRich
+}
+
+// texture returns the number of squares of the thumbnail r that have texture,
+// of those that have faint texture, and how many of both are rich.
+func (l *looker) texture(r gray) (clear, faint, rich int) {
+	l.gw, l.gh = (r.w-2)/cellStep, (r.h-2)/cellStep
+	if l.gw < 2 || l.gh < 2 {
+		return 0, 0, 0
 	}
 	l.warp, l.in = zeroed(l.warp, r.w*r.h), zeroed(l.in, r.w*r.h)
 	copy(l.warp, r.pix)
 	for i := range l.in {
 		l.in[i] = true
 	}
-	l.state = zeroed(l.state, gw*gh)
-	n := 0
-	for cy := range gh - 1 {
-		for cx := range gw - 1 {
-			if l.cell(r, cx*cellStep+1, cy*cellStep+1) == undecided {
-				continue
-			}
-			for _, k := range [...]int{cy*gw + cx, cy*gw + cx + 1, (cy+1)*gw + cx, (cy+1)*gw + cx + 1} {
-				if l.state[k] == undecided {
-					l.state[k] = agrees
-					n++
-				}
-			}
+	l.judgeCells(r)
+	for i, b := range l.ballot {
+		switch {
+		case b[matches] > 0:
+			clear++
+		case l.faint[i][0] > 0:
+			faint++
+		default:
+			continue
+		}
+		if l.rich[i] {
+			rich++
 		}
 	}
-	return n
+	return clear, faint, rich
 }
 
 // band decides what a match is good for. The numbers are the ones that no pair
 // of different pictures reached, nor, but for the cases that
 // docs/accuracy-features.md names, different pictures in the same frame.
 func band(m *Match) Band {
-	review := Review
-	if !(m.Places >= 20 && m.Agreement >= 0.25 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5) {
-		review = None
+	review := None
+	if m.Places >= 20 && m.Agreement >= 0.25 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5 {
+		review = Review
 	}
-	if m.Places < 10 || m.Coverage < 0.15 || float64(m.Cells)*m.Agreement < minSquares {
+	if m.Places < 10 || m.Coverage < 0.15 || !enoughTexture(float64(m.Cells)*m.Agreement, float64(m.Faint), float64(m.Rich)) || m.doubtful() {
 		return review
 	}
-	switch {
-	case m.Pure >= 0.6 && m.Close >= 0.5 && m.Found >= 0.42:
-		// Most of what is visible is one rectangle without contradiction: a
-		// copy, cut or set beside others.
-	case m.Pure >= 0.4 && m.Close >= 0.9 && m.Found >= 0.27,
-		m.Pure >= 0.75 && m.Close >= 0.8 && m.Found >= 0.27,
-		m.Pure >= 0.75 && m.Close >= 0.95 && m.Found >= 0.15 && m.Places >= 16:
-		// All that has texture matches closely: a copy that is blurred or small.
-	case m.Agreement >= 0.55 && m.Close >= 0.5 && m.Hole <= 0.12 && m.Found >= 0.5,
-		m.Agreement >= 0.7 && m.Close >= 0.7 && m.Hole <= 0.17 && m.Found >= 0.65:
-		// What disagrees is small: something was laid over a copy.
-	default:
-		return review
+	for _, rule := range [...]bool{
+		// Most of what is visible is one rectangle without contradiction, and
+		// little agrees beside it: a copy, cut, or set beside others. The more
+		// closely it matches, the fewer points need be found.
+		m.Pure >= 0.62 && m.PureClose >= 0.55 && m.Loose <= 0.06 && m.Beside <= 0.15 && m.Found >= 0.42,
+		m.Pure >= 0.62 && m.PureClose >= 0.9 && m.Loose <= 0.03 && m.Beside <= 0.19 && m.Found >= 0.42,
+		m.Pure >= 0.62 && m.PureClose >= 0.78 && m.Loose <= 0.1 && m.Beside <= 0.1 && m.Found >= 0.4 && m.Close >= 0.55,
+		m.Pure >= 0.62 && m.PureClose >= 0.89 && m.Loose <= 0.08 && m.Beside <= 0.07 && m.Found >= 0.27 && m.Close >= 0.55 && m.Places >= 16,
+		// All that has texture matches closely: a copy that is blurred or small,
+		// and has lost its fine points.
+		m.Pure >= 0.4 && m.Close >= 0.9 && m.Beside <= 0.2 && m.Found >= 0.27,
+		m.Pure >= 0.75 && m.Close >= 0.8 && m.PureClose >= 0.9 && m.Found >= 0.27,
+		// Nothing large is without proof, and what disagrees is little or lies
+		// scattered: something is laid over all of a copy, such as a watermark.
+		// It takes points with it: where nearly all are found, and still much
+		// is without proof, both pictures are in one frame.
+		m.Unproven <= 0.15 && m.Against <= 0.2 && m.Hole <= 0.08 && m.Agreement >= 0.5 && m.Found >= 0.4 && m.Found < 0.85 && m.Places >= 30,
+		m.Unproven <= 0.3 && m.Against <= 0.24 && m.Hole <= 0.5*m.Against && m.Agreement >= 0.6 && m.Found >= 0.4 && m.Found < 0.8 && m.Places >= 30,
+		m.Unproven <= 0.1 && m.Against <= 0.24 && m.Agreement >= 0.4 && m.Found >= 0.4 && m.Places >= 30,
+		m.Unproven <= 0.17 && m.Against <= 0.25 && m.Agreement >= 0.4 && m.Found >= 0.4 && m.Places >= 30 && m.Faint >= 8 && m.Faint >= 8*m.Unlike,
+		// What disagrees is small, and the rest matches closely: a sticker, a
+		// line of text.
+		m.Agreement >= 0.6 && m.Close >= 0.88*m.Agreement && m.Hole <= 0.2 && m.Against <= 0.13 && m.Beside <= 0.4 && m.Found >= 0.65,
+		m.Agreement >= 0.6 && m.Close >= 0.86*m.Agreement && m.Hole <= 0.12 && m.Unproven <= 0.3 && m.Found >= 0.5,
+	} {
+		if rule {
+			return Block
+		}
 	}
-	return Block
+	return review
+}
+
+// doubtful reports whether the faint texture is another one: two dark pictures
+// under the same watermark, or in the same frame, agree in all that is plain to
+// see. Few squares speak against a copy only if there are others that disagree:
+// a coarse encoder spoils faint texture first. Of a watermark on one side only
+// fewer squares match closely, and a copy of which nearly all do is no such pair.
+func (m *Match) doubtful() bool {
+	if m.Unlike >= 8 && m.Unlike >= 6*m.Faint {
+		return true
+	}
+	return m.Close >= 0.5 && m.Close < 0.97 && (m.Against >= 0.01 || m.Found < 0.43) &&
+		(m.Unlike >= 2 && m.Unlike > m.Faint || m.UnlikeAll >= 8 && m.UnlikeAll > m.FaintAll)
 }

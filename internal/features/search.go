@@ -25,12 +25,27 @@ type Match struct {
 	Coverage, Share float64
 	// Cells is the number of squares of the overlap that could be compared
 	// pixel by pixel. Agreement is the share of them that agree and lie in that
-	// rectangle, Close the share that match closely and do. Pure is the share
-	// of all visible squares, plain ones included, that lie in one rectangle in
-	// which hardly any disagrees, Hole the share that the largest group of
-	// disagreeing ones has.
-	Cells                        int
-	Agreement, Close, Pure, Hole float64
+	// rectangle, Close the share that match closely and do, Hole the share that
+	// the largest group of disagreeing ones has.
+	Cells                  int
+	Agreement, Close, Hole float64
+	// Pure is the share of the visible squares, plain ones included, that lie
+	// in one rectangle in which hardly any disagrees. PureClose is the share
+	// of its compared squares that match closely, Beside the share of all
+	// agreeing squares that lie outside of it, Loose the share that its largest
+	// group of unproven squares has of all compared ones.
+	Pure, PureClose, Beside, Loose float64
+	// Unproven is the share of the visible squares that the largest group has
+	// that neither matches closely nor has a point that was found nearby, and
+	// Against the share of those that disagree.
+	Unproven, Against float64
+	// Faint and Unlike are the numbers of plain squares in the pure rectangle
+	// whose faint texture is the same and another one, FaintAll and UnlikeAll
+	// those everywhere.
+	Faint, Unlike, FaintAll, UnlikeAll int
+	// Rich is the number of agreeing squares, the faint ones of the pure
+	// rectangle included, whose texture runs in more than one direction.
+	Rich int
 	// Mirrored reports that the asked picture shows the registered one
 	// mirrored.
 	Mirrored bool

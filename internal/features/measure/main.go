@@ -42,10 +42,15 @@ func main() {
 	related := flag.String("related", "", "file of tab-separated lines, a copy or an original and an original: pairs that do show the same thing")
 	dump := flag.String("dump", "", "file for one line for each match, for choosing thresholds")
 	negatives := flag.String("negatives", "", "folder that negatives.py wrote: ask each picture of a class against all others of it, and nothing else")
+	pairsFile := flag.String("pairs", "", "file of tab-separated lines, true or false, kind, asked picture, registered picture: look at these pairs alone, and write -dump")
 	scaleTo := flag.Int("scale", 0, "register so many pictures, most of them made up, and time searches among them")
 	profile := flag.String("cpuprofile", "", "file for the processor profile of -scale")
 	asks := flag.Int("asks", 300, "the number of searches for -scale")
 	flag.Parse()
+	if *pairsFile != "" {
+		askPairs(openCache(*cache), *pairsFile, *dump)
+		return
+	}
 	if *negatives != "" {
 		askNegatives(openCache(*cache), *negatives, *dump)
 		return
@@ -233,23 +238,32 @@ func askNegatives(c *cache, dir, dump string) {
 		for i, p := range paths {
 			entries = append(entries, features.Entry{Features: c.features(p), ID: uint32(i)})
 		}
-		seg, err := features.NewSegment(entries)
-		if err != nil {
-			log.Fatal(err)
+		// In segments so small that a search looks closely at every picture that
+		// shares points with the asked one: with more of them, the best ones hide
+		// the others.
+		var segs []*features.Segment
+		for group := range slices.Chunk(entries, 30) {
+			seg, err := features.NewSegment(group)
+			if err != nil {
+				log.Fatal(err)
+			}
+			segs = append(segs, seg)
 		}
 		var falses [3]int
 		own := 0
 		for i, e := range entries {
 			band := map[uint32]features.Band{}
-			seg.Search(&x, e.Features, func(m features.Match) bool {
-				band[m.ID] = max(band[m.ID], m.Band)
-				what := "false"
-				if int(m.ID) == i {
-					what = "true"
-				}
-				writeMatch(out, what, class.Name(), filepath.Base(paths[i]), filepath.Base(paths[m.ID]), m)
-				return true
-			})
+			for _, seg := range segs {
+				seg.Search(&x, e.Features, func(m features.Match) bool {
+					band[m.ID] = max(band[m.ID], m.Band)
+					what := "false"
+					if int(m.ID) == i {
+						what = "true"
+					}
+					writeMatch(out, what, class.Name(), filepath.Base(paths[i]), filepath.Base(paths[m.ID]), m)
+					return true
+				})
+			}
 			for id, b := range band {
 				if int(id) == i {
 					if b == features.Block {
@@ -268,8 +282,9 @@ func askNegatives(c *cache, dir, dump string) {
 }
 
 func writeMatch(w io.Writer, what, kind, asked, found string, m features.Match) {
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%v\n", what, kind, asked, found,
-		m.Inliers, m.Places, m.Visible, m.Coverage, m.Share, m.Cells, m.Agreement, m.Hole, m.Found, m.Close, m.Pure, m.Mirrored)
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%.3f\t%.3f\t%d\t%.3f\t%.3f\t%.3f\t%.3f\t%.3f\t%v\t%.3f\t%.3f\t%.3f\t%v\tVW=%.3f\tDV=%.3f\tfy=%d\tfn=%d\tfyA=%d\tfnA=%d\tR=%d\n", what, kind, asked, found,
+		m.Inliers, m.Places, m.Visible, m.Coverage, m.Share, m.Cells, m.Agreement, m.Hole, m.Found, m.Close, m.Pure, m.Mirrored,
+		m.PureClose, m.Beside, m.Loose, m.Band, m.Unproven, m.Against, m.Faint, m.Unlike, m.FaintAll, m.UnlikeAll, m.Rich)
 }
 
 func lines(path string) []string {
