@@ -1,0 +1,216 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// The example with the real model: it runs where node, the packages of
+// calibrate/descriptors and the shared photographs are there.
+func TestExample(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: -short; the model takes 15 s for the photographs")
+	}
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := os.Getenv("STAYDOWN_SHARED")
+	if shared == "" {
+		shared = filepath.Join(root, "..", "shared")
+	}
+	album, err := readAlbum(filepath.Join(shared, "testdata", "faces"))
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skipf("skipped: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	embedder, err := startModel(t.Context(), filepath.Join(root, "calibrate", "descriptors"))
+	if errors.Is(err, errNotInstalled) {
+		t.Skipf("skipped: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := embedder.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	const person = "family1-mom"
+	res, err := run(t.Context(), io.Discard, t.TempDir(), album, person, embedder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent, others, strangers := 0, 0, 0
+	for _, p := range album {
+		d := res.Accepted[p.Name]
+		switch {
+		case p.Person == person && d.Similarity > 0.999:
+			sent++
+			fallthrough
+		case p.Person == person:
+			others++
+			if d.Verdict != takedown.Block || d.Why != takedown.TierFace || d.Case != res.Case.ID {
+				t.Errorf("%s, of the person: %v", p.Name, d)
+			}
+		case d.Verdict == takedown.Allow && d.Checked.Has(takedown.TierFace):
+			strangers++
+		case d.Verdict != takedown.Review || d.Similarity < review || d.Similarity >= block:
+			t.Errorf("%s, of %s: %v", p.Name, p.Person, d)
+		}
+		if d != res.Loaded[p.Name] {
+			t.Errorf("%s: %v, and from the snapshot %v", p.Name, d, res.Loaded[p.Name])
+		}
+		if d := res.Withdrawn[p.Name]; d.Verdict != takedown.Allow || !d.Checked.Has(takedown.TierFace) {
+			t.Errorf("%s, withdrawn: %v", p.Name, d)
+		}
+	}
+	if sent != 1 || others < 2 || strangers < 50 {
+		t.Errorf("%d sent, %d of the person, %d others allowed: the example shows little", sent, others, strangers)
+	}
+	if p := res.Preview; p.Looked != len(album) || p.Block != others || len(p.NearFaces) == 0 {
+		t.Errorf("preview: %d looked at, %d blocked, %d near", p.Looked, p.Block, len(p.NearFaces))
+	}
+	if r := res.After.Request.(takedown.FaceOptOut); res.After.State != takedown.StateWithdrawn || len(r.Images) != 0 || templates(res.After) != 0 {
+		t.Errorf("withdrawn: %+v", res.After)
+	}
+	// What docs/faces.md says of this model: hardly one photograph of a person is
+	// missed, and hardly one stranger blocked.
+	if len(res.People) < 8 {
+		t.Fatalf("%d people with several photographs", len(res.People))
+	}
+	var missed, blocked int
+	for _, s := range res.People {
+		missed, blocked = missed+s.Missed, blocked+s.OthersBlocked
+	}
+	if missed > 1 || blocked > 2 {
+		t.Errorf("%d missed, %d strangers blocked: %+v", missed, blocked, res.People)
+	}
+}
+
+const envChild = "STAYDOWN_EXAMPLE_CHILD" // what the child of a test answers
+
+// TestMain is also the child: a model server that misbehaves.
+func TestMain(m *testing.M) {
+	what := os.Getenv(envChild)
+	if what == "" {
+		os.Exit(m.Run())
+	}
+	in := bufio.NewReader(os.Stdin)
+	if what == "not even a greeting" {
+		os.Exit(3)
+	}
+	fmt.Println(`{"model": "made-up@1", "dimensions": 64}`)
+	for {
+		var w, h int
+		line, err := in.ReadString('\n')
+		if err != nil {
+			os.Exit(0)
+		}
+		if _, err := fmt.Sscanf(line, `{"width": %d, "height": %d}`, &w, &h); err != nil {
+			os.Exit(4)
+		}
+		rgb := make([]byte, 3*w*h)
+		if _, err := io.ReadFull(in, rgb); err != nil {
+			os.Exit(5)
+		}
+		switch what {
+		case "faces":
+			v := strings.Repeat(fmt.Sprint(int(rgb[0])-100)+",", 63) + "1"
+			fmt.Printf(`{"faces": [{"box": [1, 2, 3, 4], "vector": [%s]}]}`+"\n", v)
+		case "an error":
+			fmt.Println(`{"error": "out of memory"}`)
+		case "an end":
+			os.Exit(6)
+		case "no JSON":
+			fmt.Println("loading weights …")
+		case "a vector of another length":
+			fmt.Println(`{"faces": [{"box": [1, 2, 3, 4], "vector": [1, 2]}]}`)
+		case "a line without end":
+			for {
+				fmt.Print(strings.Repeat("x", 1<<16))
+			}
+		case "silence":
+			time.Sleep(time.Hour)
+		}
+	}
+}
+
+func startChild(t *testing.T, what string) (*Embedder, error) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), envChild+"="+what)
+	cmd.Stderr = io.Discard
+	e, err := start(t.Context(), cmd)
+	if err == nil {
+		t.Cleanup(func() {
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	return e, err
+}
+
+// The child answers, or the error says that it did not; nothing hangs.
+func TestEmbedder(t *testing.T) {
+	t.Parallel()
+	picture := image.NewGray(image.Rect(10, 10, 20, 15))
+	picture.Pix[0] = 200
+	e, err := startChild(t, "faces")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		found, err := e.EmbedFaces(t.Context(), picture)
+		if err != nil || len(found) != 1 || found[0].Box != image.Rect(11, 12, 13, 14) || found[0].Face.Model() != "made-up@1" || found[0].Face.Dimensions() != 64 {
+			t.Fatalf("%+v, %v", found, err)
+		}
+	}
+	for _, tc := range []struct {
+		what   string
+		broken bool // for good
+	}{
+		{"an error", false}, {"a vector of another length", false}, {"an end", true}, {"no JSON", true}, {"a line without end", true}, {"silence", true},
+	} {
+		t.Run(tc.what, func(t *testing.T) {
+			t.Parallel()
+			e, err := startChild(t, tc.what)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if found, err := e.EmbedFaces(ctx, picture); err == nil {
+				t.Errorf("%+v", found)
+			}
+			_, err = e.EmbedFaces(t.Context(), picture)
+			if broken := err != nil && strings.Contains(err.Error(), "does not answer"); broken != tc.broken {
+				t.Errorf("the next picture: %v", err)
+			}
+		})
+	}
+	if _, err := startChild(t, "not even a greeting"); err == nil {
+		t.Error("a child that ends at once is ready")
+	}
+	if _, err := startModel(t.Context(), t.TempDir()); !errors.Is(err, errNotInstalled) {
+		t.Errorf("no model in the folder: %v", err)
+	}
+	if _, err := e.EmbedFaces(t.Context(), image.NewUniform(image.Black)); err == nil {
+		t.Error("a picture without bounds was sent")
+	}
+}
