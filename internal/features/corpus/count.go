@@ -43,11 +43,10 @@ var reasons = [numReasons]string{"not judged", "both", "same", "part", "false"}
 
 // tally counts the matches of one level.
 type tally struct {
-	within  int                            // between pictures of one package, but for those that both tiers confirm
-	between [numReasons]int                // between different packages
-	asked   map[string]int                 // by kind: pictures with a false match in another package
-	kinds   map[[2]string]int              // false matches by the kinds of both, in order
-	pics    map[string]map[string]struct{} // the pictures in false matches, by kind
+	within  map[string]int    // between pictures of one package, by its kind, but for those that both tiers confirm
+	between [numReasons]int   // between different packages
+	asked   map[string]int    // by kind: pictures with a false match in another package
+	kinds   map[[2]string]int // false matches by the kinds of both, in order
 }
 
 // match is a line of the list.
@@ -78,7 +77,7 @@ func (c *corpus) count(list io.Reader, verdicts map[[2]string]int, kinds map[str
 	}
 	marked := map[mark]bool{}
 	for l := range tallies {
-		tallies[l] = tally{asked: map[string]int{}, kinds: map[[2]string]int{}, pics: map[string]map[string]struct{}{}}
+		tallies[l] = tally{within: map[string]int{}, asked: map[string]int{}, kinds: map[[2]string]int{}}
 	}
 	for _, m := range matches {
 		last := featuresReview
@@ -94,7 +93,7 @@ func (c *corpus) count(list io.Reader, verdicts map[[2]string]int, kinds map[str
 			t := &tallies[l]
 			if m.asked.pkg() == m.found.pkg() {
 				if reason != byBoth {
-					t.within++
+					t.within[kinds[m.asked.pkg()]]++
 				}
 				continue
 			}
@@ -104,13 +103,6 @@ func (c *corpus) count(list io.Reader, verdicts map[[2]string]int, kinds map[str
 			}
 			a, b := kinds[m.asked.pkg()], kinds[m.found.pkg()]
 			t.kinds[[2]string{min(a, b), max(a, b)}]++
-			for _, p := range []*picture{m.asked, m.found} {
-				kind := kinds[p.pkg()]
-				if t.pics[kind] == nil {
-					t.pics[kind] = map[string]struct{}{}
-				}
-				t.pics[kind][p.Path] = struct{}{}
-			}
 			if !marked[mark{l, m.asked}] {
 				marked[mark{l, m.asked}] = true
 				t.asked[a]++
@@ -163,7 +155,7 @@ func (c *corpus) print(tallies *[levels]tally, n int, kinds map[string]string) {
 		for _, k := range t.asked {
 			hit += k
 		}
-		fmt.Printf("\n%s: within a package %d; between packages, %.4g pairs:", levelNames[l], t.within, pairs[tier])
+		fmt.Printf("\n%s: within a package %v; between packages, %.4g pairs:", levelNames[l], t.within, pairs[tier])
 		for r, k := range t.between {
 			fmt.Printf(" %s %d", reasons[r], k)
 		}

@@ -61,13 +61,14 @@ type picture struct {
 	Path          string // below DIR, of the first of equal files
 	Digest        [32]byte
 	Width, Height int
-	// Failed says why the picture has no features, Poor why its features are
-	// refused registration, Refused why phash.Register refuses it.
-	Failed, Poor, Refused string
-	Asked                 []phash.Hash // phash.Query
-	Stored                []phash.Hash // phash.Register, or the hash alone if it refuses
-	at                    int64        // of the features in the cache
-	size                  int
+	// Failed says why the picture has no features, Refused why phash.Register
+	// refuses it.
+	Failed, Refused string
+	Poor            bool         `json:"-"` // its features are refused registration
+	Asked           []phash.Hash // phash.Query
+	Stored          []phash.Hash // phash.Register, or the hash alone if it refuses
+	at              int64        // of the features in the cache
+	size            int
 }
 
 // pkg is the package that p comes from.
@@ -78,7 +79,7 @@ func (p *picture) pkg() string {
 
 // featured and hashed report whether p may be registered by its features, and
 // by its hashes.
-func (p *picture) featured() bool { return p.size > 0 && p.Poor == "" }
+func (p *picture) featured() bool { return p.size > 0 && !p.Poor }
 func (p *picture) hashed() bool   { return p.Refused == "" }
 
 // corpus is the pictures and the open cache.
@@ -238,6 +239,23 @@ func read(dir, cache string, most, procs int) (*corpus, error) {
 	if failed != nil {
 		return nil, failed
 	}
+	// What is refused is a matter of thresholds, which change more often than the
+	// features do.
+	failed = parallel(len(files), procs, func(_, i int) error {
+		p := known[files[i].digest]
+		if p.size == 0 {
+			return nil
+		}
+		f, err := c.features(p)
+		if err != nil {
+			return err
+		}
+		p.Poor = f.Registrable() != nil
+		return nil
+	})
+	if failed != nil {
+		return nil, failed
+	}
 	var undecoded, unfit, poor, refused int
 	for _, f := range files {
 		p := known[f.digest]
@@ -248,7 +266,7 @@ func read(dir, cache string, most, procs int) (*corpus, error) {
 			continue
 		case p.Failed != "":
 			unfit++
-		case p.Poor != "":
+		case p.Poor:
 			poor++
 		}
 		if p.Refused != "" {
@@ -314,9 +332,6 @@ func extract(dir, path string) (*picture, features.Features, error) {
 	if err != nil {
 		p.Failed = err.Error()
 		return p, features.Features{}, nil
-	}
-	if err := set.Registrable(); err != nil {
-		p.Poor = err.Error()
 	}
 	return p, set, nil
 }

@@ -114,8 +114,8 @@ func TestAskAll(t *testing.T) {
 			}
 			// one/turned.png is one/c.png turned: within a package, and confirmed by
 			// the hashes.
-			if block.within != 0 || tallies[hash31].within != 0 {
-				t.Errorf("%d and %d matches within a package that only one tier has, want none", block.within, tallies[hash31].within)
+			if len(block.within) > 0 || len(tallies[hash31].within) > 0 {
+				t.Errorf("%v and %v: matches within a package that only one tier has, want none", block.within, tallies[hash31].within)
 			}
 		})
 	}

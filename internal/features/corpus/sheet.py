@@ -1,27 +1,42 @@
 #!/usr/bin/env python3
-"""sheet.py PICTURES PAIRS LEVEL RULE OUT [PER] puts the pairs of one level and
-rule, as corpus wrote them to PAIRS, on contact sheets OUT-000.png and so on, for
-a person to look at: PER pairs on a sheet (default 28), each pair once, numbered
-as in OUT.tsv, which has the two paths. The rule "-" is the empty one."""
+"""sheet.py PICTURES PAIRS LEVEL OUT [PER [VERDICTS]] puts the matches of one level
+between different packages, as corpus wrote them to PAIRS, on contact sheets
+OUT-000.png and so on, for a person to look at: PER pairs on a sheet (default 40),
+each pair once, numbered as in OUT.tsv, which has the two digests, the paths and
+the numbers. Pairs that both tiers confirm, and those of the file VERDICTS, are
+left out."""
+import hashlib
 import sys
 from PIL import Image, ImageDraw
 
-pictures, pairs, level, rule, out = sys.argv[1:6]
-per = int(sys.argv[6]) if len(sys.argv) > 6 else 28
+pictures, pairs, level, out = sys.argv[1:5]
+per = int(sys.argv[5]) if len(sys.argv) > 5 else 40
 side, cols = 190, 4
-seen, rows = set(), []
+known, seen, rows = set(), set(), []
+if len(sys.argv) > 6:
+    for line in open(sys.argv[6]):
+        if line[0] != "#":
+            known.add(tuple(sorted(line.split("\t")[:2])))
+
+
+def digest(path):
+    return hashlib.sha256(open(pictures + "/" + path, "rb").read()).hexdigest()[:12]
+
+
 for line in open(pairs):
     f = line.rstrip("\n").split("\t")
-    if f[1] != level or f[0] != ("" if rule == "-" else rule):
+    if f[0] != level or f[1].split("/")[0] == f[2].split("/")[0]:
         continue
-    k = tuple(sorted(f[3:1:-1]))
-    if k not in seen:
+    if f[4:] == ["true"] or len(f) > 5 and int(f[3]) <= 31:
+        continue
+    k = tuple(sorted([digest(f[1]), digest(f[2])]))
+    if k not in seen and k not in known:
         seen.add(k)
-        rows.append(f)
+        rows.append(list(k) + f[1:])
 rows.sort(key=lambda f: (f[2], f[3]))
 with open(out + ".tsv", "w") as t:
     for i, f in enumerate(rows):
-        t.write("\t".join([str(i)] + f[2:]) + "\n")
+        t.write("\t".join([str(i)] + f) + "\n")
 for at in range(0, len(rows), per):
     some = rows[at:at + per]
     high = (len(some) + cols - 1) // cols
@@ -29,7 +44,7 @@ for at in range(0, len(rows), per):
     draw = ImageDraw.Draw(sheet)
     for i, f in enumerate(some):
         x, y = i % cols * (2 * side + 14), i // cols * (side + 16)
-        numbers = f[4] + " bits" + (f", {f[6]} places, cov {f[8]}, sq {f[10]}" if len(f) > 8 else "")
+        numbers = f[4] + " bits" + (f", {f[6]} places, coverage {f[8]}, {f[10]} squares" if len(f) > 10 else "")
         draw.text((x + 2, y + 1), f"{at + i}: {numbers}", fill=(255, 255, 0))
         for k, p in enumerate(f[2:4]):
             m = Image.open(pictures + "/" + p).convert("RGBA")
