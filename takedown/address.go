@@ -84,6 +84,7 @@ func (c *checker) sources(entry string) (addresses []string) {
 			return mapped
 		}
 	}
+	var rest []string
 	for _, text := range splitAddresses(entry) {
 		if c.mapper != nil {
 			if mapped, ok := c.mapper(text); ok {
@@ -91,9 +92,12 @@ func (c *checker) sources(entry string) (addresses []string) {
 				continue
 			}
 		}
-		addresses = append(addresses, text)
+		rest = append(rest, text)
 	}
-	return addresses
+	if rest = meant(rest); len(addresses) > 0 && !slices.ContainsFunc(rest, likeAddress) {
+		return addresses // the rest is a sentence around what was mapped
+	}
+	return append(addresses, rest...)
 }
 
 // splitAddresses takes a pasted text apart: at white space, and where
@@ -102,22 +106,61 @@ func (c *checker) sources(entry string) (addresses []string) {
 // or ?u=https://…) it stays in one piece. What stands around an address in a
 // sentence, such as brackets, quotes and a full stop, is taken off.
 func splitAddresses(text string) (parts []string) {
-	for _, word := range strings.Fields(text) {
-		for word != "" {
-			next := len(word)
-			for i := 1; i < len(word); i++ {
-				if beginsScheme(word[i:]) && !strings.ContainsRune("/=?&:#%+@!~-_.", rune(word[i-1])) {
-					next = i
-					break
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		if spaced(words) {
+			parts = append(parts, trimSentence(strings.Join(words, " ")))
+			continue
+		}
+		for _, word := range words {
+			for word != "" {
+				next := len(word)
+				for i := 1; i < len(word); i++ {
+					if beginsScheme(word[i:]) && !strings.ContainsRune("/=?&:#%+@!~-_.", rune(word[i-1])) {
+						next = i
+						break
+					}
 				}
+				if part := trimSentence(word[:next]); part != "" {
+					parts = append(parts, part)
+				}
+				word = word[next:]
 			}
-			if part := trimSentence(word[:next]); part != "" {
-				parts = append(parts, part)
-			}
-			word = word[next:]
 		}
 	}
 	return parts
+}
+
+// meant leaves out the words of a sentence, where anything else was meant as an
+// address.
+func meant(parts []string) []string {
+	if !slices.ContainsFunc(parts, likeAddress) {
+		return parts
+	}
+	return slices.DeleteFunc(parts, func(s string) bool { return !likeAddress(s) })
+}
+
+// likeAddress reports whether a word was meant as an address, right or wrong.
+func likeAddress(s string) bool {
+	s = strings.ToLower(s)
+	host, _, path := strings.Cut(s, "/")
+	return strings.HasPrefix(s, "http") || strings.HasPrefix(s, "www.") || strings.HasPrefix(s, "data:") ||
+		strings.Contains(s, ":/") || path && strings.Contains(host, ".")
+}
+
+// spaced reports whether a line is one address with blanks in the name of its
+// file, as when it was copied from the bar of a browser that shows it readable.
+func spaced(words []string) bool {
+	if len(words) < 2 || !beginsScheme(words[0]) || pictureName(words[0]) || !pictureName(trimSentence(words[len(words)-1])) {
+		return false
+	}
+	return !slices.ContainsFunc(words[1:], func(s string) bool { return likeAddress(s) || strings.ContainsAny(s, "<>\"") })
+}
+
+// pictureName reports whether a text ends like the name of a picture file.
+func pictureName(s string) bool {
+	dot := strings.LastIndexByte(s, '.')
+	return dot >= 0 && slices.Contains([]string{"jpg", "jpeg", "png", "gif", "webp", "avif", "heic", "bmp", "svg"}, strings.ToLower(s[dot+1:]))
 }
 
 func beginsScheme(s string) bool {
@@ -132,7 +175,7 @@ func beginsScheme(s string) bool {
 // trimSentence takes the punctuation of a sentence off an address. A closing
 // bracket stays when the address has an opening one.
 func trimSentence(s string) string {
-	s = strings.TrimLeft(s, `<([{"'“‘«„,;`)
+	s = strings.TrimLeft(strings.TrimFunc(s, isBlank), `<([{"'“‘«„,;`)
 	// What is taken off below is never an opening bracket.
 	round, square, curly := strings.Contains(s, "("), strings.Contains(s, "["), strings.Contains(s, "{")
 	for s != "" {

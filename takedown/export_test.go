@@ -14,7 +14,7 @@ import (
 
 // Doors for the tests outside of the package.
 var (
-	SplitAddresses = splitAddresses
+	SplitAddresses = func(text string) []string { return meant(splitAddresses(text)) }
 	EncodeKeyFile  = func(path string, operator [32]byte, ids ...CaseID) error {
 		k, err := openKeyFile(path, operator)
 		if err != nil {
@@ -171,4 +171,12 @@ func SealTally(b []byte) []byte {
 	b = slices.Clone(b)
 	binary.LittleEndian.PutUint32(b[len(b)-4:], crc32.Checksum(b[:len(b)-4], castagnoli))
 	return b
+}
+
+// Grounds are all that a notice can name.
+func Grounds() (list []Ground) {
+	for _, g := range Ground("").values() {
+		list = append(list, Ground(g))
+	}
+	return list
 }

@@ -299,7 +299,7 @@ func (d *Desk) compose(m message) (Message, error) {
 	}
 	if c.Request != nil {
 		who := c.Request.who()
-		msg.To = Recipient{who.FullName(), who.Email, who.Phone, who.PostalAddress, who.Language}
+		msg.To = Recipient{who.FullName(), cleanEmail(who.Email), who.Phone, who.PostalAddress, who.Language}
 	}
 	return msg, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/takedown"
 )
@@ -179,8 +180,68 @@ func TestTexts_Messages(t *testing.T) {
 	}
 }
 
+// The Thai statement of reasons has Thai words for every ground, origin and
+// width, and all points of Article 17(3).
+func TestTexts_ThaiStatement(t *testing.T) {
+	t.Parallel()
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	seen := map[string]bool{}
+	write := func(s takedown.StatementOfReasons) {
+		t.Helper()
+		_, body, err := texts.Message(takedown.Message{Type: takedown.MessageStatement, To: takedown.Recipient{Language: "th"}, Statement: &s})
+		ok(t, err)
+		if seen[body] {
+			t.Errorf("the same as another one:\n%s", body)
+		}
+		seen[body] = true
+		for _, want := range []string{"(ก)", "(ข)", "(ค)", "(ง)", "(ฉ)", s.Kind.String()} {
+			if !strings.Contains(body, want) {
+				t.Errorf("lacks %q:\n%s", want, body)
+			}
+		}
+		// What is left of Latin letters are codes.
+		rest := strings.NewReplacer(s.Kind.String(), "", s.Case.String(), "", "UTC", "", "(EU)", "", "DE", "", "FR", "").Replace(body)
+		if strings.ContainsFunc(rest, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }) {
+			t.Errorf("has words that are not Thai:\n%s", body)
+		}
+	}
+	base := takedown.StatementOfReasons{
+		Case: takedown.CaseID{1}, Width: takedown.WidthURL, Effect: blocklist.EffectBlock, Kind: takedown.KindDSANotice, Origin: takedown.OriginArticle16, From: day0,
+	}
+	for _, g := range append([]takedown.Ground{takedown.GroundUnspecified}, takedown.Grounds()...) {
+		s := base
+		s.Ground = g
+		write(s)
+	}
+	for _, o := range []takedown.Origin{takedown.OriginTrustedFlagger, takedown.OriginOther, takedown.OriginOwnInitiative} {
+		s := base
+		s.Origin = o
+		write(s)
+	}
+	for w := takedown.WidthBytes; w <= takedown.WidthFace; w++ {
+		s := base
+		s.Width, s.AutomatedDetection, s.Territories, s.To = w, true, []string{"DE", "FR"}, day0.Add(time.Hour)
+		write(s)
+	}
+	s := base
+	s.Effect, s.AutomatedDecision = blocklist.EffectReview, true
+	write(s)
+}
+
 func TestTexts_Problem(t *testing.T) {
 	t.Parallel()
+	english, err := takedown.LoadCatalogue(os.DirFS("texts"), ".", language.English)
+	ok(t, err)
+	english.Reasons = map[string]string{"not_illegal": "the law does not forbid what is shown"}
+	withReasons, err := takedown.NewTexts(english)
+	ok(t, err)
+	for code, want := range map[string]string{"not_illegal": "The reason is: the law does not forbid what is shown.", "satire": "The reason is: satire."} {
+		_, body, err := withReasons.Message(takedown.Message{Type: takedown.MessageRejected, Reason: code})
+		if ok(t, err); !strings.Contains(body, want) {
+			t.Errorf("%s:\n%s", code, body)
+		}
+	}
 	german := takedown.Catalogue{Language: language.German, Codes: map[takedown.Code]string{}}
 	if _, err := takedown.NewTexts(german); err == nil {
 		t.Error("a catalogue without texts was taken")
@@ -193,8 +254,8 @@ func TestTexts_Problem(t *testing.T) {
 		want string
 	}{
 		{"en", takedown.Problem{Code: takedown.CodeTooLong, Params: map[string]string{"max": "5000"}}, "This is too long: at most 5,000 characters."},
-		{"th", takedown.Problem{Code: takedown.CodeTooLong, Params: map[string]string{"max": "5000"}}, "ข้อความยาวเกินไป กรอกได้ไม่เกิน 5,000 ตัวอักษร"},
-		{"de-AT, th;q=0.5", takedown.Problem{Code: takedown.CodeRequired}, "จำเป็นต้องกรอกข้อมูลนี้"},
+		{"th", takedown.Problem{Code: takedown.CodeTooLong, Params: map[string]string{"max": "5000"}}, "ข้อความยาวเกินไป กรุณาระบุไม่เกิน 5,000 ตัวอักษร"},
+		{"de-AT, th;q=0.5", takedown.Problem{Code: takedown.CodeRequired}, "กรุณาระบุข้อมูลนี้"},
 		{"", takedown.Problem{Code: takedown.CodeDuplicate, Params: map[string]string{"of": "0"}}, "This is the same as number 1."},
 		{"not a tag!", takedown.Problem{Code: takedown.CodeUnsupported, Params: map[string]string{"format": "heic"}},
 			"Pictures of this format (heic) cannot be read. Send it as JPEG, PNG, GIF or WebP."},

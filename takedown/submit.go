@@ -127,7 +127,10 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 
 // party returns a keyed digest of how a requester is reached.
 func (d *Desk) party(who *Requester) []byte {
-	contact := cmp.Or(who.Email, who.Phone)
+	contact := cleanEmail(who.Email)
+	if contact == "" {
+		contact, _ = normalPhone(who.Phone)
+	}
 	if contact == "" {
 		return nil
 	}
@@ -198,7 +201,8 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
 		}
 		if c.State == StateNeedsInfo && len(c.Rules) > 0 {
-			return change{}, fmt.Errorf("takedown: case %v is on hold; release it with Reject or Accept before its request is replaced", id)
+			// On hold: what its rules were made of would be replaced under them.
+			return change{}, &MoveError{id, c.State, StateInReview}
 		}
 		c.Request = value(r)
 		flags := c.Flags

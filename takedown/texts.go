@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -25,6 +26,10 @@ type Catalogue struct {
 	// Codes are the messages about problems. "{max}" stands for the parameter of
 	// that name.
 	Codes map[Code]string
+	// Reasons are words for the operator's own codes of reasons, as in
+	// [Act].Reason, where a message gives one. A code without words stands for
+	// itself.
+	Reasons map[string]string
 	// Templates has, for each type of message, a template of its name for the
 	// body, and one with ".subject" behind the name. They are given the
 	// [Message]; see texts/en.tmpl for the functions that they can use.
@@ -79,7 +84,7 @@ func NewTexts(more ...Catalogue) (*Texts, error) {
 // template.
 func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error) {
 	c := Catalogue{Language: lang}
-	b, err := fs.ReadFile(fsys, dir+"/"+lang.String()+".json")
+	b, err := fs.ReadFile(fsys, path.Join(dir, lang.String()+".json"))
 	if err != nil {
 		return c, fmt.Errorf("takedown: texts: %w", err)
 	}
@@ -87,7 +92,7 @@ func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error)
 		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
 	}
 	name := lang.String() + ".tmpl"
-	c.Templates, err = template.New(name).Funcs(templateFuncs(lang)).ParseFS(fsys, dir+"/"+name)
+	c.Templates, err = template.New(name).Funcs(templateFuncs(lang)).ParseFS(fsys, path.Join(dir, name))
 	if err != nil {
 		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
 	}
@@ -183,10 +188,19 @@ func (v view) Missing() (list []string) {
 	return list
 }
 
+// Why returns the words for the code of a reason.
+func (v view) Why(code string) string {
+	if words := v.c.Reasons[code]; words != "" {
+		return words
+	}
+	return code
+}
+
 // templateFuncs are the functions of the templates.
 func templateFuncs(lang language.Tag) template.FuncMap {
 	p := xmessage.NewPrinter(lang)
 	return template.FuncMap{
+		"inc":    func(i int) string { return p.Sprintf("%d", i+1) },
 		"number": func(n int) string { return p.Sprintf("%d", n) },
 		"date":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
 	}

@@ -159,7 +159,25 @@ func isText(s string) bool {
 	})
 }
 
+// cleanEmail takes off what people paste around an email address: blanks,
+// invisible characters, "mailto:", angle brackets, the end of a sentence.
+func cleanEmail(s string) string {
+	s = strings.TrimFunc(s, isBlank)
+	if len(s) > 7 && strings.EqualFold(s[:7], "mailto:") {
+		s = s[7:]
+	}
+	if strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") {
+		s = s[1 : len(s)-1]
+	}
+	return strings.TrimFunc(strings.TrimRight(s, ".,;"), isBlank)
+}
+
+// isBlank reports whether a character is a space of any kind, or an invisible
+// one such as a mark of direction that came along when something was copied.
+func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+
 func (c *checker) email(field, s string, required bool) {
+	s = cleanEmail(s)
 	if s == "" {
 		if required {
 			c.add(field, CodeRequired)
@@ -175,7 +193,7 @@ func (c *checker) email(field, s string, required bool) {
 }
 
 func (c *checker) phone(field, s string, required bool) {
-	if s == "" {
+	if strings.TrimFunc(s, isBlank) == "" {
 		c.required(field, !required)
 		return
 	}
@@ -188,16 +206,20 @@ func (c *checker) phone(field, s string, required bool) {
 // the spaces, dots, dashes, slashes and brackets that people write. "00" as the
 // international prefix is taken for "+". Digits of other scripts count.
 func normalPhone(s string) (string, bool) {
+	s = strings.TrimFunc(s, isBlank)
+	if len(s) > 4 && strings.EqualFold(s[:4], "tel:") {
+		s = s[4:]
+	}
 	// "+44 (0)20 …": the digit in brackets is dialled inside the country only.
-	s = strings.Replace(strings.TrimSpace(s), "(0)", "", 1)
+	s = strings.Replace(s, "(0)", "", 1)
 	var b strings.Builder
-	for i, r := range s {
+	for _, r := range s {
 		switch {
-		case r == '+' && i == 0:
+		case (r == '+' || r == '\uff0b') && b.Len() == 0:
 			b.WriteByte('+')
 		case unicode.IsDigit(r):
 			b.WriteByte('0' + digitValue(r))
-		case strings.ContainsRune(" .-/()\u00a0\u2010\u2011\u2013", r):
+		case isBlank(r), unicode.Is(unicode.Pd, r), strings.ContainsRune("./()\u2212", r):
 		default:
 			return "", false
 		}

@@ -176,6 +176,10 @@ func TestValidate_RealPeople(t *testing.T) {
 		{Name: "María-José O'Neill y Núñez", Email: "m.j.o'neill+takedown@example.es", Phone: "0034 912 345 678", Country: "ES", Language: "es-ES"},
 		{Name: "渡辺 さくら", Email: "sakura@例え.テスト", Phone: "+81-90-1234-5678", Country: "JP", Language: "ja"},
 		{Name: "محمد", Email: "m@example.org", Phone: "+٩٦٦ ٥٠ ١٢٣ ٤٥٦٧", Country: "SA", Language: "ar"},
+		{Name: "ปุ๊ก", Email: " pook@ตัวอย่าง.ไทย ", Phone: "＋๖๖ ๘๑–๒๓๔–๕๖๗๘", Country: "TH", Language: "th-TH"},
+		{Name: "น.ส. พิมพ์ชนก ณ อยุธยา", Email: "<pim@example.org>", Phone: "\u202a+66 2 123 4567\u202c"},
+		{Name: "X Æ A-12", Email: "mailto:x@example.org.", Phone: "tel:0066812345678"},
+		{Name: "ဒေါ်အောင်ဆန်း", Email: "a@example.org\n", Phone: "+95 9 123 456 789"},
 		{Name: "नन्दिनी\u200dक", Email: "n@example.in", Phone: "+91.98765.43210", Country: "IN", Language: "hi"},
 	} {
 		o := optOut(t, 1)
