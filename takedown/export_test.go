@@ -46,6 +46,9 @@ var (
 // Dir returns the folder of a desk.
 func (d *Desk) Dir() string { return d.dir }
 
+// Keys returns how many keys of cases and of templates a desk has.
+func (d *Desk) Keys() int { return len(d.store.keys.f.IDs()) }
+
 // Compact compacts the desk's list.
 func (d *Desk) Compact(ctx context.Context) error { return d.list.Compact(ctx) }
 

@@ -39,7 +39,13 @@ func components(person, photo uint64) []float32 {
 	return v
 }
 
-func portrait(tb testing.TB, person, photo uint64) takedown.Face {
+// fataler is what tests and rapid's own have in common.
+type fataler interface {
+	Helper()
+	Fatal(...any)
+}
+
+func portrait(tb fataler, person, photo uint64) takedown.Face {
 	tb.Helper()
 	f, err := takedown.NewFace(faceModel, components(person, photo))
 	if err != nil {

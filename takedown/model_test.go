@@ -71,7 +71,7 @@ func TestDesk_Life(t *testing.T) {
 		now := &clock{t: day0}
 		store := &faulty{Store: storetest.Memory()}
 		reopen := func() *takedown.Desk {
-			d, err := takedown.Open(dir, &takedown.DeskOptions{Now: now.Now, Store: store, Notifier: &office{clock: now}})
+			d, err := takedown.Open(dir, &takedown.DeskOptions{Now: now.Now, Store: store, Notifier: &office{clock: now}, FaceModels: faceModels})
 			if err != nil {
 				t.Fatalf("Open: %v", err)
 			}
@@ -81,8 +81,9 @@ func TestDesk_Life(t *testing.T) {
 		defer func() { d.Close() }()
 
 		type known struct {
-			id   takedown.CaseID
-			urls []string
+			id    takedown.CaseID
+			urls  []string        // of the items, or
+			faces []takedown.Face // of different people
 		}
 		var cases []*known
 		var n int
@@ -101,7 +102,8 @@ func TestDesk_Life(t *testing.T) {
 				early  *takedown.TooEarlyError
 				valid  *takedown.ValidationError
 			)
-			return errors.As(err, &move) || errors.As(err, &grant) || errors.As(err, &second) || errors.As(err, &early) || errors.As(err, &valid)
+			return errors.As(err, &move) || errors.As(err, &grant) || errors.As(err, &second) || errors.As(err, &early) || errors.As(err, &valid) ||
+				errors.Is(err, takedown.ErrTemplateDestroyed)
 		}
 		// do calls f about a case; when it succeeds the case must be in one of
 		// the states.
@@ -161,7 +163,7 @@ func TestDesk_Life(t *testing.T) {
 				}
 				n++
 				var r takedown.Request
-				switch rapid.IntRange(0, 4).Draw(t, "kind") {
+				switch rapid.IntRange(0, 6).Draw(t, "kind") {
 				case 0:
 					r = notice(k.urls...)
 				case 1:
@@ -180,6 +182,11 @@ func TestDesk_Life(t *testing.T) {
 					x := intimate
 					x.ImageURLs = k.urls
 					r = x
+				default:
+					for i := range k.urls {
+						k.faces = append(k.faces, portrait(t, uint64(2*n+i), 0))
+					}
+					k.urls, r = nil, faceOptOut(k.faces...)
 				}
 				c, err := d.Submit(ctx, r)
 				store.in = 0
@@ -198,11 +205,15 @@ func TestDesk_Life(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r, isNotice := c.Request.(takedown.DMCANotice)
-				if !isNotice {
+				var r takedown.Request
+				switch x := c.Request.(type) {
+				case takedown.DMCANotice:
+					x.Signature, r = "Requester", x
+				case takedown.FaceOptOut: // some of its faces may be gone
+					x.Faces, r = k.faces, x
+				default:
 					t.Skip("another kind")
 				}
-				r.Signature = "Requester"
 				if c.State == takedown.StateNeedsInfo && len(c.Rules) > 0 {
 					t.Skip("on hold")
 				}
@@ -273,6 +284,9 @@ func TestDesk_Life(t *testing.T) {
 					t.Fatal(err)
 				}
 				states := []takedown.State{before.State}
+				if k.faces != nil && !before.Erased() {
+					states = append(states, takedown.StateWithdrawn)
+				}
 				if before.State == takedown.StateEnforcing || before.State == takedown.StateRevoking {
 					states = append(states, before.After) // what was cut short is finished first
 				}
@@ -331,6 +345,29 @@ func TestDesk_Life(t *testing.T) {
 							t.Fatalf("%s: %v does not name case %v and its rule %d", u, got, c.ID, c.Items[i].Rule)
 						}
 					}
+					for i, f := range k.faces {
+						it, got := c.Items[i], d.Enforcer().Check(withFaces(f))
+						inForce := it.Rule != 0 && (c.End.IsZero() || now.Now().Before(c.End))
+						if inForce != (got.Verdict == takedown.Block) || inForce && (got.Case != c.ID || got.Rule != it.Rule || !slices.Contains(c.Rules, got.Rule)) {
+							t.Fatalf("face %d, case %s with rules %v: %v", i, c.State, c.Rules, got)
+						}
+						over := len(c.Rules) == 0 && (c.Outcome != "" || c.State == takedown.StateWithdrawn)
+						open := !over && (it.Outcome == "" || it.Outcome == takedown.OutcomeAccepted)
+						if it.Rule != 0 && it.Template == nil || it.Template != nil && !open {
+							t.Fatalf("face %d, case %s, outcome %q, rule %d: its template is there: %v", i, c.State, it.Outcome, it.Rule, it.Template != nil)
+						}
+					}
+					if r, isFace := c.Request.(takedown.FaceOptOut); isFace {
+						left := 0
+						for _, it := range c.Items {
+							if it.Template != nil {
+								left++
+							}
+						}
+						if len(r.Faces) != left {
+							t.Fatalf("case %s: %d templates, and %d faces in its request", c.State, left, len(r.Faces))
+						}
+					}
 					switch c.State {
 					case takedown.StateInForce, takedown.StateCounter, takedown.StateCourtHold:
 						if len(c.Rules) != 1 {
@@ -361,6 +398,25 @@ func TestDesk_Life(t *testing.T) {
 			return true
 		}); err != nil {
 			t.Fatal(err)
+		}
+		// There is a key for each case that is not erased and for each template that
+		// is needed, and no other.
+		keys := 0
+		if err := d.Cases(ctx, func(c takedown.Case) bool {
+			if !c.Erased() {
+				keys++
+			}
+			for _, it := range c.Items {
+				if it.Template != nil {
+					keys++
+				}
+			}
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Keys(); got != keys {
+			t.Fatalf("%d keys, and %d are needed", got, keys)
 		}
 		checkRules(t, dir, d)
 		d = reopen()
