@@ -209,6 +209,8 @@ func TestDecodeRequest_Refuses(t *testing.T) {
 		{"another type", `{"kind":"withdrawal","requester":{"email":7}}`, "requester.email"},
 		{"no case number", `{"kind":"withdrawal","case":"jane"}`, ""},
 		{"two values", `{"kind":"withdrawal"} {}`, ""},
+		{"a vector that is too short", `{"kind":"face_opt_out","faces":[{"model":"m","vector":[1]}]}`, ""},
+		{"a face that is none", `{"kind":"face_opt_out","faces":["jane"]}`, ""},
 		{"a name of a field that tells something", `{"kind":"withdrawal","jane doe lives at":1}`, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -254,9 +256,14 @@ func multipartForm(tb testing.TB, fields [][2]string, files map[string][]byte) *
 func TestDecodeForm(t *testing.T) {
 	t.Parallel()
 	picture := testJPEG(t, 1)
+	vector, err := json.Marshal(portrait(t, 1, 0))
+	ok(t, err)
 	opts := &takedown.FormOptions{
-		Statements: map[string]takedown.Statement{"good_faith": {Text: "Accurate and complete.", Language: "en"}},
-		Ignore:     []string{"csrf"}, Now: accepted,
+		Statements: map[string]takedown.Statement{
+			"good_faith": {Text: "Accurate and complete.", Language: "en"},
+			"biometric":  {ID: "face-consent", Version: "2", Text: consent, Language: "en"},
+		},
+		Ignore: []string{"csrf"}, Now: accepted,
 	}
 	urlencoded := func(v url.Values) *http.Request {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(v.Encode()))
@@ -288,6 +295,15 @@ func TestDecodeForm(t *testing.T) {
 		}), takedown.DMCANotice{Works: []takedown.Work{{Description: "first"}, {Description: "second", Kind: "photograph"}}}},
 		{"several boxes of one name", urlencoded(url.Values{"kind": {"gdpr_request"}, "rights": {"erasure", "objection"}, "uk": {"1"}}),
 			takedown.GDPRRequest{Rights: []takedown.Right{"erasure", "objection"}, UK: true}},
+		{"a face opt-out with pictures, a mark and the ticked consent", multipartForm(t, [][2]string{
+			{"kind", "face_opt_out"}, {"requester.name", "A. Person"}, {"requester.authority", "I am her father."}, {"subject", "child"}, {"biometric", "on"},
+			{"marks[0]", ""}, {"marks[1]", "0.3,0.7"},
+		}, map[string][]byte{"images": picture}), takedown.FaceOptOut{
+			Requester: takedown.Requester{Name: "A. Person", Authority: "I am her father."}, Subject: takedown.SubjectChild, Images: [][]byte{picture},
+			Marks: []string{"", "0.3,0.7"}, Biometric: takedown.Statement{ID: "face-consent", Version: "2", Text: consent, Language: "en", Accepted: accepted},
+		}},
+		{"a face opt-out with a vector that the browser made", urlencoded(url.Values{"kind": {"face_opt_out"}, "faces": {string(vector)}}),
+			takedown.FaceOptOut{Faces: []takedown.Face{portrait(t, 1, 0)}}},
 		{"a case and numbers", urlencoded(url.Values{"kind": {"withdrawal"}, "case": {" " + takedown.CaseID{9}.String()}, "items": {"0", "2"}}),
 			takedown.WithdrawalRequest{Case: takedown.CaseID{9}, Items: []int{0, 2}}},
 	} {
@@ -313,6 +329,9 @@ func TestDecodeForm(t *testing.T) {
 		{"a statement that was not shown", urlencoded(url.Values{"kind": {"dmca_notice"}, "accurate": {"on"}})},
 		{"too far a number", urlencoded(url.Values{"kind": {"dmca_notice"}, "works[100].kind": {"x"}})},
 		{"a negative number", urlencoded(url.Values{"kind": {"dmca_notice"}, "works[-1].kind": {"x"}})},
+		{"a vector that is none", urlencoded(url.Values{"kind": {"face_opt_out"}, "faces": {`{"model": "m", "vector": [1, 2]}`}})},
+		{"a vector as a file", multipartForm(t, [][2]string{{"kind", "face_opt_out"}}, map[string][]byte{"faces": vector})},
+		{"the text of the consent", urlencoded(url.Values{"kind": {"face_opt_out"}, "biometric.text": {"anything"}})},
 		{"a picture as text", urlencoded(url.Values{"kind": {"image_opt_out"}, "images": {"x"}})},
 		{"a text as a file", multipartForm(t, [][2]string{{"kind", "image_opt_out"}}, map[string][]byte{"reason": picture})},
 		{"a text of more than a megabyte", multipartForm(t, [][2]string{{"kind", "image_opt_out"}, {"reason", strings.Repeat("x", 1<<20+1)}}, nil)},

@@ -85,6 +85,10 @@ func damagedDesk(tb testing.TB) (dir string, file []byte, cases int) {
 	for _, u := range []string{"https://example.org/a.jpg", "https://example.org/b.jpg", "https://example.org/c.jpg"} {
 		accept(tb, d, notice(u), takedown.Grant{})
 	}
+	c, err := d.Submit(ctx, faceOptOut(portrait(tb, 1, 0), portrait(tb, 2, 0)))
+	if err != nil || c.Items[0].Template == nil {
+		tb.Fatal("no template to damage", err)
+	}
 	erased := accept(tb, d, notice("https://example.org/d.jpg"), takedown.Grant{})
 	err = errors.Join(
 		d.AddEvidence(ctx, first, takedown.Evidence{Candidate: takedown.Candidate{ImageURLs: []string{"https://example.org/e.jpg"}}}),
@@ -95,7 +99,7 @@ func damagedDesk(tb testing.TB) (dir string, file []byte, cases int) {
 	if file, err = os.ReadFile(filepath.Join(dir, "cases.db")); err != nil {
 		tb.Fatal(err)
 	}
-	return dir, file, 5
+	return dir, file, 6
 }
 
 // Whatever byte of cases.db is changed, and wherever it is cut: it is refused

@@ -179,6 +179,9 @@ func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 		if err != nil {
 			return change{}, err
 		}
+		if !slices.ContainsFunc(c.Items, func(it CaseItem) bool { return it.Kind != ItemFace }) {
+			return change{}, &GrantError{id, "a hold blocks addresses and identical pictures; of a face it has to be decided"}
+		}
 		g := Grant{Act: a, Effect: blocklist.EffectBlock, Items: map[int]ItemDecision{}}
 		for i, it := range c.Items {
 			width := min(c.Asked, it.Widest, WidthIdentical)

@@ -80,6 +80,10 @@ type DeskOptions struct {
 	// thresholds; without any, no face can be. At most one for each name and
 	// number of dimensions.
 	FaceModels []FaceModel
+	// FaceLifetime is how long other machines may use the faces of what Publish
+	// writes: see blocklist.Options. A list with faces is published only with a
+	// ListKey.
+	FaceLifetime time.Duration
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
 	// [Desk.Confirm]. It needs a Notifier.
 	ConfirmEmail bool
@@ -165,6 +169,7 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	}
 	d.list, err = blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{
 		Now: opts.Now, SigningKey: opts.SigningKey, EncryptionKey: opts.ListKey,
+		FaceLifetime: opts.FaceLifetime,
 	})
 	if err != nil {
 		return nil, errors.Join(err, d.store.close())

@@ -427,6 +427,71 @@ func TestFaceOptOut_SweepAndPreview(t *testing.T) {
 	}
 }
 
+// A face in a frame of an animation is excepted, and learned, with the hashes of
+// that frame.
+func TestFaceOptOut_ResolveAFrame(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	e := d.Enforcer()
+	accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+	first, second := testCandidate(t, 5).Hashes, testCandidate(t, 6).Hashes
+	anim := takedown.Candidate{Hashes: first, Frames: [][]phash.Hash{second}, Faces: []takedown.Face{portrait(t, 3, 0)}, FrameFaces: [][]takedown.Face{{between(t, 1, 0.9)}}}
+	match := takedown.Match{Candidate: anim, Decision: e.Check(anim)}
+	if wantVerdict(t, "in the second frame", match.Decision, takedown.Block); match.Decision.Frame != 1 {
+		t.Fatalf("%v", match.Decision)
+	}
+	_, err := d.Resolve(ctx, match, takedown.NotTheSame)
+	ok(t, err)
+	wantVerdict(t, "excepted", e.Check(anim), takedown.Allow)
+	other := anim
+	other.Frames = [][]phash.Hash{testCandidate(t, 7).Hashes}
+	wantVerdict(t, "the same face in another frame", e.Check(other), takedown.Block)
+	anim.Faces = []takedown.Face{portrait(t, 1, 4)}
+	wantVerdict(t, "the person in the first frame", e.Check(anim), takedown.Block)
+}
+
+// What people are told about a face says that a template is kept, and when it is
+// destroyed, in both languages; never how similar anything is.
+func TestFaceOptOut_Letters(t *testing.T) {
+	t.Parallel()
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	for lang, words := range map[string]struct{ template, destroyed string }{
+		"en": {"template", "is destroyed"}, "th": {"ภาพจำลองใบหน้า", "ทำลาย"},
+	} {
+		for _, open := range []bool{false, true} {
+			o := newOffice(t, func(o *takedown.DeskOptions) { o.OneReviewer = true })
+			who := person
+			who.Language = lang
+			var r takedown.Request = takedown.FaceOptOut{Requester: who, Faces: []takedown.Face{portrait(t, 1, 0)}, Biometric: stated(consent)}
+			if open {
+				r = takedown.OpenOptOut{Requester: who, Images: [][]byte{testJPEG(t, 1)}, Claim: takedown.ClaimDepicted, Biometric: stated(consent)}
+			}
+			c := o.submit(t, r)
+			ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+			ok(t, o.Withdraw(ctx, c.ID, takedown.Act{}))
+			said := map[takedown.MessageType]string{}
+			for _, m := range o.sent {
+				_, body, err := texts.Message(m)
+				ok(t, err)
+				said[m.Type] = body
+				if strings.Contains(body, "0.8") || strings.Contains(body, faceModel) {
+					t.Errorf("%s, %s tells the threshold:\n%s", lang, m.Type, body)
+				}
+			}
+			if !strings.Contains(said[takedown.MessageReceipt], words.template) != open {
+				t.Errorf("%s, open %v, receipt:\n%s", lang, open, said[takedown.MessageReceipt])
+			}
+			if !strings.Contains(said[takedown.MessageWithdrawn], words.destroyed) {
+				t.Errorf("%s, withdrawn:\n%s", lang, said[takedown.MessageWithdrawn])
+			}
+			if s := said[takedown.MessageStatement]; !open && !strings.Contains(s, "every picture that shows the face") {
+				t.Errorf("statement of reasons:\n%s", s)
+			}
+		}
+	}
+}
+
 // Items can be taken out of a face opt-out one by one, also when the desk's
 // thresholds have changed meanwhile, or its model.
 func TestFaceOptOut_PartialWithdrawal(t *testing.T) {
