@@ -167,10 +167,7 @@ func TestEveryDamagedByte_Faces(t *testing.T) {
 		t.Fatalf("%d faces, want 10", clean.FaceCount())
 	}
 	for i := range data {
-		for _, change := range []byte{0x01, 0x80, 0xff, data[i]} {
-			if change == 0 {
-				continue
-			}
+		for _, change := range []byte{0x01, 0xff} {
 			data[i] ^= change
 			v, err := blocklist.LoadDecrypted(data, newClock().now)
 			resealed, err2 := blocklist.LoadDecrypted(blocklist.Reseal(slices.Clone(data)), newClock().now)

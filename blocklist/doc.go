@@ -1,5 +1,6 @@
 // Package blocklist keeps the list of what is blocked now: keys of addresses,
-// digests of files and perceptual hashes, and the rules they belong to.
+// digests of files, perceptual hashes, local features and faces, and the rules
+// they belong to.
 //
 // A list is a fold over a journal of events (rules added, keys learned,
 // pictures excepted, rules revoked). [Open] opens a folder with that journal
@@ -41,6 +42,11 @@
 // encrypt them where they may be read by others. The keys of a revoked rule
 // leave the snapshots with the second compaction after it, and stay in the
 // journal.
+//
+// Faces are biometric. SealFaces seals them before they come into an event, with
+// a key of that event, which revoking the rule destroys: nothing that was written
+// opens them any more. A snapshot with faces is published encrypted, and nodes
+// may use them for Options.FaceLifetime only.
 //
 // docs/format describes addresses, journal and snapshot byte by byte, with what
 // a crash can leave behind; docs/decisions says why they are as they are.

@@ -355,6 +355,9 @@ func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][
 	return nil, fmt.Errorf("%s is of no known kind", path)
 }
 
+// RetainFaces destroys the keys of rules that v shows to have ended.
+func (l *List) RetainFaces(v *View) error { return l.writer.faceKeys.retainLive(l.writer.journal, v) }
+
 // FaceKeys returns the events that there are keys of faces for.
 func (l *List) FaceKeys() [][16]byte {
 	if f := l.writer.faceKeys.opened(); f != nil {

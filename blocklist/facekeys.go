@@ -57,6 +57,11 @@ func openFaceKeys(fs fsx.FS, dir string, key *EncryptionKey, list [16]byte) (*fa
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
+	if !slices.Contains(names, name) {
+		// What else there is may belong to a journal that was lost, and is found
+		// again.
+		return k, nil
+	}
 	for _, n := range names {
 		if n != name && (n == faceKeysName || strings.HasPrefix(n, faceKeysName+"-")) {
 			if err := keyfile.Remove(fs, filepath.Join(dir, n)); err != nil {
@@ -64,10 +69,8 @@ func openFaceKeys(fs fsx.FS, dir string, key *EncryptionKey, list [16]byte) (*fa
 			}
 		}
 	}
-	if slices.Contains(names, name) {
-		if k.file, err = keyfile.Open(fs, k.path, wrap); err != nil {
-			return nil, fmt.Errorf("blocklist: %w", err)
-		}
+	if k.file, err = keyfile.Open(fs, k.path, wrap); err != nil {
+		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	return k, nil
 }
@@ -158,7 +161,7 @@ func (k *faceKeys) retainLive(j *journal, v *View) error {
 		if !ok || v.isDead(g) {
 			return false
 		}
-		end := v.grantAt(g).end
+		end := v.endOf(g)
 		return end == 0 || now < end
 	})
 }

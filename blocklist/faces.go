@@ -177,8 +177,8 @@ func (l *List) DropFaces(keep func(event [16]byte) bool) error {
 
 // openFaces opens the faces of an event that is to be appended; it is not if they
 // do not open.
-func (w *writer) openFaces(e *Event, opened map[[16]byte][]FaceVector) error {
-	if e.Rule == nil || len(e.Rule.Keys.Faces) == 0 || opened[e.ID] != nil {
+func (w *writer) openFaces(e *Event, opened map[*Rule][]FaceVector) error {
+	if e.Rule == nil || len(e.Rule.Keys.Faces) == 0 {
 		return nil
 	}
 	key, err := w.faceKeys.get(e.ID)
@@ -203,7 +203,7 @@ func (w *writer) openFaces(e *Event, opened map[[16]byte][]FaceVector) error {
 			return &EventError{Field: "Rule.Keys.Faces", Why: "do not open: " + err.Error()}
 		}
 	}
-	opened[e.ID] = vectors
+	opened[e.Rule] = vectors
 	return nil
 }
 
@@ -291,11 +291,12 @@ func (f *fold) facesOf(model FaceModel) *faceFold {
 
 // addFaces opens the faces of an event and adds them. Those whose key is gone
 // were withdrawn.
-func (f *fold) addFaces(event [16]byte, g uint32, faces []Face) {
+func (f *fold) addFaces(event [16]byte, g uint32, r *Rule) {
+	faces := r.Keys.Faces
 	if len(faces) == 0 {
 		return
 	}
-	if vectors := f.opened[event]; len(vectors) == len(faces) {
+	if vectors := f.opened[r]; vectors != nil {
 		for i, v := range vectors {
 			f.facesOf(v.Model()).add(v, faces[i].Limits, event, g)
 		}
@@ -376,7 +377,7 @@ func firstRow(rows []faceRow, g uint32) int {
 func (f *fold) showFaces(v *View) {
 	now := f.now().Unix()
 	for g, n := range f.lostFaces {
-		if end := v.grantAt(g).end; end == 0 || now < end {
+		if end := v.endOf(g); end == 0 || now < end {
 			v.lostFaces += n
 		}
 	}

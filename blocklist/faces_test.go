@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,7 +67,7 @@ func TestView_FindFaces(t *testing.T) {
 	l := open(t, dir, opts)
 	defer func() { l.Close() }()
 
-	const people = 700
+	const people = 300
 	var persons []blocklist.FaceVector
 	rules := make([]uint64, people)
 	want := func(i int) map[uint64]bool { return map[uint64]bool{rules[i]: true} }
@@ -350,6 +352,51 @@ func TestAppend_RefusesFaces(t *testing.T) {
 	}
 }
 
+// A key that was made after a View was taken belongs to no rule that the View
+// could show to have ended.
+func TestRetain_OldView(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, nil)
+	defer func() { l.Close() }()
+	old := l.View()
+	x := faceOf(t, faceModels[0], 1, 0, 0)
+	mustAppend(t, l, faceRule(t, l, 1, blocklist.FaceLimits{Block: 0.9, Review: 0.8}, x))
+	if err := l.RetainFaces(old); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	l = open(t, dir, nil)
+	if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.View(), x)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A file of keys stays when the journal that it belongs to is not there, and
+// serves it again when it is back.
+func TestFaceKeys_LostJournal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	opts := &blocklist.Options{EncryptionKey: &blocklist.EncryptionKey{4}}
+	l := open(t, dir, opts)
+	x := faceOf(t, faceModels[0], 1, 0, 0)
+	mustAppend(t, l, faceRule(t, l, 1, blocklist.FaceLimits{Block: 0.9, Review: 0.8}, x))
+	l.Close()
+	journal := filepath.Join(dir, "journal.db")
+	if err := os.Rename(journal, journal+".away"); err != nil {
+		t.Fatal(err)
+	}
+	open(t, dir, opts).Close()
+	if err := os.Rename(journal+".away", journal); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, dir, opts)
+	defer l.Close()
+	if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.View(), x)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // A key outlives the time in which its event is kept elsewhere, restarts
 // included, and goes when the event will not come.
 func TestDropFaces(t *testing.T) {
@@ -483,4 +530,189 @@ func TestRekey_Faces(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAppend(t, l, e)
+}
+
+// Searches of the list give what a plain scan of the registered vectors gives,
+// in the base, in runs and in the tail, with many limits, some rules revoked.
+func TestFindFaces_AgainstScan(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), &blocklist.Options{CompactAfter: -1})
+	defer l.Close()
+	m := blocklist.FaceModel{Name: "scan@1", Dimensions: 256}
+	limits := []blocklist.FaceLimits{{Block: 0.6, Review: 0.45}, {Block: 0.5, Review: 0.5}, {Block: 0.4, Review: 0.3}}
+	type registered struct {
+		v      blocklist.FaceVector
+		limits blocklist.FaceLimits
+	}
+	rules := map[uint64][]registered{}
+	const people = 900
+	id, seed := uint64(0), uint64(0)
+	add := func(n int) {
+		var events []blocklist.Event
+		var faces [][]registered
+		for range n {
+			id++
+			e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthFace, Effect: blocklist.EffectBlock}}
+			var of []registered
+			for range 1 + id%2 {
+				seed++
+				of = append(of, registered{faceOf(t, m, seed, 1_000_000+id%300, 0.55), limits[seed%3]})
+				sealed, err := l.SealFaces(e.ID, of[len(of)-1].limits, of[len(of)-1].v)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.Rule.Keys.Faces = append(e.Rule.Keys.Faces, sealed...)
+			}
+			events, faces = append(events, e), append(faces, of)
+		}
+		for i, seq := range mustAppend(t, l, events...) {
+			rules[seq] = faces[i]
+		}
+	}
+	hits, missed := 0, 0
+	check := func(what string) {
+		t.Helper()
+		v := l.View()
+		for q := range uint64(60) {
+			x := faceOf(t, m, 2_000_000+q, 1_000_000+q*5, 0.3+float32(q%5)/10)
+			want, got := map[uint64]float64{}, map[uint64]float64{}
+			for rule, faces := range rules {
+				for _, f := range faces {
+					if s, _ := x.Similarity(f.v); s >= f.limits.Review {
+						want[rule] = max(want[rule], s)
+					}
+				}
+			}
+			v.FindFaces(x, func(h blocklist.Hit) bool {
+				got[h.Rule] = max(got[h.Rule], h.Similarity)
+				return true
+			})
+			hits += len(want)
+			for rule, s := range want {
+				if _, ok := got[rule]; !ok {
+					missed++
+					delete(want, rule)
+					t.Logf("%s: query %d does not find rule %d, similar by %v", what, q, rule, s)
+				}
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Fatalf("%s, query %d (-want +got):\n%s", what, q, diff)
+			}
+		}
+	}
+	add(people)
+	check("runs")
+	if err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check("base")
+	add(people / 3)
+	for seq := range rules {
+		if seq%7 == 0 {
+			id++
+			mustAppend(t, l, blocklist.Event{ID: newID(id), Type: blocklist.EventRevoked, Target: seq})
+			delete(rules, seq)
+		}
+	}
+	check("base, runs and some revoked")
+	// The rotations of the sketches are fixed, so this is the same every time.
+	if hits < 300 || missed > hits/10_000 {
+		t.Errorf("%d of %d hits were missed", missed, hits)
+	}
+	t.Logf("%d hits, %d missed", hits, missed)
+}
+
+func TestFindFaces_DoesNotAllocate(t *testing.T) {
+	l := open(t, t.TempDir(), &blocklist.Options{CompactAfter: -1})
+	defer l.Close()
+	add := func(from, to uint64) {
+		var events []blocklist.Event
+		for id := from; id < to; id++ {
+			events = append(events, faceRule(t, l, id, blocklist.FaceLimits{Block: 0.9, Review: 0.2}, faceOf(t, faceModels[0], id, 0, 0)))
+		}
+		mustAppend(t, l, events...)
+	}
+	add(1, 300)
+	if err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	add(300, 500) // a run and a tail
+	x, hits := faceOf(t, faceModels[0], 1, 0, 0), 0
+	if n := testing.AllocsPerRun(20, func() {
+		l.View().FindFaces(x, func(h blocklist.Hit) bool { hits++; return h.AtBlock || hits > 0 })
+	}); n != 0 || hits < 21 {
+		t.Errorf("FindFaces allocates %v times, %d hits", n, hits)
+	}
+}
+
+// An ID is taken once, by the first of the events that have it.
+func TestAppend_FacesUnderOneID(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), nil)
+	defer l.Close()
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+	first, second := faceOf(t, faceModels[0], 1, 0, 0), faceOf(t, faceModels[0], 2, 0, 0)
+	seqs := mustAppend(t, l, faceRule(t, l, 1, limits, first), faceRule(t, l, 1, limits, second))
+	if diff := cmp.Diff([]uint64{1, 1}, seqs); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if v := l.View(); len(facesFound(v, first)) != 1 || len(facesFound(v, second)) != 0 {
+		t.Errorf("found %v and %v", facesFound(v, first), facesFound(v, second))
+	}
+}
+
+// Readers beside everything that a writer does always find a face that stays,
+// and never one that was revoked before they took the View.
+func TestFindFaces_Concurrent(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir(), &blocklist.Options{CompactAfter: 40, EncryptionKey: &blocklist.EncryptionKey{1}})
+	defer l.Close()
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+	stays, comes := faceOf(t, faceModels[0], 1, 0, 0), faceOf(t, faceModels[0], 2, 0, 0)
+	rule := mustAppend(t, l, faceRule(t, l, 1, limits, stays))[0]
+	var gone atomic.Uint64 // the last rule that was revoked
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				over := gone.Load()
+				v := l.View()
+				if !facesFound(v, stays)[rule] {
+					t.Error("a face that stays is not found")
+					return
+				}
+				for r := range facesFound(v, comes) {
+					if r <= over {
+						t.Errorf("rule %d is found, which was revoked", r)
+						return
+					}
+				}
+			}
+		})
+	}
+	path := filepath.Join(t.TempDir(), "p")
+	for id := uint64(10); id < 210; id += 2 {
+		r := mustAppend(t, l, faceRule(t, l, id, limits, comes, stays))[0]
+		if !facesFound(l.View(), comes)[r] {
+			t.Error("a face that came is not found")
+		}
+		mustAppend(t, l, blocklist.Event{ID: newID(id + 1), Type: blocklist.EventRevoked, Target: r})
+		gone.Store(r)
+		if id%50 == 0 {
+			if err := l.Publish(path); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	close(stop)
+	readers.Wait()
+	if s := l.Status(); s.Compaction != nil || s.SnapshotSeq == 0 || s.Faces != 1 || len(l.FaceKeys()) != 1 {
+		t.Errorf("%+v, %d keys", s, len(l.FaceKeys()))
+	}
 }

@@ -24,11 +24,11 @@ type fold struct {
 	dead       *roaring.Bitmap
 	exceptions map[uint64][]exception
 
-	faceKeys  *faceKeys                 // that open the faces; nil for none
-	opened    map[[16]byte][]FaceVector // faces of events that were opened already
-	keyError  error                     // the first key that could not be read
-	lostFaces map[uint32]int            // grant → faces whose key is gone
-	ended     []uint64                  // rules of faces that were revoked; for the writer
+	faceKeys  *faceKeys              // that open the faces; nil for none
+	opened    map[*Rule][]FaceVector // faces of rules that were opened already
+	keyError  error                  // the first key that could not be read
+	lostFaces map[uint32]int         // grant → faces whose key is gone
+	ended     []uint64               // rules of faces that were revoked; for the writer
 
 	shared      bool                // a View has dead and exceptions
 	learned     map[uint64][]uint32 // rule → grants that were learned for it
@@ -113,7 +113,7 @@ func (f *fold) apply(e *Event) {
 			caseID: r.Case, attr: attrOf(r), territories: slices.Clone(r.Territories),
 		}
 		f.addGrant(g, r.Keys)
-		f.addFaces(e.ID, f.count()-1, r.Keys.Faces)
+		f.addFaces(e.ID, f.count()-1, r)
 	case EventLearned:
 		g, ok := f.liveRule(e.Target)
 		if !ok {

@@ -360,7 +360,7 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 	}
 	events = slices.Clone(events)
 	list := l.View().base.header.List
-	faces := map[[16]byte][]FaceVector{}
+	faces := map[*Rule][]FaceVector{}
 	for i := range events {
 		e := &events[i]
 		if e.Time.IsZero() {

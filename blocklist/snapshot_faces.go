@@ -105,10 +105,10 @@ func eachRow(m *faceIndex, yield func(r faceRow, event [16]byte)) {
 }
 
 // collectFaces finds the faces that are to be written, and their keys: those of
-// rules that have not ended, and whose key is not gone.
+// rules that have not ended, and whose key is not gone. The keys of rules that
+// the clock has ended are.
 func (s *snapshotWriter) collectFaces(o *writeOptions) {
 	w := &s.faces
-	now := s.header.created
 	events := map[[16]byte]bool{}
 	var models []*faceIndex
 	for i := range s.v.faces {
@@ -119,7 +119,7 @@ func (s *snapshotWriter) collectFaces(o *writeOptions) {
 		}
 		models = append(models, m)
 		eachRow(m, func(r faceRow, event [16]byte) {
-			if end := s.v.endOf(r.grant); s.stays(r.grant) && (end == 0 || now < end) {
+			if s.stays(r.grant) {
 				events[event] = true
 			}
 		})
@@ -149,7 +149,7 @@ func (s *snapshotWriter) collectFaces(o *writeOptions) {
 		}
 	}
 	if o.faceLifetime != 0 && len(w.keys) > 0 {
-		w.until = now + int64(o.faceLifetime/time.Second)
+		w.until = s.header.created + int64(o.faceLifetime/time.Second)
 		if o.encryption == nil {
 			s.err = cmp.Or(s.err, fmt.Errorf("blocklist: %d rules have faces: %w", len(w.keys), ErrFacesUnencrypted))
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -42,7 +43,7 @@ type writer struct {
 
 type request struct {
 	events []Event
-	faces  map[[16]byte][]FaceVector // of events that bring some
+	faces  map[*Rule][]FaceVector // of rules that bring some, opened
 	seqs   []uint64
 	err    error
 	done   chan struct{}
@@ -136,14 +137,10 @@ func (w *writer) gather(r *request) []*request {
 // commit makes the events of a group durable, then visible.
 func (w *writer) commit(group []*request) error {
 	events := make([][]Event, len(group))
-	opened := map[[16]byte][]FaceVector{}
+	opened := map[*Rule][]FaceVector{}
 	for i, r := range group {
 		events[i] = r.events
-		for id, faces := range r.faces {
-			if opened[id] == nil { // the first event of an ID is the one that counts
-				opened[id] = faces
-			}
-		}
+		maps.Copy(opened, r.faces)
 	}
 	seqs, fresh, err := w.journal.append(events)
 	if err != nil {
