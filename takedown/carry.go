@@ -49,7 +49,6 @@ func (d *Desk) past(rule uint64) (p past, err error) {
 		case blocklist.EventAdded:
 			p.width = e.Rule.Width
 		case blocklist.EventLearned:
-			p.copies[addressEvent(e.ID)] = e.Keys
 			p.ids[addressEvent(e.ID)] = addressEvent(p.renamed(e.ID))
 			p.facts = append(p.facts, e)
 		case blocklist.EventExcepted:
@@ -60,6 +59,9 @@ func (d *Desk) past(rule uint64) (p past, err error) {
 		return true
 	})
 	p.facts = slices.DeleteFunc(p.facts, func(e blocklist.Event) bool { return undone[e.Seq] })
+	for _, e := range p.facts {
+		p.copies[addressEvent(e.ID)] = e.Keys
+	}
 	return p, err
 }
 
@@ -99,10 +101,13 @@ func (p *past) over(rule *blocklist.Rule, r radii, now time.Time) (events []bloc
 // by a narrower one by its own width, and returns those of its keys that are.
 func within(learned blocklist.Keys, rule *blocklist.Rule, r radii) (kept blocklist.Keys, reached bool) {
 	for _, b := range learned.Bytes {
-		reached = reached || slices.Contains(rule.Keys.Bytes, b)
+		if slices.Contains(rule.Keys.Bytes, b) {
+			// A key of the rule already; but it tells what lies at an address.
+			kept.Bytes, reached = append(kept.Bytes, b), true
+		}
 	}
 	if rule.Width < WidthIdentical {
-		return kept, reached // the file itself is a key of the rule already
+		return kept, reached
 	}
 	pdq := r.identical
 	if rule.Width > WidthIdentical { // of a face before

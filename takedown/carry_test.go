@@ -3,6 +3,7 @@ package takedown_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
@@ -263,4 +265,174 @@ func TestResolve_TestsHashes(t *testing.T) {
 		wantVerdict(t, tt.name+", by hash", d.Enforcer().Filter("", c.Hashes[0]), hash)
 		wantVerdict(t, tt.name+", by address", d.Enforcer().FilterURL(copyAt(i)), takedown.Block)
 	}
+}
+
+// Whatever people say of matches, take back and change, in any order, with the
+// store failing at any write and the process restarted: what is blocked is what
+// a plain reading says.
+func TestResolve_Model(t *testing.T) {
+	t.Parallel()
+	file := testJPEG(t, 1)
+	var png1 bytes.Buffer
+	m, err := jpeg.Decode(bytes.NewReader(file))
+	ok(t, err)
+	ok(t, png.Encode(&png1, m))
+	type picture struct {
+		takedown.Candidate
+		file  []byte
+		reach takedown.Width // the narrowest that reaches it by itself
+	}
+	// The file itself, the identical picture, and two of which a person says so.
+	pictures := []picture{{file: file, reach: takedown.WidthBytes}, {file: png1.Bytes(), reach: takedown.WidthIdentical},
+		{file: testJPEG(t, 3), reach: takedown.WidthDuplicate}, {file: testJPEG(t, 4), reach: takedown.WidthDuplicate}}
+	for i := range pictures {
+		p := &pictures[i]
+		p.Candidate = takedown.Candidate{ImageURLs: []string{copyAt(i)}, SHA256: sha256.Sum256(p.file), Hashes: hashes(t, p.file)}
+	}
+	type fact struct {
+		event          uint64 // of the rule in force now; found anew after each change
+		picture        int
+		address, image bool // what of it was learned; hash, whether its hashes were too
+		hash           bool
+		excepted       bool
+		until          time.Time
+	}
+	request := optOut(t, 1)
+	rapid.Check(t, func(t *rapid.T) {
+		check := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		dir, err := memoryDir()
+		check(err)
+		defer os.RemoveAll(dir)
+		now := &clock{t: day0}
+		store := &faulty{Store: storetest.Memory()}
+		reopen := func() *takedown.Desk {
+			d, err := takedown.Open(dir, &takedown.DeskOptions{Now: now.Now, Store: store, RecheckAfter: 48 * time.Hour})
+			check(err)
+			return d
+		}
+		d := reopen()
+		defer func() { d.Close() }()
+		c, err := d.Submit(ctx, request)
+		check(err)
+		check(d.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+		width, rule := takedown.WidthDuplicate, uint64(1)
+		var facts []fact
+		narrow := func(w takedown.Width) {
+			var kept []fact
+			for _, f := range facts {
+				if !f.until.IsZero() && !now.Now().Before(f.until) {
+					f.address = false
+				}
+				if !f.excepted && w < width {
+					// Of what lies at an address, only the copy that was learned tells; and
+					// of that, its hash, or that it is the very file.
+					reach := pictures[f.picture].reach
+					reached := f.image && reach <= w && (f.hash || reach == takedown.WidthBytes)
+					f.address, f.image, f.hash = f.address && reached, reached, f.hash && reached && w >= takedown.WidthIdentical
+				}
+				if f.excepted || f.address || f.image {
+					kept = append(kept, f)
+				}
+			}
+			facts, width = kept, w
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"learn": func(t *rapid.T) {
+				p := rapid.IntRange(0, len(pictures)-1).Draw(t, "picture")
+				got, err := d.Resolve(ctx, takedown.Match{Candidate: pictures[p].Candidate, Decision: takedown.Decision{Rule: rule}, File: pictures[p].file}, takedown.SameImage)
+				check(err)
+				if got.Unlearned != "" || (got.Hashes > 0) != (width >= takedown.WidthIdentical) || len(got.Events) != 2 {
+					t.Fatalf("%+v", got)
+				}
+				facts = append(facts, fact{event: got.Events[0], picture: p, image: true, address: true, hash: width >= takedown.WidthIdentical, until: now.Now().Add(48 * time.Hour)})
+			},
+			"except": func(t *rapid.T) {
+				p := rapid.IntRange(0, len(pictures)-1).Draw(t, "picture")
+				got, err := d.Resolve(ctx, takedown.Match{Candidate: pictures[p].Candidate, Decision: takedown.Decision{Rule: rule}}, takedown.NotTheSame)
+				check(err)
+				facts = append(facts, fact{event: got.Events[0], picture: p, excepted: true})
+			},
+			"take back": func(t *rapid.T) {
+				if len(facts) == 0 {
+					t.Skip("nothing was said")
+				}
+				i := rapid.IntRange(0, len(facts)-1).Draw(t, "fact")
+				f := &facts[i]
+				if f.event == 0 {
+					t.Skip("it has another number since a change")
+				}
+				check(d.Undo(ctx, f.event))
+				if f.excepted || !f.address {
+					facts = append(facts[:i], facts[i+1:]...)
+				} else {
+					f.image, f.hash, f.event = false, false, 0
+				}
+			},
+			"change": func(t *rapid.T) {
+				w := takedown.Width(rapid.IntRange(int(takedown.WidthBytes), int(takedown.WidthDuplicate)).Draw(t, "width"))
+				store.in, store.after = rapid.IntRange(0, 3).Draw(t, "fails at"), rapid.Bool().Draw(t, "after")
+				err := d.Change(ctx, c.ID, takedown.Grant{Act: alice, Width: w})
+				if err != nil && !errors.Is(err, errInjected) {
+					t.Fatal(err)
+				}
+				store.in = 0
+				if err != nil {
+					check(d.Close())
+					d = reopen()
+				}
+				now, err := d.Case(ctx, c.ID)
+				check(err)
+				if now.State != takedown.StateInForce || len(now.Rules) != 1 {
+					t.Fatalf("%s, rules %v", now.State, now.Rules)
+				}
+				if now.Rules[0] != rule {
+					narrow(w)
+					rule = now.Rules[0]
+					for i := range facts {
+						facts[i].event = 0
+					}
+				}
+			},
+			"time": func(t *rapid.T) {
+				now.set(now.Now().Add(time.Duration(rapid.IntRange(1, 30).Draw(t, "hours")) * time.Hour))
+			},
+			"restart": func(t *rapid.T) {
+				check(d.Close())
+				d = reopen()
+			},
+			"": func(t *rapid.T) {
+				e := d.Enforcer()
+				for i, p := range pictures {
+					excepted, address := false, false
+					hash := width >= takedown.WidthIdentical && p.reach <= takedown.WidthIdentical
+					for _, f := range facts {
+						if f.picture != i {
+							// The first two are one picture, by their hashes.
+							near := i < 2 && f.picture < 2
+							excepted = excepted || near && f.excepted
+							hash = hash || near && f.hash
+							continue
+						}
+						excepted = excepted || f.excepted
+						hash = hash || f.hash
+						address = address || f.address && now.Now().Before(f.until)
+					}
+					if width < takedown.WidthIdentical {
+						hash = false
+					}
+					want := map[bool]takedown.Verdict{true: takedown.Block, false: takedown.Allow}
+					if got := e.FilterURL(p.ImageURLs[0]); got.Verdict != want[address] {
+						t.Fatalf("picture %d, its address: %v, want %v; width %v, facts %+v", i, got, want[address], width, facts)
+					}
+					if got := e.Check(takedown.Candidate{Hashes: p.Hashes}); got.Verdict != want[hash && !excepted] {
+						t.Fatalf("picture %d, its hash: %v, want %v; width %v, facts %+v", i, got, want[hash && !excepted], width, facts)
+					}
+				}
+			},
+		})
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -202,4 +203,53 @@ func TestEvidence(t *testing.T) {
 	if err := d.AddEvidence(ctx, c.ID, want...); !errors.Is(err, takedown.ErrErased) {
 		t.Errorf("after the erasure: %v", err)
 	}
+}
+
+// A preview of a whole index keeps only what it shows, however much is hit and
+// wherever it lies.
+func TestPreview_WholeIndex(t *testing.T) {
+	t.Parallel()
+	items := 200_000
+	if testing.Short() {
+		items = 5_000
+	}
+	d := open(t, t.TempDir(), nil)
+	own := pdq(t, 1)
+	c, err := d.Submit(ctx, optOut(t, 1))
+	ok(t, err)
+	other := pdq(t, 2)
+	var heap, first uint64
+	whole := func(ctx context.Context, after string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) {
+			var m runtime.MemStats
+			for i := range items {
+				h := own
+				if i%2 == 1 {
+					h = other
+				}
+				it := takedown.Item{Key: fmt.Sprintf("%08d", i), Candidate: takedown.Candidate{
+					ImageURLs: []string{fmt.Sprintf("https://host-%d.example/a.jpg", i)}, Hashes: []phash.Hash{h},
+				}}
+				if !yield(it, nil) {
+					return
+				}
+				if i%(items/10) == 0 {
+					runtime.GC()
+					runtime.ReadMemStats(&m)
+					heap = max(heap, m.HeapAlloc)
+					if i == 0 {
+						first = m.HeapAlloc
+					}
+				}
+			}
+		}
+	}
+	p, err := d.Preview(ctx, c.ID, whole)
+	ok(t, err)
+	hosts := min(items/2, 1<<16)
+	if p.Looked != items || p.Block != items/2 || len(p.Found) != 100 || len(p.Hosts) != 20 || p.AllHosts != hosts || len(p.Near) > 10 || len(p.Far) != 0 {
+		t.Errorf("%d looked at, %d blocked, %d found, %d and %d hosts, %d near, %d far", p.Looked, p.Block, len(p.Found), len(p.Hosts), p.AllHosts, len(p.Near), len(p.Far))
+	}
+	// Other tests run beside this one; what grows with the index would be more.
+	t.Logf("heap %d MB before, at most %d MB", first>>20, heap>>20)
 }
