@@ -143,7 +143,7 @@ func Reseal(data []byte) []byte {
 	le.PutUint16(data[10:], 0)
 	le.PutUint64(data[16:], uint64(len(data)))
 	le.PutUint32(data[headerSize-4:], crc32.Checksum(data[:headerSize-4], castagnoli))
-	n := int(le.Uint32(data[12:]))
+	n := int(min(le.Uint32(data[12:]), maxSections+1)) // an int has 32 bits somewhere
 	if n > maxSections || len(data) < headerSize+tableSize(n) {
 		return data
 	}

@@ -1,6 +1,7 @@
 package blocklist_test
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"math"
@@ -349,6 +350,59 @@ func TestAppend_RefusesFaces(t *testing.T) {
 		if _, err := f(); !errors.Is(err, blocklist.ErrEvent) {
 			t.Errorf("SealFaces, %s: %v, want ErrEvent", name, err)
 		}
+	}
+}
+
+// The key of a rule that the clock has ended goes with the next compaction, also
+// when there is nothing to compact, with the next Publish, and with the next Open.
+func TestExpired_KeysGo(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]func(l *blocklist.List, reopen func() *blocklist.List) (*blocklist.List, error){
+		"Compact": func(l *blocklist.List, _ func() *blocklist.List) (*blocklist.List, error) {
+			return l, l.Compact(context.Background())
+		},
+		"Publish": func(l *blocklist.List, _ func() *blocklist.List) (*blocklist.List, error) {
+			return l, l.Publish(filepath.Join(t.TempDir(), "p"))
+		},
+		"Open": func(l *blocklist.List, reopen func() *blocklist.List) (*blocklist.List, error) {
+			err := l.Close()
+			return reopen(), err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, c := t.TempDir(), newClock()
+			reopen := func() *blocklist.List {
+				return open(t, dir, &blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: &blocklist.EncryptionKey{1}})
+			}
+			l := reopen()
+			var events []blocklist.Event
+			for id := uint64(1); id <= 2; id++ {
+				e := faceRule(t, l, id, blocklist.FaceLimits{Block: 0.9, Review: 0.8}, faceOf(t, faceModels[0], id, 0, 0))
+				if id == 1 {
+					e.Rule.End = c.now().Truncate(time.Second).Add(time.Minute).UTC()
+				}
+				events = append(events, e)
+			}
+			mustAppend(t, l, events...)
+			if err := l.Compact(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.sec.Add(59)
+			l, err := then(l, reopen)
+			if n := len(l.FaceKeys()); n != 2 || err != nil {
+				t.Errorf("%d keys before the end, want 2; %v", n, err)
+			}
+			c.sec.Add(1)
+			l, err = then(l, reopen)
+			defer l.Close()
+			if diff := cmp.Diff([][16]byte{newID(2)}, l.FaceKeys()); diff != "" || err != nil {
+				t.Errorf("%v (-want +got):\n%s", err, diff)
+			}
+			if s := l.Status(); s.FacesWithoutKey != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }
 
