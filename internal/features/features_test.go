@@ -510,6 +510,34 @@ func TestSearch_Empty(t *testing.T) {
 	}
 }
 
+// A picture that was registered a thousand times fills every cell of its points,
+// and is found all the same, beside others.
+func TestSearch_RegisteredManyTimes(t *testing.T) {
+	t.Parallel()
+	orig := scene(9, 640, 480)
+	many := mustExtract(t, orig).Compact()
+	var entries []features.Entry
+	for i := range 1000 {
+		entries = append(entries, features.Entry{Features: many, ID: 1})
+		if i%100 == 0 {
+			entries = append(entries, features.Entry{Features: mustExtract(t, scene(uint64(i+10), 640, 480)), ID: uint32(i + 10)})
+		}
+	}
+	seg := mustSegment(t, entries...)
+	for name, tt := range map[string]struct {
+		asked image.Image
+		want  uint32
+	}{
+		"the one":  {orig.SubImage(image.Rect(70, 30, 600, 400)), 1},
+		"an other": {scene(310, 640, 480).SubImage(image.Rect(70, 30, 600, 400)), 310},
+	} {
+		ms := search(seg, mustExtract(t, tt.asked))
+		if len(ms) == 0 || ms[0].ID != tt.want || ms[0].Band != features.Block {
+			t.Errorf("%s: %d matches, the first %+v", name, len(ms), ms[:min(len(ms), 1)])
+		}
+	}
+}
+
 func TestSearch_StopsWhenTold(t *testing.T) {
 	t.Parallel()
 	f := mustExtract(t, scene(1, 400, 300))

@@ -72,12 +72,18 @@ const (
 	voteDistance = 48
 	// siblingDistance is the same for the 32 sibling bits.
 	siblingDistance = 6
-	// crowded is the length from which on a cell is passed over: what so many
-	// pictures show says nothing.
-	crowded = 4096
+	// maxCell is the number of entries that are looked at in a cell, spread over
+	// it: what more pictures show says nothing about each of them. Where they are
+	// one picture, registered so many times, the same ones of them are looked at
+	// for every point, and are found.
+	maxCell = 128
 	// maxGroup is the number of votes of one picture that are weighed, maxSeeds
 	// the number of them, the nearest ones, whose map is tried.
 	maxGroup, maxSeeds = 320, 48
+	// maxVoted is the number of pictures whose votes are weighed at all.
+	// scoreShift scales the score of a vote, rankShift a score to its rank.
+	maxVoted              = 300
+	scoreShift, rankShift = 7, 6
 	// maxHypotheses is the number of pictures that are looked at closely.
 	maxHypotheses = 40
 )
@@ -102,8 +108,10 @@ type Searcher struct {
 	views   [2]view
 	votes   []uint64
 	cands   []candidate
-	counts  []uint8
-	touched []uint32
+	counts  []uint8  // of the votes of each picture and side, up to 2
+	scores  []uint32 // and what they weigh
+	touched []uint32 // the pictures and sides that have votes
+	ranks   [1 << 13]uint32
 	hyps    []hypothesis
 	group   []vote
 	pairs   []pair
@@ -198,13 +206,18 @@ func (v *view) cell(k keypoint) int {
 	return int(k.y)>>(5+gridShift)*v.cols + int(k.x)>>(5+gridShift)
 }
 
-// vote collects in x.votes the pairs of like descriptors of pictures that have
-// at least two, sorted by picture, side, registered point and distance. A vote
-// is picture<<28 | mirrored<<27 | point<<19 | distance<<10 | asked point.
+// vote collects in x.votes the pairs of like descriptors of the pictures that
+// most of them speak for, sorted by picture, side, registered point and
+// distance. A vote is picture<<28 | mirrored<<27 | point<<19 | distance<<10 |
+// asked point.
+//
+// A point whose like many pictures have, such as the corner of a box, says little
+// about any of them: its votes share a weight. Pictures are ranked by the sum;
+// those that are out would cost most of the time and be no candidates anyway.
 func (s *Segment) vote(x *Searcher) {
 	x.votes, x.touched = x.votes[:0], x.touched[:0]
-	if len(x.counts) < 2*s.n {
-		x.counts = make([]uint8, 2*s.n)
+	if len(x.scores) < 2*s.n {
+		x.counts, x.scores = make([]uint8, 2*s.n), make([]uint32, 2*s.n)
 	}
 	for mir := range x.views {
 		v := &x.views[mir]
@@ -222,6 +235,7 @@ func (s *Segment) vote(x *Searcher) {
 					near = append(near, c)
 				}
 			}
+			first := len(x.votes)
 			for _, c := range near {
 				b := s.b[c.at : c.at+descSize]
 				dist := descriptor{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]),
@@ -230,28 +244,55 @@ func (s *Segment) vote(x *Searcher) {
 				if dist > voteDistance || r >= s.picture(pic).Len() {
 					continue
 				}
-				g := 2*pic + mir
-				if x.counts[g] == 0 {
-					x.touched = append(x.touched, uint32(g))
-				}
-				if x.counts[g] < 2 {
-					x.counts[g]++
-				}
 				x.votes = append(x.votes, uint64(pic)<<28|uint64(mir)<<27|uint64(r)<<19|uint64(dist)<<10|uint64(q))
+			}
+			votes := x.votes[first:]
+			for _, vote := range votes {
+				g := uint32(vote >> 27)
+				if x.counts[g] == 0 {
+					x.touched = append(x.touched, g)
+				}
+				x.counts[g] = min(x.counts[g]+1, 2)
+				x.scores[g] += (voteDistance + 8 - uint32(vote>>10&511)) << scoreShift / uint32(len(votes)+3)
 			}
 		}
 	}
+	least := x.leastScore()
 	kept := x.votes[:0]
 	for _, v := range x.votes {
-		if x.counts[v>>27] > 1 {
+		if g := v >> 27; x.counts[g] > 1 && x.scores[g] >= least {
 			kept = append(kept, v)
 		}
 	}
-	for _, c := range x.touched {
-		x.counts[c] = 0
+	for _, g := range x.touched {
+		x.counts[g], x.scores[g] = 0, 0
 	}
 	slices.Sort(kept)
 	x.votes = slices.Compact(kept)
+}
+
+// leastScore returns the score from which on there are at most maxVoted
+// pictures with two votes or more; those that are as good as the last of them
+// are all in or all out.
+func (x *Searcher) leastScore() uint32 {
+	clear(x.ranks[:])
+	n := 0
+	for _, g := range x.touched {
+		if x.counts[g] > 1 {
+			n++
+			x.ranks[min(x.scores[g]>>rankShift, uint32(len(x.ranks)-1))]++
+		}
+	}
+	if n <= maxVoted {
+		return 0
+	}
+	n = 0
+	for i := len(x.ranks) - 1; i > 0; i-- {
+		if n += int(x.ranks[i]); n > maxVoted {
+			return min(uint32(i+1), uint32(len(x.ranks)-1)) << rankShift
+		}
+	}
+	return 0
 }
 
 // candidate is an entry of a table: picture<<8 | point, and where its
@@ -270,14 +311,15 @@ func (s *Segment) candidates(x *Searcher, d descriptor) {
 		tab := s.b[s.tabs+t*s.tabSize:][:s.tabSize]
 		k := int(key(d, t, s.keyBits))
 		lo, hi := binary.LittleEndian.Uint32(tab[4*k:]), binary.LittleEndian.Uint32(tab[4*k+4:])
-		if hi <= lo || uint64(hi) > uint64(s.m) || hi-lo > crowded {
+		if hi <= lo || uint64(hi) > uint64(s.m) {
 			continue
 		}
 		ents := tab[(4*(1<<s.keyBits+1)+7)&^7:]
 		ents = ents[entrySize*int(lo) : entrySize*int(hi)]
+		step := entrySize * (1 + (len(ents)-1)/(entrySize*maxCell))
 		for len(ents) >= entrySize {
 			e := binary.LittleEndian.Uint64(ents)
-			ents = ents[entrySize:]
+			ents = ents[min(step, len(ents)):]
 			if bits.OnesCount32(uint32(e>>32)^sib) <= siblingDistance && int(uint32(e)>>8) < s.n {
 				x.cands = append(x.cands, candidate{point: uint32(e)})
 			}
