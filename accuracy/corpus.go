@@ -55,7 +55,8 @@ type copied struct {
 
 // query is what the hashes of one picture are.
 type query struct {
-	PDQ        []phash.Hash // phash.Query: the picture's own first
+	PDQ        []phash.Hash // phash.Query: the picture's own first, unless it is blank
+	Own        phash.Hash   // phash.Picture.PDQ, of whatever quality
 	Foreign    phash.Hash   // as other programs compute it
 	Perception phash.Hash
 }
@@ -186,6 +187,7 @@ func readQuery(data []byte) (*phash.Picture, query, error) {
 		return nil, query{}, err
 	}
 	q := query{PDQ: phash.Query(p)}
+	q.Own, _ = p.PDQ()
 	if q.Perception, err = p.Perception(); err != nil {
 		return nil, query{}, err
 	}
@@ -234,7 +236,7 @@ func readOriginal(path string) (original, error) {
 			}
 		}
 	}
-	if r, err := phash.RegisterHash(q.PDQ[0]); err == nil {
+	if r, err := phash.RegisterHash(q.Own); err == nil {
 		for _, v := range r.Hashes {
 			o.HashOnly = append(o.HashOnly, stored(v))
 		}

@@ -17,13 +17,14 @@ type setup struct {
 	refuses bool
 }
 
+func plainPDQ(q *query) []phash.Hash   { return []phash.Hash{q.Own} }
 func ownPDQ(q *query) []phash.Hash     { return q.PDQ[:1] }
 func allPDQ(q *query) []phash.Hash     { return q.PDQ }
 func foreignPDQ(q *query) []phash.Hash { return []phash.Hash{q.Foreign} }
 func perception(q *query) []phash.Hash { return []phash.Hash{q.Perception} }
 
 var setups = map[string]setup{
-	"pdq": {radius: 31, stored: func(o *original) []stored { return o.Dihedral[:1] }, queries: ownPDQ},
+	"pdq": {radius: 31, stored: func(o *original) []stored { return o.Dihedral[:1] }, queries: plainPDQ},
 	"goimagehash": {radius: 10, stored: func(o *original) []stored { return []stored{{Hash: o.Query.Perception}} },
 		queries: perception},
 	"dihedral": {radius: 31, review: 50, stored: func(o *original) []stored { return o.Dihedral }, queries: allPDQ},

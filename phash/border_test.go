@@ -103,10 +103,45 @@ func TestQueryPlain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if hs := phash.Query(p); len(hs) != 1 {
-				t.Errorf("%v of level %d: %d hashes", size, level, len(hs))
+			if hs := phash.Query(p); len(hs) != 1 || !hs[0].IsZero() {
+				t.Errorf("%v of level %d: %d hashes, the first %v; want the zero Hash alone", size, level, len(hs), hs[0])
 			}
 		}
+	}
+}
+
+// A page with nothing on it but a thin rim is not looked up: its hash has as many
+// ones as any, and is near to those of other things with a rim.
+func TestQueryRim(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		level uint8 // of the page, in a rim of black
+		rim   int
+		zero  bool
+	}{
+		{"white in a rim of a pixel", 255, 1, true},
+		{"hardly anything in a rim", 8, 8, true},
+		{"white in a wide frame", 255, 40, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			g := image.NewGray(image.Rect(0, 0, 400, 300))
+			for y := tt.rim; y < 300-tt.rim; y++ {
+				for x := tt.rim; x < 400-tt.rim; x++ {
+					g.SetGray(x, y, color.Gray{Y: tt.level})
+				}
+			}
+			p, err := phash.NewPicture(g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			own, quality := p.PDQ()
+			first := phash.Query(p)[0]
+			if first.IsZero() != tt.zero || !tt.zero && first != own {
+				t.Errorf("quality %d: query with %v, own hash %v", quality, first, own)
+			}
+		})
 	}
 }
 

@@ -32,9 +32,10 @@
 //
 // A hash is not a proof. Different pictures of one scene, pages of text, and
 // recoloured drawings can lie close together; flat pictures all do, and
-// [Register] refuses them with a [*RefusedError]. A crop of more than about a
-// tenth, a collage or a screenshot is not found by a hash. And a hash is not
-// anonymous: a recognisable thumbnail can be made from it.
+// [Register] refuses them with a [*RefusedError], and [Query] does not ask with
+// the hash of a blank one. A crop of more than about a tenth, a collage or a
+// screenshot is not found by a hash. And a hash is not anonymous: a recognisable
+// thumbnail can be made from it.
 //
 // [Decode] refuses what it does not know (AVIF, HEIC, JPEG XL unless
 // [DecodeOptions] has a decoder) with an error. That means "not looked at",

@@ -59,6 +59,9 @@ type RegisterOptions struct {
 const (
 	// QualityFloor is the least PDQ quality, the one that PDQ's authors use.
 	QualityFloor = 50
+	// AskFloor is the PDQ quality below which a picture has no hash to look it up
+	// by, see [Query]. Of 3,082 copies of registered photos none was below 40.
+	AskFloor = 30
 	// StabilityLimit is the most, in bits, that the hash of a picture may move
 	// under changes that nobody sees.
 	StabilityLimit = 40
@@ -344,6 +347,10 @@ func (h Hash) Turned(o Orientation) Hash {
 // which is the one to store, and then, where it has plain borders, those without
 // them (up to three: a border can be read in more than one way), and where it is
 // transparent, the one over white. Safe for concurrent use.
+//
+// The first one is the zero Hash, which is near to nothing, if the picture is
+// blank or nearly so, of a quality below [AskFloor]: no registered picture looks
+// like that, but the hash of a blank page with a rim is near to that of others.
 func Query(p *Picture) []Hash {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
@@ -353,7 +360,10 @@ func Query(p *Picture) []Hash {
 // AppendQuery appends what the function [Query] returns to hs, with the buffers
 // of k.
 func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
-	own, _ := k.Picture(p)
+	own, quality := k.Picture(p)
+	if quality < AskFloor {
+		own = Hash{}
+	}
 	hs = append(hs, own)
 	luma := p.Luma()
 	if p.HasAlpha() {
