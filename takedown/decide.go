@@ -81,7 +81,7 @@ func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait boo
 		c.note(c.State, c.State, g.Act, now)
 	}
 	// Nothing of what was planned holds yet.
-	c.Granted, c.Outcome = 0, ""
+	c.Granted, c.Outcome, c.Face = 0, "", FaceTerms{}
 	for i := range c.Items {
 		c.Items[i].Outcome, c.Items[i].Reason, c.Items[i].Granted = "", "", 0
 	}

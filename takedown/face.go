@@ -259,6 +259,11 @@ type FaceModel struct {
 	Block, Review float64
 }
 
+// String returns the name and dimensions of the model, and its thresholds.
+func (m FaceModel) String() string {
+	return fmt.Sprintf("%s (%d dimensions, block %v, review %v)", m.Name, m.Dimensions, m.Block, m.Review)
+}
+
 // check returns what is wrong with the model.
 func (m FaceModel) check() error {
 	if err := (embedding.Model{Name: m.Name, Dimensions: m.Dimensions}).Check(); err != nil {

@@ -129,6 +129,7 @@ func FuzzDecodeForm(f *testing.F) {
 	f.Add(multipartType, []byte("--b\r\nContent-Disposition: form-data; name=\"kind\"\r\n\r\nimage_opt_out\r\n--b\r\nContent-Disposition: form-data; name=\"images\"; filename=\"a\"\r\n\r\nGIF89a\r\n--b--\r\n"))
 	f.Add("application/x-www-form-urlencoded", []byte("kind=dmca_notice&works[3].description=x&image_urls=https://a.example%0Ahttps://b.example&good_faith=on"))
 	f.Add("application/x-www-form-urlencoded", []byte("kind=hash_entry&hashes=pdq:00&requester.email=x"))
+	f.Add("application/x-www-form-urlencoded", []byte(`kind=face_opt_out&marks[4]=0.5,0.5&marks[0]=&biometric=on&faces={"model":"m@1","vector":[1`+strings.Repeat(",2", 63)+`]}`))
 	f.Add("application/x-www-form-urlencoded", []byte("kind=withdrawal&items=1&items=x&case=aaaaaaaaaaaaaaaaaaaaaaaaaa"))
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
 		req := httptest.NewRequest("POST", "/", bytes.NewReader(body))

@@ -376,7 +376,8 @@ func (d *Desk) faceTerms(c *Case, g Grant, items []int, before FaceTerms) (t Fac
 	}
 	at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == t.Model && m.Dimensions == t.Dimensions })
 	if at < 0 {
-		return t, refuse("its faces are of the model %s with %d dimensions, which is not among DeskOptions.FaceModels", t.Model, t.Dimensions)
+		// Whoever sent it chose the model's name: it is not repeated.
+		return t, refuse("its faces, of %d dimensions, are of a model that is not among DeskOptions.FaceModels: %v", t.Dimensions, d.opts.FaceModels)
 	}
 	m := d.opts.FaceModels[at]
 	t.Block, t.Review = cmp.Or(g.Face.Block, m.Block), cmp.Or(g.Face.Review, m.Review)
