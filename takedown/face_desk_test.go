@@ -928,10 +928,10 @@ func openFaces(tb testing.TB, dir string) *takedown.Desk {
 // A process killed at any moment leaves, once the desk is opened again, every
 // accepted face blocked, and no template of a case that has ended.
 //
-// STAYDOWN_KILLS sets how often; the default is 30, and 4 with -short.
+// STAYDOWN_KILLS sets how often; the default is 12, and 4 with -short.
 func TestFaceOptOut_KillAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	kills := 30
+	kills := 12
 	if testing.Short() {
 		kills = 4
 	}
