@@ -406,6 +406,42 @@ func TestExpired_KeysGo(t *testing.T) {
 	}
 }
 
+// Status says how many faces cannot be searched because the file of keys is not
+// the one that belongs to the journal.
+func TestStatus_LostKeys(t *testing.T) {
+	t.Parallel()
+	dir, c := t.TempDir(), newClock()
+	opts := &blocklist.Options{Now: c.now, CompactAfter: -1}
+	l := open(t, dir, opts)
+	defer func() { l.Close() }()
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+	x := faceOf(t, faceModels[0], 1, 0, 0)
+	timed := faceRule(t, l, 3, limits, x)
+	timed.Rule.End = c.now().Truncate(time.Second).Add(time.Minute).UTC()
+	mustAppend(t, l, faceRule(t, l, 1, limits, x, x), faceRule(t, l, 2, limits, x), timed)
+	if err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, faceRule(t, l, 4, limits, x))
+	l.Close()
+	if err := os.Remove(filepath.Join(dir, "face-keys")); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, dir, opts)
+	want := func(what string, n int) {
+		t.Helper()
+		if s := l.Status(); s.Faces != 0 || s.FacesWithoutKey != n || len(facesFound(l.View(), x)) != 0 {
+			t.Errorf("%s: %+v, want %d faces without key", what, s, n)
+		}
+	}
+	want("keys lost", 5)
+	mustAppend(t, l, blocklist.Event{ID: newID(10), Type: blocklist.EventRevoked, Target: 1})
+	want("one revoked", 3)
+	c.sec.Add(60)
+	mustAppend(t, l, blocklist.Event{ID: newID(11), Type: blocklist.EventRevoked, Target: 4})
+	want("one more revoked, and one over", 1)
+}
+
 // A key that was made after a View was taken belongs to no rule that the View
 // could show to have ended.
 func TestRetain_OldView(t *testing.T) {
