@@ -83,13 +83,13 @@ type NearMiss struct {
 	Distance int
 }
 
-// NearFace is an image that a rule about a face would leave alone. Face is one
-// of the candidate's faces, of its first frame, and Similarity how similar it is
-// to the nearest one of the case.
+// NearFace is an image that a rule about a face would leave alone. Face is which
+// of the candidate's faces, in frame Frame, comes closest, and Similarity how
+// similar it is to the nearest one of the case.
 type NearFace struct {
-	Item       Item
-	Face       int
-	Similarity float64
+	Item        Item
+	Frame, Face int
+	Similarity  float64
 }
 
 // Preview shows what accepting a case would hit in a sample: with the given
@@ -361,7 +361,7 @@ func (p *Preview) missFace(it Item, faces *trialFaces) {
 		return
 	}
 	at, _ := slices.BinarySearchFunc(p.NearFaces, f.Similarity, func(n NearFace, s float64) int { return cmp.Or(cmp.Compare(s, n.Similarity), -1) })
-	p.NearFaces = slices.Insert(p.NearFaces, at, NearFace{it, f.Face, f.Similarity})
+	p.NearFaces = slices.Insert(p.NearFaces, at, NearFace{it, f.Frame, f.Face, f.Similarity})
 	p.NearFaces = p.NearFaces[:min(len(p.NearFaces), previewNear)]
 }
 
