@@ -8,6 +8,7 @@ require (
 	github.com/staydown/staydown v0.0.0
 	golang.org/x/net v0.55.0
 	golang.org/x/term v0.43.0
+	golang.org/x/text v0.41.0
 )
 
 require (
@@ -24,7 +25,6 @@ require (
 	go.etcd.io/bbolt v1.5.0 // indirect
 	golang.org/x/image v0.45.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
 )
 
 replace github.com/staydown/staydown => ../

@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// review is what a reviewer sees of a case.
+type review struct {
+	Case     takedown.Case
+	Who      takedown.Requester
+	Said     []string
+	Images   []int // their numbers
+	Preview  *takedown.Preview
+	Problem  string // why there is no preview
+	Widths   []takedown.Width
+	Note     string
+	CanReply bool // a decision is awaited
+}
+
+// details returns what the page shows of a request.
+func details(r takedown.Request) (who takedown.Requester, said []string, images [][]byte) {
+	switch r := r.(type) {
+	case takedown.ImageOptOut:
+		return r.Requester, append([]string{string(r.Claim), r.Reason}, r.Examples...), r.Images
+	case takedown.OpenOptOut:
+		return r.Requester, []string{string(r.Claim), r.Reason, r.Biometric.Text}, r.Images
+	case takedown.DSANotice:
+		return r.Requester, append([]string{string(r.Ground), r.Explanation, r.GoodFaith.Text}, slices.Concat(r.ImageURLs, r.PageURLs)...), nil
+	case takedown.WithdrawalRequest:
+		return r.Requester, []string{"about " + r.Case.String(), r.Reason}, nil
+	}
+	return takedown.Requester{}, nil, nil
+}
+
+func (s *server) cases(w http.ResponseWriter, r *http.Request, reviewer string) {
+	p := page{Lang: "en", Title: "Cases", Reviewer: reviewer}
+	if err := s.desk.Cases(r.Context(), func(c takedown.Case) bool {
+		p.Cases = append(p.Cases, c)
+		return true
+	}); err != nil {
+		http.Error(w, "the cases cannot be read", http.StatusInternalServerError)
+		return
+	}
+	// What waits for a reviewer comes first, then the newest.
+	waits := func(c takedown.Case) int {
+		return map[takedown.State]int{takedown.StateSecondReview: -2, takedown.StateInReview: -1}[c.State]
+	}
+	slices.SortStableFunc(p.Cases, func(a, b takedown.Case) int {
+		return cmp.Or(cmp.Compare(waits(a), waits(b)), b.Received.Compare(a.Received))
+	})
+	s.render(w, http.StatusOK, "cases", p)
+}
+
+func (s *server) outbox(w http.ResponseWriter, _ *http.Request, reviewer string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.render(w, http.StatusOK, "messages", page{Lang: "en", Title: "Messages", Reviewer: reviewer, Messages: s.messages})
+}
+
+// find returns the case that a path names.
+func (s *server) find(w http.ResponseWriter, r *http.Request) (c takedown.Case, ok bool) {
+	id, err := takedown.ParseCaseID(r.PathValue("id"))
+	if err == nil {
+		c, err = s.desk.Case(r.Context(), id)
+	}
+	if err != nil {
+		http.NotFound(w, r)
+	}
+	return c, err == nil
+}
+
+func (s *server) review(w http.ResponseWriter, r *http.Request, reviewer string) {
+	c, ok := s.find(w, r)
+	if !ok {
+		return
+	}
+	s.showCase(w, r, http.StatusOK, reviewer, c, "")
+}
+
+func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, reviewer string, c takedown.Case, note string) {
+	v := &review{Case: c, Note: note}
+	var images [][]byte
+	v.Who, v.Said, images = details(c.Request)
+	for i := range images {
+		v.Images = append(v.Images, i)
+	}
+	switch c.State {
+	case takedown.StateInReview, takedown.StateSecondReview, takedown.StateNeedsInfo:
+		v.CanReply = true
+	}
+	if c.Asked > takedown.WidthURL {
+		for x := takedown.WidthBytes; x <= min(c.Asked, takedown.WidthDuplicate); x++ {
+			v.Widths = append(v.Widths, x)
+		}
+		slices.Reverse(v.Widths)
+	}
+	if c.Asked != 0 {
+		p, err := s.desk.Preview(r.Context(), c.ID, s.index.items)
+		if err != nil {
+			v.Problem = err.Error()
+		} else {
+			v.Preview = &p
+		}
+	}
+	s.render(w, status, "review", page{Lang: "en", Title: "Case " + c.ID.String(), Reviewer: reviewer, Review: v})
+}
+
+// decide does what the reviewer chose, and shows the case as it is then.
+func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string) {
+	c, ok := s.find(w, r)
+	if !ok {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 4096)
+	act := takedown.Act{By: reviewer, Reason: r.FormValue("reason")}
+	var err error
+	switch r.FormValue("do") {
+	case "accept":
+		g := takedown.Grant{Act: act}
+		if n, err := strconv.ParseUint(r.FormValue("width"), 10, 8); err == nil {
+			g.Width = takedown.Width(n)
+		}
+		err = s.desk.Accept(r.Context(), c.ID, g)
+	case "reject":
+		err = s.desk.Reject(r.Context(), c.ID, act)
+	case "reverse":
+		err = s.desk.Reverse(r.Context(), c.ID, act)
+	case "resolve":
+		err = s.resolve(r)
+	default:
+		err = errors.New("choose what to do")
+	}
+	var second *takedown.SecondReviewError
+	status, note := http.StatusOK, "Done."
+	switch {
+	case errors.As(err, &second):
+		note = fmt.Sprintf("Noted. Another reviewer has to grant the same, because of %v.", second.Risks)
+	case err != nil:
+		status, note = http.StatusUnprocessableEntity, err.Error()
+	}
+	if c, ok = s.find(w, r); ok {
+		s.showCase(w, r, status, reviewer, c, note)
+	}
+}
+
+// resolve records what the reviewer says of a match in the index.
+func (s *server) resolve(r *http.Request) error {
+	it, file, ok := s.index.get(r.FormValue("key"))
+	if !ok {
+		return errors.New("there is no such picture in the index")
+	}
+	d := s.desk.Enforcer().Check(it.Candidate)
+	if d.Why == 0 {
+		return errors.New("it is not matched any more")
+	}
+	how := takedown.NotTheSame
+	if r.FormValue("same") == "yes" {
+		how = takedown.SameImage
+	}
+	_, err := s.desk.Resolve(r.Context(), takedown.Match{Candidate: it.Candidate, Decision: d, File: file}, how)
+	return err
+}
+
+// image serves a thumbnail of a picture of a request.
+func (s *server) image(w http.ResponseWriter, r *http.Request, _ string) {
+	c, ok := s.find(w, r)
+	if !ok {
+		return
+	}
+	_, _, images := details(c.Request)
+	n, err := strconv.Atoi(r.PathValue("n"))
+	if err != nil || n < 0 || n >= len(images) {
+		http.NotFound(w, r)
+		return
+	}
+	serveThumbnail(w, r, images[n])
+}
+
+// indexImage serves a thumbnail of a picture of the index.
+func (s *server) indexImage(w http.ResponseWriter, r *http.Request, _ string) {
+	_, file, ok := s.index.get(r.PathValue("key"))
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	serveThumbnail(w, r, file)
+}
+
+func serveThumbnail(w http.ResponseWriter, r *http.Request, file []byte) {
+	var b bytes.Buffer
+	if err := thumbnail(&b, file); err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Write(b.Bytes())
+}
