@@ -96,7 +96,7 @@ var moves = map[State][]State{
 	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
 	StateNeedsInfo:    {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
-	StateSecondReview: {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
+	StateSecondReview: {StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
 	StateEnforcing:    {StateInForce, StateInReview, StateNeedsInfo},
 	StateInForce:      {StateEnforcing, StateRevoking, StateCounter, StateCourtHold},
 	StateCounter:      {StateRevoking, StateCourtHold},
@@ -302,7 +302,7 @@ type Case struct {
 
 type approval struct {
 	By    string `json:"by"`
-	Grant []byte `json:"grant"` // digest
+	Grant []byte `json:"grant"` // digest, as of Desk.approved
 }
 
 // Erased reports whether the personal data of the case is gone.

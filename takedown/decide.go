@@ -67,7 +67,10 @@ func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait boo
 	if g.By == "" {
 		return false, &GrantError{c.ID, fmt.Sprintf("it needs two reviewers because of %v; Grant.By has to say who grants it", why)}
 	}
-	digest := g.digest()
+	digest, err := d.approved(c, g)
+	if err != nil {
+		return false, err
+	}
 	if c.First != nil && c.First.By != g.By && bytes.Equal(c.First.Grant, digest) {
 		c.First = nil
 		return false, nil
@@ -150,7 +153,8 @@ func (d *Desk) Reject(ctx context.Context, id CaseID, a Act, outcome ...Outcome)
 }
 
 // AskInfo asks the requester for more. fields are the paths, as in
-// [Problem].Field, of what is missing. The case waits until [Desk.Complete].
+// [Problem].Field, of what is missing. The case waits until [Desk.Complete]; an
+// approval that waited for a second reviewer is void.
 func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		c.Problems = nil
@@ -163,6 +167,7 @@ func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) 
 		if err := c.move(StateNeedsInfo, a, now); err != nil {
 			return change{}, err
 		}
+		c.First = nil
 		return change{messages: []message{{Case: id, Type: MessageNeedsInfo, Reason: a.Reason}}}, nil
 	})
 }

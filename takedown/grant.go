@@ -2,6 +2,7 @@ package takedown
 
 import (
 	"cmp"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -140,16 +141,40 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 	return flags, nil
 }
 
-// digest returns a digest of all that a grant decides, so that two reviewers
-// can be seen to grant the same.
-func (g Grant) digest() []byte {
+// approved returns a digest of what a reviewer approves with a grant that is
+// planned, so that two can be seen to have approved the same: the grant to the
+// letter, the terms that it comes to, and what is blocked by them, face by face.
+// Of a reply, which blocks nothing, it has the request.
+func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
 	g.Act = Act{}
-	b, err := json.Marshal(g)
+	mats, err := d.store.material(c.ID)
 	if err != nil {
-		panic("takedown: a grant is no JSON: " + err.Error())
+		return nil, err
 	}
-	sum := sha256.Sum256(b)
-	return sum[:]
+	var reply Request
+	if requestTypes[c.Kind].target != targetNone {
+		reply = c.Request
+	}
+	// A template is never changed: the id in its item says which it is.
+	b, err := json.Marshal(struct {
+		Grant       Grant
+		Effect      blocklist.Effect
+		Territories []string
+		Start, End  time.Time
+		Face        FaceTerms
+		Items       []CaseItem
+		Material    []material
+		About       CaseID
+		Reply       Request
+	}{g, c.Effect, c.Territories, c.Start, c.End, c.Face, c.Items, mats, c.About, reply})
+	if err != nil {
+		return nil, &GrantError{c.ID, fmt.Sprintf("its terms cannot be noted: %v", err)}
+	}
+	// Keyed: it stays in the case when what it is about is erased.
+	mac := hmac.New(sha256.New, d.store.operator[:])
+	mac.Write([]byte("approval:"))
+	mac.Write(b)
+	return mac.Sum(nil), nil
 }
 
 // plan checks a grant, writes it into the case and returns the rules that bring

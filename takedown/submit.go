@@ -185,10 +185,14 @@ func (d *Desk) findEarlier(c *Case, known Candidate) error {
 	return nil
 }
 
-// Complete replaces the request of a case that waits for more with a completed
+// Complete replaces the request of a case in [StateNeedsInfo] with a completed
 // one of the same kind. The case keeps its number and the time of its receipt;
 // it goes on to the review unless something is still missing, of which the
-// [*ValidationError] then tells.
+// [*ValidationError] then tells. Who approved the request before has not seen
+// this one: the approval is void.
+//
+// It fails with a [*MoveError] when nobody has asked for more, or while a hold
+// is in force.
 func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error) {
 	k := d.checker(ctx)
 	k.run(r, d.opts.Profiles)
@@ -200,10 +204,11 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		if c.Kind != r.Kind() || c.About != r.about() {
 			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
 		}
-		if c.State == StateNeedsInfo && len(c.Rules) > 0 {
-			// On hold: what its rules were made of would be replaced under them.
+		// On hold, what its rules were made of would be replaced under them.
+		if c.State != StateNeedsInfo || len(c.Rules) > 0 {
 			return change{}, &MoveError{id, c.State, StateInReview}
 		}
+		c.First = nil
 		c.Request = value(r)
 		flags := c.Flags
 		c.gone = append(c.gone, templatesOf(c)...)
