@@ -215,6 +215,7 @@ func TestLoadErrors_Faces(t *testing.T) {
 	}{
 		{"no change", func([]byte) {}, nil},
 		{"grant", func(b []byte) { section(b, faces)[row] = 99 }, blocklist.ErrFormat},
+		{"rows out of order", func(b []byte) { section(b, faces)[row] = 4 }, blocklist.ErrFormat},
 		{"event", func(b []byte) { section(b, faces)[row+8] ^= 1 }, nil}, // no key
 		{"event of another", func(b []byte) { section(b, faces)[row+8] = 3 }, blocklist.ErrFormat},
 		{"limits crossed", func(b []byte) { section(b, faces)[row+24+7] = 0 }, blocklist.ErrFormat},
