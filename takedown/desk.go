@@ -298,7 +298,8 @@ func (d *Desk) Case(ctx context.Context, id CaseID) (Case, error) {
 	if err != nil {
 		return Case{}, err
 	}
-	err = d.store.addRequest(c)
+	// Only here: a damaged template must not keep anybody from ending the case.
+	err = errors.Join(d.store.addRequest(c), d.store.addTemplates(c))
 	return *c, err
 }
 

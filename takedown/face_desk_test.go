@@ -821,6 +821,47 @@ func TestFaceOptOut_RejectedAndOpenedAgain(t *testing.T) {
 	}
 }
 
+// A template that is damaged is said to be, and keeps nobody from withdrawing.
+func TestFaceOptOut_DamagedTemplate(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(tx takedown.StoreTx, id []byte) error{
+		"changed": func(tx takedown.StoreTx, id []byte) error {
+			b, err := tx.Get(takedown.BucketTemplates, id)
+			b = bytes.Clone(b)
+			b[len(b)/2]++
+			return errors.Join(err, tx.Put(takedown.BucketTemplates, id, b))
+		},
+		"lost":  func(tx takedown.StoreTx, id []byte) error { return tx.Delete(takedown.BucketTemplates, id) },
+		"empty": func(tx takedown.StoreTx, id []byte) error { return tx.Put(takedown.BucketTemplates, id, []byte{}) },
+	} {
+		dir := t.TempDir()
+		d := faceDesk(t, dir)
+		id := accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+		c, err := d.Case(ctx, id)
+		ok(t, err)
+		ok(t, d.Close())
+		s, err := takedown.OpenStore(filepath.Join(dir, "cases.db"))
+		ok(t, err)
+		ok(t, s.Update(func(tx takedown.StoreTx) error { return damage(tx, c.Items[0].Template) }))
+		ok(t, s.Close())
+		d = faceDesk(t, dir)
+		wantVerdict(t, name, d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Block)
+		for what, err := range map[string]error{
+			"Case":   func() error { _, err := d.Case(ctx, id); return err }(),
+			"Change": d.Change(ctx, id, takedown.Grant{}),
+		} {
+			if !errors.Is(err, takedown.ErrSealed) && !errors.Is(err, takedown.ErrStore) {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		ok(t, d.Withdraw(ctx, id, takedown.Act{}))
+		wantVerdict(t, name+", withdrawn", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Allow)
+		c, err = d.Case(ctx, id)
+		ok(t, err)
+		wantUnreadable(t, name+", withdrawn", dir, c, traces(t, portrait(t, 1, 0), components(1, 0), nil))
+	}
+}
+
 // A completed request takes the place of the templates before it.
 func TestFaceOptOut_Complete(t *testing.T) {
 	t.Parallel()

@@ -460,7 +460,8 @@ func caseKey(b Bucket, k []byte, n int) (CaseID, error) {
 	return CaseID(k[:len(CaseID{})]), nil
 }
 
-// addRequest adds its request to a case; one that was erased stays nil.
+// addRequest adds its request to a case, without what its templates hold; one
+// that was erased stays nil.
 func (s *caseStore) addRequest(c *Case) error {
 	if c.Erased() {
 		return nil
@@ -469,7 +470,7 @@ func (s *caseStore) addRequest(c *Case) error {
 	if err != nil {
 		return err
 	}
-	err = s.db.View(func(tx StoreTx) error {
+	return s.db.View(func(tx StoreTx) error {
 		b, err := tx.Get(BucketRequests, c.ID[:])
 		if err != nil {
 			return err
@@ -480,10 +481,6 @@ func (s *caseStore) addRequest(c *Case) error {
 		c.Request, err = decodeRequest(b)
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return s.addTemplates(c)
 }
 
 // material returns what the items of a case are recognised by.
