@@ -1,0 +1,51 @@
+// Package takedown takes requests to remove pictures, decides about them, and
+// answers for every picture that somebody wants to fetch, index or show whether
+// it is blocked.
+//
+// Those who ask hold an [Enforcer]: a crawler or ranker loads a published
+// snapshot, an intake app has one of its own desk.
+//
+//	e, err := takedown.Load("blocklist.snap", nil)
+//	d := e.FilterURL(imageURL)                     // before a fetch
+//	c, err := takedown.Inspect(file, source, nil)  // after it: hashes, features, faces
+//	d = e.Check(c)
+//	d = e.In("DE").Filter(imageURL, storedHash)    // for a viewer in Germany
+//	if d.Verdict == takedown.Block { … d.Why, d.Rule, d.Case }
+//
+// Those who decide open a [Desk]. Requests are types of their own, such as
+// [ImageOptOut], [FaceOptOut], [DSANotice] or [DMCANotice]; [DecodeRequest] and
+// [DecodeForm] read them, [Validate] says everything that is wrong with one.
+//
+//	desk, err := takedown.Open("takedowns/", nil)
+//	c, err := desk.Submit(ctx, takedown.ImageOptOut{…})
+//	p, err := desk.Preview(ctx, c.ID, sample)      // what would disappear
+//	err = desk.Accept(ctx, c.ID, takedown.Grant{…}) // durable and in force when it returns
+//	err = desk.Publish("blocklist.snap")
+//
+// # What a decision says
+//
+// [Decision].Checked has the tiers that were compared: the address, the bytes of
+// the file, perceptual hashes, local features, faces. Allow says that nothing of
+// that is blocked, and nothing more: an address without a hash is no statement
+// about the picture. All that matches is weighed; the strongest verdict wins and
+// names its rule and its case.
+//
+// # Guarantees
+//
+// What Accept granted survives a crash at any moment, and no rule is without a
+// case that explains it. Withdrawing a case restores what no other rule covers,
+// with what was learned for it. Queries take no lock, do no I/O and, for
+// canonical addresses, allocate nothing. Methods of Desk and Enforcer are safe
+// for concurrent use.
+//
+// # Personal data
+//
+// What a person wrote and sent lies in the case store only, each case sealed
+// under a key of its own; rules, journal and snapshots have no names, texts or
+// plain addresses. [Desk.Erase] destroys the key of a case and leaves its rules
+// in force. What is kept of a face is sealed under keys of its own, which go with
+// its case. Errors and decisions can be logged.
+//
+// docs/requests.md has every kind of request, its states, clocks and papers, and
+// docs/faces.md what faces need. None of it is legal advice.
+package takedown
