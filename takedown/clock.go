@@ -27,6 +27,7 @@ type Milestone string
 
 const (
 	MilestoneReceived        Milestone = "received"
+	MilestoneReceiptTold     Milestone = "receipt_told" // a Notifier took the confirmation of receipt
 	MilestoneEmailConfirmed  Milestone = "email_confirmed"
 	MilestoneCompleted       Milestone = "completed" // a request that had to be completed is complete
 	MilestoneDecided         Milestone = "decided"   // accepted or rejected
@@ -93,7 +94,7 @@ type Deadline struct {
 // Deadlines are the deadlines that the library knows. They are an engineer's
 // reading, not legal advice.
 var Deadlines = []Deadline{
-	{Regime: RegimeDSA, Name: "confirm_receipt", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided}, Basis: "DSA Art. 16(4): without undue delay"},
+	{Regime: RegimeDSA, Name: "confirm_receipt", Start: MilestoneReceived, Done: []Milestone{MilestoneReceiptTold, MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(4): without undue delay"},
 	{Regime: RegimeDSA, Name: "decide", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(5), (6): timely, without undue delay"},
 	{Regime: RegimeDSA, Name: "complaint_window", Start: MilestoneInformed, Done: []Milestone{MilestoneClosed}, NotBefore: Span{6, UnitMonths}, Basis: "DSA Art. 20(1): at least six months from when the decision is told"},
 	{Regime: RegimeDMCA, Name: "take_down", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(c)(1)(C): expeditiously"},
@@ -166,10 +167,22 @@ type Due struct {
 	Case     CaseID
 	Kind     Kind
 	Deadline Deadline
-	// NotBefore and NotAfter are zero where the deadline has none.
+	// Start is from when it is counted.
+	Start time.Time
+	// NotBefore and NotAfter are zero where the deadline has none. Where both are
+	// zero the law says "without undue delay": it is due since Start.
 	NotBefore, NotAfter time.Time
 	// Paused: the clock stands still now; NotAfter is as if it went on now.
 	Paused bool
+}
+
+// by is when something is due at the latest; ok is false for what may be done
+// from some time on, and need not be.
+func (d *Due) by() (t time.Time, ok bool) {
+	if d.NotAfter.IsZero() && d.NotBefore.IsZero() {
+		return d.Start, true
+	}
+	return d.NotAfter, !d.NotAfter.IsZero()
 }
 
 // due computes the open deadlines of a case.
@@ -182,7 +195,10 @@ func due(c *Case, rows []Deadline, calendars map[string]Calendar, now time.Time)
 		if slices.ContainsFunc(row.Done, func(m Milestone) bool { return !c.Times[m].IsZero() }) {
 			continue
 		}
-		d := Due{Case: c.ID, Kind: c.Kind, Deadline: row}
+		if row.NotBefore == (Span{}) && (c.State == StateWithdrawn || c.State == StateClosed || c.Erased()) {
+			continue // nobody waits for it any more, or nobody can be told
+		}
+		d := Due{Case: c.ID, Kind: c.Kind, Deadline: row, Start: start}
 		cal := calendars[row.Calendar]
 		for _, x := range []struct {
 			span Span
@@ -216,19 +232,22 @@ func due(c *Case, rows []Deadline, calendars map[string]Calendar, now time.Time)
 }
 
 // Due returns what has to be done at the latest before a time, over all cases,
-// the most urgent first. The zero time lists everything that has a deadline.
+// the most urgent first. What a law wants without undue delay is due since it
+// began. The zero time lists everything that has to be done.
 func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
 	now := d.clock()
 	err = d.Cases(ctx, func(c Case) bool {
 		for _, x := range due(&c, d.deadlines, d.calendars, now) {
-			if !x.NotAfter.IsZero() && (before.IsZero() || x.NotAfter.Before(before)) {
+			if by, ok := x.by(); ok && (before.IsZero() || by.Before(before)) {
 				list = append(list, x)
 			}
 		}
 		return true
 	})
 	slices.SortStableFunc(list, func(a, b Due) int {
-		return cmp.Or(a.NotAfter.Compare(b.NotAfter), cmp.Compare(a.Case.String(), b.Case.String()))
+		at, _ := a.by()
+		bt, _ := b.by()
+		return cmp.Or(at.Compare(bt), cmp.Compare(a.Case.String(), b.Case.String()))
 	})
 	return list, err
 }

@@ -75,7 +75,7 @@ func TestDeadlines(t *testing.T) {
 		extend  bool
 		want    map[string]string // name → NotAfter, empty for one without a date
 	}{
-		{"DSA", all[takedown.KindDSANotice], 0, false, map[string]string{"confirm_receipt": "", "decide": ""}},
+		{"DSA", all[takedown.KindDSANotice], 0, false, map[string]string{"decide": ""}},
 		{"DMCA", all[takedown.KindDMCANotice], 0, false, map[string]string{"take_down": ""}},
 		{"GDPR", all[takedown.KindGDPRRequest], 0, false, map[string]string{"inform": "2026-02-28 12:00"}},
 		{"GDPR does not pause", all[takedown.KindGDPRRequest], 72 * time.Hour, false, map[string]string{"inform": "2026-02-28 12:00"}},
@@ -137,6 +137,63 @@ func TestDue_Paused(t *testing.T) {
 	want := time.Date(2026, 2, 28, 10, 0, 0, 0, time.UTC).AddDate(0, 0, 10)
 	if len(list) != 1 || !list[0].Paused || list[0].NotAfter != want {
 		t.Errorf("%+v, want a paused one at %v", list, want)
+	}
+}
+
+// What a law wants without undue delay is due at once, of every regime; what may
+// be done from some time on never is; what is done, or nobody waits for, is not.
+func TestDue_EveryRegime(t *testing.T) {
+	t.Parallel()
+	all := samples(t, takedown.CaseID{})
+	for _, tc := range []struct {
+		kind takedown.Kind
+		want string
+	}{
+		{takedown.KindDSANotice, "decide"}, {takedown.KindDMCANotice, "take_down"}, {takedown.KindGDPRRequest, "inform"},
+		{takedown.KindIntimateImage, "remove"}, {takedown.KindAuthorityOrder, "report_effect"},
+	} {
+		t.Run(tc.kind.String(), func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			due := func(before time.Time) (names []string) {
+				t.Helper()
+				list, err := o.Due(ctx, before)
+				ok(t, err)
+				for _, x := range list {
+					names = append(names, x.Deadline.Name)
+					if !x.Start.Equal(day0) {
+						t.Errorf("%s is counted from %v", x.Deadline.Name, x.Start)
+					}
+				}
+				return names
+			}
+			c := o.submit(t, all[tc.kind])
+			want := []string{tc.want}
+			if diff := cmp.Diff(want, due(time.Time{})); diff != "" {
+				t.Errorf("at once (-want +got):\n%s", diff)
+			}
+			dated := tc.kind == takedown.KindGDPRRequest || tc.kind == takedown.KindIntimateImage
+			if got := due(day0.Add(time.Minute)); (len(got) == 0) != dated {
+				t.Errorf("within a minute: %v", got)
+			}
+			ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Width: min(c.Asked, takedown.WidthIdentical)}))
+			if got := due(time.Time{}); got != nil {
+				t.Errorf("decided and told: %v", got)
+			}
+			second := o.submit(t, all[tc.kind])
+			ok(t, o.Withdraw(ctx, second.ID, takedown.Act{}))
+			if got := due(time.Time{}); got != nil {
+				t.Errorf("withdrawn: %v", got)
+			}
+		})
+	}
+	// Without a Notifier, nobody was told that it came in.
+	d := open(t, t.TempDir(), nil)
+	_, err := d.Submit(ctx, all[takedown.KindDSANotice])
+	ok(t, err)
+	list, err := d.Due(ctx, time.Time{})
+	if ok(t, err); len(list) != 2 || list[0].Deadline.Name != "confirm_receipt" || list[1].Deadline.Name != "decide" {
+		t.Errorf("without a Notifier: %+v", list)
 	}
 }
 

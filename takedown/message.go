@@ -250,10 +250,17 @@ func (d *Desk) sent(m message) error {
 		if err := tx.Delete(BucketMessages, messageKey(m.id, m.Case)); err != nil {
 			return err
 		}
-		if !m.Type.decides() || !c.Times[MilestoneInformed].IsZero() || c.Times[MilestoneDecided].IsZero() {
+		told := MilestoneInformed
+		switch {
+		case m.Type == MessageReceipt:
+			told = MilestoneReceiptTold
+		case !m.Type.decides() || c.Times[MilestoneDecided].IsZero():
 			return nil
 		}
-		c.happened(MilestoneInformed, d.clock())
+		if !c.Times[told].IsZero() {
+			return nil
+		}
+		c.happened(told, d.clock())
 		return putCase(tx, c)
 	})
 }
