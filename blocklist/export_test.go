@@ -24,6 +24,12 @@ func WithFS(opts Options, fs fsx.FS) *Options {
 	return &opts
 }
 
+// WithForget returns opts for a list that looks as often for faces that ended.
+func WithForget(opts Options, every time.Duration) *Options {
+	opts.forget = every
+	return &opts
+}
+
 // LoadWithFS is WithFS for Load.
 func LoadWithFS(opts LoadOptions, fs fsx.FS) *LoadOptions {
 	opts.fs = fs

@@ -448,6 +448,22 @@ func (v *View) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(
 	return v.emit(Hit{Similarity: similarity, AtBlock: similarity >= limits.Block, grant: r.grant}, yield)
 }
 
+// hasEndedFaces reports whether there are faces of rules that have ended, which a
+// compaction would leave out.
+func (v *View) hasEndedFaces() bool {
+	now := v.now().Unix()
+	over := func(r faceRow) bool {
+		end := v.endOf(r.grant)
+		return v.isDead(r.grant) || end != 0 && now >= end
+	}
+	for i := range v.faces {
+		if m := &v.faces[i]; slices.ContainsFunc(m.base.rows, over) || slices.ContainsFunc(m.rows, over) {
+			return true
+		}
+	}
+	return false
+}
+
 // SearchesFaces reports whether FindFaces looks at all registered faces. It does
 // not in a list that was loaded from a snapshot without the keys of its faces, or
 // whose keys are too old to be used; Status tells.

@@ -406,6 +406,42 @@ func TestExpired_KeysGo(t *testing.T) {
 	}
 }
 
+// The vectors of rules that have ended leave the memory of a list that goes on
+// running, without anybody asking for it.
+func TestEndedFacesAreForgotten(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	l := open(t, t.TempDir(), blocklist.WithForget(blocklist.Options{Now: c.now}, time.Millisecond))
+	defer l.Close()
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+	x := faceOf(t, faceModels[0], 1, 0, 0)
+	timed := faceRule(t, l, 3, limits, x)
+	timed.Rule.End = c.now().Truncate(time.Second).Add(time.Minute).UTC()
+	mustAppend(t, l, faceRule(t, l, 1, limits, x, x), faceRule(t, l, 2, limits, x), timed)
+	want := func(what string, n int) {
+		t.Helper()
+		for range 1000 {
+			if l.View().FaceCount() == n {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatalf("%s: %d faces are in memory, want %d; %+v", what, l.View().FaceCount(), n, l.Status())
+	}
+	want("all", 4)
+	mustAppend(t, l, blocklist.Event{ID: newID(10), Type: blocklist.EventRevoked, Target: 1})
+	want("one revoked", 2)
+	if len(l.FaceKeys()) != 2 {
+		t.Errorf("%d keys", len(l.FaceKeys()))
+	}
+	// Nothing has come since the compaction but time.
+	c.sec.Add(60)
+	want("one over", 1)
+	if len(l.FaceKeys()) != 1 {
+		t.Errorf("%d keys", len(l.FaceKeys()))
+	}
+}
+
 // Status says how many faces cannot be searched because the file of keys is not
 // the one that belongs to the journal.
 func TestStatus_LostKeys(t *testing.T) {

@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -25,6 +26,8 @@ type Options struct {
 	// CompactAfter is how many grants and keys may come since the last
 	// compaction before the next one begins by itself: 0 stands for 200,000 or
 	// an eighth of the list, whichever is more, and a negative number for never.
+	// Unless it is negative, a compaction also begins within a day after a rule
+	// with faces has ended, so that they leave the memory.
 	CompactAfter int
 	// SigningKey signs the snapshots of Publish; nil leaves them unsigned.
 	SigningKey ed25519.PrivateKey
@@ -46,10 +49,11 @@ type Options struct {
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
 
-	fs       fsx.FS    // for tests
-	noSync   bool      // of the journal; for tests of the snapshots
-	identity *identity // of a journal that is made; for Rekey
-	anyRules bool      // do not compare the rules of addresses; for Rekey
+	fs       fsx.FS        // for tests
+	forget   time.Duration // how often to look for faces that ended; forgetEvery if 0
+	noSync   bool          // of the journal; for tests of the snapshots
+	identity *identity     // of a journal that is made; for Rekey
+	anyRules bool          // do not compare the rules of addresses; for Rekey
 }
 
 // LoadOptions configure Load. The zero value, and nil, are the defaults.
@@ -204,7 +208,7 @@ func Open(dir string, opts *Options) (*List, error) {
 		return nil, errors.Join(err, keys.close(), j.close())
 	}
 	l.status.Salvaged = j.damage
-	l.writer = startWriter(l, dir, j, f, o.CompactAfter)
+	l.writer = startWriter(l, dir, j, f, o.CompactAfter, cmp.Or(o.forget, forgetEvery))
 	return l, nil
 }
 

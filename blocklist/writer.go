@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 )
 
 var errExist = iofs.ErrExist
@@ -28,6 +29,7 @@ type writer struct {
 	tasks    chan func() // run between commits, by the goroutine of run
 	wake     chan struct{}
 	limit    int
+	forget   time.Duration
 	merging  bool // owned by the goroutine of run
 
 	moreMu sync.Mutex
@@ -52,9 +54,12 @@ type request struct {
 // maxGroup bounds the events of one commit, so that none waits long for others.
 const maxGroup = 4096
 
-func startWriter(l *List, dir string, j *journal, f *fold, limit int) *writer {
+// forgetEvery is how often a list looks for faces of rules that have ended.
+const forgetEvery = 24 * time.Hour
+
+func startWriter(l *List, dir string, j *journal, f *fold, limit int, forget time.Duration) *writer {
 	w := &writer{
-		list: l, dir: dir, journal: j, fold: f, limit: limit, faceKeys: l.open.faceKeys,
+		list: l, dir: dir, journal: j, fold: f, limit: limit, forget: forget, faceKeys: l.open.faceKeys,
 		requests: make(chan *request, 256),
 		tasks:    make(chan func()),
 		wake:     make(chan struct{}, 1),
@@ -257,8 +262,17 @@ func (w *writer) do(ctx context.Context, task func()) error {
 
 func (w *writer) compactWhenNeeded() {
 	defer w.done.Done()
+	forget := time.NewTicker(w.forget)
+	defer forget.Stop()
 	for {
 		select {
+		case <-forget.C:
+			if w.list.View().hasEndedFaces() {
+				select {
+				case w.wake <- struct{}{}:
+				default:
+				}
+			}
 		case <-w.wake:
 			err := w.compact(w.ctx)
 			if w.ctx.Err() != nil {
@@ -286,7 +300,7 @@ func (w *writer) compact(ctx context.Context) error {
 	if err := w.faceKeys.retainLive(w.journal, v); err != nil {
 		return err
 	}
-	if v.since() == 0 && v.base.header.seq == v.seq {
+	if v.since() == 0 && v.base.header.seq == v.seq && !v.hasEndedFaces() {
 		return nil
 	}
 	path := filepath.Join(w.dir, snapshotName(v.seq))
