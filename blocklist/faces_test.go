@@ -394,10 +394,12 @@ func TestExpired_KeysGo(t *testing.T) {
 				t.Errorf("%d keys before the end, want 2; %v", n, err)
 			}
 			c.sec.Add(1)
-			l, err = then(l, reopen)
+			if l, err = then(l, reopen); err != nil {
+				t.Fatal(err)
+			}
 			defer l.Close()
-			if diff := cmp.Diff([][16]byte{newID(2)}, l.FaceKeys()); diff != "" || err != nil {
-				t.Errorf("%v (-want +got):\n%s", err, diff)
+			if diff := cmp.Diff([][16]byte{newID(2)}, l.FaceKeys()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 			if s := l.Status(); s.FacesWithoutKey != 0 {
 				t.Errorf("%+v", s)
