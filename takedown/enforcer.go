@@ -219,6 +219,9 @@ type weighing struct {
 	// rule began after sinceTime.
 	since     uint64
 	sinceTime time.Time
+	// facesSince and facesTime are the same for faces.
+	facesSince uint64
+	facesTime  time.Time
 
 	asked   phash.Hash             // that is being looked up
 	alg     phash.Algorithm        // of it
@@ -226,6 +229,9 @@ type weighing struct {
 	face    int                    // of the frame, that is being looked up
 	checked Tier
 	best    Decision
+	// facesMissed says that the candidate has faces that the list could not
+	// compare, though it has some.
+	facesMissed bool
 
 	// Whether a hash, or the file, is on the never-block list, once that was asked.
 	// An animation is not, by its file. unshielded passes over the list.
@@ -330,7 +336,14 @@ func (w *weighing) candidate(c *Candidate) Decision {
 // recognise looks for registered faces among those of the candidate.
 func (w *weighing) recognise(faces []Face) {
 	for i, f := range faces {
-		if f.IsZero() || !w.view.ComparesFaces(f.v.Model()) {
+		if f.IsZero() {
+			continue
+		}
+		if !w.view.SearchesFaces() {
+			w.facesMissed = true
+			return
+		}
+		if !w.view.ComparesFaces(f.v.Model()) {
 			continue
 		}
 		w.checked |= TierFace
@@ -430,7 +443,7 @@ const identicalPerception = 4
 
 // weigh takes a hit into account. It always returns true: all hits count.
 func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
-	if h.Event <= w.since && !w.began(h.Rule) {
+	if w.swept(why, &h) {
 		return true
 	}
 	v := w.verdict(why, h)
@@ -465,10 +478,18 @@ func (w *weighing) excepted(h blocklist.Hit) bool {
 	return w.view.Excepted(h, file, w.hashes)
 }
 
-// began reports whether a rule has a start, and after sinceTime.
-func (w *weighing) began(rule uint64) bool {
-	r, _, ok := w.view.Rule(rule)
-	return ok && r.Start.After(w.sinceTime)
+// swept reports whether an earlier sweep has seen a hit: its key came then or
+// before, and its rule had begun.
+func (w *weighing) swept(why Tier, h *blocklist.Hit) bool {
+	since, sinceTime := w.since, w.sinceTime
+	if why == TierFace {
+		since, sinceTime = w.facesSince, w.facesTime
+	}
+	if h.Event > since {
+		return false
+	}
+	r, _, ok := w.view.Rule(h.Rule)
+	return !ok || !r.Start.After(sinceTime)
 }
 
 // verdict returns what a hit by itself would lead to.

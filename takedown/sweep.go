@@ -37,6 +37,12 @@ type Cursor struct {
 	// before this event, unless their rule began after Time.
 	Since uint64    `json:"since,omitempty"`
 	Time  time.Time `json:"time,omitzero"`
+	// FacesSince and FacesTime are the same for faces: those of the last sweep
+	// that could compare them. FacesMissed says that this one met faces and could
+	// not.
+	FacesSince  uint64    `json:"faces_since,omitempty"`
+	FacesTime   time.Time `json:"faces_time,omitzero"`
+	FacesMissed bool      `json:"faces_missed,omitempty"`
 	// Next and NextTime are Since and Time of the sweep that follows this one.
 	Next     uint64    `json:"next,omitempty"`
 	NextTime time.Time `json:"next_time,omitzero"`
@@ -56,8 +62,10 @@ type Found struct {
 //
 // What an exception hid is not new when the exception ends: after an
 // [ExceptionEnded], begin with the zero Cursor. Exceptions, revocations and ends
-// that come while a sweep runs count from the moment on at which they come. The sequence ends with an error when items or
-// ctx give one, or when the enforcer is closed; at then says where to go on.
+// that come while a sweep runs count from the moment on at which they come. The
+// sequence ends with an error when items or ctx give one, or when the enforcer is
+// closed; at then says where to go on. It ends with [ErrFacesNotSearched] when
+// it is through but could not compare the faces of some items.
 func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		if at.NextTime.IsZero() {
@@ -74,9 +82,10 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 				yield(Found{}, err)
 				return
 			}
-			w := weighing{e: e, view: e.list.View(), since: at.Since, sinceTime: at.Time}
+			w := weighing{e: e, view: e.list.View(), since: at.Since, sinceTime: at.Time, facesSince: at.FacesSince, facesTime: at.FacesTime}
 			d := w.candidate(&it.Candidate)
 			e.count(&w, it.Candidate.Hashes)
+			at.FacesMissed = at.FacesMissed || w.facesMissed
 			at.After = it.Key
 			if d.Why != 0 && !yield(Found{it, d}, nil) {
 				return
@@ -86,9 +95,23 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 			yield(Found{}, err)
 			return
 		}
-		*at = Cursor{Since: at.Next, Time: at.NextTime}
+		next := Cursor{Since: at.Next, Time: at.NextTime, FacesSince: at.Next, FacesTime: at.NextTime}
+		missed := at.FacesMissed
+		if missed {
+			next.FacesSince, next.FacesTime = at.FacesSince, at.FacesTime
+		}
+		*at = next
+		if missed {
+			yield(Found{}, ErrFacesNotSearched)
+		}
 	}
 }
+
+// ErrFacesNotSearched says that a sweep is through, but that the list could not
+// compare the faces of some items: its snapshot is older than its faces may be
+// used, or their keys are missing. The cursor remembers it: after a Reload the
+// next sweep looks for those faces as well.
+var ErrFacesNotSearched = errors.New("takedown: the list cannot search its faces now; sweep again when a new snapshot is loaded")
 
 // ErrClosed says that an enforcer was closed.
 var ErrClosed = errors.New("takedown: enforcer is closed")
