@@ -29,8 +29,11 @@ type EnforcerOptions struct {
 	// not blocked; 0 means that no list is. The age is counted from when the
 	// snapshot was written; a Desk's own list is never old.
 	MaxAge time.Duration
-	// Stale is the verdict that replaces [Allow] when the list is too old. It
-	// must be set, to StaleUnknown or one of the others, when MaxAge is.
+	// Stale is the verdict that replaces [Allow] when the list is too old, and
+	// also when a candidate has faces that the list could not compare, because
+	// its snapshot is older than its faces may be used: see [Enforcer.FacesUntil].
+	// It must be set, to StaleUnknown or one of the others, when MaxAge is. Where
+	// it is not, the answer about such faces is Allow, and Decision.Checked tells.
 	Stale Stale
 	// Map makes Load use the file in place, mapped into memory: it opens faster
 	// and shares its memory with other processes. The file must then never be
@@ -46,8 +49,9 @@ type EnforcerOptions struct {
 	Now func() time.Time
 }
 
-// Stale says what a list that is older than EnforcerOptions.MaxAge answers
-// about what it does not block. What it does block stays blocked.
+// Stale says what a list that is older than EnforcerOptions.MaxAge, or than its
+// faces may be used, answers about what it does not block. What it does block
+// stays blocked.
 type Stale uint8
 
 const (
@@ -60,14 +64,14 @@ const (
 // its queries take no lock, do no I/O and, for canonical addresses, allocate
 // nothing.
 type Enforcer struct {
-	list      *blocklist.List
-	now       func() time.Time
-	pdq       radii
-	maxAge    time.Duration // 0 for a desk's own list, and for none
-	whenStale Verdict
-	ofDesk    bool
-	closed    atomic.Bool
-	counter   counter
+	list    *blocklist.List
+	now     func() time.Time
+	pdq     radii
+	maxAge  time.Duration // 0 for a desk's own list, and for none
+	stale   Stale         // 0 for none
+	ofDesk  bool
+	closed  atomic.Bool
+	counter counter
 }
 
 // Load opens a snapshot that [Desk.Publish] wrote, read-only. [Enforcer.Reload]
@@ -106,7 +110,7 @@ func newEnforcer(opts *EnforcerOptions, now func() time.Time) (*Enforcer, error)
 	}
 	switch opts.Stale {
 	case StaleUnknown, StaleAllow, StaleBlock:
-		e.whenStale = map[Stale]Verdict{StaleUnknown: Unknown, StaleAllow: Allow, StaleBlock: Block}[opts.Stale]
+		e.stale = opts.Stale
 	default:
 		if opts.MaxAge != 0 {
 			return nil, fmt.Errorf("takedown: MaxAge needs Stale: what to answer when the list is too old")
@@ -134,6 +138,12 @@ func (e *Enforcer) release() error {
 // new one if so. If it cannot be used, the old list stays in force and the
 // error says why. An enforcer of a desk has nothing to reload.
 func (e *Enforcer) Reload() (changed bool, err error) { return e.list.Reload() }
+
+// FacesUntil returns until when the faces of the list can be used; the zero Time
+// says for ever, or that there are none. After it no face is found until a
+// [Enforcer.Reload] brings a snapshot that is newer: an alarm some days before it
+// belongs into every operator's monitoring.
+func (e *Enforcer) FacesUntil() time.Time { return e.list.Status().FacesUntil }
 
 // FilterURL answers what is known of the address of an image alone. A crawler
 // asks before it fetches.
@@ -409,10 +419,21 @@ func (w *weighing) decision() Decision {
 		return d
 	}
 	d.Verdict = Allow
-	if e := w.e; e.maxAge != 0 && e.now().Sub(w.view.SnapshotTime()) > e.maxAge {
-		d.Verdict = e.whenStale
+	e := w.e
+	if w.facesMissed && e.stale != 0 || e.maxAge != 0 && e.now().Sub(w.view.SnapshotTime()) > e.maxAge {
+		d.Verdict = e.stale.verdict()
 	}
 	return d
+}
+
+func (s Stale) verdict() Verdict {
+	switch s {
+	case StaleAllow:
+		return Allow
+	case StaleBlock:
+		return Block
+	}
+	return Unknown
 }
 
 // radii are the distances in bits up to which a hash means something.

@@ -94,3 +94,67 @@ func TestSweep_FacesTooOld(t *testing.T) {
 	sweep("gone on after what was missed", takedown.ErrFacesNotSearched)
 	sweep("what was missed", nil, "a")
 }
+
+// What the operator chose for a list that is too old counts for its faces too.
+func TestLoad_FacesTooOld(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: day0}
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.Now = now.Now })
+	accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+	accept(t, d, notice("https://example.org/b.jpg"), takedown.Grant{})
+	listed := withFaces(portrait(t, 2, 0))
+	listed.ImageURLs = []string{"https://example.org/b.jpg"}
+	for _, tc := range []struct {
+		name string
+		opts takedown.EnforcerOptions
+		want takedown.Verdict
+	}{
+		{"not said", takedown.EnforcerOptions{}, takedown.Allow},
+		{"unknown", takedown.EnforcerOptions{Stale: takedown.StaleUnknown}, takedown.Unknown},
+		{"fail open", takedown.EnforcerOptions{Stale: takedown.StaleAllow}, takedown.Allow},
+		{"fail closed", takedown.EnforcerOptions{Stale: takedown.StaleBlock}, takedown.Block},
+		{"fail closed, and the list is young enough", takedown.EnforcerOptions{Stale: takedown.StaleBlock, MaxAge: 20 * 24 * time.Hour}, takedown.Block},
+	} {
+		now.set(day0)
+		tc.opts.Now = now.Now
+		e, snapshot := faceNode(t, d, tc.opts)
+		if got, want := e.FacesUntil(), day0.Add(7*24*time.Hour); !got.Equal(want) {
+			t.Errorf("%s: faces until %v, want %v", tc.name, got, want)
+		}
+		wantVerdict(t, tc.name+", fresh", e.Check(withFaces(portrait(t, 1, 1))), takedown.Block)
+		now.set(day0.Add(7 * 24 * time.Hour))
+		for _, r := range []struct {
+			who string
+			got takedown.Decision
+		}{
+			{"the person", e.Check(withFaces(portrait(t, 1, 1)))},
+			{"anybody", e.Check(withFaces(portrait(t, 2, 0)))},
+			{"in Germany", e.In("DE").Check(withFaces(portrait(t, 1, 1)))},
+		} {
+			wantVerdict(t, tc.name+", too old, "+r.who, r.got, tc.want)
+			if r.got.Checked.Has(takedown.TierFace) || r.got.Why != 0 {
+				t.Errorf("%s, too old, %s: %v", tc.name, r.who, r.got)
+			}
+		}
+		wantVerdict(t, tc.name+", too old, no face", e.Check(takedown.Candidate{ImageURLs: []string{"https://example.org/a.jpg"}}), takedown.Allow)
+		wantVerdict(t, tc.name+", too old, the zero face", e.Check(withFaces(takedown.Face{})), takedown.Allow)
+		wantVerdict(t, tc.name+", too old, listed", e.Check(listed), takedown.Block)
+		ok(t, d.Publish(snapshot))
+		_, err := e.Reload()
+		ok(t, err)
+		wantVerdict(t, tc.name+", fresh again", e.Check(withFaces(portrait(t, 2, 0))), takedown.Allow)
+	}
+	if until := d.Enforcer().FacesUntil(); !until.IsZero() {
+		t.Errorf("the faces of a desk can be used until %v", until)
+	}
+
+	// A list without faces has none that are too old.
+	without := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.Now = now.Now })
+	accept(t, without, notice("https://example.org/b.jpg"), takedown.Grant{})
+	e, _ := faceNode(t, without, takedown.EnforcerOptions{Now: now.Now, Stale: takedown.StaleBlock})
+	now.set(now.Now().Add(100 * 24 * time.Hour))
+	wantVerdict(t, "a list without faces", e.Check(withFaces(portrait(t, 1, 0))), takedown.Allow)
+	if until := e.FacesUntil(); !until.IsZero() {
+		t.Errorf("a list without faces can be used until %v", until)
+	}
+}
