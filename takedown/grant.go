@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,7 +29,7 @@ type Grant struct {
 	// Those that are not named are accepted on the terms of the grant.
 	Items map[int]ItemDecision
 	// Face raises the thresholds of a face above those of the desk; the zero value
-	// is those of the desk.
+	// is those of the desk, and the only one where no face is granted.
 	Face FaceThreshold
 	// Effect is what the rules do; zero is what the kind of request does:
 	// [HashEntry] holds for review, all others block.
@@ -37,8 +38,8 @@ type Grant struct {
 	// the sets "EU27" and "EEA30"; none means everywhere, except that an
 	// [AuthorityOrder] then applies where it says.
 	Territories []string
-	// Start and End bound the time in which the rule applies, in whole
-	// seconds; zero means at once, and for ever.
+	// Start and End bound the time in which the rule applies, in whole seconds of
+	// the years 1 to 9999; zero means at once, and for ever.
 	Start, End time.Time
 
 	// asBefore keeps the thresholds of a face, and the widths of pictures that have
@@ -52,6 +53,16 @@ type Grant struct {
 // FaceThreshold are similarities as in [FaceModel]. Zero is that of the desk;
 // what is below that of the desk is refused.
 type FaceThreshold struct{ Block, Review float64 }
+
+// check returns what is wrong with thresholds of any model.
+func (t FaceThreshold) check() error {
+	for _, x := range []float64{t.Block, t.Review} {
+		if !(x >= 0 && x <= 1) { // written so that NaN is refused
+			return errors.New("a threshold of a face is above 0 and at most 1, or 0 for that of the desk")
+		}
+	}
+	return nil
+}
 
 // ItemDecision is what a reviewer decides about one item.
 type ItemDecision struct {
@@ -193,8 +204,16 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		}
 		return nil, nil, refuse("%v cannot be granted; %v is the widest%s", g.Width, WidthDuplicate, why)
 	}
-	if !g.End.IsZero() && !g.End.After(g.Start) {
-		return nil, nil, refuse("the end of the rule is not after its start")
+	start, ok := ruleTime(g.Start)
+	end, okEnd := ruleTime(g.End)
+	if !ok || !okEnd {
+		return nil, nil, refuse("the start or end of the rule is not in the years 1 to 9999, or is the first second of 1970")
+	}
+	if !end.IsZero() && !end.After(start) {
+		return nil, nil, refuse("the end of the rule is not after its start, by a second at least")
+	}
+	if err := g.Face.check(); err != nil {
+		return nil, nil, refuse("%v", err)
 	}
 	switch g.Effect {
 	case 0:
@@ -213,13 +232,7 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	if err != nil {
 		return nil, nil, refuse("a territory is not an ISO 3166-1 alpha-2 code, EU27 or EEA30")
 	}
-	c.Effect, c.Start, c.End, c.Territories = g.Effect, g.Start.UTC().Truncate(time.Second), g.End.UTC().Truncate(time.Second), g.Territories
-	if g.Start.IsZero() {
-		c.Start = time.Time{}
-	}
-	if g.End.IsZero() {
-		c.End = time.Time{}
-	}
+	c.Effect, c.Start, c.End, c.Territories = g.Effect, start, end, g.Territories
 	proto := blocklist.Rule{
 		Effect: g.Effect, Case: c.ID, Kind: uint8(c.Kind), Territories: where, Start: c.Start, End: c.End,
 	}
@@ -349,6 +362,9 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		rule.Width = WidthFace
 		rules, covers = append(rules, rule), append(covers, faces)
 	}
+	if len(faces) == 0 && g.Face != (FaceThreshold{}) {
+		return nil, nil, refuse("Grant.Face has thresholds of a face, but no face is granted")
+	}
 	if len(rules) == 0 {
 		return nil, nil, refuse("no item is accepted; reject the case instead")
 	}
@@ -359,6 +375,17 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		}
 	}
 	return rules, covers, nil
+}
+
+// ruleTime returns a time as a rule has it: in whole seconds, and UTC. The zero
+// Time stays what it is. ok is false for a time that a rule cannot have.
+func ruleTime(t time.Time) (whole time.Time, ok bool) {
+	if t.IsZero() {
+		return time.Time{}, true
+	}
+	whole = t.UTC().Truncate(time.Second)
+	// A rule counts seconds from 1970, and 0 is no time.
+	return whole, !whole.IsZero() && whole.Unix() != 0 && whole.Year() >= 1 && whole.Year() <= 9999
 }
 
 // asItIs returns the hashes of the picture as it was sent, without those of its

@@ -70,8 +70,8 @@ func (d *Desk) complaintIsLate(target *Case, now time.Time) bool {
 // on the outbox of the case that is referred to, so it changes that one itself
 // and leaves nothing for its caller to write.
 func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.Time, second *error) (change, error) {
-	if g.Width != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() {
-		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no width, items, territories or times"}
+	if g.Width != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || g.Face != (FaceThreshold{}) {
+		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no width, items, territories, times or thresholds"}
 	}
 	if wait, err := d.approve(reply, g, now, second); wait || err != nil {
 		return change{}, err

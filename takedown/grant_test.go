@@ -1,0 +1,104 @@
+package takedown_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// A grant whose numbers or times no rule can have is refused, before anything is
+// noted of it, whoever reviews; the case can still be decided.
+func TestAccept_ImpossibleTerms(t *testing.T) {
+	t.Parallel()
+	year := func(y int) time.Time { return time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC) }
+	for _, tc := range []struct {
+		name  string
+		grant takedown.Grant
+	}{
+		{"threshold is no number", takedown.Grant{Face: takedown.FaceThreshold{Block: math.NaN()}}},
+		{"review is no number", takedown.Grant{Face: takedown.FaceThreshold{Review: math.NaN()}}},
+		{"infinite", takedown.Grant{Face: takedown.FaceThreshold{Block: math.Inf(1)}}},
+		{"infinitely little", takedown.Grant{Face: takedown.FaceThreshold{Review: math.Inf(-1)}}},
+		{"negative", takedown.Grant{Face: takedown.FaceThreshold{Block: -0.9}}},
+		{"more than the same", takedown.Grant{Face: takedown.FaceThreshold{Block: 1.01}}},
+		{"end in the year 20000", takedown.Grant{End: year(20000)}},
+		{"start in the year 20000", takedown.Grant{Start: year(20000)}},
+		{"start before the year 1", takedown.Grant{Start: year(-5)}},
+		{"the second that is no time of a rule", takedown.Grant{Start: time.Unix(0, 0)}},
+		{"end there", takedown.Grant{End: time.Unix(0, 5)}},
+		{"end within the second of the start", takedown.Grant{Start: day0.Add(1), End: day0.Add(2)}},
+	} {
+		for _, one := range []bool{true, false} {
+			dir := t.TempDir()
+			d := faceDesk(t, dir, func(o *takedown.DeskOptions) { o.OneReviewer = one })
+			face, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+			ok(t, err)
+			reply, err := d.Submit(ctx, takedown.WithdrawalRequest{
+				Requester: takedown.Requester{Name: "Another", Email: "another@example.org"},
+				Case:      accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{}),
+			})
+			ok(t, err)
+			tc.grant.Act = alice
+			for what, id := range map[string]takedown.CaseID{"a face": face.ID, "a reply": reply.ID} {
+				before, err := d.Case(ctx, id)
+				ok(t, err)
+				var refused *takedown.GrantError
+				if err := d.Accept(ctx, id, tc.grant); !errors.As(err, &refused) {
+					t.Errorf("%s, %s, one reviewer %t: %v", tc.name, what, one, err)
+				}
+				after, err := d.Case(ctx, id)
+				ok(t, err)
+				if diff := cmp.Diff(before, after, cmp.AllowUnexported(takedown.Case{})); diff != "" {
+					t.Errorf("%s, %s: the case changed (-want +got):\n%s", tc.name, what, diff)
+				}
+			}
+			if one {
+				ok(t, d.Accept(ctx, face.ID, takedown.Grant{Act: alice}))
+				var refused *takedown.GrantError
+				if err := d.Change(ctx, face.ID, tc.grant); !errors.As(err, &refused) {
+					t.Errorf("%s, change: %v", tc.name, err)
+				}
+			}
+			ok(t, d.Close())
+			faceDesk(t, dir) // opens, with nothing that waits to be delivered
+		}
+	}
+}
+
+// Thresholds of a face mean nothing where no face is granted.
+func TestAccept_ThresholdsWithoutAFace(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	higher := takedown.FaceThreshold{Block: 0.9, Review: 0.7}
+	file := testJPEG(t, 1)
+	a := album{}
+	a.shows(t, file, portrait(t, 1, 0))
+	withFace := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.FaceEmbedder = a })
+	for _, tc := range []struct {
+		name string
+		desk *takedown.Desk
+		r    takedown.Request
+	}{
+		{"addresses", d, notice("https://example.org/a.jpg")},
+		{"a picture", d, optOut(t, 1)},
+		{"the picture of an open opt-out", withFace, takedown.OpenOptOut{Requester: person, Images: [][]byte{file}, Claim: takedown.ClaimDepicted, Biometric: stated(consent)}},
+	} {
+		c, err := tc.desk.Submit(ctx, tc.r)
+		ok(t, err)
+		var refused *takedown.GrantError
+		if err := tc.desk.Accept(ctx, c.ID, takedown.Grant{Act: alice, Face: higher}); !errors.As(err, &refused) {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if c, err = tc.desk.Case(ctx, c.ID); err != nil || c.State != takedown.StateInReview {
+			t.Errorf("%s: %s, %v", tc.name, c.State, err)
+		}
+		if tc.desk == withFace {
+			ok(t, tc.desk.Accept(ctx, c.ID, takedown.Grant{Act: alice, Width: takedown.WidthFace, Face: higher}))
+		}
+	}
+}
