@@ -300,7 +300,8 @@ func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
 }
 
 // Expire moves the cases whose granted time is over to expired and says how
-// many. Nothing depends on when it is called: a rule stops to apply by itself.
+// many. A rule stops to apply by itself, whenever this is called; but the
+// templates of faces are destroyed by it.
 func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	now := d.clock()
 	var ids []CaseID

@@ -151,6 +151,9 @@ type score struct {
 // run does everything, with the desk in dir.
 func run(ctx context.Context, out io.Writer, dir string, album []photo, person string, embedder *Embedder) (*result, error) {
 	res := &result{}
+	if !slices.ContainsFunc(album, func(p photo) bool { return p.Person == person }) {
+		return nil, fmt.Errorf("nobody of the photographs is called %q", person)
+	}
 	fmt.Fprintf(out, "The model is %s, %d dimensions. Looking for faces in %d photographs …\n", embedder.Model, embedder.Dimensions, len(album))
 	began := time.Now()
 	faces := 0
@@ -187,9 +190,6 @@ func run(ctx context.Context, out io.Writer, dir string, album []photo, person s
 // story follows the opt-out of one person.
 func (res *result) story(ctx context.Context, out io.Writer, dir string, desk *takedown.Desk, key *blocklist.EncryptionKey, album []photo, person string) error {
 	first := slices.IndexFunc(album, func(p photo) bool { return p.Person == person })
-	if first < 0 {
-		return fmt.Errorf("nobody of the photographs is called %q", person)
-	}
 	fmt.Fprintf(out, "\n1. %s sends %s and asks that no picture of that face is shown.\n", person, album[first].Name)
 	c, err := desk.Submit(ctx, optOut(album[first]))
 	if err != nil {
