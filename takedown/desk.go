@@ -294,13 +294,11 @@ func (d *Desk) Case(ctx context.Context, id CaseID) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err
 	}
-	c, err := d.store.get(id)
+	c, err := d.store.whole(id, true)
 	if err != nil {
 		return Case{}, err
 	}
-	// Only here: a damaged template must not keep anybody from ending the case.
-	err = errors.Join(d.store.addRequest(c), d.store.addTemplates(c))
-	return *c, err
+	return *c, nil
 }
 
 // Cases calls yield with every case until it returns false. The cases come
@@ -356,7 +354,7 @@ func (d *Desk) load(ctx context.Context, id CaseID) (*Case, error) {
 			return nil, err
 		}
 	}
-	return c, d.store.addRequest(c)
+	return d.store.whole(id, false)
 }
 
 // replace moves a case to another state by way of the list: its rules end and

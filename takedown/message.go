@@ -267,10 +267,7 @@ func (d *Desk) sent(m message) error {
 
 // compose makes the message out of its case.
 func (d *Desk) compose(m message) (Message, error) {
-	c, err := d.store.get(m.Case)
-	if err == nil {
-		err = d.store.addRequest(c)
-	}
+	c, err := d.store.whole(m.Case, false)
 	if err != nil {
 		return Message{}, err
 	}

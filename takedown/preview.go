@@ -101,10 +101,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
-	c, err := d.store.get(id)
-	if err == nil {
-		err = d.store.addRequest(c)
-	}
+	c, err := d.store.whole(id, false)
 	if err != nil {
 		return p, err
 	}

@@ -400,19 +400,24 @@ func (s *caseStore) apply(ch change) error {
 }
 
 // get reads a case without its request.
-func (s *caseStore) get(id CaseID) (*Case, error) {
-	c := new(Case)
-	err := s.db.View(func(tx StoreTx) error {
-		b, err := tx.Get(BucketCases, id[:])
-		if err != nil {
-			return err
-		}
-		if b == nil {
-			return ErrNoCase
-		}
-		return unmarshalCase(id, b, c)
+func (s *caseStore) get(id CaseID) (c *Case, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		c, err = s.getIn(tx, id)
+		return err
 	})
 	return c, err
+}
+
+func (s *caseStore) getIn(tx StoreTx, id CaseID) (*Case, error) {
+	b, err := tx.Get(BucketCases, id[:])
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return nil, ErrNoCase
+	}
+	c := new(Case)
+	return c, unmarshalCase(id, b, c)
 }
 
 func putCase(tx StoreTx, c *Case) error {
@@ -460,27 +465,66 @@ func caseKey(b Bucket, k []byte, n int) (CaseID, error) {
 	return CaseID(k[:len(CaseID{})]), nil
 }
 
-// addRequest adds its request to a case, without what its templates hold; one
-// that was erased stays nil.
-func (s *caseStore) addRequest(c *Case) error {
+// whole reads a case with its request; that of one that was erased is nil.
+// templates puts into it what its templates hold. Only for who reads: a damaged
+// one must not keep anybody from ending the case.
+//
+// A key is destroyed after the transaction in which its case says so. A reader
+// that has seen the case before and finds the key no more reads it again: what
+// has no key although its case, still the same, names it, is gone.
+func (s *caseStore) whole(id CaseID, templates bool) (*Case, error) {
+	var seen []byte
+	for {
+		var gone, again bool
+		c := new(Case)
+		err := s.db.View(func(tx StoreTx) error {
+			b, err := tx.Get(BucketCases, id[:])
+			if err != nil {
+				return err
+			}
+			if b == nil {
+				return ErrNoCase
+			}
+			again = bytes.Equal(b, seen)
+			seen = bytes.Clone(b)
+			if err := unmarshalCase(id, b, c); err != nil {
+				return err
+			}
+			gone, err = s.addRequest(tx, c)
+			if err == nil && templates {
+				gone, err = s.addTemplates(tx, c)
+			}
+			return err
+		})
+		if gone && !again {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+}
+
+// addRequest adds its request to a case that was read in the same transaction.
+// gone says that its key is not there.
+func (s *caseStore) addRequest(tx StoreTx, c *Case) (gone bool, err error) {
 	if c.Erased() {
-		return nil
+		return false, nil
 	}
 	key, err := s.keys.get(c.ID)
 	if err != nil {
-		return err
+		return errors.Is(err, ErrErased), err
 	}
-	return s.db.View(func(tx StoreTx) error {
-		b, err := tx.Get(BucketRequests, c.ID[:])
-		if err != nil {
-			return err
-		}
-		if b, err = unseal(key, label("request", c.ID), b); err != nil {
-			return err
-		}
-		c.Request, err = decodeRequest(b)
-		return err
-	})
+	b, err := tx.Get(BucketRequests, c.ID[:])
+	if err != nil {
+		return false, err
+	}
+	if b, err = unseal(key, label("request", c.ID), b); err != nil {
+		return false, err
+	}
+	c.Request, err = decodeRequest(b)
+	return false, err
 }
 
 // material returns what the items of a case are recognised by.

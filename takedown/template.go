@@ -68,6 +68,14 @@ func (s *caseStore) giveTemplates(c *Case, templates map[int]faceTemplate) (seal
 
 // template opens the template of an item.
 func (s *caseStore) template(c *Case, i int) (t faceTemplate, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		t, err = s.openTemplate(tx, c, i)
+		return err
+	})
+	return t, err
+}
+
+func (s *caseStore) openTemplate(tx StoreTx, c *Case, i int) (t faceTemplate, err error) {
 	destroyed := fmt.Errorf("takedown: case %v, item %d: %w", c.ID, i, ErrTemplateDestroyed)
 	id := c.Items[i].Template
 	if len(id) != len(CaseID{}) {
@@ -80,24 +88,30 @@ func (s *caseStore) template(c *Case, i int) (t faceTemplate, err error) {
 	if err != nil {
 		return t, err
 	}
-	err = s.db.View(func(tx StoreTx) error {
-		b, err := tx.Get(BucketTemplates, id)
-		if err != nil {
-			return err
+	b, err := tx.Get(BucketTemplates, id)
+	if err != nil {
+		return t, err
+	}
+	if b == nil {
+		// c may have been read before the move that took the template away, and
+		// whose last step, the end of the key, is still to come.
+		now, err := s.getIn(tx, c.ID)
+		switch {
+		case err != nil:
+			return t, err
+		case !slices.ContainsFunc(templatesOf(now), func(named []byte) bool { return bytes.Equal(named, id) }):
+			return t, destroyed
 		}
-		if b == nil {
-			return fmt.Errorf("%w: a template of case %v is missing", ErrStore, c.ID)
-		}
-		if b, err = unseal(key, label("template", c.ID), b); err != nil {
-			return err
-		}
-		defer clear(b)
-		if err := json.Unmarshal(b, &t); err != nil {
-			return fmt.Errorf("%w: a template of case %v is no JSON", ErrStore, c.ID) // err could tell what it is
-		}
-		return nil
-	})
-	return t, err
+		return t, fmt.Errorf("%w: a template of case %v is missing", ErrStore, c.ID)
+	}
+	if b, err = unseal(key, label("template", c.ID), b); err != nil {
+		return t, err
+	}
+	defer clear(b)
+	if err := json.Unmarshal(b, &t); err != nil {
+		return t, fmt.Errorf("%w: a template of case %v is no JSON", ErrStore, c.ID) // err could tell what it is
+	}
+	return t, nil
 }
 
 // withoutTemplates returns a request as it is stored: without what makes the
@@ -111,19 +125,20 @@ func withoutTemplates(r Request) Request {
 }
 
 // addTemplates puts back into a request what its templates hold, as far as they
-// are there.
-func (s *caseStore) addTemplates(c *Case) error {
+// are there. gone says that the key of one that the case names is not.
+func (s *caseStore) addTemplates(tx StoreTx, c *Case) (gone bool, err error) {
 	f, ok := c.Request.(FaceOptOut)
 	if !ok {
-		return nil
+		return false, nil
 	}
 	for i, it := range c.Items {
-		t, err := s.template(c, i)
+		t, err := s.openTemplate(tx, c, i)
 		switch {
 		case errors.Is(err, ErrTemplateDestroyed):
+			gone = gone || it.Template != nil
 			continue
 		case err != nil:
-			return err
+			return false, err
 		case it.Kind != ItemFace:
 		case t.Image != nil:
 			f.Images, f.Marks = append(f.Images, t.Image), append(f.Marks, t.Mark)
@@ -135,7 +150,7 @@ func (s *caseStore) addTemplates(c *Case) error {
 		f.Marks = nil
 	}
 	c.Request = f
-	return nil
+	return gone, nil
 }
 
 // templatesOf returns the ids of the templates of a case.

@@ -1,0 +1,142 @@
+package takedown_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/storetest"
+)
+
+// interrupted is a store in which something happens between two steps of a
+// reader: after it has read a value of a bucket, while its transaction goes on
+// to see the state before.
+type interrupted struct {
+	takedown.Store
+	after     takedown.Bucket
+	meanwhile atomic.Pointer[func()]
+	// committed, if it is set, is called when an update is durable.
+	committed atomic.Pointer[func()]
+}
+
+func (s *interrupted) Update(f func(takedown.StoreTx) error) error {
+	err := s.Store.Update(f)
+	if g := s.committed.Load(); g != nil && err == nil {
+		(*g)()
+	}
+	return err
+}
+
+// View hands out a copy, so that an update need not wait for its end.
+func (s *interrupted) View(f func(takedown.StoreTx) error) error {
+	copied := storetest.Memory()
+	if err := s.Store.View(func(from takedown.StoreTx) error {
+		return copied.Update(func(to takedown.StoreTx) (err error) {
+			for _, b := range takedown.Buckets {
+				err = errors.Join(err, from.Scan(b, nil, func(k, v []byte) error { return to.Put(b, k, v) }))
+			}
+			return err
+		})
+	}); err != nil {
+		return err
+	}
+	return copied.View(func(tx takedown.StoreTx) error { return f(interruptedTx{tx, s}) })
+}
+
+type interruptedTx struct {
+	takedown.StoreTx
+	s *interrupted
+}
+
+func (t interruptedTx) Get(b takedown.Bucket, key []byte) ([]byte, error) {
+	v, err := t.StoreTx.Get(b, key)
+	if b == t.s.after {
+		if f := t.s.meanwhile.Swap(nil); f != nil {
+			(*f)()
+		}
+	}
+	return v, err
+}
+
+// Who reads a case sees it before or after a move, whenever the move is made,
+// and never one that looks damaged: the answer to that would be a backup, with
+// the face in it.
+func TestCase_MovesMeanwhile(t *testing.T) {
+	t.Parallel()
+	withdraw := func(d *takedown.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, takedown.Act{}) }
+	erase := func(d *takedown.Desk, id takedown.CaseID) error { return d.Erase(ctx, id, alice) }
+	type found struct {
+		State takedown.State
+		Faces int // −1 without a request
+	}
+	for _, tc := range []struct {
+		name      string
+		meanwhile func(*takedown.Desk, takedown.CaseID) error
+		after     takedown.Bucket
+		done      bool // also the key is destroyed then
+		want      found
+	}{
+		{"withdrawn after the case was read", withdraw, takedown.BucketCases, true, found{takedown.StateWithdrawn, 0}},
+		{"withdrawn after the request was read", withdraw, takedown.BucketRequests, true, found{takedown.StateWithdrawn, 0}},
+		{"withdrawn after a template was read", withdraw, takedown.BucketTemplates, true, found{takedown.StateWithdrawn, 0}},
+		{"on the way out", withdraw, takedown.BucketCases, false, found{takedown.StateInForce, 2}},
+		{"erased after the case was read", erase, takedown.BucketCases, true, found{takedown.StateWithdrawn, -1}},
+		{"erased after the request was read", erase, takedown.BucketRequests, true, found{takedown.StateWithdrawn, -1}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := &interrupted{Store: storetest.Memory(), after: tc.after}
+			d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.Store = s })
+			id := accept(t, d, faceOptOut(portrait(t, 1, 0), portrait(t, 1, 1)), takedown.Grant{})
+			moved, goOn := make(chan error, 1), make(chan struct{})
+			meanwhile := func() {
+				committed := make(chan struct{}, 100)
+				if !tc.done {
+					stop := func() { committed <- struct{}{}; <-goOn }
+					s.committed.Store(&stop)
+				}
+				go func() { moved <- tc.meanwhile(d, id); close(committed) }()
+				<-committed
+			}
+			s.meanwhile.Store(&meanwhile)
+			c, err := d.Case(ctx, id)
+			close(goOn)
+			ok(t, err)
+			ok(t, <-moved)
+			got := found{c.State, -1}
+			if r, ok := c.Request.(takedown.FaceOptOut); ok {
+				got.Faces = len(r.Faces)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("read (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A preview of a face that is withdrawn meanwhile says that it is destroyed, also
+// while its key is still to be.
+func TestPreview_MovesMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := &interrupted{Store: storetest.Memory(), after: takedown.BucketMaterial}
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.Store = s })
+	id := accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+	moved, goOn := make(chan error, 1), make(chan struct{})
+	meanwhile := func() {
+		committed := make(chan struct{}, 100)
+		stop := func() { committed <- struct{}{}; <-goOn }
+		s.committed.Store(&stop)
+		go func() { moved <- d.Withdraw(ctx, id, takedown.Act{}) }()
+		<-committed
+	}
+	s.meanwhile.Store(&meanwhile)
+	_, err := d.Preview(ctx, id, nil)
+	close(goOn)
+	if !errors.Is(err, takedown.ErrTemplateDestroyed) {
+		t.Errorf("Preview: %v", err)
+	}
+	ok(t, <-moved)
+}
