@@ -26,11 +26,12 @@ const (
 	attrLearned   = 1 << 24
 	attrWorldwide = 1 << 25
 	attrTimed     = 1 << 26
-	attrKnown     = 1<<27 - 1
+	attrFaces     = 27 // bits from here on: how many faces the rule came with
+	attrKnown     = MaxFaces<<attrFaces | 1<<attrFaces - 1
 )
 
 func attrOf(r *Rule) uint32 {
-	a := uint32(r.Kind) | uint32(r.Width)<<8 | uint32(r.Effect)<<16
+	a := uint32(r.Kind) | uint32(r.Width)<<8 | uint32(r.Effect)<<16 | uint32(len(r.Keys.Faces))<<attrFaces
 	if len(r.Territories) == 0 {
 		a |= attrWorldwide
 	}

@@ -375,12 +375,16 @@ func firstRow(rows []faceRow, g uint32) int {
 
 // showFaces gives a View the faces.
 func (f *fold) showFaces(v *View) {
-	now := f.now().Unix()
+	// The clock that ended a rule, whose key is gone since, may have been ahead of
+	// this one.
+	now := max(f.now().Unix(), f.base.header.created)
 	for g, n := range f.lostFaces {
 		if end := v.endOf(g); end == 0 || now < end {
 			v.lostFaces += n
+			v.withoutFaces = append(v.withoutFaces, v.seqOf(g))
 		}
 	}
+	slices.Sort(v.withoutFaces)
 	if len(f.faces) == 0 {
 		return
 	}
@@ -409,7 +413,7 @@ func (f *fold) showFaces(v *View) {
 func (v *View) FindFaces(x FaceVector, yield func(Hit) bool) bool {
 	ok := true
 	for i := range v.faces {
-		if m := &v.faces[i]; m.model == x.Model() && m.lowest <= 1 && v.SearchesFaces() {
+		if m := &v.faces[i]; m.model == x.Model() && m.lowest <= 1 && v.mayUseFaces() {
 			ok = v.findFaces(m, x, yield)
 			break
 		}
@@ -466,12 +470,21 @@ func (v *View) hasEndedFaces() bool {
 
 // SearchesFaces reports whether FindFaces looks at all registered faces. It does
 // not in a list that was loaded from a snapshot without the keys of its faces, or
-// whose keys are too old to be used; Status tells.
-func (v *View) SearchesFaces() bool {
+// whose keys are too old to be used, nor if the keys of some faces were lost:
+// then it looks at the others. Status tells.
+func (v *View) SearchesFaces() bool { return v.lostFaces == 0 && v.mayUseFaces() }
+
+// mayUseFaces reports whether the faces that were opened may be searched.
+func (v *View) mayUseFaces() bool {
 	return !v.base.facesShut && (v.base.facesUntil == 0 || v.now().Unix() < v.base.facesUntil)
 }
 
-// ComparesFaces reports whether FindFaces can say something about a face of a
+// RulesWithoutFaces returns the rules, ascending, that had not ended when v was
+// made and of which faces cannot be searched, because their key was lost. Such a
+// rule has to be made anew.
+func (v *View) RulesWithoutFaces() []uint64 { return slices.Clone(v.withoutFaces) }
+
+// ComparesFaces reports whether FindFaces says everything about a face of a
 // model: SearchesFaces, and faces of that model are registered, or none are at
 // all. It does not allocate.
 func (v *View) ComparesFaces(m FaceModel) bool {

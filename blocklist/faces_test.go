@@ -444,8 +444,10 @@ func TestEndedFacesAreForgotten(t *testing.T) {
 	}
 }
 
-// Status says how many faces cannot be searched because the file of keys is not
-// the one that belongs to the journal.
+// A list says which rules have faces that cannot be searched, because the file of
+// keys is not the one that belongs to the journal, and does not claim to have
+// compared with them. It goes on to say so after a compaction, and in what it
+// publishes, and searches the faces that are left.
 func TestStatus_LostKeys(t *testing.T) {
 	t.Parallel()
 	dir, c := t.TempDir(), newClock()
@@ -466,18 +468,57 @@ func TestStatus_LostKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	l = open(t, dir, opts)
-	want := func(what string, n int) {
+	path := filepath.Join(t.TempDir(), "p")
+	want := func(what string, faces int, rules ...uint64) {
 		t.Helper()
-		if s := l.Status(); s.Faces != 0 || s.FacesWithoutKey != n || len(facesFound(l.View(), x)) != 0 {
-			t.Errorf("%s: %+v, want %d faces without key", what, s, n)
+		if err := l.Publish(path); err != nil {
+			t.Fatal(err)
+		}
+		node, err := blocklist.Load(path, &blocklist.LoadOptions{Now: c.now, EncryptionKey: opts.EncryptionKey})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range []*blocklist.List{l, node} {
+			v := l.View()
+			if s := l.Status(); s.Faces != 0 || s.FacesWithoutKey != faces || len(facesFound(v, x)) != 0 {
+				t.Errorf("%s: %+v, want %d faces without key", what, s, faces)
+			}
+			if diff := cmp.Diff(rules, v.RulesWithoutFaces()); diff != "" {
+				t.Errorf("%s: rules without faces (-want +got):\n%s", what, diff)
+			}
+			if v.SearchesFaces() != (faces == 0) || v.ComparesFaces(faceModels[0]) != (faces == 0) {
+				t.Errorf("%s: searches %v, compares %v", what, v.SearchesFaces(), v.ComparesFaces(faceModels[0]))
+			}
 		}
 	}
-	want("keys lost", 5)
+	want("keys lost", 5, 1, 2, 3, 4)
+	for range 2 {
+		if err := l.Compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want("keys lost, compacted", 5, 1, 2, 3, 4)
+		l.Close()
+		l = open(t, dir, opts)
+	}
 	mustAppend(t, l, blocklist.Event{ID: newID(10), Type: blocklist.EventRevoked, Target: 1})
-	want("one revoked", 3)
+	want("one revoked", 3, 2, 3, 4)
 	c.sec.Add(60)
 	mustAppend(t, l, blocklist.Event{ID: newID(11), Type: blocklist.EventRevoked, Target: 4})
-	want("one more revoked, and one over", 1)
+	want("one more revoked, and one over", 1, 2)
+
+	// One that came later is found.
+	y := faceOf(t, faceModels[0], 2, 0, 0)
+	seq := mustAppend(t, l, faceRule(t, l, 20, limits, y))[0]
+	if v := l.View(); !facesFound(v, y)[seq] || v.ComparesFaces(faceModels[0]) {
+		t.Errorf("found %v, compares %v", facesFound(v, y), v.ComparesFaces(faceModels[0]))
+	}
+	mustAppend(t, l, blocklist.Event{ID: newID(21), Type: blocklist.EventRevoked, Target: seq})
+	mustAppend(t, l, blocklist.Event{ID: newID(12), Type: blocklist.EventRevoked, Target: 2})
+	want("all revoked", 0)
+	if err := l.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want("all revoked, compacted", 0)
 }
 
 // A key that was made after a View was taken belongs to no rule that the View

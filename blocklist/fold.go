@@ -121,7 +121,7 @@ func (f *fold) apply(e *Event) {
 		}
 		d := f.grantAt(g)
 		d.seq = e.Seq
-		d.attr |= attrLearned
+		d.attr = d.attr&(1<<attrFaces-1) | attrLearned
 		if until := unixOf(e.Until); until != 0 && (d.end == 0 || until < d.end) {
 			d.end = until
 		}

@@ -117,9 +117,10 @@ type Status struct {
 	// Faces is how many registered faces are searched, those of rules whose
 	// time has not come or is over included.
 	Faces int
-	// FacesWithoutKey is how many faces of rules that hold cannot be searched,
-	// because their key is gone: there are none unless the file of keys was lost,
-	// or is older than the journal.
+	// FacesWithoutKey is how many faces of rules that have not ended cannot be
+	// searched, because their key is gone: there are none unless the file of keys
+	// was lost or damaged, or is older than the journal. They are counted in
+	// snapshots too, until their rules end: View.RulesWithoutFaces.
 	FacesWithoutKey int
 	// FacesUntil is when the faces of a loaded list must not be used any more;
 	// the zero Time for never, as in a list that is open for writing.

@@ -158,6 +158,14 @@ func (s *snapshotWriter) collectFaces(o *writeOptions) {
 
 func (s *snapshotWriter) stays(g uint32) bool { _, ok := s.newNumber(g); return ok }
 
+// seqOf returns the number of the event that made a grant.
+func (v *View) seqOf(g uint32) uint64 {
+	if i := int(g) - v.base.len(); i >= 0 {
+		return v.grants[i].seq
+	}
+	return v.base.seqs[g]
+}
+
 // endOf returns when a grant ends, 0 for never.
 func (v *View) endOf(g uint32) int64 {
 	if i := int(g) - v.base.len(); i >= 0 {
@@ -227,7 +235,6 @@ func (b *base) parseFaces(content *[secLast + 1][]byte, o *LoadOptions, encrypte
 	}
 	p := content[secFaces]
 	b.facesShut = len(p) > 0 && o.faceKeys == nil && keys == nil
-	b.lostFaces = map[uint32]int{}
 	var last FaceModel
 	for len(p) > 0 {
 		model, n, size, err := parseFaceModel(&c, p)
@@ -246,6 +253,32 @@ func (b *base) parseFaces(content *[secLast + 1][]byte, o *LoadOptions, encrypte
 		}
 		if len(f.rows) > 0 && !b.facesShut {
 			b.faces = append(b.faces, f)
+		}
+	}
+	return b.findLostFaces(&c)
+}
+
+// findLostFaces counts, for each grant, the faces that it came with and that did
+// not open. A snapshot that was written without them tells so too.
+func (b *base) findLostFaces(c *checker) error {
+	there := map[uint32]int{}
+	for _, f := range b.faces {
+		for _, r := range f.rows {
+			there[r.grant]++
+		}
+	}
+	for g, n := range there {
+		if came := int(b.attrs[g] >> attrFaces); n > came {
+			return c.fail(ErrFormat, secFaces, "grant %d came with %d faces and has %d", g, came, n)
+		}
+	}
+	b.lostFaces = map[uint32]int{}
+	if b.facesShut {
+		return nil
+	}
+	for g, attr := range b.attrs {
+		if lost := int(attr>>attrFaces) - there[uint32(g)]; lost > 0 {
+			b.lostFaces[uint32(g)] = lost
 		}
 	}
 	return nil
@@ -351,8 +384,7 @@ func (b *base) parseFaceRows(c *checker, model FaceModel, p []byte, n int, withE
 	entries := make([]embedding.Entry, 0, n)
 	for i, v := range vectors {
 		if v.IsZero() {
-			b.lostFaces[rows[i].grant]++
-			continue
+			continue // findLostFaces sees that it is missing
 		}
 		entries = append(entries, embedding.Entry{Vector: v, ID: uint32(len(f.rows))})
 		f.rows = append(f.rows, rows[i])

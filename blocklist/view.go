@@ -32,8 +32,9 @@ type View struct {
 	dead     *roaring.Bitmap
 
 	// Of rules that had not ended when the View was made: faces that are
-	// searched, and those whose key is gone.
+	// searched, those whose key is gone, and the rules of these, ascending.
 	liveFaces, lostFaces int
+	withoutFaces         []uint64
 
 	// exceptions of the rules that had some added or undone since the base,
 	// which replace those of the base.

@@ -52,8 +52,8 @@ const (
 	// by a geometric fit.
 	TierFeatures Tier = 1 << 3
 	// TierFace: a blocked face appears in it. Among the tiers of Decision.Checked
-	// it says that a face of the candidate was compared, by a list that can do so
-	// and that has registered faces of its model, or none at all.
+	// it says that a face of the candidate was compared, by a list that can do so,
+	// has lost none, and has registered faces of its model, or none at all.
 	TierFace Tier = 1 << 4
 )
 

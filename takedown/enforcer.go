@@ -349,14 +349,11 @@ func (w *weighing) recognise(faces []Face) {
 		if f.IsZero() {
 			continue
 		}
-		if !w.view.SearchesFaces() {
-			w.facesMissed = true
-			return
+		// Where some keys are lost, the other faces are looked at nevertheless.
+		w.facesMissed = w.facesMissed || !w.view.SearchesFaces()
+		if w.view.ComparesFaces(f.v.Model()) {
+			w.checked |= TierFace
 		}
-		if !w.view.ComparesFaces(f.v.Model()) {
-			continue
-		}
-		w.checked |= TierFace
 		w.face = i
 		w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.weigh(TierFace, h) })
 	}

@@ -142,6 +142,7 @@ def read(f):
             grants[g].setdefault("faces", []).append("%s/%d %s %.6f %.6f" % (model, d, event.hex(), block, review))
             at += 73 + n + d
     assert at == len(faces)
+    assert all(len(g.get("faces", [])) <= attrs[i] >> 27 for i, g in enumerate(grants))
     for g in grants:
         g.get("faces", []).sort()
         g["keys"].sort(); g["hashes"].sort(); g["territories"].sort()
