@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/draw"
+	"image/gif"
 	"image/jpeg"
 	"image/png"
 	"os"
@@ -435,4 +437,42 @@ func TestResolve_Model(t *testing.T) {
 			},
 		})
 	})
+}
+
+// The frame of an animation at which the person looked is the one that is
+// tested and learned.
+func TestResolve_Frame(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	accept(t, d, optOut(t, 1), takedown.Grant{})
+	var g gif.GIF
+	for _, seed := range []uint32{5, 6} {
+		m, err := jpeg.Decode(bytes.NewReader(testJPEG(t, seed)))
+		ok(t, err)
+		p := image.NewPaletted(m.Bounds(), greys)
+		draw.Draw(p, p.Rect, m, image.Point{}, draw.Src)
+		g.Image, g.Delay = append(g.Image, p), append(g.Delay, 10)
+	}
+	var b bytes.Buffer
+	ok(t, gif.EncodeAll(&b, &g))
+	c, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, &takedown.InspectOptions{AllFrames: true})
+	ok(t, err)
+	if len(c.Frames) != 1 {
+		t.Fatalf("%d further frames", len(c.Frames))
+	}
+	hit := d.Enforcer().Filter("", pdq(t, 1))
+	hit.Frame = 1
+	got, err := d.Resolve(ctx, takedown.Match{Candidate: c, Decision: hit, File: b.Bytes()}, takedown.SameImage)
+	ok(t, err)
+	if got.Unlearned != "" || got.Hashes != len(c.Frames[0]) || got.Files != 1 {
+		t.Errorf("%+v", got)
+	}
+	wantVerdict(t, "the second frame", d.Enforcer().Filter("", c.Frames[0][0]), takedown.Block)
+	wantVerdict(t, "the first frame", d.Enforcer().Filter("", c.Hashes[0]), takedown.Allow)
+	// The file of another animation.
+	c.Frames[0] = hashes(t, testJPEG(t, 8))
+	c.SHA256 = [32]byte{}
+	if got, err = d.Resolve(ctx, takedown.Match{Candidate: c, Decision: hit, File: b.Bytes()}, takedown.SameImage); err == nil {
+		t.Errorf("a frame that the file does not have: %+v", got)
+	}
 }

@@ -124,7 +124,7 @@ func TestOpen_DamagedCases(t *testing.T) {
 		}
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	n := 400
+	n := 250
 	if testing.Short() {
 		n = 60
 	}

@@ -164,8 +164,9 @@ func (m *Match) test(own phash.Hash) Unlearned {
 		if err != nil {
 			return UnlearnedUnreadable
 		}
-		if h := phash.Query(pic)[0]; h.Algorithm() == own.Algorithm() && h != own {
-			continue // another frame
+		// Other software may have computed it of the same frame, a few bits off.
+		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > nearHit {
+			continue
 		}
 		_, err := phash.Register(pic, nil)
 		var refused *phash.RefusedError

@@ -208,7 +208,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		if c.State != StateNeedsInfo || len(c.Rules) > 0 {
 			return change{}, &MoveError{id, c.State, StateInReview}
 		}
-		c.First = nil
+		c.First, c.Crowded = nil, 0
 		c.Request = value(r)
 		flags := c.Flags
 		c.gone = append(c.gone, templatesOf(c)...)
