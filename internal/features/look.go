@@ -806,7 +806,13 @@ func band(m *Match) Band {
 	if m.Places >= 20 && m.Agreement >= 0.25 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5 {
 		review = Review
 	}
-	if m.Places < 10 || m.Coverage < 0.15 || !enoughTexture(float64(m.Cells)*m.Agreement, float64(m.Faint), float64(m.Rich)) || m.doubtful() {
+	rich := float64(m.Rich)
+	if m.Places >= 45 && m.Found >= 0.55 && m.Close >= 0.9 {
+		// So many points of one outline have not been found in another, and a
+		// small part of waves or hills may have no more than outlines.
+		rich = minRich
+	}
+	if m.Places < 10 || m.Coverage < 0.15 || !enoughTexture(float64(m.Cells)*m.Agreement, float64(m.Faint), rich) || m.doubtful() {
 		return review
 	}
 	for _, rule := range [...]bool{

@@ -13,7 +13,6 @@ import (
 	"encoding/binary"
 	"flag"
 	"fmt"
-	"image"
 	_ "image/gif"
 	_ "image/jpeg"
 	_ "image/png"
@@ -43,12 +42,18 @@ func main() {
 	dump := flag.String("dump", "", "file for one line for each match, for choosing thresholds")
 	negatives := flag.String("negatives", "", "folder that negatives.py wrote: ask each picture of a class against all others of it, and nothing else")
 	pairsFile := flag.String("pairs", "", "file of tab-separated lines, true or false, kind, asked picture, registered picture: look at these pairs alone, and write -dump")
+	sheet := flag.String("sheet", "", "file of tab-separated lines, caption, registered picture, asked picture: draw these examples, and nothing else")
+	sheetOut := flag.String("sheetout", "sheet.jpg", "where to write the JPEG of -sheet")
 	scaleTo := flag.Int("scale", 0, "register so many pictures, most of them made up, and time searches among them")
 	profile := flag.String("cpuprofile", "", "file for the processor profile of -scale")
 	asks := flag.Int("asks", 300, "the number of searches for -scale")
 	flag.Parse()
 	if *pairsFile != "" {
 		askPairs(openCache(*cache), *pairsFile, *dump)
+		return
+	}
+	if *sheet != "" {
+		writeSheet(openCache(*cache), *sheet, *sheetOut)
 		return
 	}
 	if *negatives != "" {
@@ -360,14 +365,9 @@ func (c *cache) features(path string) features.Features {
 	if f, ok := c.m[path]; ok {
 		return f
 	}
-	r, err := os.Open(path)
+	img, err := decode(path)
 	if err != nil {
 		log.Fatal(err)
-	}
-	defer r.Close()
-	img, _, err := image.Decode(r)
-	if err != nil {
-		log.Fatalf("%s: %v", path, err)
 	}
 	f, err := features.Extract(img)
 	if err != nil {
