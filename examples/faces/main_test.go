@@ -21,7 +21,7 @@ import (
 // calibrate/descriptors and the shared photographs are there.
 func TestExample(t *testing.T) {
 	if testing.Short() {
-		t.Skip("skipped: -short; the model takes 15 s for the photographs")
+		t.Skip("skipped: -short; the model takes 10 s for the photographs")
 	}
 	root, err := repository()
 	if err != nil {
@@ -38,6 +38,7 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	album = album[:min(len(album), 34)] // the model takes its time; .ci/run examples has all of them
 	embedder, err := startModel(t.Context(), filepath.Join(root, "calibrate", "descriptors"))
 	if errors.Is(err, errNotInstalled) {
 		t.Skipf("skipped: %v", err)
@@ -79,7 +80,7 @@ func TestExample(t *testing.T) {
 			t.Errorf("%s, withdrawn: %v", p.Name, d)
 		}
 	}
-	if sent != 1 || others < 2 || strangers < 50 {
+	if sent != 1 || others < 2 || strangers < 25 {
 		t.Errorf("%d sent, %d of the person, %d others allowed: the example shows little", sent, others, strangers)
 	}
 	if p := res.Preview; p.Looked != len(album) || p.Block != others || len(p.NearFaces) == 0 {
