@@ -93,7 +93,8 @@ func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait boo
 
 // Change replaces the terms of a case in force by those of a new grant: another
 // width, fewer items, other territories or times, or, for a vetted hash entry,
-// another effect. What the new grant does not name is as in a new case. The old
+// another effect. A case whose time is over has expired, also before Expire has
+// said so: it needs a new request. What the new grant does not name is as in a new case. The old
 // rules and the new ones change places in one step.
 //
 // What was learned for an old rule, and excepted from it, goes over to the one
@@ -105,6 +106,9 @@ func (d *Desk) Change(ctx context.Context, id CaseID, g Grant) error {
 	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		if c.State != StateInForce {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
+		}
+		if c.over(now) {
+			return change{}, &MoveError{id, StateExpired, StateEnforcing}
 		}
 		before := *c
 		before.Items = slices.Clone(c.Items)
@@ -300,13 +304,14 @@ func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
 }
 
 // Expire moves the cases whose granted time is over to expired and says how
-// many. A rule stops to apply by itself, whenever this is called; but the
-// templates of faces are destroyed by it.
+// many. A rule stops to apply by itself, whenever this is called. The desk's
+// templates of faces are destroyed by it, if Open or Publish did not come first:
+// call it once a day.
 func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	now := d.clock()
 	var ids []CaseID
 	err = d.Cases(ctx, func(c Case) bool {
-		if c.State == StateInForce && !c.End.IsZero() && !now.Before(c.End) {
+		if c.State == StateInForce && c.over(now) {
 			ids = append(ids, c.ID)
 		}
 		return true
@@ -319,6 +324,39 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 		}
 	}
 	return n, err
+}
+
+// over reports whether the time is over for which a case in force was granted.
+func (c *Case) over(now time.Time) bool { return !c.End.IsZero() && !now.Before(c.End) }
+
+// watch notes when the faces of a case have to go, if they were granted for a
+// time.
+func (d *Desk) watch(c *Case) {
+	if len(c.Rules) > 0 && !c.End.IsZero() && len(templatesOf(c)) > 0 {
+		d.faceEnds[c.ID] = c.End
+	} else {
+		delete(d.faceEnds, c.ID)
+	}
+}
+
+// expireFaces moves the cases to expired whose faces were granted for a time
+// that is over, so that no template outlives it for want of a call of Expire. A
+// case that a court has is left to it.
+func (d *Desk) expireFaces(ctx context.Context) error {
+	now := d.clock()
+	for id, end := range d.faceEnds {
+		if now.Before(end) {
+			continue
+		}
+		c, err := d.load(ctx, id)
+		if err == nil && c.State == StateInForce && c.over(now) {
+			err = d.locked(ctx, id, func(c *Case, now time.Time) (change, error) { return d.ending(c, StateExpired, Act{}, now) })
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CloseCase closes a case that has ended. A case under the DSA can be closed

@@ -41,6 +41,9 @@ type Desk struct {
 	calendars map[string]Calendar
 	budget    int     // negative for no alarms
 	tallies   tallies // guarded by mu
+	// faceEnds is when the time ends for which the faces of a case were granted;
+	// guarded by mu. It says which cases to look at, they say what holds.
+	faceEnds map[CaseID]time.Time
 
 	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
 	mu sync.Mutex
@@ -131,6 +134,7 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 		dir: dir, opts: *opts, now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour),
 		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
 		budget: cmp.Or(opts.MatchBudget, DefaultMatchBudget), tallies: tallies{},
+		faceEnds: map[CaseID]time.Time{},
 	}
 	if d.budget > maxBudget {
 		return nil, fmt.Errorf("takedown: a match budget is at most %d pictures, not %d", maxBudget, d.budget)
@@ -179,7 +183,11 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err := d.compareList(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	if err := errors.Join(removeTrials(dir), d.replay(), d.settleCommon(context.Background())); err != nil {
+	ctx := context.Background()
+	if err := errors.Join(removeTrials(dir), d.replay(), d.settleCommon(ctx)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.expireFaces(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -258,6 +266,7 @@ func (d *Desk) replay() error {
 		for _, id := range templatesOf(c) {
 			keep[CaseID(id)] = true
 		}
+		d.watch(c)
 		return true
 	}); err != nil {
 		return err
@@ -286,7 +295,18 @@ func (d *Desk) Enforcer() *Enforcer { return d.enf }
 // existing file is replaced in one step; whoever has it open keeps the old one
 // until it reloads. The file holds no personal data; see SECURITY.md for what
 // it does tell.
-func (d *Desk) Publish(path string) error { return d.list.Publish(path) }
+//
+// Cases whose faces were granted for a time that is over are moved to expired
+// first, as by [Desk.Expire].
+func (d *Desk) Publish(path string) error {
+	d.mu.Lock()
+	err := d.expireFaces(context.Background())
+	d.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return d.list.Publish(path)
+}
 
 // Case returns a case, or an error that wraps [ErrNoCase]. The request of one
 // whose personal data was erased is nil.
@@ -481,6 +501,7 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 		return err
 	}
 	c.log = nil
+	d.watch(c)
 	return nil
 }
 

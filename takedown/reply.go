@@ -136,7 +136,7 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 			rest++
 		}
 	}
-	if len(w.Items) == 0 || rest == 0 {
+	if len(w.Items) == 0 || rest == 0 || target.over(now) {
 		return d.ending(target, StateWithdrawn, g.Act, now)
 	}
 	if target.State != StateInForce {
