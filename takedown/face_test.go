@@ -406,6 +406,9 @@ func TestFaceOptOut_Problems(t *testing.T) {
 		{"other models", with(func(r *takedown.FaceOptOut) { r.Images, r.Faces = [][]byte{one}, []takedown.Face{other, longer} }), []string{
 			"faces[0]: mixed_models incomplete", "faces[1]: mixed_models incomplete"}, 1},
 		{"a child, without authority", with(func(r *takedown.FaceOptOut) { r.Faces, r.Subject = []takedown.Face{f}, takedown.SubjectChild }), []string{"requester.authority: required incomplete"}, 0},
+		{"pictures of a child, without authority: nobody looks", with(func(r *takedown.FaceOptOut) {
+			r.Images, r.Subject = [][]byte{one}, takedown.SubjectChild
+		}), []string{"requester.authority: required incomplete"}, 0},
 		{"a ward of a guardian, without authority", with(func(r *takedown.FaceOptOut) {
 			r.Faces, r.Subject, r.Requester.Role, r.Requester.OnBehalfOf = []takedown.Face{f}, takedown.SubjectWard, takedown.RoleGuardian, "A. Ward"
 		}), []string{"requester.authority: required incomplete"}, 0},

@@ -57,6 +57,7 @@ const (
 	CodeDuplicate      Code = "duplicate"         // the same as item Params["of"]
 	CodeNotAccepted    Code = "not_accepted"      // a statement that the law asks for was not made
 	CodeNoConsent      Code = "no_consent"        // no template of a face may be made without explicit consent
+	CodeNotDepicted    Code = "not_depicted"      // only who is shown, or acts for them, can agree to a template of the face
 	CodeNoFace         Code = "no_face"           // no face was found in the picture
 	CodeSeveralFaces   Code = "several_faces"     // the picture shows Params["faces"] faces, and none is marked
 	CodeInvalidMark    Code = "invalid_mark"      // no point of the picture, or none on a face
@@ -68,7 +69,7 @@ const (
 var codes = []Code{
 	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
 	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
-	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNoFace,
+	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNotDepicted, CodeNoFace,
 	CodeSeveralFaces, CodeInvalidMark, CodeMixedModels, CodeNoEmbedder,
 }
 

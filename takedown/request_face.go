@@ -65,15 +65,12 @@ func (r FaceOptOut) who() *Requester { return &r.Requester }
 
 func (r FaceOptOut) check(c *checker) {
 	r.Requester.check(c, needsNameMail)
-	choice(c, "subject", r.Subject, false)
-	if r.Subject != SubjectSelf && strings.TrimSpace(r.Requester.Authority) == "" && !c.has("requester.authority") {
-		c.add("requester.authority", CodeRequired)
-	}
+	may := c.subject("subject", r.Subject, &r.Requester)
 	if len(r.Images)+len(r.Faces) == 0 {
 		c.add("images", CodeRequired)
 	}
 	if c.limit("images", len(r.Images), maxFaceItems) && c.marks("marks", r.Marks, len(r.Images)) {
-		c.faceImages("images", r.Images, r.Marks, r.Biometric.made())
+		c.faceImages("images", r.Images, r.Marks, may && r.Biometric.made())
 	}
 	if c.limit("faces", len(r.Images)+len(r.Faces), maxFaceItems) {
 		c.faces("faces", r.Faces)
@@ -82,6 +79,16 @@ func (r FaceOptOut) check(c *checker) {
 	c.text("reason", r.Reason, false, maxText)
 	c.country("law_country", r.LawCountry)
 	c.addresses("examples", r.Examples, useExample)
+}
+
+// subject checks whose face it is, and reports whether the requester may speak
+// for them: for somebody else they say on what basis.
+func (c *checker) subject(field string, s Subject, who *Requester) bool {
+	choice(c, field, s, false)
+	if s != SubjectSelf && strings.TrimSpace(who.Authority) == "" && !c.has("requester.authority") {
+		c.add("requester.authority", CodeRequired)
+	}
+	return !c.has(field) && !c.has("requester.authority")
 }
 
 // faceTemplate is what is kept of an item that is a face. The checker makes it, and

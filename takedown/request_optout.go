@@ -6,7 +6,7 @@ import "github.com/staydown/staydown/phash"
 type Claim string
 
 const (
-	ClaimDepicted Claim = "depicted" // the requester, or who is represented, is shown in the picture
+	ClaimDepicted Claim = "depicted" // the requester, who is represented, or the child or ward, is shown in the picture
 	ClaimOwner    Claim = "owner"    // the requester, or who is represented, owns the picture
 )
 
@@ -50,13 +50,16 @@ func (r ImageOptOut) check(c *checker) {
 // face": it leaves open which of the two is meant, and the reviewer grants the
 // picture, the face, or both. It asks for [WidthDuplicate], and with the
 // statement Biometric for [WidthFace]; without that statement no face may be
-// registered, and none is looked for.
+// registered, and none is looked for. Only who is shown can make it, or who may
+// act for them: with ClaimOwner it is a problem.
 type OpenOptOut struct {
 	Requester  Requester `json:"requester"`
 	Images     [][]byte  `json:"images" max:"20"` // as in ImageOptOut
 	Claim      Claim     `json:"claim"`
 	Reason     string    `json:"reason,omitempty" max:"5000"`
 	LawCountry string    `json:"law_country,omitempty"`
+	// Subject is whose picture and face it is, as in [FaceOptOut].
+	Subject Subject `json:"subject,omitempty"`
 	// Biometric is the explicit consent to a template of the face being made and
 	// kept for the sole purpose of enforcing the opt-out; optional.
 	Biometric Statement `json:"biometric,omitzero"`
@@ -83,10 +86,14 @@ func (r OpenOptOut) check(c *checker) {
 	choice(c, "claim", r.Claim, true)
 	c.text("reason", r.Reason, false, maxText)
 	c.country("law_country", r.LawCountry)
+	may := c.subject("subject", r.Subject, &r.Requester)
 	if r.Biometric != (Statement{}) {
 		before := len(c.problems)
+		if r.Claim == ClaimOwner {
+			c.add("claim", CodeNotDepicted)
+		}
 		r.Biometric.check(c, "biometric")
-		if c.marks("marks", r.Marks, len(r.Images)) && len(c.problems) == before {
+		if c.marks("marks", r.Marks, len(r.Images)) && may && len(c.problems) == before {
 			c.openFaces("images", r.Images, r.Marks)
 		}
 	}
