@@ -46,7 +46,7 @@ func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
 		c.happened(MilestoneDecided, now)
 		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
 		if d.opts.KeepPictures {
-			ch.pictures = imagesOf(c.Request)
+			ch.pictures = grantedImages(c)
 		}
 		return ch, nil
 	})
@@ -460,6 +460,29 @@ func imagesOf(r Request) [][]byte {
 		return r.Images
 	}
 	return nil
+}
+
+// imageNumber returns which image of its request an item is: the number in
+// "images[3]".
+func (it *CaseItem) imageNumber() (n int, ok bool) {
+	if it.Kind != ItemPicture {
+		return 0, false
+	}
+	_, err := fmt.Sscanf(it.Field, "images[%d]", &n)
+	return n, err == nil
+}
+
+// grantedImages returns the pictures of a request that were granted as pictures,
+// by their numbers. Of one that only shows a face that was granted nothing may
+// stay.
+func grantedImages(c *Case) map[int][]byte {
+	images, granted := imagesOf(c.Request), map[int][]byte{}
+	for i := range c.Items {
+		if n, ok := c.Items[i].imageNumber(); ok && n < len(images) && c.Items[i].Outcome == OutcomeAccepted {
+			granted[n] = images[n]
+		}
+	}
+	return granted
 }
 
 // Picture returns a picture that [DeskOptions].KeepPictures kept, or nil. i

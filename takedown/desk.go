@@ -102,9 +102,10 @@ type DeskOptions struct {
 	ManyMatches int
 	// OneReviewer lets one reviewer decide risky cases alone.
 	OneReviewer bool
-	// KeepPictures keeps the pictures of accepted requests, sealed under the
+	// KeepPictures keeps the pictures that were granted, sealed under the
 	// operator's key, beyond the erasure of personal data, so that they can be
-	// registered again when the algorithms improve.
+	// registered again when the algorithms improve. Pictures that were sent for a
+	// face, or of which only the face was granted, are not kept.
 	KeepPictures bool
 	// Policy is the version of the operator's policy; it is written into each
 	// entry of the log. A code, as in [Act].

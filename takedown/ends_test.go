@@ -1,6 +1,7 @@
 package takedown_test
 
 import (
+	"bytes"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -96,5 +97,58 @@ func TestWithdrawal_TimeIsOver(t *testing.T) {
 	ok(t, err)
 	if c.State != takedown.StateWithdrawn || len(c.Rules) != 0 || len(c.Request.(takedown.FaceOptOut).Faces) != 0 {
 		t.Errorf("it is %s, with rules %v", c.State, c.Rules)
+	}
+}
+
+// Of a picture of which only the face was granted nothing is kept: it was what
+// the template was made of.
+func TestKeepPictures_OfAFace(t *testing.T) {
+	t.Parallel()
+	meant, shown := testJPEG(t, 1), testJPEG(t, 2)
+	a := album{}
+	a.shows(t, meant, portrait(t, 1, 0))
+	a.shows(t, shown, portrait(t, 1, 1))
+	notMeant := takedown.ItemDecision{Outcome: takedown.OutcomeNotMeant}
+	onlyFaces := takedown.Grant{Act: alice, Width: takedown.WidthFace, Items: map[int]takedown.ItemDecision{0: notMeant, 1: notMeant}}
+	one := takedown.Grant{Act: alice, Width: takedown.WidthFace, Items: map[int]takedown.ItemDecision{1: notMeant}}
+	both := takedown.Grant{Act: alice, Width: takedown.WidthFace}
+	withdraw := func(items ...int) func(*testing.T, *takedown.Desk, takedown.CaseID) {
+		return func(t *testing.T, d *takedown.Desk, id takedown.CaseID) {
+			accept(t, d, takedown.WithdrawalRequest{Requester: person, Case: id, Items: items}, takedown.Grant{})
+		}
+	}
+	for _, tc := range []struct {
+		name  string
+		grant takedown.Grant
+		then  func(*testing.T, *takedown.Desk, takedown.CaseID)
+		kept  [2]bool
+	}{
+		{"the faces", onlyFaces, nil, [2]bool{false, false}},
+		{"a picture and the faces", one, nil, [2]bool{true, false}},
+		{"the pictures and the faces", both, nil, [2]bool{true, true}},
+		{"a picture taken back", both, withdraw(0), [2]bool{false, true}},
+		{"the faces taken back", both, withdraw(2, 3), [2]bool{true, true}},
+		{"changed to a picture and the faces", both, func(t *testing.T, d *takedown.Desk, id takedown.CaseID) { ok(t, d.Change(ctx, id, one)) }, [2]bool{true, false}},
+		{"rejected", takedown.Grant{}, func(t *testing.T, d *takedown.Desk, id takedown.CaseID) { ok(t, d.Reject(ctx, id, alice)) }, [2]bool{false, false}},
+	} {
+		d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.FaceEmbedder, o.KeepPictures = a, true })
+		c, err := d.Submit(ctx, takedown.OpenOptOut{Requester: person, Images: [][]byte{meant, shown}, Claim: takedown.ClaimDepicted, Biometric: stated(consent)})
+		ok(t, err)
+		if len(c.Items) != 4 || c.Items[2].Kind != takedown.ItemFace {
+			t.Fatalf("items %+v", c.Items)
+		}
+		if tc.grant.By != "" {
+			ok(t, d.Accept(ctx, c.ID, tc.grant))
+		}
+		if tc.then != nil {
+			tc.then(t, d, c.ID)
+		}
+		for i, file := range [][]byte{meant, shown} {
+			b, err := d.Picture(ctx, c.ID, i)
+			ok(t, err)
+			if tc.kept[i] && !bytes.Equal(b, file) || !tc.kept[i] && b != nil {
+				t.Errorf("%s: picture %d: %d bytes are kept, want %t", tc.name, i, len(b), tc.kept[i])
+			}
+		}
 	}
 }

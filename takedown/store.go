@@ -239,7 +239,7 @@ type change struct {
 	// Of the first case, when it is new or amended.
 	request  Request
 	material []material
-	pictures [][]byte
+	pictures map[int][]byte // by their numbers in the request
 	// templates are sealed; the ids of their keys are in the items of the case.
 	templates map[[16]byte][]byte
 	// evidence is numbered from firstEvidence on.
@@ -327,6 +327,16 @@ func (s *caseStore) apply(ch change) error {
 		for i, e := range evidence {
 			if err := tx.Put(BucketEvidence, numbered(id, ch.firstEvidence+i), e); err != nil {
 				return err
+			}
+		}
+		for _, c := range ch.cases {
+			for i := range c.Items {
+				it := &c.Items[i]
+				if n, ok := it.imageNumber(); ok && it.Outcome != "" && it.Outcome != OutcomeAccepted {
+					if err := tx.Delete(BucketPictures, numbered(c.ID, n)); err != nil {
+						return err
+					}
+				}
 			}
 		}
 		for i, p := range ch.pictures {
