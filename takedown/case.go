@@ -282,6 +282,8 @@ type Case struct {
 	// are the items of each rule that is on the way.
 	After    State   `json:"after,omitempty"`
 	Incoming [][]int `json:"incoming,omitempty"`
+	// Silent says that nobody is told when they are.
+	Silent bool `json:"silent,omitempty"`
 	// First is the approval that waits for a second reviewer.
 	First *approval `json:"first,omitempty"`
 	// Token is the SHA-256 of the token that confirms the email address, and

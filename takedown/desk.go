@@ -116,6 +116,10 @@ type DeskOptions struct {
 	Calendars map[string]Calendar
 	// Store keeps the cases; nil is a file in the folder. The Desk closes it.
 	Store Store
+	// Salvage opens the desk also when faces in force are lost, of which Open
+	// otherwise says [ErrFacesLost]. Until their cases are withdrawn, the others are
+	// searched, and no Decision.Checked has TierFace.
+	Salvage bool
 	// OperatorKey seals what outlives the personal data, and the keys of the
 	// cases: 32 bytes, from where backups of the folder do not go. nil is a key
 	// that the desk makes and keeps in the folder.
@@ -126,7 +130,9 @@ type DeskOptions struct {
 // was accepted before is enforced again when it returns, also after a crash.
 //
 // It fails with an error that wraps blocklist.ErrLocked when another process
-// has the folder open.
+// has the folder open, with one that wraps [ErrListLost] when the list is older
+// than the cases, and with a [*FacesLostError]. Where the list alone has lost the
+// keys of faces, Open makes their rules anew.
 func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if opts == nil {
 		opts = new(DeskOptions)
@@ -189,6 +195,9 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.expireFaces(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.restoreFaces(context.Background()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -480,7 +489,8 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 	if err := c.move(c.After, Act{}, now); err != nil {
 		return err
 	}
-	c.After, c.Incoming = "", nil
+	silent := c.Silent
+	c.After, c.Incoming, c.Silent = "", nil, false
 	switch {
 	case len(c.Rules) > 0:
 		c.happened(MilestoneEnforced, now)
@@ -488,7 +498,7 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 		c.happened(MilestoneEnded, now)
 	}
 	var msgs []message
-	if t, ok := arrivals[c.State]; ok && !c.Erased() {
+	if t, ok := arrivals[c.State]; ok && !c.Erased() && !silent {
 		msgs = []message{{Case: c.ID, Type: t}}
 		if t == MessageInForce && c.Kind != KindAuthorityOrder { // Article 17(5)
 			msgs = append(msgs, message{Case: c.ID, Type: MessageStatement})

@@ -697,10 +697,11 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			check(", after a crash")
 			ok(t, d.Close())
 
-			// A backup from when it was in force, with the keys of today: nothing of
+			// A backup from when it was in force, with the keys of today, does not open
+			// by itself (ErrFacesLost), and when it is made to: nothing of
 			// the face comes back.
 			copyKeys(t, dir, backup)
-			d = faceDesk(t, backup, opts)
+			d = faceDesk(t, backup, opts, func(o *takedown.DeskOptions) { o.Salvage = true })
 			got, err := d.Case(ctx, c.ID)
 			if err != nil && !errors.Is(err, takedown.ErrErased) {
 				t.Errorf("%s: the backup: %v", what, err)
