@@ -414,7 +414,8 @@ func (d *Desk) Erase(ctx context.Context, id CaseID, a Act) error {
 	})
 }
 
-// endFaces is the change that ends the rules of a case that are about faces.
+// endFaces is the change that ends the rules of a case that are about faces. If
+// others stay, the case says from then on what is in force without them.
 func (d *Desk) endFaces(c *Case, a Act, now time.Time) (change, error) {
 	var ending []uint64
 	for i := range c.Items {
@@ -425,16 +426,22 @@ func (d *Desk) endFaces(c *Case, a Act, now time.Time) (change, error) {
 		if !slices.Contains(ending, it.Rule) {
 			ending = append(ending, it.Rule)
 		}
-		it.Outcome, it.Reason = OutcomeOutOfScope, "erased"
 	}
 	if len(ending) == 0 {
 		return change{}, nil
 	}
-	after := StateInForce
 	if len(ending) == len(c.Rules) {
-		after = StateWithdrawn
+		return d.exchange(c, ending, nil, nil, StateWithdrawn, a, now)
 	}
-	return d.exchange(c, ending, nil, nil, after, a, now)
+	c.Granted, c.Face, c.Outcome = 0, FaceTerms{}, OutcomePartly
+	for i := range c.Items {
+		it := &c.Items[i]
+		if it.Kind == ItemFace && it.Rule != 0 {
+			it.Outcome, it.Reason, it.Granted = OutcomeOutOfScope, "erased", 0
+		}
+		c.Granted = max(c.Granted, it.Granted)
+	}
+	return d.exchange(c, ending, nil, nil, StateInForce, a, now)
 }
 
 // decisionMessage returns the message that tells what was decided.

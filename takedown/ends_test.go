@@ -2,10 +2,13 @@ package takedown_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/takedown"
 )
@@ -151,4 +154,48 @@ func TestKeepPictures_OfAFace(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Once the face of a case is erased its papers speak of the picture alone.
+func TestErase_PapersSayWhatStays(t *testing.T) {
+	t.Parallel()
+	file := testJPEG(t, 1)
+	a := album{}
+	a.shows(t, file, portrait(t, 1, 0))
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.FaceEmbedder = a })
+	id := accept(t, d, takedown.OpenOptOut{Requester: person, Images: [][]byte{file}, Claim: takedown.ClaimDepicted, Biometric: stated(consent)}, takedown.Grant{Width: takedown.WidthFace})
+	type papers struct {
+		Outcome, Item    takedown.Outcome
+		Granted, Reaches takedown.Width
+		Face             takedown.FaceTerms
+		Row              map[string]any
+	}
+	read := func() papers {
+		c, err := d.Case(ctx, id)
+		ok(t, err)
+		var b bytes.Buffer
+		ok(t, d.ExportJSON(ctx, &b))
+		var all map[string]any
+		ok(t, json.Unmarshal(b.Bytes(), &all))
+		row := map[string]any{}
+		for _, k := range []string{"granted", "outcome", "face_model", "face_block"} {
+			row[k] = all[k]
+		}
+		s := takedown.Statement17(&c)
+		return papers{c.Outcome, c.Items[1].Outcome, c.Granted, s.Width, c.Face, row}
+	}
+	terms := takedown.FaceTerms{Model: faceModel, Dimensions: 128, Block: 0.8, Review: 0.6}
+	want := papers{takedown.OutcomeAccepted, takedown.OutcomeAccepted, takedown.WidthFace, takedown.WidthFace, terms,
+		map[string]any{"granted": "face", "outcome": "accepted", "face_model": faceModel, "face_block": 0.8}}
+	if diff := cmp.Diff(want, read()); diff != "" {
+		t.Errorf("in force (-want +got):\n%s", diff)
+	}
+	ok(t, d.Erase(ctx, id, alice))
+	want = papers{takedown.OutcomePartly, takedown.OutcomeOutOfScope, takedown.WidthDuplicate, takedown.WidthDuplicate, takedown.FaceTerms{},
+		map[string]any{"granted": "duplicate", "outcome": "partly", "face_model": "", "face_block": 0.0}}
+	if diff := cmp.Diff(want, read()); diff != "" {
+		t.Errorf("erased (-want +got):\n%s", diff)
+	}
+	wantVerdict(t, "the picture", d.Enforcer().Filter("", hashes(t, file)...), takedown.Block)
+	wantVerdict(t, "the face", d.Enforcer().Check(withFaces(portrait(t, 1, 3))), takedown.Allow)
 }
