@@ -157,7 +157,11 @@ func (d *Desk) shielded(hashes []phash.Hash) (cases []*Case, err error) {
 			return true
 		})
 	}
-	for _, id := range ids {
+	later, err := d.scheduled(hashes)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range append(ids, later...) {
 		c, err := d.store.get(id)
 		if errors.Is(err, ErrNoCase) {
 			continue
@@ -168,6 +172,44 @@ func (d *Desk) shielded(hashes []phash.Hash) (cases []*Case, err error) {
 		cases = append(cases, c)
 	}
 	return cases, nil
+}
+
+// scheduled returns the cases whose rules have yet to begin, which the list does
+// not find, and are about one of the given hashes.
+func (d *Desk) scheduled(hashes []phash.Hash) (ids []CaseID, err error) {
+	var waiting []*Case
+	now := d.clock()
+	if err := d.store.each(func(c *Case) bool {
+		if len(c.Rules) > 0 && c.Start.After(now) && c.Kind != KindAuthorityOrder {
+			waiting = append(waiting, c)
+		}
+		return true
+	}); err != nil {
+		return nil, err
+	}
+	for _, c := range waiting {
+		mats, err := d.store.material(c.ID)
+		if err != nil {
+			return nil, err
+		}
+		about := false
+		for i := range min(len(mats), len(c.Items)) {
+			w := c.Items[i].Granted
+			if w < WidthIdentical || c.Kind == KindIntimateImage && w == WidthIdentical {
+				continue
+			}
+			for _, k := range asItIs(mats[i].Hashes) {
+				about = about || slices.ContainsFunc(hashes, func(h phash.Hash) bool {
+					n, ok := k.Hash.Distance(h)
+					return ok && n <= commonRadius(h)
+				})
+			}
+		}
+		if about {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, nil
 }
 
 // RemoveCommon takes a picture off the never-block list, by the number of its

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -234,6 +235,22 @@ func TestAddCommon_Requests(t *testing.T) {
 			t.Errorf("%s was listed", what)
 		}
 	}
+}
+
+// A case whose rules have yet to begin is in force as well.
+func TestAddCommon_Scheduled(t *testing.T) {
+	t.Parallel()
+	now := &clock{t: day0}
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Now: now.Now})
+	id := accept(t, d, optOut(t, 1), takedown.Grant{Start: day0.Add(time.Hour)})
+	accept(t, d, optOut(t, 2), takedown.Grant{Start: day0.Add(time.Hour)})
+	accept(t, d, optOut(t, 1), takedown.Grant{Start: day0.Add(time.Hour), Width: takedown.WidthBytes})
+	var conflict *takedown.CommonConflictError
+	if _, err := d.AddCommon(ctx, common(t, 1), logo); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{id}) {
+		t.Errorf("%v", err)
+	}
+	_, err := d.AddCommon(ctx, common(t, 3), logo)
+	ok(t, err)
 }
 
 // Wherever it is cut short: after the next Open a picture is on the list, for
