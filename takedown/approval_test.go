@@ -5,6 +5,9 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
@@ -134,4 +137,70 @@ func TestAskInfo_VoidsApproval(t *testing.T) {
 	vet.Act = alice
 	ok(t, o.Accept(ctx, c.ID, vet))
 	o.wantState(t, c.ID, takedown.StateInForce)
+}
+
+// What one reviewer has approved, and what only holds, is not granted: no case
+// has the terms of it, also not when it is rejected then.
+func TestCase_TermsOfNoGrant(t *testing.T) {
+	t.Parallel()
+	type terms struct {
+		Granted     takedown.Width
+		Outcome     takedown.Outcome
+		Effect      blocklist.Effect
+		Territories []string
+		Start, End  time.Time
+		Face        takedown.FaceTerms
+		Items       []takedown.CaseItem
+	}
+	of := func(d *takedown.Desk, id takedown.CaseID) terms {
+		c, err := d.Case(ctx, id)
+		ok(t, err)
+		for i := range c.Items {
+			c.Items[i].Rule, c.Items[i].Template = 0, nil
+		}
+		return terms{c.Granted, c.Outcome, c.Effect, c.Territories, c.Start, c.End, c.Face, c.Items}
+	}
+	same := func(what string, want, got terms) {
+		t.Helper()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: the case says (-want +got):\n%s", what, diff)
+		}
+	}
+	limited := takedown.Grant{Act: alice, Start: day0, End: day0.AddDate(100, 0, 0), Territories: []string{"DE"}, Face: takedown.FaceThreshold{Block: 0.9}}
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.OneReviewer = false })
+	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+	ok(t, err)
+	before := of(d, c.ID)
+	wantSecond(t, "by one", d.Accept(ctx, c.ID, limited))
+	same("approved by one", before, of(d, c.ID))
+	ok(t, d.Reject(ctx, c.ID, alice))
+	rejected := before
+	rejected.Outcome = takedown.OutcomeRejected
+	rejected.Items = slices.Clone(before.Items)
+	rejected.Items[0].Outcome, rejected.Items[0].Reason = takedown.OutcomeRejected, alice.Reason
+	same("rejected after it", rejected, of(d, c.ID))
+
+	if c, err = d.Submit(ctx, faceOptOut(portrait(t, 2, 0))); err != nil {
+		t.Fatal(err)
+	}
+	acceptByTwo(t, d, c.ID, takedown.Grant{})
+	before = of(d, c.ID)
+	wantSecond(t, "changed by one", d.Change(ctx, c.ID, limited))
+	same("a change approved by one", before, of(d, c.ID))
+	limited.Act = bob
+	ok(t, d.Change(ctx, c.ID, limited))
+	changed := before
+	changed.Territories, changed.Start, changed.End, changed.Face.Block = limited.Territories, limited.Start, limited.End, 0.9
+	same("a change approved by two", changed, of(d, c.ID))
+
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage].(takedown.IntimateImage)
+	if c, err = d.Submit(ctx, r); err != nil {
+		t.Fatal(err)
+	}
+	before = of(d, c.ID)
+	ok(t, d.Hold(ctx, c.ID, alice))
+	if c, err = d.Case(ctx, c.ID); err != nil || len(c.Rules) == 0 {
+		t.Errorf("nothing is held: %v", err)
+	}
+	same("on hold", before, of(d, c.ID))
 }

@@ -32,11 +32,13 @@ func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
 		if requestTypes[c.Kind].target != targetNone {
 			return d.acceptReply(ctx, c, g, now, &second)
 		}
+		undo := c.undo()
 		rules, covers, err := d.plan(c, g, d.list)
 		if err != nil {
 			return change{}, err
 		}
 		if wait, err := d.approve(c, g, now, &second); wait || err != nil {
+			undo()
 			return change{}, err
 		}
 		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
@@ -53,8 +55,19 @@ func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
 	return errors.Join(err, second)
 }
 
+// undo returns a function that takes back what plan writes into a case: a grant
+// that waits for a second reviewer, or only holds, is none yet.
+func (c *Case) undo() func() {
+	before, items := *c, slices.Clone(c.Items)
+	return func() {
+		c.Granted, c.Outcome, c.Effect = before.Granted, before.Outcome, before.Effect
+		c.Territories, c.Start, c.End, c.Face = before.Territories, before.Start, before.End, before.Face
+		c.Items = items
+	}
+}
+
 // approve reports whether a risky grant has to wait for a second reviewer, and
-// notes the approval of the first.
+// notes the approval of the first. What was planned does not hold then.
 func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait bool, err error) {
 	why, err := d.risks(c)
 	if err != nil {
@@ -83,11 +96,6 @@ func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait boo
 		err = g.Act.check()
 		c.note(c.State, c.State, g.Act, now)
 	}
-	// Nothing of what was planned holds yet.
-	c.Granted, c.Outcome, c.Face = 0, "", FaceTerms{}
-	for i := range c.Items {
-		c.Items[i].Outcome, c.Items[i].Reason, c.Items[i].Granted = "", "", 0
-	}
 	return true, err
 }
 
@@ -110,15 +118,13 @@ func (d *Desk) Change(ctx context.Context, id CaseID, g Grant) error {
 		if c.over(now) {
 			return change{}, &MoveError{id, StateExpired, StateEnforcing}
 		}
-		before := *c
-		before.Items = slices.Clone(c.Items)
+		undo := c.undo()
 		rules, covers, err := d.plan(c, g, d.list)
 		if err != nil {
 			return change{}, err
 		}
 		if wait, err := d.approve(c, g, now, &second); wait || err != nil {
-			before.First, before.log = c.First, c.log
-			*c = before
+			undo()
 			return change{}, err
 		}
 		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
@@ -203,14 +209,12 @@ func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 				g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
 			}
 		}
+		undo := c.undo()
 		rules, covers, err := d.plan(c, g, d.list)
 		if err != nil {
 			return change{}, err
 		}
-		c.Granted, c.Outcome, c.Effect = 0, "", 0
-		for i := range c.Items {
-			c.Items[i].Outcome, c.Items[i].Granted = "", 0
-		}
+		undo()
 		return d.replace(c, rules, covers, c.State, a, now)
 	})
 }
