@@ -8,6 +8,7 @@ import (
 	"image/jpeg"
 	"log"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/image/draw"
@@ -21,61 +22,72 @@ import (
 // The sheet's measures in pixels.
 const (
 	sheetColumns         = 3
-	sheetWidth           = 376 // of an example
-	sheetHeight          = 214
-	sheetPicture         = 178 // greatest width and height of its pictures
-	sheetMargin, lineGap = 6, 13
+	sheetPicture         = 184 // width of a picture, and its greatest height
+	sheetWidth           = 2*sheetPicture + 3*sheetMargin
+	sheetMargin, lineGap = 6, 14
 )
 
 // writeSheet draws a page of examples for a person to look at: each line of the
 // file at list is a caption, a registered picture and an asked one, separated
 // by tabs. The fitted outline of the registered picture is drawn into the
-// asked one: green at Block, orange at Review.
+// asked one, at its rim where it goes beyond: green at Block, orange at Review.
 func writeSheet(c *cache, list, out string) {
 	examples := lines(list)
-	rows := (len(examples) + sheetColumns - 1) / sheetColumns
-	page := image.NewRGBA(image.Rect(0, 0, sheetColumns*sheetWidth, rows*sheetHeight))
+	page := image.NewRGBA(image.Rect(0, 0, sheetColumns*sheetWidth, len(examples)*sheetPicture))
 	draw.Draw(page, page.Rect, image.White, image.Point{}, draw.Src)
 	x := features.Searcher{KeepNone: true}
-	for i, l := range examples {
-		p := strings.Split(l, "\t")
-		if len(p) != 3 {
-			log.Fatalf("%s: %q is not three fields", list, l)
-		}
-		seg, err := features.NewSegment([]features.Entry{{Features: c.features(p[1])}})
-		if err != nil {
-			log.Fatal(err)
-		}
-		var best features.Match
-		seg.Search(&x, c.features(p[2]), func(m features.Match) bool {
-			if cmp.Or(cmp.Compare(m.Band, best.Band), cmp.Compare(m.Inliers, best.Inliers)) > 0 {
-				best = m
+	top := sheetMargin
+	for row := range slices.Chunk(examples, sheetColumns) {
+		bottom := top
+		var texts [sheetColumns][2]string
+		for i, l := range row {
+			p := strings.Split(l, "\t")
+			if len(p) != 3 {
+				log.Fatalf("%s: %q is not three fields", list, l)
 			}
-			return true
-		})
-		at := image.Pt(i%sheetColumns*sheetWidth+sheetMargin, i/sheetColumns*sheetHeight+sheetMargin)
-		place(page, at, p[1])
-		asked := place(page, at.Add(image.Pt(sheetPicture+sheetMargin, 0)), p[2])
-		verdict := "not found"
-		if best.Band != features.None {
-			ink := color.RGBA{240, 140, 0, 255}
-			if best.Band == features.Block {
-				ink = color.RGBA{0, 200, 60, 255}
+			seg, err := features.NewSegment([]features.Entry{{Features: c.features(p[1])}})
+			if err != nil {
+				log.Fatal(err)
 			}
-			outline(page, asked, best.Map, ink)
-			verdict = fmt.Sprintf("%v: %d points, %.0f %% covered", map[features.Band]string{features.Review: "Review", features.Block: "Block"}[best.Band],
-				best.Inliers, 100*best.Coverage)
+			var best features.Match
+			seg.Search(&x, c.features(p[2]), func(m features.Match) bool {
+				if cmp.Or(cmp.Compare(m.Band, best.Band), cmp.Compare(m.Inliers, best.Inliers)) > 0 {
+					best = m
+				}
+				return true
+			})
+			at := image.Pt(i*sheetWidth+sheetMargin, top)
+			registered := place(page, at, p[1])
+			asked := place(page, at.Add(image.Pt(sheetPicture+sheetMargin, 0)), p[2])
+			bottom = max(bottom, registered.Max.Y, asked.Max.Y)
+			verdict := "not found"
+			switch best.Band {
+			case features.Block:
+				outline(page, asked, best.Map, color.RGBA{0, 200, 60, 255})
+				verdict = "Block"
+			case features.Review:
+				outline(page, asked, best.Map, color.RGBA{240, 140, 0, 255})
+				verdict = "Review"
+			}
+			if best.Band != features.None {
+				verdict = fmt.Sprintf("%s: %d points, %.0f %% covered", verdict, best.Inliers, 100*best.Coverage)
+			}
+			texts[i] = [2]string{p[0], verdict}
 		}
-		text := at.Add(image.Pt(0, sheetPicture+lineGap))
-		write(page, text, p[0])
-		write(page, text.Add(image.Pt(0, lineGap)), verdict)
+		for i := range row {
+			at := image.Pt(i*sheetWidth+sheetMargin, bottom+lineGap)
+			write(page, at, texts[i][0])
+			write(page, at.Add(image.Pt(0, lineGap)), texts[i][1])
+		}
+		top = bottom + 3*lineGap
 	}
 	f, err := os.Create(out)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer f.Close()
-	if err := jpeg.Encode(f, page, &jpeg.Options{Quality: 80}); err != nil {
+	used := page.SubImage(image.Rect(0, 0, page.Rect.Max.X, top))
+	if err := jpeg.Encode(f, used, &jpeg.Options{Quality: 82}); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -107,9 +119,9 @@ func outline(page draw.Image, r image.Rectangle, m [6]float64, ink color.Color) 
 		for s := range steps {
 			t := float64(s) / steps
 			x, y := corner(square[i][0]*(1-t)+square[i+1][0]*t, square[i][1]*(1-t)+square[i+1][1]*t)
-			if p := image.Pt(int(x), int(y)); p.In(r) {
-				draw.Draw(page, image.Rect(p.X-1, p.Y-1, p.X+1, p.Y+1).Intersect(r), image.NewUniform(ink), image.Point{}, draw.Src)
-			}
+			px := min(max(int(x), r.Min.X+1), r.Max.X-1)
+			py := min(max(int(y), r.Min.Y+1), r.Max.Y-1)
+			draw.Draw(page, image.Rect(px-1, py-1, px+1, py+1), image.NewUniform(ink), image.Point{}, draw.Src)
 		}
 	}
 }
