@@ -292,10 +292,10 @@ func (e *Enforcer) quietly(c *Candidate) Decision {
 
 // bare answers as Check does without the never-block list, about a candidate
 // that may be on it; about others it says nothing.
-func (e *Enforcer) bare(c *Candidate) Decision {
+func (e *Enforcer) bare(c *Candidate) (d Decision, listed bool) {
 	w := weighing{e: e, view: e.list.View(), unshielded: true}
 	bits, ok := w.view.CommonDistance(&c.SHA256, phash.Hash{})
-	listed := ok && bits == 0
+	listed = ok && bits == 0
 	for i := range 1 + len(c.Frames) {
 		for _, h := range c.frame(i) {
 			bits, ok := w.view.CommonDistance(&c.SHA256, h)
@@ -303,9 +303,9 @@ func (e *Enforcer) bare(c *Candidate) Decision {
 		}
 	}
 	if !listed {
-		return Decision{}
+		return Decision{}, false
 	}
-	return w.candidate(c)
+	return w.candidate(c), true
 }
 
 func (w *weighing) candidate(c *Candidate) Decision {

@@ -66,8 +66,8 @@ type Preview struct {
 	// Pictures are those of the case, with the quality and stability of their
 	// registration.
 	Pictures []Picture
-	// Earlier are cases, of whomever, whose rules match a picture of this one
-	// today.
+	// Earlier are cases, of whomever, whose rules match a picture or face of this
+	// one today.
 	Earlier []CaseID
 }
 
@@ -94,9 +94,13 @@ type NearFace struct {
 
 // Preview shows what accepting a case would hit in a sample: with the given
 // grant, or as it was asked. Nothing changes, but that a case is noted to need a
-// second reviewer when it would hit very many. It matches exactly as the
-// enforcer will, with a list of its own in the desk's folder, which it removes;
-// faces are compared in memory, so that no template is written for it.
+// second reviewer when it would hit very many.
+//
+// It matches as the enforcer will, with a list of its own in the desk's folder,
+// which it removes; what was learned and excepted for rules that the grant would
+// replace goes over to it, but for learned addresses. Faces are compared in
+// memory, so that no template is written for it, with what was excepted from
+// their rule, but without the copies that were learned for it.
 func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant) (p Preview, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
@@ -135,11 +139,19 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			p.Listed = append(p.Listed, i)
 		}
 	}
-	for _, m := range mats {
-		if len(m.Hashes) == 0 {
-			continue
+	for i, m := range mats {
+		var known Candidate
+		if len(m.Hashes) > 0 {
+			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
 		}
-		if hit := d.enf.known(&Candidate{Hashes: []phash.Hash{m.Hashes[0].Hash}}); hit.Why != 0 && hit.Case != id && !slices.Contains(p.Earlier, hit.Case) {
+		if c.Items[i].Template != nil {
+			t, err := d.store.template(c, i)
+			if err != nil {
+				return p, err
+			}
+			known.Faces = []Face{t.Face}
+		}
+		if hit := d.enf.known(&known); hit.Why != 0 && hit.Case != id && !slices.Contains(p.Earlier, hit.Case) {
 			p.Earlier = append(p.Earlier, hit.Case)
 		}
 	}
@@ -152,19 +164,21 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			return p, err
 		}
 		p.Looked++
-		dec := faces.strengthen(would.Check(it.Candidate), &it.Candidate)
+		dec := faces.strengthen(would.Check(it.Candidate), &it.Candidate, false)
 		switch dec.Verdict {
 		case Block, Restricted:
 			p.Block++
 		case Review:
 			p.Review++
 		default:
-			if bare := would.bare(&it.Candidate); bare.Verdict > Allow {
-				p.Common++
-				if len(p.CommonFound) < previewCommon {
-					p.CommonFound = append(p.CommonFound, Found{it, bare})
+			if bare, listed := would.bare(&it.Candidate); listed {
+				if bare = faces.strengthen(bare, &it.Candidate, true); bare.Verdict > Allow {
+					p.Common++
+					if len(p.CommonFound) < previewCommon {
+						p.CommonFound = append(p.CommonFound, Found{it, bare})
+					}
+					continue
 				}
-				continue
 			}
 			p.miss(it, mats)
 			p.missFace(it, faces)
@@ -218,13 +232,20 @@ type trialFaces struct {
 	effect      blocklist.Effect
 	territories bool // the rule has some
 	faces       []Face
+	would       *Enforcer       // of the trial, which has the never-block list
+	today       *blocklist.View // of the desk
+	replaced    []uint64        // the rules of today in whose place the grant would come
 }
 
 // nearest returns the face of a candidate that is most similar to one of the
-// grant; a similarity of −2 says that there is none.
-func (t *trialFaces) nearest(c *Candidate) (best Decision) {
+// grant, of those frames that it has to look at; a similarity of −2 says that
+// there is none.
+func (t *trialFaces) nearest(c *Candidate, looks func(frame int) bool) (best Decision) {
 	best.Similarity = -2
 	for frame := range 1 + max(len(c.Frames), len(c.FrameFaces)) {
+		if !looks(frame) {
+			continue
+		}
 		for i, f := range c.faces(frame) {
 			for _, g := range t.faces {
 				if s, ok := f.Similarity(g); ok && s > best.Similarity {
@@ -236,13 +257,22 @@ func (t *trialFaces) nearest(c *Candidate) (best Decision) {
 	return best
 }
 
+func everyFrame(int) bool { return true }
+
 // strengthen returns the decision about a candidate with what its faces add.
-func (t *trialFaces) strengthen(d Decision, c *Candidate) Decision {
-	f := t.nearest(c)
-	if len(t.faces) == 0 || f.Similarity < -1 {
+// unshielded passes over the never-block list.
+func (t *trialFaces) strengthen(d Decision, c *Candidate, unshielded bool) Decision {
+	if len(t.faces) == 0 {
 		return d
 	}
-	d.Checked |= TierFace
+	w := weighing{e: t.would, view: t.would.list.View(), file: c.SHA256, animated: len(c.Frames) > 0, unshielded: unshielded}
+	f := t.nearest(c, func(frame int) bool {
+		w.frame, w.hashes = frame, c.frame(frame)
+		return !w.common(TierFace, &blocklist.Hit{Kind: uint8(t.kind)}) && !t.excepted(&w)
+	})
+	if t.nearest(c, everyFrame).Similarity >= -1 {
+		d.Checked |= TierFace
+	}
 	switch {
 	case f.Similarity < t.terms.Review:
 		return d
@@ -260,6 +290,18 @@ func (t *trialFaces) strengthen(d Decision, c *Candidate) Decision {
 		return f
 	}
 	return d
+}
+
+// excepted reports whether the picture that is being looked up is excepted from
+// a rule in whose place the grant would come: its exceptions go over.
+func (t *trialFaces) excepted(w *weighing) bool {
+	var file *[32]byte
+	if w.file != [32]byte{} {
+		file = &w.file
+	}
+	return slices.ContainsFunc(t.replaced, func(rule uint64) bool {
+		return t.today.Excepted(blocklist.Hit{Rule: rule}, file, w.hashes)
+	})
 }
 
 // trial makes an enforcer over a list that has nothing but the rules of a
@@ -280,9 +322,9 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 		return nil, nil, nil, errors.Join(err, done())
 	}
 	now := d.clock()
-	faces = &trialFaces{id: c.ID, kind: c.Kind, terms: c.Face}
+	faces = &trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.View()}
 	var events []blocklist.Event
-	for i := range rules {
+	for i := range rules { // that of the faces is the last
 		if rules[i].Width == WidthFace {
 			faces.effect, faces.territories = rules[i].Effect, len(rules[i].Territories) > 0
 			for _, item := range covers[i] {
@@ -291,6 +333,9 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 					return nil, nil, nil, errors.Join(err, done())
 				}
 				faces.faces = append(faces.faces, t.Face)
+				if rule := c.Items[item].Rule; rule != 0 && !slices.Contains(faces.replaced, rule) {
+					faces.replaced = append(faces.replaced, rule)
+				}
 			}
 			continue
 		}
@@ -298,11 +343,16 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 		rules[i].Start, rules[i].End = time.Time{}, time.Time{}
 		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]})
 	}
+	carried, err := d.carry(c, c.Rules, rules[:len(events)], covers, now)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, done())
+	}
 	common, err := d.commonEvents()
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, done())
 	}
-	if events = append(events, common...); len(events) > 0 {
+	if events = slices.Concat(events, carried, common); len(events) > 0 {
+		aim(events, list.View().Seq())
 		if _, err := list.Append(ctx, events...); err != nil {
 			return nil, nil, nil, errors.Join(err, done())
 		}
@@ -311,6 +361,7 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 		return nil, nil, nil, errors.Join(err, done())
 	}
 	e.list, e.ofDesk = list, true
+	faces.would = e
 	return e, faces, done, nil
 }
 
@@ -353,7 +404,7 @@ func (p *Preview) miss(it Item, mats []material) {
 
 // missFace notes how similar the faces are of an image that would be left alone.
 func (p *Preview) missFace(it Item, faces *trialFaces) {
-	f := faces.nearest(&it.Candidate)
+	f := faces.nearest(&it.Candidate, everyFrame)
 	if f.Similarity < -1 || len(p.NearFaces) == previewNear && f.Similarity <= p.NearFaces[previewNear-1].Similarity {
 		return
 	}

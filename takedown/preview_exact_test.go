@@ -1,0 +1,182 @@
+package takedown_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// previewed are the keys of the items that a preview finds, by what it says of
+// them.
+func previewed(tb testing.TB, d *takedown.Desk, id takedown.CaseID, x index, at ...takedown.Grant) (found map[string]string, p takedown.Preview) {
+	tb.Helper()
+	found = map[string]string{}
+	// One by one: a preview lists only what is new.
+	for _, it := range x {
+		one, err := d.Preview(ctx, id, index{it}.items, at...)
+		ok(tb, err)
+		switch {
+		case one.Common > 0:
+			found[it.Key] = "common"
+		case one.Review > 0:
+			found[it.Key] = "review"
+		case one.Block > 0:
+			found[it.Key] = "block"
+		}
+	}
+	p, err := d.Preview(ctx, id, x.items, at...)
+	ok(tb, err)
+	return found, p
+}
+
+// enforced is the same of the enforcer.
+func enforced(d *takedown.Desk, x index) map[string]string {
+	found := map[string]string{}
+	for _, it := range x {
+		if v := d.Enforcer().Check(it.Candidate).Verdict; v > takedown.Allow {
+			found[it.Key] = v.String()
+		}
+	}
+	return found
+}
+
+// A preview of faces leaves alone what the enforcer will leave alone.
+func TestPreview_FacesOnCommonPictures(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+	ok(t, err)
+	listed, other := common(t, 7), common(t, 8)
+	_, err = d.AddCommon(ctx, listed, logo)
+	ok(t, err)
+	shows := func(c takedown.Candidate, faces ...takedown.Face) takedown.Candidate {
+		c.Faces = faces
+		return c
+	}
+	x := index{
+		{Key: "common", Candidate: shows(listed, portrait(t, 1, 1))},
+		{Key: "common by its file", Candidate: shows(takedown.Candidate{SHA256: listed.SHA256}, portrait(t, 1, 1))},
+		{Key: "common by its hash", Candidate: shows(takedown.Candidate{Hashes: listed.Hashes}, portrait(t, 1, 1))},
+		{Key: "common, a look-alike", Candidate: shows(listed, between(t, 1, 0.7))},
+		{Key: "common, a stranger", Candidate: shows(listed, portrait(t, 2, 1))},
+		{Key: "the person", Candidate: shows(other, portrait(t, 1, 1))},
+		{Key: "a look-alike", Candidate: shows(other, between(t, 1, 0.7))},
+		{Key: "a stranger", Candidate: shows(other, portrait(t, 2, 1))},
+		{Key: "in a frame that is common", Candidate: takedown.Candidate{
+			SHA256: listed.SHA256, Hashes: other.Hashes, Frames: [][]phash.Hash{listed.Hashes}, FrameFaces: [][]takedown.Face{{portrait(t, 1, 1)}}}},
+		{Key: "in a frame beside it", Candidate: takedown.Candidate{
+			SHA256: listed.SHA256, Hashes: listed.Hashes, Frames: [][]phash.Hash{other.Hashes}, FrameFaces: [][]takedown.Face{{portrait(t, 1, 1)}}}},
+	}
+	want := map[string]string{
+		"common": "common", "common by its file": "common", "common by its hash": "common", "common, a look-alike": "common",
+		"the person": "block", "a look-alike": "review", "in a frame that is common": "common", "in a frame beside it": "block",
+	}
+	got, p := previewed(t, d, c.ID, x)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("previewed (-want +got):\n%s", diff)
+	}
+	if p.Common != 5 || p.Block != 2 || p.Review != 1 || len(p.CommonFound) != 5 || p.CommonFound[0].Decision.Why != takedown.TierFace || p.FarOut != 1 {
+		t.Errorf("%d common (%d shown), %d blocked, %d to review, %d far out", p.Common, len(p.CommonFound), p.Block, p.Review, p.FarOut)
+	}
+	for _, n := range p.NearFaces {
+		if n.Item.Key != "a stranger" && n.Item.Key != "common, a stranger" {
+			t.Errorf("near: %s", n.Item.Key)
+		}
+	}
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+	for key, verdict := range want {
+		if verdict == "common" {
+			delete(want, key)
+		}
+	}
+	if diff := cmp.Diff(want, enforced(d, x)); diff != "" {
+		t.Errorf("enforced (-want +got):\n%s", diff)
+	}
+}
+
+// A preview of a face names the case of somebody else that has registered it.
+func TestPreview_EarlierFace(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	first := accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+	again := faceOptOut(portrait(t, 1, 2))
+	again.Requester.Email = "somebody@example.net"
+	c, err := d.Submit(ctx, again)
+	ok(t, err)
+	if !slices.Contains(c.Flags, takedown.FlagEarlierClaim) {
+		t.Errorf("flags %v", c.Flags)
+	}
+	p, err := d.Preview(ctx, c.ID, index{}.items)
+	ok(t, err)
+	if diff := cmp.Diff([]takedown.CaseID{first}, p.Earlier); diff != "" {
+		t.Errorf("earlier (-want +got):\n%s", diff)
+	}
+	// Not itself, and nobody who resembles nobody.
+	if p, err = d.Preview(ctx, first, index{}.items); err != nil || len(p.Earlier) != 0 {
+		t.Errorf("earlier than the first: %v, %v", p.Earlier, err)
+	}
+	c, err = d.Submit(ctx, faceOptOut(portrait(t, 3, 0)))
+	ok(t, err)
+	if p, err = d.Preview(ctx, c.ID, index{}.items); err != nil || len(p.Earlier) != 0 {
+		t.Errorf("earlier than a stranger: %v, %v", p.Earlier, err)
+	}
+}
+
+// A preview of other terms knows what was said of matches under those in force.
+func TestPreview_OfAChange(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	e := d.Enforcer()
+	lookalike, twin := testCandidate(t, 5), testCandidate(t, 6)
+	lookalike.Faces, twin.Faces = []takedown.Face{between(t, 1, 0.9)}, []takedown.Face{between(t, 1, 0.9)}
+	own := hashes(t, testJPEG(t, 1))[0]
+	near, copied := takedown.Candidate{Hashes: []phash.Hash{nearCopy(own, 24)}}, testCandidate(t, 9)
+	x := index{
+		{Key: "a look-alike", Candidate: lookalike},
+		{Key: "its face on another picture", Candidate: twin},
+		{Key: "a picture that is near", Candidate: near},
+		{Key: "the picture", Candidate: takedown.Candidate{Hashes: []phash.Hash{own}}},
+		{Key: "a learned copy", Candidate: takedown.Candidate{Hashes: copied.Hashes}},
+		{Key: "its file", Candidate: takedown.Candidate{SHA256: copied.SHA256}},
+	}
+	face := accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+	picture := accept(t, d, optOut(t, 1), takedown.Grant{})
+	for _, m := range []struct {
+		match takedown.Match
+		said  takedown.Resolution
+	}{
+		{takedown.Match{Candidate: lookalike, Decision: e.Check(lookalike)}, takedown.NotTheSame},
+		{takedown.Match{Candidate: near, Decision: e.Check(near)}, takedown.NotTheSame},
+		{takedown.Match{Candidate: copied, Decision: takedown.Decision{Rule: e.Filter("", own).Rule}, File: testJPEG(t, 9)}, takedown.SameImage},
+	} {
+		_, err := d.Resolve(ctx, m.match, m.said)
+		ok(t, err)
+	}
+	all := map[string]string{}
+	for _, tc := range []struct {
+		name  string
+		id    takedown.CaseID
+		grant takedown.Grant
+		want  map[string]string
+	}{
+		{"the face, with another threshold", face, takedown.Grant{Face: takedown.FaceThreshold{Block: 0.95}}, map[string]string{"its face on another picture": "review"}},
+		{"the picture, to be looked at", picture, takedown.Grant{Effect: blocklist.EffectReview}, map[string]string{"the picture": "review", "a learned copy": "review", "its file": "review"}},
+	} {
+		got, _ := previewed(t, d, tc.id, x, tc.grant)
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
+		}
+		ok(t, d.Change(ctx, tc.id, tc.grant))
+		for key, verdict := range tc.want {
+			all[key] = verdict
+		}
+	}
+	if diff := cmp.Diff(all, enforced(d, x)); diff != "" {
+		t.Errorf("enforced (-want +got):\n%s", diff)
+	}
+}
