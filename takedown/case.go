@@ -171,6 +171,9 @@ const (
 	FlagUnseen Flag = "unseen"
 	// FlagFace: a face is to be blocked, on whosever picture it appears. Risky.
 	FlagFace Flag = "face"
+	// FlagSeveralPeople: its faces do not resemble each other as those of one
+	// person do: one may be of somebody who has agreed to nothing. Risky.
+	FlagSeveralPeople Flag = "several_people"
 	// FlagCommon: a picture of it is on the never-block list, so that only its file
 	// can be blocked, or near one that is. Risky.
 	FlagCommon Flag = "common"

@@ -2,7 +2,9 @@ package takedown_test
 
 import (
 	"context"
+	"errors"
 	"image"
+	"slices"
 	"strings"
 	"testing"
 
@@ -91,5 +93,89 @@ func TestStatement17_FaceOfAnOwner(t *testing.T) {
 	row, err := s.TransparencyRow("", day0)
 	if s.Ground != takedown.GroundPrivacy || strings.Contains(s.Text(), "copyright") || row.Category != "STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS" {
 		t.Errorf("%s\n%s, %v", s.Text(), row.Category, err)
+	}
+}
+
+// Faces of one request that do not look like one person's are pointed out to
+// the reviewers, and refused by nobody: models differ, and so do photographs.
+func TestFaceOptOut_SeveralPeople(t *testing.T) {
+	t.Parallel()
+	front, turned, side := portrait(t, 1, 0), between(t, 1, 0.7), between(t, 1, 0.4)
+	if s, _ := front.Similarity(side); s >= faceModels[0].Review {
+		t.Fatalf("front and side are similar by %v", s)
+	}
+	for _, tc := range []struct {
+		name   string
+		faces  []takedown.Face
+		models []takedown.FaceModel
+		people [][]int
+	}{
+		{"one face", []takedown.Face{front}, faceModels, [][]int{{0}}},
+		{"photographs of one person", []takedown.Face{front, portrait(t, 1, 1), portrait(t, 1, 2), portrait(t, 1, 3), portrait(t, 1, 4)}, faceModels, [][]int{{0, 1, 2, 3, 4}}},
+		{"from the front and the side, and between", []takedown.Face{side, front, turned}, faceModels, [][]int{{0, 1, 2}}},
+		{"from the front and the side", []takedown.Face{front, side}, faceModels, [][]int{{0}, {1}}},
+		{"a stranger among them", []takedown.Face{front, portrait(t, 1, 1), portrait(t, 2, 0), portrait(t, 1, 3)}, faceModels, [][]int{{0, 1, 3}, {2}}},
+		{"strangers", []takedown.Face{portrait(t, 5, 0), portrait(t, 4, 0), portrait(t, 3, 0), portrait(t, 2, 0), front}, faceModels, [][]int{{0}, {1}, {2}, {3}, {4}}},
+		{"no thresholds", []takedown.Face{front, portrait(t, 2, 0)}, nil, [][]int{{0, 1}}},
+	} {
+		d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.OneReviewer, o.FaceModels = false, tc.models })
+		c, err := d.Submit(ctx, faceOptOut(tc.faces...))
+		ok(t, err)
+		flagged := len(tc.people) > 1
+		if slices.Contains(c.Flags, takedown.FlagSeveralPeople) != flagged {
+			t.Errorf("%s: flags %v", tc.name, c.Flags)
+		}
+		if tc.models == nil {
+			continue // nobody can grant it
+		}
+		p, err := d.Preview(ctx, c.ID, index{}.items)
+		ok(t, err)
+		if diff := cmp.Diff(tc.people, p.People); diff != "" || slices.Contains(p.Risks, takedown.FlagSeveralPeople) != flagged {
+			t.Errorf("%s: risks %v, people (-want +got):\n%s", tc.name, p.Risks, diff)
+		}
+		// Without those that are not of the first group it is one person.
+		items := map[int]takedown.ItemDecision{}
+		for _, group := range tc.people[1:] {
+			for _, i := range group {
+				items[i] = takedown.ItemDecision{Outcome: takedown.OutcomeRejected}
+			}
+		}
+		p, err = d.Preview(ctx, c.ID, index{}.items, takedown.Grant{Items: items})
+		ok(t, err)
+		if slices.Contains(p.Risks, takedown.FlagSeveralPeople) || !slices.Contains(p.Risks, takedown.FlagFace) {
+			t.Errorf("%s: without the others the risks are %v", tc.name, p.Risks)
+		}
+		var second *takedown.SecondReviewError
+		if err := d.Accept(ctx, c.ID, takedown.Grant{Act: alice}); !errors.As(err, &second) || slices.Contains(second.Risks, takedown.FlagSeveralPeople) != flagged {
+			t.Errorf("%s: accepted by one: %v", tc.name, err)
+		}
+		ok(t, d.Accept(ctx, c.ID, takedown.Grant{Act: bob}))
+		for i, f := range tc.faces {
+			if got := d.Enforcer().Check(withFaces(f)); got.Verdict != takedown.Block {
+				t.Errorf("%s: face %d: %v", tc.name, i, got)
+			}
+		}
+	}
+
+	// So are those of pictures; and a completed request is looked at anew.
+	a, files := album{}, [][]byte{testJPEG(t, 1), testJPEG(t, 2), testJPEG(t, 3)}
+	a.shows(t, files[0], portrait(t, 1, 0))
+	a.shows(t, files[1], portrait(t, 2, 0))
+	a.shows(t, files[2], portrait(t, 1, 1))
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.FaceEmbedder = a })
+	r := takedown.OpenOptOut{Requester: person, Images: files[:2], Claim: takedown.ClaimDepicted, Biometric: stated(consent)}
+	c, err := d.Submit(ctx, r)
+	ok(t, err)
+	p, err := d.Preview(ctx, c.ID, index{}.items)
+	ok(t, err)
+	if !slices.Contains(c.Flags, takedown.FlagSeveralPeople) || slices.Contains(p.Risks, takedown.FlagSeveralPeople) || len(p.People) != 2 {
+		t.Errorf("flags %v; of the pictures alone the risks are %v; people %v", c.Flags, p.Risks, p.People)
+	}
+	ok(t, d.AskInfo(ctx, c.ID, alice, "images"))
+	r.Images = [][]byte{files[0], files[2]}
+	c, err = d.Complete(ctx, c.ID, r)
+	ok(t, err)
+	if slices.Contains(c.Flags, takedown.FlagSeveralPeople) {
+		t.Errorf("completed: flags %v", c.Flags)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -125,6 +126,13 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 	}
 	if c.Granted == WidthFace {
 		flags = append(flags, FlagFace)
+		faces, err := d.facesOf(c, func(it *CaseItem) bool { return it.Granted == WidthFace })
+		if err != nil {
+			return nil, err
+		}
+		if len(d.people(faces)) > 1 {
+			flags = append(flags, FlagSeveralPeople)
+		}
 	}
 	if c.Effect == blocklist.EffectBlock && requestTypes[c.Kind].effect == blocklist.EffectReview {
 		flags = append(flags, FlagUnseen)
@@ -407,6 +415,55 @@ func asSent(variant uint8) bool {
 // hasFaces reports whether a case has an item that is a face.
 func (c *Case) hasFaces() bool {
 	return slices.ContainsFunc(c.Items, func(it CaseItem) bool { return it.Kind == ItemFace })
+}
+
+// facesOf returns the faces of those items of a case that are wanted and whose
+// templates are there.
+func (d *Desk) facesOf(c *Case, want func(*CaseItem) bool) (faces map[int]Face, err error) {
+	faces = map[int]Face{}
+	for i := range c.Items {
+		if it := &c.Items[i]; it.Template == nil || !want(it) {
+			continue
+		}
+		t, err := d.store.template(c, i)
+		if err != nil {
+			return nil, err
+		}
+		faces[i] = t.Face
+	}
+	return faces, nil
+}
+
+// people puts the faces of one request, by the numbers of their items, together
+// that may be of one person: a face and those that its model's Review threshold
+// takes for the same, and so on from each of these, because one that is seen
+// from the side may resemble only the one that is half turned. Each group is
+// ascending, and so are the groups. Without a threshold of the model all are one.
+func (d *Desk) people(faces map[int]Face) (groups [][]int) {
+	same := func(f, g Face) bool {
+		at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == f.Model() && m.Dimensions == f.Dimensions() })
+		similarity, ok := f.Similarity(g)
+		return at < 0 || ok && similarity >= d.opts.FaceModels[at].Review
+	}
+	rest := slices.Sorted(maps.Keys(faces))
+	for len(rest) > 0 {
+		group := rest[:1:1]
+		rest = rest[1:]
+		for k := 0; k < len(group); k++ {
+			var others []int
+			for _, i := range rest {
+				if same(faces[group[k]], faces[i]) {
+					group = append(group, i)
+				} else {
+					others = append(others, i)
+				}
+			}
+			rest = others
+		}
+		slices.Sort(group)
+		groups = append(groups, group)
+	}
+	return groups
 }
 
 // faceTerms returns on which terms the faces of some items are granted: those of

@@ -61,6 +61,11 @@ type Preview struct {
 	Common      int
 	CommonFound []Found
 	Listed      []int
+	// People are the faces of the case, as the numbers of its items, put together
+	// by whether their model takes them for one person. More than one group says
+	// that one of them may be of somebody who has agreed to nothing, or that a
+	// picture shows the person very differently: look at them.
+	People [][]int
 	// Risks are why accepting it takes two reviewers; none if one is enough.
 	Risks []Flag
 	// Pictures are those of the case, with the quality and stability of their
@@ -139,17 +144,18 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			p.Listed = append(p.Listed, i)
 		}
 	}
+	registered, err := d.facesOf(c, func(*CaseItem) bool { return true })
+	if err != nil {
+		return p, err
+	}
+	p.People = d.people(registered)
 	for i, m := range mats {
 		var known Candidate
 		if len(m.Hashes) > 0 {
 			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
 		}
-		if c.Items[i].Template != nil {
-			t, err := d.store.template(c, i)
-			if err != nil {
-				return p, err
-			}
-			known.Faces = []Face{t.Face}
+		if f, ok := registered[i]; ok {
+			known.Faces = []Face{f}
 		}
 		if hit := d.enf.known(&known); hit.Why != 0 && hit.Case != id && !slices.Contains(p.Earlier, hit.Case) {
 			p.Earlier = append(p.Earlier, hit.Case)

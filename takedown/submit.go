@@ -122,6 +122,13 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 			return err
 		}
 	}
+	faces := map[int]Face{}
+	for i, t := range k.templates {
+		faces[i] = t.Face
+	}
+	if len(d.people(faces)) > 1 {
+		c.flag(FlagSeveralPeople)
+	}
 	return nil
 }
 
@@ -216,8 +223,8 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			return change{}, err
 		}
 		for _, f := range flags {
-			if !slices.Contains(c.Flags, f) {
-				c.Flags = append(c.Flags, f)
+			if f != FlagSeveralPeople { // which is of the faces that were replaced
+				c.flag(f)
 			}
 		}
 		c.happened(MilestoneCompleted, now)
