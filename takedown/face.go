@@ -37,8 +37,8 @@ var (
 // stored and sent; the zero Face is none. Faces of different models, or of
 // different dimensions, are never compared.
 //
-// A Face is biometric data. However it is formatted or logged, it prints its
-// model and nothing of the vector; MarshalBinary and MarshalJSON hand the
+// A Face is biometric data. However fmt or log/slog print it, or a value that
+// holds it, they print its model or an address and nothing of the vector; MarshalBinary and MarshalJSON hand the
 // vector over.
 type Face struct{ v embedding.Vector }
 

@@ -232,6 +232,53 @@ func TestFace_PrintsNothingOfItself(t *testing.T) {
 	}
 }
 
+// A host keeps faces in unexported fields of its own types, where fmt calls no
+// method and prints what it finds.
+func TestFace_PrintsNothingWithinOthers(t *testing.T) {
+	t.Parallel()
+	f := portrait(t, 1, 1)
+	b, err := f.MarshalBinary()
+	ok(t, err)
+	var components []int8
+	for _, c := range b[len(b)-f.Dimensions():] {
+		components = append(components, int8(c))
+	}
+	type job struct {
+		id   int
+		face takedown.Face
+	}
+	type nested struct {
+		jobs []job
+		of   map[string]job
+		cand takedown.Candidate
+		req  takedown.Request
+		any  any
+	}
+	j := job{7, f}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%o", "%b", "%q", "%p", "%t", "%e", "%U", "%c"} {
+		// As fmt prints components that it can see.
+		some := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(fmt.Sprintf(verb, components[5:8]), "[]int8{"), "["), "]")
+		some = strings.TrimSuffix(some, "}")
+		if all := fmt.Sprintf(verb, struct{ x []int8 }{components}); verb != "%p" && !strings.Contains(all, some) {
+			t.Fatalf("%s prints %s of %s: the test would see nothing", verb, some, all)
+		}
+		for what, v := range map[string]any{
+			"a struct": j, "a pointer": &j, "a slice": []job{j}, "a map": map[int]job{1: j}, "an array": [1]job{j},
+			"within others": nested{[]job{j}, map[string]job{"a": j}, takedown.Candidate{Faces: []takedown.Face{f}}, faceOptOut(f), f},
+			"found":         struct{ x []takedown.FoundFace }{[]takedown.FoundFace{{Face: f}}},
+		} {
+			if got := fmt.Sprintf(verb, v); strings.Contains(got, some) || len(got) > 3000 {
+				t.Errorf("%s of %s prints %.300s", verb, what, got)
+			}
+		}
+	}
+	var log bytes.Buffer
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "job", j, "jobs", []job{j})
+	if some := strings.Trim(fmt.Sprint(components[5:8]), "[]"); strings.Contains(log.String(), some) {
+		t.Errorf("the log has %s", &log)
+	}
+}
+
 // Faces come from files and from the network: whatever the bytes, they are
 // refused or are one face, in one encoding.
 func FuzzFace(f *testing.F) {

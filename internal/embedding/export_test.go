@@ -24,7 +24,7 @@ type Sketch struct {
 }
 
 func (f *Frame) Sketch(v Vector, s *Sketch) {
-	s.length, s.spread = f.f.sketch(v.components, v.norm, s.row[:])
+	s.length, s.spread = f.f.sketch(v.get().components, v.get().norm, s.row[:])
 }
 
 // Query is a vector prepared for sketches.
@@ -34,7 +34,7 @@ type Query struct {
 }
 
 func (f *Frame) Query(v Vector, threshold float64, q *Query) {
-	q.seen = q.q.set(&f.f, v.components, v.norm, threshold)
+	q.seen = q.q.set(&f.f, v.get().components, v.get().norm, threshold)
 }
 
 // Passes reports whether a sketch passes the tests of a search, each by itself.
@@ -55,7 +55,7 @@ func (q *Query) Passes(s *Sketch) (first, second bool) {
 func (f *Frame) Rotate(v Vector, k int) []float64 {
 	var s, t scratch
 	placed, x := s[:f.f.size], t[:f.f.size]
-	length := f.f.place(v.components, v.norm, placed)
+	length := f.f.place(v.get().components, v.get().norm, placed)
 	rotate(placed, k, x)
 	out := make([]float64, len(x))
 	for i, c := range x {
@@ -68,7 +68,7 @@ func MostBits(c float64) int { return int(mostBits(c)) }
 
 func Arccos(c float64) float64 { return arccos(c) }
 
-func Components(v Vector) []int8 { return v.components }
+func Components(v Vector) []int8 { return v.get().components }
 
 const (
 	SketchBits = sketchBits

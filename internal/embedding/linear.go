@@ -40,7 +40,7 @@ func (l *Linear) Insert(v Vector, id uint32) error {
 func (l *Linear) Remove(v Vector, id uint32) bool {
 	before := len(l.entries)
 	l.entries = slices.DeleteFunc(l.entries, func(e Entry) bool {
-		return e.ID == id && e.Vector.model == v.model && slices.Equal(e.Vector.components, v.components)
+		return e.ID == id && e.Vector.Model() == v.Model() && slices.Equal(e.Vector.get().components, v.get().components)
 	})
 	return len(l.entries) < before
 }
@@ -64,9 +64,9 @@ func checkModel(m Model, v Vector) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	if v.model != m {
+	if v.Model() != m {
 		return fmt.Errorf("embedding: vector of model %q with %d dimensions in an index of %q with %d: %w",
-			v.model.Name, v.model.Dimensions, m.Name, m.Dimensions, ErrModel)
+			v.Model().Name, v.Model().Dimensions, m.Name, m.Dimensions, ErrModel)
 	}
 	return nil
 }

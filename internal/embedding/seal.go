@@ -19,8 +19,9 @@ var (
 )
 
 // Key seals vectors. Who destroys a key destroys what was sealed with it. A Key
-// may be stored as its 32 bytes; however it is formatted, it prints none of
-// them.
+// may be stored as its 32 bytes; formatted, it prints none of them, but in an
+// unexported field of something else fmt sees an array of bytes as any other:
+// nothing that is formatted may hold one.
 type Key [32]byte
 
 // NewKey returns a random key.

@@ -93,11 +93,11 @@ func (s *Segment) All() iter.Seq[Entry] {
 		defer runtime.KeepAlive(s)
 		for i := range s.header.entries {
 			row := s.row(i)
-			v := Vector{s.header.model, make([]int8, len(row)), s.norm(i)}
+			x := vector{s.header.model, make([]int8, len(row)), s.norm(i)}
 			for j, c := range row {
-				v.components[j] = int8(c)
+				x.components[j] = int8(c)
 			}
-			if !yield(Entry{v, s.id(i)}) {
+			if !yield(Entry{vectorOf(x), s.id(i)}) {
 				return
 			}
 		}

@@ -66,13 +66,14 @@ func NewSegment(m Model, entries []Entry) (*Segment, error) {
 // put writes one entry to its place.
 func (s *Segment) put(i int, e *Entry, f *frame) {
 	binary.LittleEndian.PutUint32(s.ids[4*i:], e.ID)
-	binary.LittleEndian.PutUint32(s.norms[4*i:], e.Vector.norm)
+	v := e.Vector.get()
+	binary.LittleEndian.PutUint32(s.norms[4*i:], v.norm)
 	row := s.vectors[i*f.dimensions:]
-	for j, c := range e.Vector.components {
+	for j, c := range v.components {
 		row[j] = byte(c)
 	}
 	if s.header.layout == layoutSketch {
-		s.lengths[i], s.spreads[i] = f.sketch(e.Vector.components, e.Vector.norm, s.sketches[sketchBytes*i:][:sketchBytes])
+		s.lengths[i], s.spreads[i] = f.sketch(v.components, v.norm, s.sketches[sketchBytes*i:][:sketchBytes])
 	}
 }
 
@@ -107,7 +108,8 @@ func putMiddle(middle []byte, entries []Entry) {
 	x := s[:f.size]
 	var sums [MaxDimensions]int64
 	for i := range entries {
-		f.place(entries[i].Vector.components, entries[i].Vector.norm, x)
+		v := entries[i].Vector.get()
+		f.place(v.components, v.norm, x)
 		for j, c := range x[:dimensions] {
 			sums[j] += int64(c)
 		}
@@ -122,5 +124,5 @@ func compareEntries(a, b *Entry) int {
 	if a.ID != b.ID {
 		return cmp.Compare(a.ID, b.ID)
 	}
-	return slices.Compare(a.Vector.components, b.Vector.components)
+	return slices.Compare(a.Vector.get().components, b.Vector.get().components)
 }

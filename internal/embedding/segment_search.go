@@ -40,8 +40,9 @@ func (s *Segment) Work(v Vector, threshold float64) Work {
 	return w
 }
 
-func (s *Segment) search(v Vector, threshold float64, yield func(id uint32, similarity float64) bool) (w Work, ok bool) {
-	if v.IsZero() || v.model != s.header.model || !(threshold <= 1) {
+func (s *Segment) search(x Vector, threshold float64, yield func(id uint32, similarity float64) bool) (w Work, ok bool) {
+	v := x.get()
+	if v.norm == 0 || v.model != s.header.model || !(threshold <= 1) {
 		return w, true
 	}
 	threshold = max(threshold, -1)
@@ -61,7 +62,7 @@ func (s *Segment) search(v Vector, threshold float64, yield func(id uint32, simi
 }
 
 // compare yields the entry if it is within the threshold.
-func (s *Segment) compare(v Vector, entry int, threshold float64, yield func(id uint32, similarity float64) bool) bool {
+func (s *Segment) compare(v *vector, entry int, threshold float64, yield func(id uint32, similarity float64) bool) bool {
 	c := cosine(dot(v.components, s.row(entry)), v.norm, s.norm(entry))
 	// Only in a damaged segment, whose norms are not those of its vectors, is c
 	// ever above 1 or NaN.
@@ -90,7 +91,7 @@ func dot(a []int8, b []byte) int32 {
 // bits are set. Collecting what passes the first without a branch, in batches,
 // was measured: a seventh faster where a third of the sketches pass, and as much
 // slower where almost none does.
-func (s *Segment) searchSketches(q *query, v Vector, threshold float64, yield func(id uint32, similarity float64) bool) (w Work, ok bool) {
+func (s *Segment) searchSketches(q *query, v *vector, threshold float64, yield func(id uint32, similarity float64) bool) (w Work, ok bool) {
 	w.Sketches = s.header.entries
 	b := &q.bits
 	for i, rows := 0, s.sketches; len(rows) >= sketchBytes; i, rows = i+1, rows[sketchBytes:] {

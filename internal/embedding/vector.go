@@ -69,11 +69,41 @@ func (m Model) Check() error {
 // share the components, which never change but by Set; apart from that a Vector
 // may be used from several goroutines.
 //
-// However it is formatted, a Vector prints its model and no component.
+// However it is formatted, a Vector prints its model and no component; in an
+// unexported field of something else, of which fmt calls no method, it prints an
+// address.
 type Vector struct {
+	_ [0]func() // no ==, which would compare addresses
+	// A pointer to a pointer: fmt does not go on behind one, not even to explain
+	// that a verb does not fit, as it does behind a pointer to a struct.
+	at **vector // nil for the zero Vector
+}
+
+// vector is what a Vector points to.
+type vector struct {
 	model      Model
 	components []int8
 	norm       uint32 // squared length of components
+}
+
+var none vector // never changes
+
+// get returns what is at v.
+func (v Vector) get() *vector {
+	if v.at == nil {
+		return &none
+	}
+	return *v.at
+}
+
+// vectorOf returns the Vector that points to x.
+func vectorOf(x vector) Vector {
+	held := &struct {
+		at *vector
+		x  vector
+	}{x: x}
+	held.at = &held.x
+	return Vector{at: &held.at}
 }
 
 // New returns the vector of those components, which it does not keep. Errors
@@ -90,7 +120,7 @@ func New(m Model, x []float32) (Vector, error) {
 // must not be used any more. With enough memory, it does not allocate. After an
 // error v is the zero Vector.
 func (v *Vector) Set(m Model, x []float32) error {
-	components := v.components
+	into := *v
 	*v = Vector{}
 	if err := m.Check(); err != nil {
 		return err
@@ -109,6 +139,7 @@ func (v *Vector) Set(m Model, x []float32) error {
 	if biggest == 0 {
 		return fmt.Errorf("embedding: all %d components are zero: %w", len(x), ErrZero)
 	}
+	components := into.get().components
 	if cap(components) < len(x) {
 		components = make([]int8, len(x))
 	}
@@ -121,28 +152,34 @@ func (v *Vector) Set(m Model, x []float32) error {
 		components[i] = int8(c)
 		norm += uint32(c * c)
 	}
-	*v = Vector{m, components, norm}
+	if into.at == nil {
+		into = vectorOf(vector{m, components, norm})
+	} else {
+		**into.at = vector{m, components, norm}
+	}
+	*v = into
 	return nil
 }
 
 // Model returns the model of v; of the zero Vector the zero Model.
-func (v Vector) Model() Model { return v.model }
+func (v Vector) Model() Model { return v.get().model }
 
 // IsZero reports whether v is the zero Vector, which is none.
-func (v Vector) IsZero() bool { return v.norm == 0 }
+func (v Vector) IsZero() bool { return v.at == nil }
 
 // Similarity returns the cosine of the angle between v and w, from -1 to 1; of
 // a vector and itself exactly 1. ok is false, and the similarity 0, if they are
 // of different models or one is the zero Vector.
 func (v Vector) Similarity(w Vector) (similarity float64, ok bool) {
-	if v.norm == 0 || v.model != w.model {
+	a, b := v.get(), w.get()
+	if a.norm == 0 || a.model != b.model {
 		return 0, false
 	}
 	dot := int32(0)
-	for i, c := range v.components {
-		dot += int32(c) * int32(w.components[i])
+	for i, c := range a.components {
+		dot += int32(c) * int32(b.components[i])
 	}
-	return cosine(dot, v.norm, w.norm), true
+	return cosine(dot, a.norm, b.norm), true
 }
 
 // cosine returns the cosine for a dot product and two squared lengths, which
@@ -158,7 +195,7 @@ func (v Vector) Format(f fmt.State, _ rune) {
 		io.WriteString(f, "Vector(none)")
 		return
 	}
-	fmt.Fprintf(f, "Vector(%s, %d dimensions)", v.model.Name, v.model.Dimensions)
+	fmt.Fprintf(f, "Vector(%s, %d dimensions)", v.Model().Name, v.Model().Dimensions)
 }
 
 // The encoding of a vector: version, length of the model's name, name,
@@ -171,10 +208,11 @@ func (v Vector) AppendBinary(b []byte) ([]byte, error) {
 	if v.IsZero() {
 		return b, fmt.Errorf("embedding: the zero Vector cannot be encoded: %w", ErrZero)
 	}
-	b = append(b, vectorVersion, byte(len(v.model.Name)))
-	b = append(b, v.model.Name...)
-	b = binary.LittleEndian.AppendUint16(b, uint16(v.model.Dimensions))
-	for _, c := range v.components {
+	x := v.get()
+	b = append(b, vectorVersion, byte(len(x.model.Name)))
+	b = append(b, x.model.Name...)
+	b = binary.LittleEndian.AppendUint16(b, uint16(x.model.Dimensions))
+	for _, c := range x.components {
 		b = append(b, byte(c))
 	}
 	return b, nil
@@ -205,16 +243,16 @@ func DecodeVector(b []byte) (Vector, error) {
 	if len(b) != m.Dimensions {
 		return Vector{}, fmt.Errorf("embedding: %d bytes of components for %d dimensions: %w", len(b), m.Dimensions, ErrVectorCorrupt)
 	}
-	v := Vector{m, make([]int8, len(b)), 0}
+	x := vector{m, make([]int8, len(b)), 0}
 	biggest := int32(0)
 	for i := range b {
 		c := int32(int8(b[i]))
-		v.components[i] = int8(c)
-		v.norm += uint32(c * c)
+		x.components[i] = int8(c)
+		x.norm += uint32(c * c)
 		biggest = max(biggest, c, -c)
 	}
 	if biggest != 127 {
 		return Vector{}, fmt.Errorf("embedding: the biggest component is %d, not 127: %w", biggest, ErrVectorCorrupt)
 	}
-	return v, nil
+	return vectorOf(x), nil
 }
