@@ -227,7 +227,7 @@ func (l *looker) lay(f Features, t affine, mirrored bool) {
 
 	// The registered thumbnail was made with triangles twice as wide as its
 	// pixels: weaves and hatchings look like it only if the same is done here.
-	reach := max(int(affineScale(u)*256), 256)
+	reach := min(max(int(affineScale(u)*256), 256), 640)
 	w, h := float64(full.w)/float64(int(1)<<level), float64(full.h)/float64(int(1)<<level)
 	n := r.w * r.h
 	l.warp, l.in = zeroed(l.warp, n), zeroed(l.in, n)
@@ -595,7 +595,7 @@ func (l *looker) rectangle(cost int) (x0, y0, x1, y1, best int) {
 
 // mean returns the mean around x, y weighted by a triangle that reaches so far
 // to all sides; all in 1/256 pixels, from the picture's corner. The rim is
-// repeated. reach is 256 to 768.
+// repeated. reach is 256 to 640: at most six pixels.
 func (g gray) mean(x, y, reach int) uint8 {
 	var wx, wy [6]int
 	x0, nx, sx := triangleAt(&wx, x, reach)
