@@ -473,14 +473,19 @@ func imagesOf(r Request) [][]byte {
 	return nil
 }
 
-// imageNumber returns which image of its request an item is: the number in
-// "images[3]".
+// number returns which element of a list of its request an item is: of "images"
+// the 3 in "images[3]".
+func (it *CaseItem) number(list string) (n int, ok bool) {
+	_, err := fmt.Sscanf(it.Field, list+"[%d]", &n)
+	return n, err == nil
+}
+
+// imageNumber returns which image of its request is granted by an item.
 func (it *CaseItem) imageNumber() (n int, ok bool) {
 	if it.Kind != ItemPicture {
 		return 0, false
 	}
-	_, err := fmt.Sscanf(it.Field, "images[%d]", &n)
-	return n, err == nil
+	return it.number("images")
 }
 
 // grantedImages returns the pictures of a request that were granted as pictures,

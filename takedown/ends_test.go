@@ -199,3 +199,54 @@ func TestErase_PapersSayWhatStays(t *testing.T) {
 	wantVerdict(t, "the picture", d.Enforcer().Filter("", hashes(t, file)...), takedown.Block)
 	wantVerdict(t, "the face", d.Enforcer().Check(withFaces(portrait(t, 1, 3))), takedown.Allow)
 }
+
+// Where one of several pictures of a face is gone, what a case says of the
+// others stands where it stood.
+func TestFaceOptOut_PlacesStay(t *testing.T) {
+	t.Parallel()
+	files := [][]byte{testJPEG(t, 1), testJPEG(t, 2), testJPEG(t, 3)}
+	a := album{}
+	for i, f := range files {
+		a.shows(t, f, portrait(t, 1, uint64(i)))
+	}
+	vector := portrait(t, 1, 9)
+	gone := takedown.ItemDecision{Outcome: takedown.OutcomeRejected}
+	for _, tc := range []struct {
+		name   string
+		items  map[int]takedown.ItemDecision // 0 to 2 are the pictures, 3 the vector
+		images [][]byte
+		marks  []string
+		face   bool
+	}{
+		{"all are there", nil, files, []string{"", "0.5,0.5", ""}, true},
+		{"without the first picture", map[int]takedown.ItemDecision{0: gone}, [][]byte{nil, files[1], files[2]}, []string{"", "0.5,0.5", ""}, true},
+		{"without the marked picture", map[int]takedown.ItemDecision{1: gone}, [][]byte{files[0], nil, files[2]}, nil, true},
+		{"without the last picture", map[int]takedown.ItemDecision{2: gone}, [][]byte{files[0], files[1], nil}, []string{"", "0.5,0.5", ""}, true},
+		{"only the vector", map[int]takedown.ItemDecision{0: gone, 1: gone, 2: gone}, [][]byte{nil, nil, nil}, nil, true},
+		{"only a picture", map[int]takedown.ItemDecision{0: gone, 1: gone, 3: gone}, [][]byte{nil, nil, files[2]}, nil, false},
+	} {
+		d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.FaceEmbedder = a })
+		c, err := d.Submit(ctx, takedown.FaceOptOut{Requester: person, Images: files, Marks: []string{"", "0.5,0.5", ""}, Faces: []takedown.Face{vector}, Biometric: stated(consent)})
+		ok(t, err)
+		ok(t, d.Accept(ctx, c.ID, takedown.Grant{Items: tc.items}))
+		c, err = d.Case(ctx, c.ID)
+		ok(t, err)
+		r := c.Request.(takedown.FaceOptOut)
+		if diff := cmp.Diff(tc.images, r.Images); diff != "" || len(r.Images) != len(c.Pictures) {
+			t.Errorf("%s: images differ: %t; %d of them, and %d pictures", tc.name, diff != "", len(r.Images), len(c.Pictures))
+		}
+		if diff := cmp.Diff(tc.marks, r.Marks); diff != "" {
+			t.Errorf("%s: marks (-want +got):\n%s", tc.name, diff)
+		}
+		if len(r.Faces) != 1 || r.Faces[0].Equal(vector) != tc.face || r.Faces[0].IsZero() == tc.face {
+			t.Errorf("%s: the vector is not as wanted", tc.name)
+		}
+		ok(t, d.Withdraw(ctx, c.ID, takedown.Act{}))
+		if c, err = d.Case(ctx, c.ID); err != nil {
+			t.Fatal(err)
+		}
+		if r := c.Request.(takedown.FaceOptOut); r.Images != nil || r.Marks != nil || r.Faces != nil {
+			t.Errorf("%s: withdrawn, with places for %d pictures and %d faces", tc.name, len(r.Images), len(r.Faces))
+		}
+	}
+}

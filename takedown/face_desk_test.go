@@ -509,8 +509,8 @@ func TestFaceOptOut_PartialWithdrawal(t *testing.T) {
 	if c.Items[0].Template != nil || c.Items[1].Template == nil || c.State != takedown.StateInForce || c.Face.Block != 0.8 {
 		t.Errorf("%+v", c)
 	}
-	if r := c.Request.(takedown.FaceOptOut); len(r.Faces) != 1 || !r.Faces[0].Equal(portrait(t, 2, 0)) {
-		t.Errorf("%d faces are left", len(r.Faces))
+	if r := c.Request.(takedown.FaceOptOut); len(r.Faces) != 2 || !r.Faces[0].IsZero() || !r.Faces[1].Equal(portrait(t, 2, 0)) {
+		t.Errorf("what is left of %d faces is not the second", len(r.Faces))
 	}
 }
 

@@ -364,8 +364,17 @@ func TestDesk_Life(t *testing.T) {
 								left++
 							}
 						}
-						if len(r.Faces) != left {
-							t.Fatalf("case %s: %d templates, and %d faces in its request", c.State, left, len(r.Faces))
+						there := 0
+						for i, f := range r.Faces {
+							if !f.IsZero() {
+								there++
+							}
+							if (c.Items[i].Template == nil) != f.IsZero() || !f.IsZero() && !f.Equal(k.faces[i]) {
+								t.Fatalf("case %s: face %d is not that of its item", c.State, i)
+							}
+						}
+						if there != left {
+							t.Fatalf("case %s: %d templates, and %d faces in its request", c.State, left, there)
 						}
 					}
 					switch c.State {

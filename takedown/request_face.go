@@ -27,7 +27,8 @@ func (Subject) values() []string { return names(SubjectChild, SubjectWard) }
 // The pictures and vectors of such a request are kept apart from the rest of
 // it, sealed under keys of their own, and only as long as they are needed:
 // after a withdrawal, rejection, reversal, expiry or erasure nobody can open
-// them. The request of the case then comes without them.
+// them. The request of the case then comes without them; where some of several
+// are gone, their places in Images, Marks and Faces stay, empty.
 type FaceOptOut struct {
 	Requester Requester `json:"requester"`
 	// Images are pictures of the face, each at most 10 MB, as in [ImageOptOut].

@@ -124,14 +124,25 @@ func withoutTemplates(r Request) Request {
 	return r
 }
 
-// addTemplates puts back into a request what its templates hold, as far as they
-// are there. gone says that the key of one that the case names is not.
+// addTemplates puts back into a request what its templates hold, each where it
+// was: of the others, that are gone, the places stay empty as long as one is
+// left. gone says that the key of one that the case names is not there.
 func (s *caseStore) addTemplates(tx StoreTx, c *Case) (gone bool, err error) {
 	f, ok := c.Request.(FaceOptOut)
 	if !ok {
 		return false, nil
 	}
-	for i, it := range c.Items {
+	left := false
+	for i := range c.Items {
+		it := &c.Items[i]
+		image, isImage := it.number("images")
+		face, isFace := it.number("faces")
+		switch {
+		case isImage:
+			f.Images, f.Marks = extend(f.Images, image), extend(f.Marks, image)
+		case isFace:
+			f.Faces = extend(f.Faces, face)
+		}
 		t, err := s.openTemplate(tx, c, i)
 		switch {
 		case errors.Is(err, ErrTemplateDestroyed):
@@ -139,12 +150,15 @@ func (s *caseStore) addTemplates(tx StoreTx, c *Case) (gone bool, err error) {
 			continue
 		case err != nil:
 			return false, err
-		case it.Kind != ItemFace:
-		case t.Image != nil:
-			f.Images, f.Marks = append(f.Images, t.Image), append(f.Marks, t.Mark)
-		default:
-			f.Faces = append(f.Faces, t.Face)
+		case isImage:
+			f.Images[image], f.Marks[image] = t.Image, t.Mark
+		case isFace:
+			f.Faces[face] = t.Face
 		}
+		left = true
+	}
+	if !left {
+		f.Images, f.Faces = nil, nil
 	}
 	if !slices.ContainsFunc(f.Marks, func(m string) bool { return m != "" }) {
 		f.Marks = nil
@@ -152,6 +166,9 @@ func (s *caseStore) addTemplates(tx StoreTx, c *Case) (gone bool, err error) {
 	c.Request = f
 	return gone, nil
 }
+
+// extend returns a slice that has an element i.
+func extend[T any](s []T, i int) []T { return append(s, make([]T, max(0, i+1-len(s)))...) }
 
 // templatesOf returns the ids of the templates of a case.
 func templatesOf(c *Case) (ids [][]byte) {

@@ -89,8 +89,10 @@ func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, re
 	v := &review{Case: c, Note: note}
 	var images [][]byte
 	v.Who, v.Said, images = details(c.Request)
-	for i := range images {
-		v.Images = append(v.Images, i)
+	for i, file := range images {
+		if file != nil { // one of several faces that is gone
+			v.Images = append(v.Images, i)
+		}
 	}
 	switch c.State {
 	case takedown.StateInReview, takedown.StateSecondReview, takedown.StateNeedsInfo:
