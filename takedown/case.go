@@ -276,7 +276,7 @@ type Case struct {
 	Crowded Width `json:"crowded,omitempty"`
 	// Alarms are those of its rules, oldest first.
 	Alarms []Alarm `json:"alarms,omitempty"`
-	// LegalHold forbids the erasure of personal data.
+	// LegalHold forbids the erasure of personal data: see [Desk.LegalHold].
 	LegalHold bool `json:"legal_hold,omitempty"`
 
 	// What follows is the desk's own.

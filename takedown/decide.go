@@ -379,7 +379,11 @@ func (d *Desk) CloseCase(ctx context.Context, id CaseID, a Act) error {
 	})
 }
 
-// LegalHold forbids, or allows again, the erasure of a case's personal data.
+// LegalHold forbids, or allows again, the erasure of a case's personal data: its
+// request and evidence, and who asked. It does not keep the templates of faces,
+// nor the pictures that were sent for them, beyond a withdrawal or another end:
+// the consent on which they are kept ends there. Whoever has to preserve them
+// takes them out of [Desk.Case] before.
 func (d *Desk) LegalHold(ctx context.Context, id CaseID, hold bool, a Act) error {
 	if err := a.check(); err != nil {
 		return err

@@ -250,3 +250,33 @@ func TestFaceOptOut_PlacesStay(t *testing.T) {
 		}
 	}
 }
+
+// A legal hold keeps the request, with the consent, and forbids its erasure; it
+// does not keep a face that nobody may keep any more.
+func TestLegalHold_KeepsNoFace(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*takedown.Desk, takedown.CaseID) error{
+		"rejected": func(d *takedown.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice) },
+		"withdrawn": func(d *takedown.Desk, id takedown.CaseID) error {
+			return errors.Join(d.Accept(ctx, id, takedown.Grant{}), d.Withdraw(ctx, id, takedown.Act{}))
+		},
+	} {
+		dir, f := t.TempDir(), portrait(t, 43, 0)
+		d := faceDesk(t, dir)
+		c, err := d.Submit(ctx, faceOptOut(f))
+		ok(t, err)
+		ok(t, d.LegalHold(ctx, c.ID, true, alice))
+		ok(t, end(d, c.ID))
+		var move *takedown.MoveError
+		if err := d.Erase(ctx, c.ID, alice); !errors.As(err, &move) {
+			t.Errorf("%s: erased under a hold: %v", name, err)
+		}
+		c, err = d.Case(ctx, c.ID)
+		ok(t, err)
+		r, there := c.Request.(takedown.FaceOptOut)
+		if !there || r.Biometric.Text != consent || r.Requester.Email != person.Email {
+			t.Errorf("%s: the request is not what was sent", name)
+		}
+		wantUnreadable(t, name, dir, c, traces(t, f, components(43, 0), nil))
+	}
+}
