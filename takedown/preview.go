@@ -210,7 +210,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	p.AllHosts = len(p.Hosts)
 	slices.SortFunc(p.Hosts, func(a, b HostCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Host, b.Host)) })
 	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
-	if p.crowded(d) && (c.Crowded == 0 || c.Granted < c.Crowded) {
+	if p.crowded(d, c.Kind) && (c.Crowded == 0 || c.Granted < c.Crowded) {
 		c.Crowded = c.Granted
 		if err := d.step(ctx, id, func(now *Case, t time.Time) (change, error) {
 			now.Crowded = c.Crowded
@@ -225,9 +225,10 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 }
 
 // crowded reports whether so much is hit that a second reviewer has to agree.
-func (p *Preview) crowded(d *Desk) bool {
+func (p *Preview) crowded(d *Desk, k Kind) bool {
 	n := p.Block + p.Review
-	return n > cmp.Or(d.opts.ManyMatches, 1000) || p.Looked >= 1000 && 100*n > p.Looked || d.budget >= 0 && p.FarOut > d.budget
+	return n > cmp.Or(d.opts.ManyMatches, 1000) || p.Looked >= 1000 && 100*n > p.Looked ||
+		d.budget >= 0 && p.FarOut > d.budget && budgeted(k)
 }
 
 // trialFaces are the faces of a grant, which are compared one by one.

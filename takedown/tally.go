@@ -143,14 +143,17 @@ func (w *weighing) farOut(why Tier, h *blocklist.Hit) bool {
 	return false
 }
 
+// budgeted reports whether rules of a kind have a match budget. Orders, and
+// requests for intimate pictures, are enforced whatever else they hit.
+func budgeted(k Kind) bool { return k != KindIntimateImage && k != KindAuthorityOrder }
+
 // note notes whether a hit is one far out, or shows that the picture is one that
 // was asked for.
 func (w *weighing) note(why Tier, h blocklist.Hit) {
 	switch {
 	case !w.farOut(why, &h):
 		w.known = true
-	case Kind(h.Kind) == KindIntimateImage, Kind(h.Kind) == KindAuthorityOrder:
-		// Enforced whatever else they hit.
+	case !budgeted(Kind(h.Kind)):
 	case w.pending < maxPending && !slices.Contains(w.out[:w.pending], h.Rule):
 		w.out[w.pending] = h.Rule
 		w.pending++

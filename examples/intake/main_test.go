@@ -304,6 +304,32 @@ func TestNotice(t *testing.T) {
 	contains(t, o.alice.decide(id, "reject", 200, "reason", "other"), "rejected")
 }
 
+// What is too large is said to be, and not read to its end.
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	for range 8 {
+		w, err := m.CreateFormFile("images", "large.jpg")
+		if err == nil {
+			_, err = w.Write(make([]byte, 9<<20))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.Close()
+	w := httptest.NewRecorder()
+	req := httptest.NewRequest("POST", "/ask/image_opt_out?lang=en", &b)
+	req.Header.Set("Content-Type", m.FormDataContentType())
+	o.server.ServeHTTP(w, req)
+	if w.Code != http.StatusRequestEntityTooLarge || b.Len() == 0 {
+		t.Errorf("status %d, %d bytes left", w.Code, b.Len())
+	}
+	contains(t, w.Body.String(), words["en"]["too_large"])
+}
+
 // A form on another site sends nothing in a visitor's name.
 func TestCrossOrigin(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,10 @@ import (
 //go:embed pages.html style.css
 var assets embed.FS
 
+// maxForm is the longest form that is read: the library would take 20 pictures of
+// 10 MB, which is more than a page should ask of a small server.
+const maxForm = 64 << 20
+
 // server is the handler of all pages.
 type server struct {
 	desk      *takedown.Desk
@@ -262,10 +266,14 @@ func (s *server) submit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	lang := lang(r)
-	r.Body = http.MaxBytesReader(w, r.Body, takedown.MaxRequestBytes)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	request, err := takedown.DecodeForm(r, &takedown.FormOptions{Kind: f.Kind, Statements: statements(lang)})
 	var bad *takedown.FormatError
+	var tooLarge *http.MaxBytesError
 	switch {
+	case errors.As(err, &tooLarge):
+		s.showForm(w, http.StatusRequestEntityTooLarge, lang, f, nil, nil, words[lang]["too_large"])
+		return
 	case errors.As(err, &bad) && bad.Field == "case":
 		// What was typed is no number of a case: the same words as for one that
 		// there is not.
