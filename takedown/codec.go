@@ -8,6 +8,7 @@ import (
 	"io"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -46,7 +47,8 @@ func EncodeRequest(r Request) ([]byte, error) {
 
 // DecodeRequest reads the JSON form of a request, of at most [MaxRequestBytes].
 // The request is a value of its type. Fields that the type does not have are
-// refused, so that a misspelt one is not lost in silence. It fails with a
+// refused, so that a misspelt one is not lost in silence; lists are read up to
+// one element beyond their limit, of which Validate then tells. It fails with a
 // [*FormatError], or with the error of the reader; what the fields hold is for
 // [Validate].
 func DecodeRequest(r io.Reader) (Request, error) {
@@ -58,6 +60,9 @@ func DecodeRequest(r io.Reader) (Request, error) {
 }
 
 func decodeRequest(b []byte) (Request, error) {
+	if n := elements(b, maxMembers); n > maxMembers {
+		return nil, &FormatError{Why: fmt.Sprintf("it has more than %d fields", maxMembers)}
+	}
 	// Kept raw, so that the pictures are decoded once.
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(b, &members); err != nil {
@@ -72,10 +77,79 @@ func decodeRequest(b []byte) (Request, error) {
 		return nil, err
 	}
 	delete(members, "kind")
+	for name, value := range members {
+		members[name] = cutList(value, maxListed(reflect.TypeOf(requestTypes[kind].empty), name)+1)
+	}
 	if b, err = json.Marshal(members); err != nil {
 		return nil, jsonError(err)
 	}
 	return requestTypes[kind].decode(b)
+}
+
+// maxMembers is how many fields a request may have; no kind has half of that.
+const maxMembers = 100
+
+// maxListed returns how many elements the list of a field may have, by its tag:
+// the names of JSON match whatever their case. What is no list of that type has
+// the longest that there is.
+func maxListed(t reflect.Type, name string) int {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if n, _, _ := strings.Cut(f.Tag.Get("json"), ","); f.Type.Kind() == reflect.Slice && strings.EqualFold(n, name) {
+			if max, err := strconv.Atoi(f.Tag.Get("max")); err == nil {
+				return max
+			}
+		}
+	}
+	return maxAddresses
+}
+
+// eachComma calls yield with the position of every comma between the elements
+// of b, a JSON array or object, until it returns false. Of what is no JSON it
+// finds some.
+func eachComma(b []byte, yield func(at int) bool) {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			depth++
+		case c == ']' || c == '}':
+			depth--
+		case c == ',' && depth == 1 && !yield(i):
+			return
+		}
+	}
+}
+
+// elements counts the elements of a JSON array or object, up to one more than
+// max; an empty one counts as one.
+func elements(b []byte, max int) int {
+	n := 1
+	eachComma(b, func(int) bool { n++; return n <= max })
+	return n
+}
+
+// cutList returns a JSON array without what comes after its first max elements,
+// and any other value as it is. An element may be a few bytes of JSON and many
+// of memory, so a list is cut before it is decoded; one element beyond its limit
+// shows the validation that there are too many.
+func cutList(b []byte, max int) []byte {
+	if len(b) == 0 || b[0] != '[' {
+		return b
+	}
+	n := 0
+	eachComma(b, func(at int) bool {
+		if n++; n == max {
+			b = append(b[:at:at], ']')
+		}
+		return n < max
+	})
+	return b
 }
 
 // decode reads one type of request.

@@ -98,6 +98,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add([]byte(`{"kind":"image_opt_out","images":[null,"","AAAA"]}`))
+	f.Add([]byte(`{"kind":"face_opt_out","FACES":[null,{"a":[1,"],\\"["]},null,null,null,null,null,null]}`))
 	f.Add([]byte(`{"KIND":"withdrawal","kind":"withdrawal","items":[9e9]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := takedown.DecodeRequest(bytes.NewReader(b))

@@ -87,15 +87,17 @@ func (r OpenOptOut) check(c *checker) {
 	c.text("reason", r.Reason, false, maxText)
 	c.country("law_country", r.LawCountry)
 	may := c.subject("subject", r.Subject, &r.Requester)
-	if r.Biometric != (Statement{}) {
-		before := len(c.problems)
+	before := len(c.problems)
+	consent := r.Biometric != (Statement{})
+	if consent {
 		if r.Claim == ClaimOwner {
 			c.add("claim", CodeNotDepicted)
 		}
 		r.Biometric.check(c, "biometric")
-		if c.marks("marks", r.Marks, len(r.Images)) && may && len(c.problems) == before {
-			c.openFaces("images", r.Images, r.Marks)
-		}
+	}
+	may = may && consent && len(c.problems) == before
+	if c.marks("marks", r.Marks, len(r.Images)) && may {
+		c.openFaces("images", r.Images, r.Marks)
 	}
 	c.addresses("examples", r.Examples, useExample)
 }
