@@ -38,9 +38,11 @@ type Options struct {
 	// readable in the journal.
 	EncryptionKey *EncryptionKey
 	// FaceLifetime is how long nodes may use the faces of a published snapshot:
-	// 0 stands for 7 days; a minute to MaxFaceLifetime are accepted. After it a
-	// snapshot says nothing about faces, wherever it was kept, so a newer one has
-	// to be published, and reloaded, before.
+	// 0 stands for 7 days; a minute to MaxFaceLifetime are accepted. After it Load,
+	// and lists that have loaded it, leave the faces shut, so a newer one has to be
+	// published, and reloaded, before. That goes by the reader's clock, and nothing
+	// in the file enforces it: who has the file and the key can open the faces for
+	// ever, also those that were withdrawn since.
 	FaceLifetime time.Duration
 	// Salvage opens a journal also when one of the two pages with which bbolt
 	// marks its commits is damaged. The last commit may be lost then; Status

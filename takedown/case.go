@@ -232,8 +232,9 @@ type CaseItem struct {
 	Template []byte `json:"template,omitempty"`
 }
 
-// Case is a request and what became of it. Only its Request holds personal
-// data.
+// Case is a request and what became of it. What a person wrote and sent is in
+// its Request only; digests and hashes of pictures, here until the erasure, are
+// pseudonyms.
 type Case struct {
 	ID       CaseID    `json:"id"`
 	Kind     Kind      `json:"kind"`

@@ -23,8 +23,9 @@ import (
 //	              key of its own
 //	keys          those keys, sealed under the operator's
 //	operator.key  the operator's key, unless DeskOptions has one
-//	list/         the journal of rules and the list made from it, without
-//	              anything personal
+//	list/         the journal of rules and the list made from it: no names, texts
+//	              or plain addresses; templates of faces are sealed in it, each rule's
+//	              under a key of its own, and these keys lie beside it
 //
 // A Desk is safe for concurrent use. One process at a time may have a folder
 // open; other processes enforce what [Desk.Publish] writes.
@@ -84,8 +85,8 @@ type DeskOptions struct {
 	// number of dimensions.
 	FaceModels []FaceModel
 	// FaceLifetime is how long other machines may use the faces of what Publish
-	// writes: see blocklist.Options. A list with faces is published only with a
-	// ListKey.
+	// writes, by their own clocks: see blocklist.Options. A list with faces is
+	// published only with a ListKey.
 	FaceLifetime time.Duration
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
 	// [Desk.Confirm]. It needs a Notifier.
@@ -303,8 +304,10 @@ func (d *Desk) Enforcer() *Enforcer { return d.enf }
 
 // Publish writes a snapshot of all rules to a file that [Load] reads. An
 // existing file is replaced in one step; whoever has it open keeps the old one
-// until it reloads. The file holds no personal data; see SECURITY.md for what
-// it does tell.
+// until it reloads. The file has no names, texts or plain addresses. With faces
+// it has their templates, and the keys that open them, and is encrypted with
+// DeskOptions.ListKey: whoever has both has the faces. SECURITY.md says what
+// else it tells.
 //
 // Cases whose faces were granted for a time that is over are moved to expired
 // first, as by [Desk.Expire].

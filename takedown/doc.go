@@ -40,11 +40,13 @@
 //
 // # Personal data
 //
-// What a person wrote and sent lies in the case store only, each case sealed
-// under a key of its own; rules, journal and snapshots have no names, texts or
-// plain addresses. [Desk.Erase] destroys the key of a case and leaves its rules
-// in force. What is kept of a face is sealed under keys of its own, which go with
-// its case. Errors and decisions can be logged.
+// What a person wrote lies in the case store only, each case sealed under a key
+// of its own; rules, journal and snapshots have no names, texts or plain
+// addresses, but digests, hashes, features and, sealed, the templates of faces.
+// [Desk.Erase] destroys the key of a case and leaves its rules in force, but for
+// those about faces. What is kept of a face is sealed under keys of its own,
+// which go with its case, here; published snapshots have copies for as long as
+// DeskOptions.FaceLifetime. Errors and decisions can be logged.
 //
 // docs/requests.md has every kind of request, its states, clocks and papers, and
 // docs/faces.md what faces need. None of it is legal advice.
