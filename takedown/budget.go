@@ -3,7 +3,6 @@ package takedown
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -138,21 +137,25 @@ func (d *Desk) Alarms(ctx context.Context) (list []Alarm, err error) {
 	return list, err
 }
 
+// alarmsSettled stands in the log, and where a state would in an error.
+const alarmsSettled State = "alarms_settled"
+
 // SettleAlarms notes that a person has looked into the alarms of a case. They
-// are not raised again for the same day.
+// are not raised again for the same day. It fails with a [*MoveError] when
+// there are none.
 func (d *Desk) SettleAlarms(ctx context.Context, id CaseID, a Act) error {
 	if err := a.check(); err != nil {
 		return err
 	}
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		if !slices.Contains(c.Flags, FlagOverBudget) {
-			return change{}, fmt.Errorf("takedown: case %v has no alarm to settle", id)
+			return change{}, &MoveError{id, c.State, alarmsSettled}
 		}
 		for i := range c.Alarms {
 			c.Alarms[i].Settled = true
 		}
 		c.flagAlarms()
-		c.note(c.State, c.State, Act{By: a.By, Reason: "alarms_settled"}, now)
+		c.note(c.State, c.State, Act{By: a.By, Reason: string(alarmsSettled)}, now)
 		return change{}, nil
 	})
 }
