@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"crypto/ed25519"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -359,13 +361,30 @@ func (w *weighing) recognise(faces []Face) {
 	}
 }
 
-// known answers whether the picture or the face of a request is blocked
-// already.
-func (e *Enforcer) known(c *Candidate) Decision {
+// cases returns those whose rules block, or hold, the picture or a face of a
+// request already, in any territory: the one with the oldest rule first.
+func (e *Enforcer) cases(c *Candidate) (ids []CaseID) {
 	w := weighing{e: e, view: e.list.View(), hashes: c.Hashes}
-	w.lookUp(c.Hashes)
-	w.recognise(c.Faces)
-	return w.decision()
+	rules := map[uint64]CaseID{}
+	note := func(why Tier, h blocklist.Hit) bool {
+		if w.verdict(why, h) > Allow && !w.excepted(h) && !w.common(why, &h) {
+			rules[h.Rule] = h.Case
+		}
+		return true
+	}
+	for _, h := range c.Hashes {
+		w.asked, w.alg = h, h.Algorithm()
+		w.view.FindHash(h, w.reach(), func(h blocklist.Hit) bool { return note(TierHash, h) })
+	}
+	for _, f := range c.Faces {
+		w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return note(TierFace, h) })
+	}
+	for _, rule := range slices.Sorted(maps.Keys(rules)) {
+		if !slices.Contains(ids, rules[rule]) {
+			ids = append(ids, rules[rule])
+		}
+	}
+	return ids
 }
 
 func (w *weighing) address(kind blocklist.AddressKind, u string) {

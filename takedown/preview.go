@@ -157,8 +157,10 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 		if f, ok := registered[i]; ok {
 			known.Faces = []Face{f}
 		}
-		if hit := d.enf.known(&known); hit.Why != 0 && hit.Case != id && !slices.Contains(p.Earlier, hit.Case) {
-			p.Earlier = append(p.Earlier, hit.Case)
+		for _, other := range d.enf.cases(&known) {
+			if other != id && !slices.Contains(p.Earlier, other) {
+				p.Earlier = append(p.Earlier, other)
+			}
 		}
 	}
 	hosts := map[string]int{}

@@ -116,10 +116,29 @@ func TestPreview_EarlierFace(t *testing.T) {
 	if diff := cmp.Diff([]takedown.CaseID{first}, p.Earlier); diff != "" {
 		t.Errorf("earlier (-want +got):\n%s", diff)
 	}
-	// Not itself, and nobody who resembles nobody.
-	if p, err = d.Preview(ctx, first, index{}.items); err != nil || len(p.Earlier) != 0 {
-		t.Errorf("earlier than the first: %v, %v", p.Earlier, err)
+	// What the same requester has in force hides nobody else's, nor does the case
+	// itself.
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{Territories: []string{"DE"}}))
+	third := faceOptOut(portrait(t, 1, 2))
+	third.Requester.Email = again.Requester.Email
+	x, err := d.Submit(ctx, third)
+	ok(t, err)
+	if !slices.Contains(x.Flags, takedown.FlagEarlierClaim) {
+		t.Errorf("the third: flags %v", x.Flags)
 	}
+	for id, want := range map[takedown.CaseID][]takedown.CaseID{x.ID: {first, c.ID}, c.ID: {first}, first: {c.ID}} {
+		p, err := d.Preview(ctx, id, index{}.items)
+		ok(t, err)
+		if diff := cmp.Diff(want, p.Earlier); diff != "" {
+			t.Errorf("earlier than the next (-want +got):\n%s", diff)
+		}
+	}
+	// A rule for some countries is a claim too.
+	ok(t, d.Withdraw(ctx, first, takedown.Act{}))
+	if x, err = d.Submit(ctx, faceOptOut(portrait(t, 1, 4))); err != nil || !slices.Contains(x.Flags, takedown.FlagEarlierClaim) {
+		t.Errorf("after a rule for Germany: flags %v, %v", x.Flags, err)
+	}
+	// Nor is anybody named to whom there is no likeness.
 	c, err = d.Submit(ctx, faceOptOut(portrait(t, 3, 0)))
 	ok(t, err)
 	if p, err = d.Preview(ctx, c.ID, index{}.items); err != nil || len(p.Earlier) != 0 {

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -166,28 +165,26 @@ func claimOf(r Request) Claim {
 }
 
 // findEarlier flags a case when the picture, or the face, is blocked already for
-// somebody else.
+// somebody else, whatever the same requester has in force too.
 func (d *Desk) findEarlier(c *Case, known Candidate) error {
-	hit := d.enf.known(&known)
-	if hit.Verdict < Review || hit.Case == c.ID {
-		return nil
-	}
-	other, err := d.store.get(hit.Case)
-	if errors.Is(err, ErrNoCase) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if len(other.Party) == 0 || bytes.Equal(other.Party, c.Party) {
-		return nil
-	}
-	add := FlagEarlierClaim
-	if other.Claim == ClaimOwner && c.Claim == ClaimOwner {
-		add = FlagContradiction
-	}
-	if !slices.Contains(c.Flags, add) {
-		c.Flags = append(c.Flags, add)
+	for _, id := range d.enf.cases(&known) {
+		if id == c.ID {
+			continue
+		}
+		other, err := d.store.get(id)
+		if errors.Is(err, ErrNoCase) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(other.Party) == 0 || bytes.Equal(other.Party, c.Party):
+		case other.Claim == ClaimOwner && c.Claim == ClaimOwner:
+			c.flag(FlagContradiction)
+		default:
+			c.flag(FlagEarlierClaim)
+		}
 	}
 	return nil
 }
