@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"log"
@@ -15,7 +16,8 @@ import (
 // askAll registers all pictures that are fit for it, asks the first n of all by
 // their features and all of them by their hashes, and writes a line for each
 // match to out.
-func (c *corpus) askAll(out io.Writer, n, procs int) error {
+func (c *corpus) askAll(to io.Writer, n, procs int) error {
+	out := bufio.NewWriter(to)
 	var entries []features.Entry
 	var hashes []phash.Entry
 	for i, p := range c.pics {
@@ -64,6 +66,9 @@ func (c *corpus) askAll(out io.Writer, n, procs int) error {
 				took = append(took, answers[i].took)
 			}
 			c.list(out, first+i, &answers[i])
+		}
+		if err := out.Flush(); err != nil {
+			return err
 		}
 		log.Printf("asked %d", first+len(answers))
 	}

@@ -27,7 +27,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
@@ -140,8 +139,7 @@ func (c *corpus) write(path string, n, procs int) error {
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriter(f)
-	if err := errors.Join(c.askAll(w, n, procs), w.Flush(), f.Close()); err != nil {
+	if err := errors.Join(c.askAll(f, n, procs), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
@@ -390,7 +388,7 @@ func (c *corpus) check(dir, path string, p *picture) error {
 	}
 	a, _ := had.MarshalBinary()
 	b, _ := set.MarshalBinary()
-	if !bytes.Equal(a, b) || !slices.Equal(p.Stored, q.Stored) {
+	if !bytes.Equal(a, b) || !slices.Equal(p.Stored, q.Stored) || !slices.Equal(p.Asked, q.Asked) {
 		return fmt.Errorf("%s has other features or hashes than the cache: delete the cache", path)
 	}
 	return nil

@@ -3,8 +3,8 @@
 between different packages, as corpus wrote them to PAIRS, on contact sheets
 OUT-000.png and so on, for a person to look at: PER pairs on a sheet (default 40),
 each pair once, numbered as in OUT.tsv, which has the two digests, the paths and
-the numbers. Pairs that both tiers confirm, and those of the file VERDICTS, are
-left out."""
+the numbers. Left out are pairs of the file VERDICTS, matches of the features whose
+hashes are within 31 bits, and matches of the hashes that the features confirm."""
 import hashlib
 import sys
 from PIL import Image, ImageDraw
