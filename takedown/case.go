@@ -96,7 +96,7 @@ var moves = map[State][]State{
 	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
 	StateNeedsInfo:    {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
-	StateSecondReview: {StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
+	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
 	StateEnforcing:    {StateInForce, StateInReview, StateNeedsInfo},
 	StateInForce:      {StateEnforcing, StateRevoking, StateCounter, StateCourtHold},
 	StateCounter:      {StateRevoking, StateCourtHold},
@@ -227,6 +227,9 @@ type CaseItem struct {
 	Reason  string  `json:"reason,omitempty"`  // a code of the operator
 	Granted Width   `json:"granted,omitempty"`
 	Rule    uint64  `json:"rule,omitempty"` // that enforces it
+	// Withdrawn says that the requester has taken it back. It is not granted any
+	// more, unless they ask for it again with a completed request.
+	Withdrawn bool `json:"withdrawn,omitempty"`
 	// Template is the id of the key under which the template of a face is sealed;
 	// nil once that key is destroyed.
 	Template []byte `json:"template,omitempty"`
@@ -313,6 +316,15 @@ type approval struct {
 
 // Erased reports whether the personal data of the case is gone.
 func (c *Case) Erased() bool { return !c.Times[MilestoneErased].IsZero() }
+
+// undecided reports whether a decision about the case is still to come.
+func (c *Case) undecided() bool {
+	switch c.State {
+	case StateUnconfirmed, StateNeedsInfo, StateInReview, StateSecondReview:
+		return true
+	}
+	return false
+}
 
 // ended reports whether nothing of the case is in force, and nothing will be
 // by itself.

@@ -152,7 +152,9 @@ func (d *Desk) Reject(ctx context.Context, id CaseID, a Act, outcome ...Outcome)
 			}
 		}
 		for i := range c.Items {
-			c.Items[i].Outcome, c.Items[i].Reason = c.Outcome, a.Reason
+			if it := &c.Items[i]; !it.Withdrawn {
+				it.Outcome, it.Reason = c.Outcome, a.Reason
+			}
 		}
 		ch, err := d.replace(c, nil, nil, StateRejected, a, now)
 		c.First = nil
@@ -190,33 +192,44 @@ func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 		if c.State != StateInReview && c.State != StateNeedsInfo {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
-		mats, err := d.store.material(id)
+		rules, covers, err := d.holding(c)
 		if err != nil {
 			return change{}, err
 		}
-		if !slices.ContainsFunc(c.Items, func(it CaseItem) bool { return it.Kind != ItemFace }) {
-			return change{}, &GrantError{id, "a hold blocks addresses and identical pictures; of a face it has to be decided"}
+		if len(rules) == 0 {
+			return change{}, &GrantError{id, "a hold blocks addresses and identical pictures; of a face, or a common picture's hash, it has to be decided"}
 		}
-		g := Grant{Act: a, Effect: blocklist.EffectBlock, Items: map[int]ItemDecision{}}
-		for i, it := range c.Items {
-			width := min(c.Asked, it.Widest, WidthIdentical)
-			if i < len(mats) {
-				width = min(width, d.widest(c.Kind, it, &mats[i]))
-			}
-			g.Items[i] = ItemDecision{Width: width}
-			// Faces are for the decision, and so is a hash of a common picture.
-			if it.Kind == ItemFace || it.Kind == ItemHash && width < WidthIdentical {
-				g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
-			}
-		}
-		undo := c.undo()
-		rules, covers, err := d.plan(c, g, d.list)
-		if err != nil {
-			return change{}, err
-		}
-		undo()
 		return d.replace(c, rules, covers, c.State, a, now)
 	})
+}
+
+// holding returns the rules of a hold, with the items that each covers; none if
+// there is nothing that a hold can block.
+func (d *Desk) holding(c *Case) (rules []blocklist.Rule, covers [][]int, err error) {
+	mats, err := d.store.material(c.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	g := Grant{Effect: blocklist.EffectBlock, Items: map[int]ItemDecision{}}
+	some := false
+	for i, it := range c.Items {
+		width := min(c.Asked, it.Widest, WidthIdentical)
+		if i < len(mats) {
+			width = min(width, d.widest(c.Kind, it, &mats[i]))
+		}
+		g.Items[i] = ItemDecision{Width: width}
+		// Faces are for the decision, and so is a hash of a common picture.
+		if it.Withdrawn || it.Kind == ItemFace || it.Kind == ItemHash && width < WidthIdentical {
+			g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
+			continue
+		}
+		some = true
+	}
+	if !some {
+		return nil, nil, nil
+	}
+	defer c.undo()()
+	return d.plan(c, g, d.list)
 }
 
 // Withdraw takes a case back: its rules stop to apply, and what no other rule

@@ -416,9 +416,9 @@ func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers
 		return change{}, err
 	}
 	events = append(events, carried...)
-	by := StateRevoking
-	if len(rules) > 0 || after == StateInForce {
-		by = StateEnforcing
+	by := StateEnforcing
+	if len(rules) == 0 && slices.Contains(moves[StateRevoking], after) {
+		by = StateRevoking
 	}
 	if err := c.move(by, a, now); err != nil {
 		return change{}, err

@@ -27,7 +27,8 @@ type Grant struct {
 	// makes the decision a risky one.
 	Wider string
 	// Items are decisions about single items, by their number in [Case].Items.
-	// Those that are not named are accepted on the terms of the grant.
+	// Those that are not named are accepted on the terms of the grant, but for what
+	// was withdrawn.
 	Items map[int]ItemDecision
 	// Face raises the thresholds of a face above those of the desk; the zero value
 	// is those of the desk, and the only one where no face is granted.
@@ -268,6 +269,13 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 			return nil, nil, err
 		}
 		it.Outcome, it.Reason, it.Granted = dec.Outcome, dec.Reason, 0 // its rule stays until the new one is there
+		if it.Withdrawn {
+			if dec.Outcome == OutcomeAccepted {
+				return nil, nil, refuse("item %d was withdrawn; it can be granted when its requester has asked for it again", i)
+			}
+			it.withdraw()
+			continue
+		}
 		switch dec.Outcome {
 		case "", OutcomeAccepted:
 			it.Outcome = OutcomeAccepted

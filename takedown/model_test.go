@@ -153,7 +153,7 @@ func TestDesk_Life(t *testing.T) {
 				return
 			}
 			do(t, k, func() error { return d.Accept(ctx, c.ID, takedown.Grant{Act: alice}) },
-				takedown.StateInReview, takedown.StateWithdrawn, takedown.StateReversed, takedown.StateCounter, takedown.StateInForce)
+				takedown.StateInReview, takedown.StateNeedsInfo, takedown.StateWithdrawn, takedown.StateReversed, takedown.StateCounter, takedown.StateInForce)
 		}
 		actions := map[string]func(*rapid.T){
 			"submit": func(t *rapid.T) {

@@ -124,7 +124,14 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 	return change{}, nil
 }
 
-// withdrawItems takes back some items of a case, or all.
+// withdraw marks an item that its requester has taken back.
+func (it *CaseItem) withdraw() {
+	it.Withdrawn, it.Outcome, it.Reason, it.Granted = true, OutcomeOutOfScope, "withdrawn", 0
+}
+
+// withdrawItems takes back some items of a case, or all. What is left of a case
+// that is not decided waits for the decision as before; if one reviewer has
+// approved it, both look again.
 func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (change, error) {
 	w, ok := reply.Request.(WithdrawalRequest)
 	if !ok {
@@ -132,15 +139,24 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 	}
 	rest := 0
 	for i, it := range target.Items {
-		if !slices.Contains(w.Items, i) && it.Outcome == OutcomeAccepted {
+		if !slices.Contains(w.Items, i) && (it.Outcome == OutcomeAccepted || target.undecided() && !it.Withdrawn) {
 			rest++
 		}
 	}
 	if len(w.Items) == 0 || rest == 0 || target.over(now) {
 		return d.ending(target, StateWithdrawn, g.Act, now)
 	}
-	if target.State != StateInForce {
-		return change{}, &GrantError{reply.ID, fmt.Sprintf("case %v is %s; items can be taken out of a case in force", target.ID, target.State)}
+	if target.State != StateInForce && !target.undecided() {
+		return change{}, &GrantError{reply.ID, fmt.Sprintf("case %v is %s; items can be taken out of a case in force, or before it is decided", target.ID, target.State)}
+	}
+	for _, i := range w.Items {
+		if i >= len(target.Items) { // completed since, with fewer
+			return change{}, &GrantError{reply.ID, fmt.Sprintf("case %v has no item %d any more", target.ID, i)}
+		}
+		target.Items[i].Withdrawn = true
+	}
+	if target.undecided() {
+		return d.withdrawUndecided(target, g.Act, now)
 	}
 	grant := Grant{
 		Act: g.Act, Effect: target.Effect, Territories: target.Territories, Start: target.Start, End: target.End,
@@ -151,8 +167,8 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 		if it.Granted == WidthURL {
 			dec.Width = 0
 		}
-		if slices.Contains(w.Items, i) {
-			dec = ItemDecision{Outcome: OutcomeOutOfScope, Reason: "withdrawn"}
+		if it.Withdrawn {
+			dec = ItemDecision{}
 		}
 		grant.Items[i] = dec
 	}
@@ -179,4 +195,30 @@ func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (chang
 	ch, err := d.exchange(target, ending, anew, items, StateInForce, g.Act, now)
 	ch.messages = []message{{Case: target.ID, Type: MessagePartial, Reason: "withdrawn"}}
 	return ch, err
+}
+
+// withdrawUndecided takes the items that are marked out of a case before its
+// decision. A hold goes on for the others.
+func (d *Desk) withdrawUndecided(target *Case, a Act, now time.Time) (change, error) {
+	for i := range target.Items {
+		if it := &target.Items[i]; it.Withdrawn {
+			it.withdraw()
+		}
+	}
+	target.First = nil
+	if target.State == StateSecondReview {
+		if err := target.move(StateInReview, a, now); err != nil {
+			return change{}, err
+		}
+	} else {
+		target.note(target.State, target.State, Act{By: a.By, Reason: "items_withdrawn"}, now)
+	}
+	if len(target.Rules) == 0 {
+		return change{}, a.check()
+	}
+	rules, covers, err := d.holding(target)
+	if err != nil {
+		return change{}, err
+	}
+	return d.replace(target, rules, covers, target.State, a, now)
 }

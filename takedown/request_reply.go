@@ -125,8 +125,9 @@ func (r Complaint) check(c *checker) {
 	c.text("evidence", r.Evidence, false, maxText)
 }
 
-// WithdrawalRequest takes a request back, as a whole or in part. When it is
-// accepted, the rules in question end.
+// WithdrawalRequest takes a request back, as a whole or in part, before it is
+// decided or after. When it is accepted, the rules in question end, and what is
+// known of the faces in question is destroyed.
 type WithdrawalRequest struct {
 	Requester Requester `json:"requester"`
 	Case      CaseID    `json:"case"`

@@ -1,0 +1,152 @@
+package takedown_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// One of two faces can be taken back before anybody has decided: its template
+// goes, the case stays where it is, and what was approved with both is approved
+// no more.
+func TestWithdrawal_BeforeTheDecision(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		to    func(*takedown.Desk, takedown.CaseID) error
+		state takedown.State
+	}{
+		{"in review", func(*takedown.Desk, takedown.CaseID) error { return nil }, takedown.StateInReview},
+		{"asked for more", func(d *takedown.Desk, id takedown.CaseID) error { return d.AskInfo(ctx, id, alice, "reason") }, takedown.StateNeedsInfo},
+		{"approved by one", func(d *takedown.Desk, id takedown.CaseID) error {
+			wantSecond(t, "alice", d.Accept(ctx, id, takedown.Grant{Act: alice}))
+			return nil
+		}, takedown.StateInReview},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			dir, mine, other := t.TempDir(), portrait(t, 51, 0), portrait(t, 52, 0)
+			d := faceDesk(t, dir, func(o *takedown.DeskOptions) { o.OneReviewer = false })
+			c, err := d.Submit(ctx, faceOptOut(mine, other))
+			ok(t, err)
+			ok(t, tc.to(d, c.ID))
+			accept(t, d, takedown.WithdrawalRequest{Requester: person, Case: c.ID, Items: []int{1}}, takedown.Grant{})
+			c, err = d.Case(ctx, c.ID)
+			ok(t, err)
+			gone := c.Items[1]
+			if c.State != tc.state || c.Outcome != "" || c.Items[0].Template == nil || c.Items[0].Outcome != "" ||
+				gone.Template != nil || !gone.Withdrawn || gone.Outcome != takedown.OutcomeOutOfScope || gone.Reason != "withdrawn" {
+				t.Errorf("the case is %s, %q, with items %+v", c.State, c.Outcome, c.Items)
+			}
+			old := traces(t, other, components(52, 0), nil)
+			wantNowhere(t, dir, tc.name, old...)
+			if n, err := takedown.OpenEverything(dir, dir, func(plain []byte) bool { return bytes.Contains(plain, old[2]) }); n != 0 || err != nil {
+				t.Errorf("its template can still be opened: %d, %v", n, err)
+			}
+
+			var ge *takedown.GrantError
+			if err := d.Accept(ctx, c.ID, takedown.Grant{Act: bob, Items: map[int]takedown.ItemDecision{1: {Outcome: takedown.OutcomeAccepted}}}); !errors.As(err, &ge) {
+				t.Errorf("what was withdrawn is granted: %v", err)
+			}
+			wantSecond(t, "bob, to the letter what alice granted with both", d.Accept(ctx, c.ID, takedown.Grant{Act: bob}))
+			ok(t, d.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+			wantVerdict(t, "the face that is left", d.Enforcer().Check(withFaces(mine)), takedown.Block)
+			wantVerdict(t, "the face taken back", d.Enforcer().Check(withFaces(other)), takedown.Allow)
+			if c, err = d.Case(ctx, c.ID); err != nil || c.Outcome != takedown.OutcomePartly {
+				t.Errorf("it is %q, %v", c.Outcome, err)
+			}
+			if _, _, err := d.VerifyLog(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Who takes back one item after the other before the decision takes back the
+// request.
+func TestWithdrawal_ItemByItem(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir())
+	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0), portrait(t, 2, 0)))
+	ok(t, err)
+	for i, want := range []takedown.State{takedown.StateInReview, takedown.StateWithdrawn} {
+		accept(t, d, takedown.WithdrawalRequest{Requester: person, Case: c.ID, Items: []int{i}}, takedown.Grant{})
+		got, err := d.Case(ctx, c.ID)
+		ok(t, err)
+		if got.State != want {
+			t.Errorf("after %d of 2 it is %s, want %s", i+1, got.State, want)
+		}
+	}
+}
+
+// A hold goes on for what is left.
+func TestWithdrawal_OnHold(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage].(takedown.IntimateImage)
+	r.ImageURLs, r.Hashes, r.Images = []string{"https://example.org/1.jpg", "https://example.org/2.jpg"}, nil, [][]byte{testJPEG(t, 6)}
+	c, err := d.Submit(ctx, r)
+	ok(t, err)
+	ok(t, d.Hold(ctx, c.ID, alice))
+	blocked := func() (list []takedown.Verdict) {
+		e := d.Enforcer()
+		return []takedown.Verdict{e.FilterURL(r.ImageURLs[0]).Verdict, e.FilterURL(r.ImageURLs[1]).Verdict, e.Filter("", hashes(t, r.Images[0])...).Verdict}
+	}
+	for _, tc := range []struct {
+		items []int
+		state takedown.State
+		want  []takedown.Verdict
+	}{
+		{nil, takedown.StateInReview, []takedown.Verdict{takedown.Block, takedown.Block, takedown.Block}},
+		{[]int{0}, takedown.StateInReview, []takedown.Verdict{takedown.Allow, takedown.Block, takedown.Block}},
+		{[]int{2}, takedown.StateInReview, []takedown.Verdict{takedown.Allow, takedown.Block, takedown.Allow}},
+		{[]int{1}, takedown.StateWithdrawn, []takedown.Verdict{takedown.Allow, takedown.Allow, takedown.Allow}},
+	} {
+		if tc.items != nil {
+			accept(t, d, takedown.WithdrawalRequest{Requester: r.Requester, Case: c.ID, Items: tc.items}, takedown.Grant{})
+		}
+		if diff := cmp.Diff(tc.want, blocked()); diff != "" {
+			t.Errorf("without %v (-want +got):\n%s", tc.items, diff)
+		}
+		got, err := d.Case(ctx, c.ID)
+		ok(t, err)
+		if got.State != tc.state {
+			t.Errorf("without %v it is %s", tc.items, got.State)
+		}
+	}
+}
+
+// What was taken back does not come back with new terms, only with a completed
+// request.
+func TestWithdrawal_StaysTaken(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	first, second := "https://example.org/1.jpg", "https://example.org/2.jpg"
+	withdrawn := takedown.WithdrawalRequest{Requester: notice(first).Requester, Items: []int{0}}
+	withdrawn.Case = accept(t, d, notice(first, second), takedown.Grant{})
+	accept(t, d, withdrawn, takedown.Grant{})
+	ok(t, d.Change(ctx, withdrawn.Case, takedown.Grant{Territories: []string{"DE"}}))
+	e := d.Enforcer().In("DE")
+	wantVerdict(t, "withdrawn, then changed", e.FilterURL(first), takedown.Allow)
+	wantVerdict(t, "the other", e.FilterURL(second), takedown.Block)
+
+	c, err := d.Submit(ctx, notice(first, second))
+	ok(t, err)
+	withdrawn.Case = c.ID
+	accept(t, d, withdrawn, takedown.Grant{})
+	late, err := d.Submit(ctx, takedown.WithdrawalRequest{Requester: withdrawn.Requester, Case: c.ID, Items: []int{1}})
+	ok(t, err)
+	ok(t, d.AskInfo(ctx, c.ID, alice, "image_urls"))
+	_, err = d.Complete(ctx, c.ID, notice(first))
+	ok(t, err)
+	var ge *takedown.GrantError
+	if err := d.Accept(ctx, late.ID, takedown.Grant{}); !errors.As(err, &ge) {
+		t.Errorf("an item that is there no more: %v", err)
+	}
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+	wantVerdict(t, "asked for again", e.FilterURL(first), takedown.Block)
+}
