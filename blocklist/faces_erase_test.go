@@ -99,6 +99,62 @@ func opensWithAnything(tb testing.TB, contents [][]byte, sealed []byte, contexts
 	return len(seen), false
 }
 
+// With a FaceKey the keys of faces lie under it, in a plain list too, and it
+// alone opens them; Rekey changes it, and keeps it when something else changes.
+func TestOptions_FaceKey(t *testing.T) {
+	t.Parallel()
+	for name, key := range map[string]*blocklist.EncryptionKey{"encrypted": {5}, "plain": nil} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			opts := &blocklist.Options{EncryptionKey: key, FaceKey: &blocklist.EncryptionKey{7}}
+			l := open(t, dir, opts)
+			id, x := l.ID(), faceOf(t, faceModels[0], 1, 0, 0)
+			e := faceRule(t, l, 1, blocklist.FaceLimits{Block: 0.9, Review: 0.8}, x)
+			rule := mustAppend(t, l, e)[0]
+			l.Close()
+			var contents [][]byte
+			for path, b := range filesOf(t, dir) {
+				contents = append(contents, b)
+				if key != nil && !strings.Contains(path, "face-keys") {
+					plain, err := blocklist.Decrypt(path, b, *key, id)
+					if err != nil {
+						t.Fatal(err)
+					}
+					contents = append(contents, plain...)
+				}
+			}
+			if n, opened := opensWithAnything(t, contents, e.Rule.Keys.Faces[0].Sealed, append(id[:], e.ID[:]...)); opened || n < 1000 {
+				t.Errorf("the face opens (%v) with one of %d", opened, n)
+			}
+			look := func(what string, o *blocklist.Options, want bool) {
+				t.Helper()
+				l := open(t, dir, o)
+				defer l.Close()
+				if got := facesFound(l.View(), x)[rule]; got != want || l.View().SearchesFaces() != want {
+					t.Errorf("%s: found %v, searches %v, want %v", what, got, l.View().SearchesFaces(), want)
+				}
+			}
+			look("with it", opts, true)
+			look("without", &blocklist.Options{EncryptionKey: key}, false)
+			look("with another", &blocklist.Options{EncryptionKey: key, FaceKey: &blocklist.EncryptionKey{8}}, false)
+			look("with it again", opts, true)
+			for _, next := range []blocklist.Options{
+				{EncryptionKey: &blocklist.EncryptionKey{6}, FaceKey: opts.FaceKey}, {EncryptionKey: &blocklist.EncryptionKey{6}, FaceKey: &blocklist.EncryptionKey{9}}, {EncryptionKey: &blocklist.EncryptionKey{6}}, *opts,
+			} {
+				if err := blocklist.Rekey(t.Context(), dir, opts, &next, nil); err != nil {
+					t.Fatal(err)
+				}
+				opts = &next
+				look("after Rekey", opts, true)
+				if names, err := filepath.Glob(filepath.Join(dir, "face-keys*")); err != nil || len(names) != 1 {
+					t.Errorf("files of keys: %q, %v", names, err)
+				}
+			}
+		})
+	}
+}
+
 // Withdrawal deletes: nothing readable of a template is in any file of the list
 // at any time, and after its rule was revoked nothing that is left opens it,
 // whoever has the encryption key; not what was there before either.

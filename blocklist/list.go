@@ -37,6 +37,11 @@ type Options struct {
 	// The IDs and sequence numbers of events, and which refers to which, stay
 	// readable in the journal.
 	EncryptionKey *EncryptionKey
+	// FaceKey encrypts the keys of faces in the folder instead of EncryptionKey,
+	// which nodes have too; nil leaves that to EncryptionKey, and without one they
+	// lie bare. With another FaceKey the faces of the list are lost (Status tells),
+	// but Rekey can change it.
+	FaceKey *EncryptionKey
 	// FaceLifetime is how long nodes may use the faces of a published snapshot:
 	// 0 stands for 7 days; a minute to MaxFaceLifetime are accepted. After it Load,
 	// and lists that have loaded it, leave the faces shut, so a newer one has to be
@@ -57,6 +62,9 @@ type Options struct {
 	identity *identity     // of a journal that is made; for Rekey
 	anyRules bool          // do not compare the rules of addresses; for Rekey
 }
+
+// faceKey returns the key that encrypts the keys of faces; nil for none.
+func (o *Options) faceKey() *EncryptionKey { return cmp.Or(o.FaceKey, o.EncryptionKey) }
 
 // LoadOptions configure Load. The zero value, and nil, are the defaults.
 type LoadOptions struct {
@@ -195,7 +203,7 @@ func Open(dir string, opts *Options) (*List, error) {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	l := &List{now: o.Now, fs: o.fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey, faceLifetime: o.FaceLifetime}
-	keys, err := openFaceKeys(o.fs, dir, o.EncryptionKey, j.id.ID)
+	keys, err := openFaceKeys(o.fs, dir, o.faceKey(), j.id.ID)
 	if err != nil {
 		j.close()
 		return nil, err

@@ -60,7 +60,7 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 	if err := copyJournal(ctx, old, temp, &to, addresses); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	if err := copyFaceKeys(dir, id.ID, from.EncryptionKey, to.EncryptionKey); err != nil {
+	if err := copyFaceKeys(dir, id.ID, from.faceKey(), to.faceKey()); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
 	if runtime.GOOS == "windows" {
@@ -77,7 +77,7 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 	}
 	// The keys of faces under the old key. openFaceKeys removes what is not of
 	// the new one.
-	keys, err := openFaceKeys(fsx.OS{}, dir, to.EncryptionKey, id.ID)
+	keys, err := openFaceKeys(fsx.OS{}, dir, to.faceKey(), id.ID)
 	if err != nil {
 		return err
 	}

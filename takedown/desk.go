@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -25,7 +26,8 @@ import (
 //	operator.key  the operator's key, unless DeskOptions has one
 //	list/         the journal of rules and the list made from it: no names, texts
 //	              or plain addresses; templates of faces are sealed in it, each rule's
-//	              under a key of its own, and these keys lie beside it
+//	              under a key of its own, and these keys, sealed under the operator's,
+//	              lie beside it
 //
 // A Desk is safe for concurrent use. One process at a time may have a folder
 // open; other processes enforce what [Desk.Publish] writes.
@@ -40,8 +42,9 @@ type Desk struct {
 
 	deadlines []Deadline
 	calendars map[string]Calendar
-	budget    int     // negative for no alarms
-	tallies   tallies // guarded by mu
+	budget    int         // negative for no alarms
+	tallies   tallies     // guarded by mu
+	publishes atomic.Bool // the list, without a ListKey
 	// faceEnds is when the time ends for which the faces of a case were granted;
 	// guarded by mu. It says which cases to look at, they say what holds.
 	faceEnds map[CaseID]time.Time
@@ -63,8 +66,10 @@ type DeskOptions struct {
 	// somebody looks again what lies behind it; 0 means 180 days.
 	RecheckAfter time.Duration
 	// SigningKey signs what Publish writes; nil leaves it unsigned. ListKey
-	// encrypts the journal and all snapshots, also those of Publish; it is fixed
-	// when the folder is made.
+	// encrypts the journal and all snapshots, also those of Publish, which other
+	// machines then load with it; a list with faces is published only with one. A
+	// folder that is not encrypted is by the Open that has a ListKey first; from
+	// then on it is fixed.
 	SigningKey ed25519.PrivateKey
 	ListKey    *blocklist.EncryptionKey
 	// Now is the clock; nil is time.Now. Tests set it.
@@ -121,8 +126,8 @@ type DeskOptions struct {
 	// otherwise says [ErrFacesLost]. Until their cases are withdrawn, the others are
 	// searched, and no Decision.Checked has TierFace.
 	Salvage bool
-	// OperatorKey seals what outlives the personal data, and the keys of the
-	// cases: 32 bytes, from where backups of the folder do not go. nil is a key
+	// OperatorKey seals what outlives the personal data, the keys of the cases, and
+	// those of faces, also in the list: 32 bytes, from where backups of the folder do not go. nil is a key
 	// that the desk makes and keeps in the folder.
 	OperatorKey []byte
 }
@@ -179,11 +184,7 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if d.store, err = openCases(dir, opts); err != nil {
 		return nil, err
 	}
-	d.list, err = blocklist.Open(filepath.Join(dir, "list"), &blocklist.Options{
-		Now: opts.Now, SigningKey: opts.SigningKey, EncryptionKey: opts.ListKey,
-		FaceLifetime: opts.FaceLifetime,
-	})
-	if err != nil {
+	if d.list, err = d.openList(); err != nil {
 		return nil, errors.Join(err, d.store.close())
 	}
 	enforcer.list, enforcer.ofDesk = d.list, true
@@ -191,6 +192,11 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err := d.compareList(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	published, err := d.store.published()
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.publishes.Store(published)
 	ctx := context.Background()
 	if err := errors.Join(removeTrials(dir), d.replay(), d.settleCommon(ctx)); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -202,6 +208,28 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
+}
+
+// openList opens the list of the desk. One that is not encrypted is, if there is
+// a ListKey now.
+func (d *Desk) openList() (*blocklist.List, error) {
+	dir, faceKey := filepath.Join(d.dir, "list"), d.store.listFaceKey()
+	o := blocklist.Options{
+		Now: d.opts.Now, SigningKey: d.opts.SigningKey, EncryptionKey: d.opts.ListKey,
+		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime,
+	}
+	list, err := blocklist.Open(dir, &o)
+	if o.EncryptionKey == nil || !errors.Is(err, blocklist.ErrKey) {
+		return list, err
+	}
+	plain := o
+	plain.EncryptionKey = nil
+	if failed := blocklist.Rekey(context.Background(), dir, &plain, &o, nil); errors.Is(failed, blocklist.ErrKey) {
+		return nil, err // it is encrypted, with another key
+	} else if failed != nil {
+		return nil, fmt.Errorf("takedown: the list could not be encrypted: %w", failed)
+	}
+	return blocklist.Open(dir, &o)
 }
 
 // ErrListLost says that the folder of the list lacks events that the cases
@@ -309,16 +337,37 @@ func (d *Desk) Enforcer() *Enforcer { return d.enf }
 // DeskOptions.ListKey: whoever has both has the faces. SECURITY.md says what
 // else it tells.
 //
+// A list with faces is published encrypted, or not at all: without
+// [DeskOptions].ListKey the error wraps blocklist.ErrFacesUnencrypted. A desk that
+// has published without it grants no faces before it has one.
+//
 // Cases whose faces were granted for a time that is over are moved to expired
 // first, as by [Desk.Expire].
 func (d *Desk) Publish(path string) error {
+	first := d.opts.ListKey == nil && !d.publishes.Load()
 	d.mu.Lock()
 	err := d.expireFaces(context.Background())
+	if err == nil && first {
+		err = d.publishFirst(path) // no face is granted meanwhile
+	}
 	d.mu.Unlock()
-	if err != nil {
+	if err != nil || first {
 		return err
 	}
 	return d.list.Publish(path)
+}
+
+// publishFirst publishes the list without a ListKey, and notes it.
+func (d *Desk) publishFirst(path string) error {
+	err := d.list.Publish(path)
+	if errors.Is(err, blocklist.ErrFacesUnencrypted) {
+		return fmt.Errorf("takedown: set DeskOptions.ListKey, with which Open encrypts the list that is there: %w", err)
+	}
+	if err == nil {
+		err = d.store.notePublished()
+		d.publishes.Store(err == nil)
+	}
+	return err
 }
 
 // Case returns a case, or an error that wraps [ErrNoCase]. The request of one

@@ -38,8 +38,8 @@ var (
 // different dimensions, are never compared.
 //
 // A Face is biometric data. However fmt or log/slog print it, or a value that
-// holds it, they print its model or an address and nothing of the vector; MarshalBinary and MarshalJSON hand the
-// vector over.
+// holds it, they print its model or an address and nothing of the vector;
+// MarshalBinary and MarshalJSON hand the vector over.
 type Face struct{ v embedding.Vector }
 
 // NewFace returns the face of a vector with 64 to 2,048 components, all finite

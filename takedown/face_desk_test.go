@@ -13,6 +13,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -787,13 +788,105 @@ func TestFaceOptOut_Published(t *testing.T) {
 	ok(t, err)
 	wantVerdict(t, "reloaded", e.Check(withFaces(portrait(t, 1, 1))), takedown.Block)
 
-	plain := open(t, t.TempDir(), &takedown.DeskOptions{FaceModels: faceModels, OneReviewer: true})
-	accept(t, plain, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
-	if err := plain.Publish(path); !errors.Is(err, blocklist.ErrFacesUnencrypted) {
-		t.Errorf("faces without a key: %v", err)
-	}
 	if _, err := takedown.Open(t.TempDir(), &takedown.DeskOptions{FaceLifetime: time.Second}); err == nil {
 		t.Error("a lifetime of a second was taken")
+	}
+}
+
+// A desk without a ListKey grants and blocks faces, if it has never published its
+// list. One that has grants none, says which option is missing, and goes on to
+// publish all else. With a ListKey either opens, encrypts the list that is there,
+// grants and publishes. The keys of the faces in the list open under the operator's key
+// alone: the machines that load what it publishes have the ListKey too.
+func TestFaceOptOut_NeedsListKey(t *testing.T) {
+	t.Parallel()
+	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "p")
+	opts := &takedown.DeskOptions{FaceModels: faceModels, OneReviewer: true}
+	d := open(t, dir, opts)
+	const address = "https://example.org/a.jpg"
+	accept(t, d, notice(address), takedown.Grant{})
+	ok(t, d.Publish(path))
+	ok(t, d.Close())
+	d = open(t, dir, opts)
+	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+	ok(t, err)
+	var ge *takedown.GrantError
+	if err := d.Accept(ctx, c.ID, takedown.Grant{}); !errors.As(err, &ge) || !strings.Contains(ge.Why, "DeskOptions.ListKey") {
+		t.Fatalf("granted without a ListKey: %v", err)
+	}
+	if c, err = d.Case(ctx, c.ID); err != nil || c.State != takedown.StateInReview || c.Items[0].Outcome != "" {
+		t.Fatalf("after the refusal: %v, %+v, %v", c.State, c.Items, err)
+	}
+	ok(t, d.Publish(path))
+	plain, err := takedown.Load(path, nil)
+	ok(t, err)
+	wantVerdict(t, "published without a ListKey", plain.FilterURL(address), takedown.Block)
+	ok(t, d.Close())
+
+	key := &blocklist.EncryptionKey{1}
+	opts.ListKey = key
+	for range 2 {
+		d = open(t, dir, opts)
+		wantVerdict(t, "encrypted", d.Enforcer().FilterURL(address), takedown.Block)
+		ok(t, d.Close())
+	}
+	for name, k := range map[string]*blocklist.EncryptionKey{"another": {2}, "no": nil} {
+		if _, err := takedown.Open(dir, &takedown.DeskOptions{ListKey: k}); !errors.Is(err, blocklist.ErrKey) {
+			t.Errorf("with %s ListKey: %v, want ErrKey", name, err)
+		}
+	}
+	d = open(t, dir, opts)
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+	face := withFaces(portrait(t, 1, 1))
+	wantVerdict(t, "granted", d.Enforcer().Check(face), takedown.Block)
+	ok(t, d.Publish(path))
+	if _, err := plain.Reload(); !errors.Is(err, blocklist.ErrKey) {
+		t.Errorf("a machine without the ListKey reloads: %v, want ErrKey", err)
+	}
+	wantVerdict(t, "and keeps its list", plain.FilterURL(address), takedown.Block)
+	e, err := takedown.Load(path, &takedown.EnforcerOptions{EncryptionKey: key})
+	ok(t, err)
+	wantVerdict(t, "published", e.Check(face), takedown.Block)
+	wantVerdict(t, "published", e.FilterURL(address), takedown.Block)
+	_, _, err = d.VerifyLog(ctx)
+	ok(t, err)
+	if c, err = d.Case(ctx, c.ID); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, d.Close())
+
+	// A desk that has not published.
+	dir2 := t.TempDir()
+	opts.ListKey = nil
+	d = open(t, dir2, opts)
+	id := accept(t, d, faceOptOut(portrait(t, 2, 0)), takedown.Grant{})
+	face2 := withFaces(portrait(t, 2, 1))
+	wantVerdict(t, "granted without a ListKey", d.Enforcer().Check(face2), takedown.Block)
+	if err := d.Publish(path); !errors.Is(err, blocklist.ErrFacesUnencrypted) || !strings.Contains(err.Error(), "DeskOptions.ListKey") {
+		t.Errorf("faces without a ListKey: %v", err)
+	}
+	ok(t, d.Close())
+	if b, err := os.ReadFile(listKeys(t, dir2)); err != nil || b[6] != 0 {
+		t.Errorf("the keys lie bare: % x, %v", b[:8], err)
+	}
+	opts.ListKey = key
+	d = open(t, dir2, opts)
+	ok(t, d.Publish(path))
+	e, err = takedown.Load(path, &takedown.EnforcerOptions{EncryptionKey: key})
+	ok(t, err)
+	wantVerdict(t, "published with a ListKey", e.Check(face2), takedown.Block)
+	if c, err := d.Case(ctx, id); err != nil || len(c.Moves) == 0 || c.Moves[len(c.Moves)-2].Reason == "face_keys_lost" {
+		t.Errorf("%+v, %v", c.Moves, err)
+	}
+
+	// The folder of the list, and the ListKey, are not enough.
+	stolen := t.TempDir()
+	ok(t, os.CopyFS(stolen, os.DirFS(filepath.Join(dir, "list"))))
+	list, err := blocklist.Open(stolen, &blocklist.Options{EncryptionKey: key})
+	ok(t, err)
+	defer list.Close()
+	if got := list.View().RulesWithoutFaces(); list.View().FaceCount() != 0 || !slices.Equal(got, c.Rules) {
+		t.Errorf("%d faces open with the ListKey; without faces are %v, want %v", list.View().FaceCount(), got, c.Rules)
 	}
 }
 
@@ -972,7 +1065,7 @@ func childFaces(dir string) error {
 }
 
 func openFaces(tb testing.TB, dir string) *takedown.Desk {
-	d, err := takedown.Open(dir, &takedown.DeskOptions{FaceModels: faceModels, OneReviewer: true})
+	d, err := takedown.Open(dir, &takedown.DeskOptions{FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -491,6 +491,10 @@ func (d *Desk) faceTerms(c *Case, g Grant, items []int, before FaceTerms) (t Fac
 	if len(d.opts.FaceModels) == 0 {
 		return t, refuse("a face cannot be granted: DeskOptions.FaceModels does not say from which similarity on two faces are one person's, and there is no default")
 	}
+	if d.opts.ListKey == nil && d.publishes.Load() {
+		// No rule at all could be published any more.
+		return t, refuse("a face cannot be granted: this desk publishes its list, and one with faces is published encrypted or not at all; set DeskOptions.ListKey, with which Open encrypts the list that is there, and give it to the machines that load what Publish writes")
+	}
 	at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == t.Model && m.Dimensions == t.Dimensions })
 	if at < 0 {
 		// Whoever sent it chose the model's name: it is not repeated.

@@ -3,12 +3,15 @@ package takedown
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/internal/keyfile"
 )
@@ -46,6 +49,14 @@ func gcm(key [32]byte) cipher.AEAD {
 		panic(err)
 	}
 	return aead
+}
+
+// listFaceKey returns the key under which the list keeps those of faces. It is
+// not the list's own, which every machine has that loads what the desk publishes.
+func (s *caseStore) listFaceKey() blocklist.EncryptionKey {
+	mac := hmac.New(sha256.New, s.operator[:])
+	mac.Write([]byte("keys of faces in the list"))
+	return blocklist.EncryptionKey(mac.Sum(nil))
 }
 
 // keyFile keeps one key for each case, sealed under the operator's.

@@ -58,7 +58,7 @@ type StoreTx interface {
 type Bucket string
 
 const (
-	BucketMeta     Bucket = "meta"     // "version" → storeVersion; "log" → head of the log
+	BucketMeta     Bucket = "meta"     // "version" → storeVersion; "log" → head of the log; and others
 	BucketCases    Bucket = "cases"    // id → Case without its request, JSON, and the CRC-32C of it
 	BucketRequests Bucket = "requests" // id → request, sealed under the key of the case: personal data
 	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
@@ -85,6 +85,7 @@ var (
 	keyLogHead   = []byte("log")
 	keyDelivered = []byte("delivered") // number of the last event in the journal
 	keyMessages  = []byte("messages")  // number of the last message
+	keyPublished = []byte("published") // there if the list was published without a key
 )
 
 const storeVersion = 3
@@ -553,6 +554,20 @@ func (s *caseStore) material(id CaseID) (m []material, err error) {
 		return nil
 	})
 	return m, err
+}
+
+// published reports whether the list was published without a key.
+func (s *caseStore) published() (was bool, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketMeta, keyPublished)
+		was = b != nil
+		return err
+	})
+	return was, err
+}
+
+func (s *caseStore) notePublished() error {
+	return s.db.Update(func(tx StoreTx) error { return tx.Put(BucketMeta, keyPublished, []byte{1}) })
 }
 
 // pending returns the events of a case that are still in the outbox, in order.
