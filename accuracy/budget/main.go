@@ -13,6 +13,8 @@
 //	layout    one of 300 pages of one layout is registered, whose texts differ, and
 //	          the others are looked at: a rule that is wrong
 //
+// The desks have a budget of one picture, so a count of one is shown as 0.
+//
 // With -features the copies are looked at by local features too, which takes
 // four times as long.
 package main
