@@ -60,7 +60,8 @@ const (
 	// QualityFloor is the least PDQ quality, the one that PDQ's authors use.
 	QualityFloor = 50
 	// AskFloor is the PDQ quality below which a picture has no hash to look it up
-	// by, see [Query]. Of 3,082 copies of registered photos none was below 40.
+	// by, see [Query]. Of 24,651 labelled copies of registered photos two are below
+	// it, crops of 20 and 30 % in which little is left.
 	AskFloor = 30
 	// StabilityLimit is the most, in bits, that the hash of a picture may move
 	// under changes that nobody sees.
