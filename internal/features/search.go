@@ -62,7 +62,8 @@ const (
 	None Band = iota
 	// Review is a likely match, for a person to decide.
 	Review
-	// Block is a match beyond what any pair of different pictures has shown.
+	// Block is a match beyond what different photographs have shown; checkerboards
+	// and diagrams of one program can reach it.
 	Block
 )
 
