@@ -204,3 +204,72 @@ func TestCase_TermsOfNoGrant(t *testing.T) {
 	}
 	same("on hold", before, of(d, c.ID))
 }
+
+// A completed request that comes from another email address waits until that one
+// is confirmed; the token for the first does not do it.
+func TestComplete_AnotherAddress(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name, email string
+		want        takedown.State
+	}{
+		{"the same address", person.Email, takedown.StateInReview},
+		{"another address", "other@example.org", takedown.StateUnconfirmed},
+	} {
+		o := newOffice(t, func(opts *takedown.DeskOptions) { opts.ConfirmEmail = true })
+		r := optOut(t, 1)
+		r.Requester = person
+		c := o.submit(t, r)
+		first := o.last(takedown.MessageConfirmEmail).Token
+		ok(t, o.Confirm(ctx, c.ID, first))
+		ok(t, o.AskInfo(ctx, c.ID, alice, "reason"))
+		o.letters(c.ID)
+		r.Requester.Email = tc.email
+		_, err := o.Complete(ctx, c.ID, r)
+		ok(t, err)
+		o.wantState(t, c.ID, tc.want)
+		if tc.want == takedown.StateInReview {
+			o.wantLetters(t, c.ID)
+			continue
+		}
+		m := o.last(takedown.MessageConfirmEmail)
+		o.wantLetters(t, c.ID, takedown.MessageConfirmEmail)
+		if m.To.Email != tc.email {
+			t.Errorf("%s: the token goes elsewhere", tc.name)
+		}
+		var te *takedown.TokenError
+		if err := o.Confirm(ctx, c.ID, first); !errors.As(err, &te) {
+			t.Errorf("%s: confirmed with the token of the first: %v", tc.name, err)
+		}
+		ok(t, o.Confirm(ctx, c.ID, m.Token))
+		o.wantState(t, c.ID, takedown.StateInReview)
+	}
+}
+
+// A withdrawal that is completed is looked at as a new one: by whom it is, and
+// what it takes back.
+func TestComplete_Withdrawal(t *testing.T) {
+	t.Parallel()
+	d := faceDesk(t, t.TempDir(), func(o *takedown.DeskOptions) { o.OneReviewer = false })
+	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
+	ok(t, err)
+	acceptByTwo(t, d, c.ID, takedown.Grant{})
+	w := takedown.WithdrawalRequest{Requester: person, Case: c.ID}
+	reply, err := d.Submit(ctx, w)
+	ok(t, err)
+	ok(t, d.AskInfo(ctx, reply.ID, alice, "reason"))
+	w.Items = []int{1}
+	if _, err := d.Complete(ctx, reply.ID, w); !hasProblem(err, "items[0]") {
+		t.Errorf("an item that is not there: %v", err)
+	}
+	w.Items, w.Requester.Email = nil, "stranger@example.org"
+	reply, err = d.Complete(ctx, reply.ID, w)
+	ok(t, err)
+	if !slices.Contains(reply.Flags, takedown.FlagOtherParty) {
+		t.Errorf("a stranger has completed it; flags %v", reply.Flags)
+	}
+	wantSecond(t, "by one", d.Accept(ctx, reply.ID, takedown.Grant{Act: alice}))
+	wantVerdict(t, "a stranger's withdrawal, by one", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Block)
+	ok(t, d.Accept(ctx, reply.ID, takedown.Grant{Act: bob}))
+	wantVerdict(t, "by two", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Allow)
+}

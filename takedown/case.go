@@ -94,7 +94,7 @@ const (
 // moves lists where a case can go from each state.
 var moves = map[State][]State{
 	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
-	StateNeedsInfo:    {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
 	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
 	StateEnforcing:    {StateInForce, StateInReview, StateNeedsInfo},

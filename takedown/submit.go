@@ -61,10 +61,7 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo})
 	}
 	if d.opts.ConfirmEmail && r.who().Email != "" {
-		token := newToken()
-		sum := sha256.Sum256([]byte(token))
-		c.Token, c.TokenSent = sum[:], now
-		msgs = append(msgs, message{Case: c.ID, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)})
+		msgs = append(msgs, c.newToken(now))
 	}
 	c.note("", c.State, Act{}, now)
 	c.Moves = []Moved{{To: c.State, Time: now}}
@@ -88,7 +85,7 @@ func (d *Desk) checker(ctx context.Context) *checker {
 	return &checker{mapper: d.opts.AddressMapper, desk: true, ctx: ctx, embedder: d.opts.FaceEmbedder}
 }
 
-// firstState is where a new case begins. Whoever has to be asked for more is
+// firstState is where a new case begins, and a completed one goes on. Whoever has to be asked for more is
 // asked at once, whether the address is confirmed or not.
 func (d *Desk) firstState(c *Case) State {
 	switch {
@@ -193,7 +190,8 @@ func (d *Desk) findEarlier(c *Case, known Candidate) error {
 // one of the same kind. The case keeps its number and the time of its receipt;
 // it goes on to the review unless something is still missing, of which the
 // [*ValidationError] then tells. Who approved the request before has not seen
-// this one: the approval is void.
+// this one: the approval is void. An email address that is another than before
+// has to be confirmed as in a new case.
 //
 // It fails with a [*MoveError] when nobody has asked for more, or while a hold
 // is in force.
@@ -212,7 +210,21 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		if c.State != StateNeedsInfo || len(c.Rules) > 0 {
 			return change{}, &MoveError{id, c.State, StateInReview}
 		}
+		// Of a reply: whether its items are there, and who sends it now.
+		if _, err := d.checkTarget(k, r); err != nil {
+			return change{}, err
+		}
+		if err := k.err(); err != nil {
+			return change{}, err
+		}
 		c.First, c.Crowded = nil, 0
+		var msgs []message
+		if email := cleanEmail(r.who().Email); d.opts.ConfirmEmail && (c.Request == nil || email != cleanEmail(c.Request.who().Email)) {
+			delete(c.Times, MilestoneEmailConfirmed)
+			if c.Token = nil; email != "" {
+				msgs = append(msgs, c.newToken(now))
+			}
+		}
 		c.Request = value(r)
 		flags := c.Flags
 		c.gone = append(c.gone, templatesOf(c)...)
@@ -225,7 +237,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			}
 		}
 		c.happened(MilestoneCompleted, now)
-		if err := c.move(StateInReview, Act{}, now); err != nil {
+		if err := c.move(d.firstState(c), Act{}, now); err != nil {
 			return change{}, err
 		}
 		templates, err := d.store.giveTemplates(c, k.templates)
@@ -233,7 +245,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			return change{}, err
 		}
 		done = *c
-		return change{request: c.Request, material: k.material, templates: templates}, nil
+		return change{request: c.Request, material: k.material, templates: templates, messages: msgs}, nil
 	})
 	return done, err
 }
@@ -274,15 +286,17 @@ func (d *Desk) Resend(ctx context.Context, id CaseID) error {
 		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.who().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
 			return change{}, &TokenError{id}
 		}
-		token := newToken()
-		sum := sha256.Sum256([]byte(token))
-		c.Token, c.TokenSent = sum[:], now
-		return change{messages: []message{{Case: id, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)}}}, nil
+		return change{messages: []message{c.newToken(now)}}, nil
 	})
 }
 
-func newToken() string {
+// newToken gives a case a new token for the confirmation of its email address,
+// and returns the message that has it. The one before it stops to work.
+func (c *Case) newToken(now time.Time) message {
 	var b [16]byte
 	rand.Read(b[:])
-	return caseIDText.EncodeToString(b[:])
+	token := caseIDText.EncodeToString(b[:])
+	sum := sha256.Sum256([]byte(token))
+	c.Token, c.TokenSent = sum[:], now
+	return message{Case: c.ID, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)}
 }
