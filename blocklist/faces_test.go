@@ -239,6 +239,80 @@ func TestPublish_Faces(t *testing.T) {
 }
 
 // What a face is worth is for its own limits to say.
+// A Reload forgets faces whose time is over, whatever else comes of it: the
+// publisher may be gone for good.
+func TestReload_ForgetsFaces(t *testing.T) {
+	t.Parallel()
+	for name, breakIt := range map[string]func(path string) error{
+		"missing":  os.Remove,
+		"damaged":  func(path string) error { return os.Truncate(path, 200) },
+		"the same": func(string) error { return nil },
+	} {
+		c := newClock()
+		key := &blocklist.EncryptionKey{3}
+		l := open(t, t.TempDir(), &blocklist.Options{Now: c.now, EncryptionKey: key})
+		defer l.Close()
+		x := faceOf(t, faceModels[0], 1, 0, 0)
+		mustAppend(t, l, faceRule(t, l, 1, blocklist.FaceLimits{Block: 0.9, Review: 0.8}, x))
+		path := filepath.Join(t.TempDir(), "p")
+		if err := l.Publish(path); err != nil {
+			t.Fatal(err)
+		}
+		node, err := blocklist.Load(path, &blocklist.LoadOptions{Now: c.now, EncryptionKey: key})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := breakIt(path); err != nil {
+			t.Fatal(err)
+		}
+		reload := func(what string, faces int) {
+			t.Helper()
+			changed, err := node.Reload()
+			if changed || (err == nil) != (name == "the same") || node.View().FaceCount() != faces || node.View().SearchesFaces() != (faces > 0) {
+				t.Errorf("%s, %s: %t, %v; %d faces, searched %t", name, what, changed, err, node.View().FaceCount(), node.View().SearchesFaces())
+			}
+		}
+		reload("in time", 1)
+		c.sec.Add(7*86400 - 1)
+		reload("a second before the end", 1)
+		c.sec.Add(1)
+		reload("after it", 0)
+		if _, state, ok := node.View().Rule(1); !ok || state != blocklist.RuleInForce {
+			t.Errorf("%s: the rule is %v, %t", name, state, ok)
+		}
+	}
+}
+
+// A list with faces that was closed says so, and not that a file is.
+func TestClose_Faces(t *testing.T) {
+	t.Parallel()
+	for name, faces := range map[string]bool{"with faces": true, "without": false} {
+		dir := t.TempDir()
+		l := open(t, dir, &blocklist.Options{EncryptionKey: &blocklist.EncryptionKey{3}})
+		limits, x := blocklist.FaceLimits{Block: 0.9, Review: 0.8}, faceOf(t, faceModels[0], 1, 0, 0)
+		e := addedRule(t, l, 2)
+		if faces {
+			mustAppend(t, l, faceRule(t, l, 1, limits, x))
+			e = faceRule(t, l, 2, limits, x)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, appended := l.Append(t.Context(), e)
+		_, sealed := l.SealFaces(newID(3), limits, x)
+		for what, err := range map[string]error{
+			"Append": appended, "SealFaces": sealed, "DropFaces": l.DropFaces(nil), "Publish": l.Publish(filepath.Join(dir, "p")), "Compact": l.Compact(t.Context()),
+		} {
+			if !errors.Is(err, blocklist.ErrClosed) {
+				t.Errorf("%s: %s: %v, want ErrClosed", name, what, err)
+			}
+		}
+		if got := len(facesFound(l.View(), x)); got != map[bool]int{true: 1}[faces] {
+			t.Errorf("%s: the last View finds %d", name, got)
+		}
+	}
+}
+
 func TestView_FindFaces_Limits(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir(), &blocklist.Options{CompactAfter: -1})

@@ -319,13 +319,15 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 // Reload opens the snapshot file of a loaded list again and reports whether it
 // is another one. It refuses, with ErrRollback, one that is older or of another
 // list; one that Rekey made of this list is a successor. The list stays as it is
-// when there is an error. Reload also forgets faces that are too old to be used.
+// when there is an error; but faces that are too old to be used it forgets in any
+// case.
 func (l *List) Reload() (changed bool, err error) {
 	if l.writer != nil {
 		return false, fmt.Errorf("blocklist: the list was opened for writing: %w", errors.ErrUnsupported)
 	}
 	l.reload.Lock()
 	defer l.reload.Unlock()
+	l.forgetFaces()
 	now := l.View().base.header
 	b, err := l.openSnapshot(l.path)
 	if err != nil {
@@ -333,12 +335,6 @@ func (l *List) Reload() (changed bool, err error) {
 	}
 	h := b.header
 	if h.identity == now.identity && h.seq == now.seq && h.created == now.created {
-		if v := l.View(); len(v.faces) > 0 && !v.SearchesFaces() {
-			// The vectors are of no use any more.
-			old := *v.base
-			old.faces, old.facesShut = nil, true
-			l.view.Store(newFold(&old, v.keys, l.now).view())
-		}
 		return false, nil
 	}
 	if h.ID != now.ID || h.List != now.List || h.seq < now.seq {
@@ -346,6 +342,18 @@ func (l *List) Reload() (changed bool, err error) {
 	}
 	l.view.Store(newFold(b, newDigestKeys(h.Secret), l.now).view())
 	return true, nil
+}
+
+// forgetFaces forgets the vectors of a loaded list if they must not be used any
+// more. Reload holds its lock.
+func (l *List) forgetFaces() {
+	v := l.View()
+	if len(v.faces) == 0 || v.mayUseFaces() {
+		return
+	}
+	old := *v.base
+	old.faces, old.facesShut = nil, true
+	l.view.Store(newFold(&old, v.keys, l.now).view())
 }
 
 // View returns the list as it is now, which for a list opened for writing is
@@ -370,8 +378,8 @@ func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
 // to find out), and wraps ErrBroken when writing failed: it is then not known
 // what reached the disk, and the list has to be closed and opened again.
 func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
-	if l.writer == nil {
-		return nil, fmt.Errorf("blocklist: %w", ErrReadOnly)
+	if _, err := l.journal(); err != nil {
+		return nil, err
 	}
 	events = slices.Clone(events)
 	list := l.View().base.header.List
@@ -423,7 +431,8 @@ func (l *List) journal() (*journal, error) {
 // Publish writes the list to a snapshot file that Load reads, and replaces the
 // file if it exists, atomically: who reads path sees the old file or the new
 // one, and who has the old one open or mapped keeps it. It returns when the
-// file is durable.
+// file is durable. After Close the error of a list that was open for writing
+// wraps ErrClosed.
 //
 // The snapshot of a list with faces carries the keys that open them, so it must
 // be encrypted: without Options.EncryptionKey the error wraps
@@ -433,8 +442,12 @@ func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
 	v := l.View()
-	if l.writer != nil && l.writer.ctx.Err() == nil {
-		if err := l.writer.faceKeys.retainLive(l.writer.journal, v); err != nil {
+	if l.writer != nil {
+		j, err := l.journal()
+		if err == nil {
+			err = l.writer.faceKeys.retainLive(j, v)
+		}
+		if err != nil {
 			return err
 		}
 	}
