@@ -220,13 +220,16 @@ const (
 	minBlocks   = 4  // of its 6 × 6 blocks with such a point
 	// alike is the number of differing bits up to which two points look alike.
 	alike = 24
+	// maxRepeats is the share of its textured squares that a picture may repeat:
+	// of checkerboards all, of photographs hardly more than half, once 0.79.
+	maxRepeats = 0.85
 )
 
 // Registrable returns nil if f shows enough that is its own to be registered,
 // and a *PoorError if not: a flat picture, a lone logo, a pattern that repeats
 // itself. Copies of such a picture would be missed, and others taken for it.
 func (f Features) Registrable() error {
-	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks || !enoughTexture(float64(e.Textured), float64(e.Faint), float64(e.Rich)) {
+	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks || !enoughTexture(float64(e.Textured), float64(e.Faint), float64(e.Rich)) || e.Repeats > maxRepeats {
 		return e
 	}
 	return nil
@@ -258,7 +261,9 @@ func (f Features) poor() *PoorError {
 	}
 	e.Blocks = bits.OnesCount64(blocks)
 	if c.b != nil {
-		e.Textured, e.Faint, e.Rich = new(looker).texture(c.luma())
+		var l looker
+		e.Textured, e.Faint, e.Rich = l.texture(c.luma())
+		e.Repeats = l.repeats(c.luma())
 	}
 	return e
 }
@@ -271,11 +276,14 @@ type PoorError struct {
 	Textured int // squares of the thumbnail, of some 200, that have texture
 	Faint    int // those that have faint texture
 	Rich     int // of both, those whose texture runs in more than one direction
+	// Repeats is the share of the textured squares, 0 to 1, that are the same
+	// again elsewhere in the picture, all moved alike.
+	Repeats float64
 }
 
 func (e *PoorError) Error() string {
-	return fmt.Sprintf("features: too little to recognise the picture by: %d points, of which %d look like no other (needed %d) in %d of 36 blocks (needed %d); %d squares of the thumbnail have texture (needed %d), %d faint texture (together needed %d), %d of them in more than one direction (needed %d)",
-		e.Points, e.Distinct, minDistinct, e.Blocks, minBlocks, e.Textured, minClear, e.Faint, minSquares, e.Rich, minRich)
+	return fmt.Sprintf("features: too little to recognise the picture by: %d points, of which %d look like no other (needed %d) in %d of 36 blocks (needed %d); %d squares of the thumbnail have texture (needed %d), %d faint texture (together needed %d), %d of them in more than one direction (needed %d); %.0f %% of what has texture repeats itself (allowed %d %%)",
+		e.Points, e.Distinct, minDistinct, e.Blocks, minBlocks, e.Textured, minClear, e.Faint, minSquares, e.Rich, minRich, 100*e.Repeats, int(100*maxRepeats))
 }
 
 // SizeError says that a picture is too small, too narrow or too big to have

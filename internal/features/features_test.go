@@ -223,6 +223,17 @@ func TestFeatures_Registrable(t *testing.T) {
 		}
 	}
 	draw.Draw(corner, image.Rect(20, 20, 90, 70), scene(5, 70, 50), image.Point{}, draw.Src)
+	// Noise keeps its points from being exactly alike.
+	board := scene(11, 640, 480)
+	for y := range 480 {
+		for x := range 640 {
+			v := board.Pix[y*board.Stride+x] / 16
+			if (x/40+y/40)%2 == 0 {
+				v += 150
+			}
+			board.Pix[y*board.Stride+x] = v + 40
+		}
+	}
 	tests := []struct {
 		name string
 		img  image.Image
@@ -233,6 +244,7 @@ func TestFeatures_Registrable(t *testing.T) {
 		{"flat", image.NewGray(image.Rect(0, 0, 640, 480)), false},
 		{"a chess board", tiles, false},
 		{"a stamp in a corner", corner, false},
+		{"a chess board with grain", board, false},
 		{"one outline", outline(640, 480, func(x, y int) bool { return x*x+2*y*y < 60_000 }), false},
 	}
 	for _, tt := range tests {

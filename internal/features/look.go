@@ -798,6 +798,47 @@ func (l *looker) texture(r gray) (clear, faint, rich int) {
 	return clear, faint, rich
 }
 
+// repeats returns the greatest share of the textured squares of the thumbnail r
+// that match closely after r was moved over itself, along its sides or its
+// diagonals, by five pixels up to half of its shorter side: close to one for a
+// checkerboard, of which one part fits every other one.
+func (l *looker) repeats(r gray) float64 {
+	l.gw, l.gh = (r.w-2)/cellStep, (r.h-2)/cellStep
+	if l.gw < 2 || l.gh < 2 {
+		return 0
+	}
+	n := r.w * r.h
+	l.warp, l.in = zeroed(l.warp, n), zeroed(l.in, n)
+	best := 0.0
+	for d := 5; d <= min(r.w, r.h)/2; d++ {
+		for _, by := range [...][2]int{{d, 0}, {0, d}, {d, d}, {d, -d}} {
+			for y := range r.h {
+				for x := range r.w {
+					u, v := x+by[0], y+by[1]
+					in := u < r.w && v >= 0 && v < r.h
+					if l.in[y*r.w+x] = in; in {
+						l.warp[y*r.w+x] = r.pix[v*r.w+u]
+					}
+				}
+			}
+			l.judgeCells(r)
+			decided, close := 0, 0
+			for _, b := range l.ballot {
+				if b[agrees]+b[disagrees]+b[matches] > 0 {
+					decided++
+					if b[matches] > b[agrees]+b[disagrees] {
+						close++
+					}
+				}
+			}
+			if decided >= minClear {
+				best = max(best, float64(close)/float64(decided))
+			}
+		}
+	}
+	return best
+}
+
 // band decides what a match is good for. The numbers are the ones that no pair
 // of different pictures reached, nor, but for the cases that
 // docs/accuracy-features.md names, different pictures in the same frame.
