@@ -54,7 +54,7 @@ func main() {
 		flag.Usage()
 		os.Exit(2)
 	}
-	table, err := run(context.Background(), *originals, strings.Split(*copies, ","), *every, *features)
+	table, err := run(context.Background(), *originals, strings.Split(*copies, ","), *every, 300, *features)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func (d *desk) line(ctx context.Context, name string) (string, error) {
 	return fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d |\n", name, d.rules, d.looked, at(50), at(90), at(99), at(100)), nil
 }
 
-func run(ctx context.Context, dir string, copyDirs []string, every int, features bool) (string, error) {
+func run(ctx context.Context, dir string, copyDirs []string, every, pages int, features bool) (string, error) {
 	tmp, err := os.MkdirTemp("", "budget-")
 	if err != nil {
 		return "", err
@@ -168,7 +168,7 @@ func run(ctx context.Context, dir string, copyDirs []string, every int, features
 			}
 		}
 	}
-	if err := layouts(ctx, desks["layout"], opts); err != nil {
+	if err := layouts(ctx, desks["layout"], pages, opts); err != nil {
 		return "", err
 	}
 	var b strings.Builder
@@ -197,10 +197,10 @@ func readManifest(dir string) ([][]string, error) {
 	return rows[1:], nil
 }
 
-// layouts registers the first of 300 pages and looks at all.
-func layouts(ctx context.Context, d *desk, opts *takedown.InspectOptions) error {
+// layouts registers the first of some pages and looks at all.
+func layouts(ctx context.Context, d *desk, pages int, opts *takedown.InspectOptions) error {
 	r := rand.New(rand.NewPCG(1, 2))
-	for i := range 300 {
+	for i := range pages {
 		file, err := page(r)
 		if err != nil {
 			return err

@@ -55,7 +55,7 @@ func TestRun(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(copies, "manifest.tsv"), []byte(manifest), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		table, err := run(context.Background(), originals, []string{copies}, 1, false)
+		table, err := run(context.Background(), originals, []string{copies}, 1, 30, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func TestRun(t *testing.T) {
 		}
 		// The desk of the second half has the dogs only.
 		wrong := most["innocent, second half"]
-		if most["innocent, first half"] != 0 || (wrong > 1) != (of == "graf3.jpg") || most["viral"] < 2 || most["viral"] > 10 || most["layout"] < 100 {
+		if most["innocent, first half"] != 0 || (wrong > 1) != (of == "graf3.jpg") || most["viral"] < 2 || most["viral"] > 10 || most["layout"] < 10 {
 			t.Errorf("copies of %s:\n%s", of, table)
 		}
 	}
