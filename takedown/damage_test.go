@@ -102,6 +102,36 @@ func damagedDesk(tb testing.TB) (dir string, file []byte, cases int) {
 	return dir, file, 6
 }
 
+// A bucket whose name is damaged is missed, and not made anew: a desk without
+// cases would destroy their keys.
+func TestOpen_DamagedBuckets(t *testing.T) {
+	t.Parallel()
+	dir, good, cases := damagedDesk(t)
+	keys, err := os.ReadFile(filepath.Join(dir, "keys"))
+	ok(t, err)
+	for _, name := range takedown.Buckets {
+		refused := 0
+		for at := range good {
+			if !bytes.HasPrefix(good[at:], []byte(name)) {
+				continue
+			}
+			file := bytes.Clone(good)
+			file[at+len(name)-1] ^= 0x20
+			ok(t, os.WriteFile(filepath.Join(dir, "cases.db"), file, 0o600))
+			if wantRefused(t, string(name), dir, cases) {
+				refused++
+			}
+			now, err := os.ReadFile(filepath.Join(dir, "keys"))
+			if ok(t, err); !bytes.Equal(keys, now) {
+				t.Fatalf("%s: the keys of cases have changed", name)
+			}
+		}
+		if refused == 0 {
+			t.Errorf("%s: no change of its name was refused", name)
+		}
+	}
+}
+
 // Whatever byte of cases.db is changed, and wherever it is cut: it is refused
 // with an error that says so, or what is read is all there. Nothing panics or
 // hangs, and no key of a case is destroyed over it.

@@ -126,7 +126,15 @@ func OpenStore(path string) (_ Store, err error) {
 		return nil, err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
+		// They are made in one transaction. One that is missing has a damaged name,
+		// and an empty one in its place would look like a desk without cases.
+		first, _ := tx.Cursor().First()
+		meta := tx.Bucket([]byte(BucketMeta))
+		whole := first != nil && (meta == nil || bytes.Equal(meta.Get(keyVersion), []byte{storeVersion}))
 		for _, name := range Buckets {
+			if whole && tx.Bucket([]byte(name)) == nil {
+				return fmt.Errorf("%w: the bucket %q is missing", ErrStore, name)
+			}
 			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
 				return err
 			}
