@@ -61,7 +61,7 @@ func TestComplete_OnlyWhereAsked(t *testing.T) {
 				t.Fatalf("it is %s, want %s", before.State, tc.in)
 			}
 			var move *takedown.MoveError
-			if _, err := d.Complete(ctx, c.ID, faceOptOut(portrait(t, 2, 0))); !errors.As(err, &move) {
+			if _, err := d.Complete(ctx, c.ID, faceOptOut(portrait(t, 2, 0))); !errors.As(err, &move) || move.From != tc.in || move.To != "completed" {
 				t.Errorf("Complete: %v, want a *MoveError", err)
 			}
 			after, err := d.Case(ctx, c.ID)

@@ -112,7 +112,7 @@ var moves = map[State][]State{
 // MoveError says that a case cannot do what was asked of it in its state.
 type MoveError struct {
 	ID       CaseID
-	From, To State // To is "erased", "informed" or "alarms_settled" for what is no state
+	From, To State // To is "erased", "completed", "informed" or "alarms_settled" for what is no state
 }
 
 func (e *MoveError) Error() string {

@@ -208,7 +208,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		}
 		// On hold, what its rules were made of would be replaced under them.
 		if c.State != StateNeedsInfo || len(c.Rules) > 0 {
-			return change{}, &MoveError{id, c.State, StateInReview}
+			return change{}, &MoveError{id, c.State, "completed"}
 		}
 		// Of a reply: whether its items are there, and who sends it now.
 		if _, err := d.checkTarget(k, r); err != nil {
