@@ -200,3 +200,31 @@ func TestOpen_FacesLost(t *testing.T) {
 		t.Errorf("%v, %v", c.State, err)
 	}
 }
+
+// With a wrong operator key the faces of the list do not open either. That is no
+// loss: Open says so and changes nothing.
+func TestOpen_OtherOperatorKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	with := func(b byte) *takedown.DeskOptions {
+		return &takedown.DeskOptions{
+			FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1},
+			OperatorKey: bytes.Repeat([]byte{b}, 32), Salvage: true,
+		}
+	}
+	d := open(t, dir, with(1))
+	id := accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+	before, err := d.Case(ctx, id)
+	ok(t, err)
+	ok(t, d.Close())
+	for range 2 {
+		if _, err := takedown.Open(dir, with(2)); err == nil || errors.Is(err, takedown.ErrFacesLost) {
+			t.Fatalf("with another operator key: %v", err)
+		}
+	}
+	d = open(t, dir, with(1))
+	got := d.Enforcer().Check(withFaces(portrait(t, 1, 1)))
+	if wantVerdict(t, "with its own again", got, takedown.Block); !got.Checked.Has(takedown.TierFace) || got.Rule != before.Rules[0] {
+		t.Errorf("%v, checked %v; the rule was %d", got, got.Checked, before.Rules[0])
+	}
+}
