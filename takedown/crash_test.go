@@ -172,7 +172,7 @@ type ack struct {
 func killChild(t *testing.T, dir string) map[takedown.CaseID]ack {
 	t.Helper()
 	acked := map[takedown.CaseID]ack{}
-	for _, line := range killed(t, "work", dir, 60*time.Millisecond) {
+	for _, line := range killed(t, "work", dir, 40) {
 		var a ack
 		var id string
 		if _, err := fmt.Sscan(line, &a.last, &id, &a.url); err != nil {
@@ -187,9 +187,10 @@ func killChild(t *testing.T, dir string) map[takedown.CaseID]ack {
 	return acked
 }
 
-// killed lets a child work, kills it at a random moment within a time after its
-// first line, and returns its lines.
-func killed(t *testing.T, what, dir string, within time.Duration) (all []string) {
+// killed lets a child work, kills it at a random moment, and returns its lines.
+// The moment is within the time of two lines after one of the first ones, so
+// that a busy machine is given as much to do as an idle one.
+func killed(t *testing.T, what, dir string, first int) (all []string) {
 	t.Helper()
 	cmd := child(what, dir)
 	out, err := cmd.StdoutPipe()
@@ -199,15 +200,19 @@ func killed(t *testing.T, what, dir string, within time.Duration) (all []string)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	start, after := time.Now(), 2+rand.IntN(first)
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if len(all) == 0 {
-			// It works: from now on, every moment is as good as another.
-			time.AfterFunc(time.Duration(rand.Int64N(int64(within))), func() { cmd.Process.Kill() })
-		}
 		all = append(all, lines.Text())
+		switch len(all) {
+		case 1:
+			start = time.Now()
+		case after:
+			line := time.Since(start) / time.Duration(after-1)
+			time.AfterFunc(rand.N(2*line+1), func() { cmd.Process.Kill() })
+		}
 	}
-	if err := cmd.Wait(); err == nil || len(all) == 0 {
+	if err := cmd.Wait(); err == nil || len(all) < after {
 		t.Fatalf("the child ended by itself: %v, after %d lines", err, len(all))
 	}
 	return all

@@ -1090,7 +1090,7 @@ func TestFaceOptOut_KillAtRandomMoments(t *testing.T) {
 	var inForce, ended, between int
 	for range kills {
 		dir := t.TempDir()
-		lines := killed(t, "faces", dir, 100*time.Millisecond)
+		lines := killed(t, "faces", dir, 30)
 		d := openFaces(t, dir)
 		last, people := map[takedown.CaseID]string{}, map[takedown.CaseID]uint64{}
 		for _, line := range lines {
