@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 var faceModels = []blocklist.FaceModel{{Name: "test@1", Dimensions: 64}, {Name: "test@2", Dimensions: 96}}
@@ -881,7 +882,7 @@ func TestFindFaces_DoesNotAllocate(t *testing.T) {
 	}
 	add(300, 500) // a run and a tail
 	x, hits := faceOf(t, faceModels[0], 1, 0, 0), 0
-	if n := testing.AllocsPerRun(20, func() {
+	if n := sharedtest.AllocsPerRun(20, func() {
 		l.View().FindFaces(x, func(h blocklist.Hit) bool { hits++; return h.AtBlock || hits > 0 })
 	}); n != 0 || hits < 21 {
 		t.Errorf("FindFaces allocates %v times, %d hits", n, hits)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -505,7 +506,7 @@ func TestReadsDoNotAllocate(t *testing.T) {
 	}
 	unknown := "http://images.example-cdn.com/media/2024/07/18/a1b2c3d4e5f60718/photo-of-a-harbour-at-dawn.jpg?w=1200&h=800"
 	hits := 0
-	n := testing.AllocsPerRun(100, func() {
+	n := sharedtest.AllocsPerRun(100, func() {
 		v := l.View()
 		for i, a := range append(u.addresses[:3:3], u.addresses[37:]...) {
 			var sum tally

@@ -10,6 +10,7 @@ import (
 	"github.com/corona10/goimagehash"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -136,7 +137,7 @@ func TestDistance(t *testing.T) {
 			t.Errorf("%s: %d %v and %d %v, want %d %v", tt.name, d, ok, r, rok, tt.d, tt.ok)
 		}
 	}
-	if n := testing.AllocsPerRun(1000, func() { h.Distance(far) }); n != 0 {
+	if n := sharedtest.AllocsPerRun(1000, func() { h.Distance(far) }); n != 0 {
 		t.Errorf("Distance allocates %v times", n)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"pgregory.net/rapid"
 )
@@ -234,7 +235,7 @@ func TestSearchDoesNotAllocate(t *testing.T) {
 				"MultiIndex": func() { multi.Search(q, radius, func(uint32, int) bool { found++; return true }) },
 				"Segment":    func() { s.Search(q, radius, func(uint32, int) bool { found++; return true }) },
 			} {
-				if n := testing.AllocsPerRun(20, f); n != 0 {
+				if n := sharedtest.AllocsPerRun(20, f); n != 0 {
 					t.Errorf("%s, %v, radius %d: %v allocations", name, alg, radius, n)
 				}
 			}

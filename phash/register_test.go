@@ -500,7 +500,7 @@ func TestHasherAllocates(t *testing.T) {
 		{"PDQDihedral", func() { k.PDQDihedral(rgb.Image()) }},
 		{"AppendQuery", func() { hs = k.AppendQuery(hs[:0], ycc) }},
 	} {
-		if n := testing.AllocsPerRun(20, tt.f); n != 0 {
+		if n := sharedtest.AllocsPerRun(20, tt.f); n != 0 {
 			t.Errorf("%s allocates %v times", tt.name, n)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/storetest"
@@ -422,7 +423,7 @@ func TestAddCommon_NoAllocation(t *testing.T) {
 	ok(t, err)
 	e, c := d.Enforcer(), common(t, 1)
 	c.SHA256 = [32]byte{}
-	if n := testing.AllocsPerRun(1000, func() {
+	if n := sharedtest.AllocsPerRun(1000, func() {
 		if e.Filter("", c.Hashes[0]).Verdict != takedown.Allow || e.Check(c).Verdict != takedown.Allow {
 			t.Error("it is not shielded")
 		}

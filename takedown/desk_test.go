@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -533,7 +534,7 @@ func TestFilter_NoAllocation(t *testing.T) {
 	blocked, innocent := hashes(t, testJPEG(t, 1))[0], hashes(t, testJPEG(t, 2))[0]
 	candidate := takedown.Candidate{ImageURLs: []string{"https://example.org/x.jpg", u}, SHA256: [32]byte{1}, Hashes: []phash.Hash{innocent}}
 	for name, e := range map[string]*takedown.Enforcer{"desk": d.Enforcer(), "loaded": loaded} {
-		if n := testing.AllocsPerRun(1000, func() {
+		if n := sharedtest.AllocsPerRun(1000, func() {
 			if e.FilterURL(u).Verdict != takedown.Block ||
 				e.FilterURL("https://example.org/innocent.jpg").Verdict != takedown.Allow ||
 				e.Filter("https://example.org/innocent.jpg", innocent).Verdict != takedown.Allow ||

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -996,7 +997,7 @@ func TestCheck_FacesDoNotAllocate(t *testing.T) {
 	}
 	candidates := []takedown.Candidate{withFaces(portrait(t, 5, 1), portrait(t, 500, 0)), withFaces(portrait(t, 500, 0), portrait(t, 501, 0)), withFaces(between(t, 7, 0.7))}
 	e := d.Enforcer()
-	if n := testing.AllocsPerRun(200, func() {
+	if n := sharedtest.AllocsPerRun(200, func() {
 		for i := range candidates {
 			e.Check(candidates[i])
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -309,7 +310,7 @@ func TestTally_Counts(t *testing.T) {
 	e := d.Enforcer()
 	far := outerCopies(pdq(t, 1), 30, 100)
 	i := 0
-	if n := testing.AllocsPerRun(1000, func() {
+	if n := sharedtest.AllocsPerRun(1000, func() {
 		e.Filter("", far[i%len(far)])
 		e.Check(takedown.Candidate{Hashes: far[i%len(far) : i%len(far)+1]})
 		i++

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/staydown/staydown/internal/embedding"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 // hit is one call of yield.
@@ -288,7 +289,7 @@ func TestSearchDoesNotAllocate(t *testing.T) {
 		entries := people(t, rand.New(rand.NewPCG(1, 2)), families[0], 512, n)
 		s := newSegment(t, model(512), entries)
 		found := 0
-		if allocs := testing.AllocsPerRun(100, func() {
+		if allocs := sharedtest.AllocsPerRun(100, func() {
 			s.Search(entries[0].Vector, 0.3, func(uint32, float64) bool { found++; return true })
 		}); allocs != 0 {
 			t.Errorf("Search in %d entries allocates %v times", n, allocs)

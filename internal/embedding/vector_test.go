@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/staydown/staydown/internal/embedding"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 var _ encoding.BinaryAppender = embedding.Vector{}
@@ -188,7 +189,7 @@ func TestStoredSimilarity(t *testing.T) {
 func TestSetReuses(t *testing.T) {
 	x := ramp(512)
 	var v embedding.Vector
-	if n := testing.AllocsPerRun(100, func() {
+	if n := sharedtest.AllocsPerRun(100, func() {
 		if err := v.Set(model(512), x); err != nil {
 			t.Fatal(err)
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 // scene draws a picture that no other seed draws: shapes of all sizes over a
@@ -573,7 +574,7 @@ func TestSearch_DoesNotAllocate(t *testing.T) {
 	n := 0
 	yield := func(features.Match) bool { n++; return true }
 	seg.Search(&x, f, yield)
-	if a := testing.AllocsPerRun(10, func() { seg.Search(&x, f, yield) }); a != 0 {
+	if a := sharedtest.AllocsPerRun(10, func() { seg.Search(&x, f, yield) }); a != 0 {
 		t.Errorf("%v allocations for a search, want none", a)
 	}
 	if n == 0 {

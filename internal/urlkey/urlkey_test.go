@@ -196,7 +196,7 @@ func TestCheckTakesTheShortWay(t *testing.T) {
 		if want := canonical[len("https://"):]; !ok || rest != want {
 			t.Errorf("Check(%q) = %q, %t; want %q, true", raw, rest, ok, want)
 		}
-		if n := testing.AllocsPerRun(100, func() { urlkey.Check(raw) }); n != 0 {
+		if n := sharedtest.AllocsPerRun(100, func() { urlkey.Check(raw) }); n != 0 {
 			t.Errorf("Check(%q) allocates %v times", raw, n)
 		}
 	}
