@@ -10,19 +10,15 @@ import (
 	_ "image/gif"
 	_ "image/jpeg"
 	_ "image/png"
-	"log"
 	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	_ "golang.org/x/image/webp"
 
+	"github.com/staydown/staydown/accuracy/internal/labelled"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -89,29 +85,29 @@ func readCorpus(dir string, copyDirs []string, cache string) (*corpus, error) {
 	}
 	var copyPaths []string
 	for _, d := range copyDirs {
-		rows, err := readManifest(filepath.Join(d, "manifest.tsv"))
+		rows, err := labelled.Read(d)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
-			of, ok := index[r[0]]
+			of, ok := index[r.Original]
 			if !ok {
-				return nil, fmt.Errorf("%s: %q is not among the originals", d, r[0])
+				return nil, fmt.Errorf("%s: %q is not among the originals", d, r.Original)
 			}
-			c.Copies = append(c.Copies, copied{Of: of, Transform: r[1], File: r[2]})
-			copyPaths = append(copyPaths, filepath.Join(d, r[2]))
+			c.Copies = append(c.Copies, copied{Of: of, Transform: r.Transform, File: r.File})
+			copyPaths = append(copyPaths, r.Path)
 		}
 	}
 
 	c.Originals = make([]original, len(paths))
-	if err := parallel(len(paths), "originals", func(i int) (err error) {
+	if err := labelled.Parallel(len(paths), "originals", func(i int) (err error) {
 		c.Originals[i], err = readOriginal(paths[i])
 		return err
 	}); err != nil {
 		return nil, err
 	}
 	have := readCache(cache).queries(c)
-	if err := parallel(len(copyPaths), "copies", func(i int) error {
+	if err := labelled.Parallel(len(copyPaths), "copies", func(i int) error {
 		cp := &c.Copies[i]
 		if q, ok := have[copyKey{cp.Of, cp.Transform, cp.File}]; ok {
 			cp.Query = q
@@ -129,56 +125,6 @@ func readCorpus(dir string, copyDirs []string, cache string) (*corpus, error) {
 		return nil, err
 	}
 	return c, c.writeCache(cache)
-}
-
-// readManifest returns the three columns of a manifest, without its heading.
-func readManifest(path string) ([][3]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var rows [][3]string
-	s := bufio.NewScanner(f)
-	for n := 1; s.Scan(); n++ {
-		cols := strings.Split(s.Text(), "\t")
-		if len(cols) != 3 {
-			return nil, fmt.Errorf("%s:%d: %d columns, want 3: original, transform, file", path, n, len(cols))
-		}
-		if n > 1 {
-			rows = append(rows, [3]string(cols))
-		}
-	}
-	return rows, s.Err()
-}
-
-// parallel calls f for 0 to n-1 on all processors and says how far it is.
-func parallel(n int, what string, f func(i int) error) error {
-	var next, done atomic.Int64
-	errs := make(chan error, runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	start := time.Now()
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if err := f(i); err != nil {
-					errs <- err
-					next.Store(int64(n))
-					return
-				}
-				if d := done.Add(1); d%1000 == 0 {
-					log.Printf("%d of %d %s after %s", d, n, what, time.Since(start).Round(time.Second))
-				}
-			}
-		})
-	}
-	wg.Wait()
-	close(errs)
-	return <-errs
 }
 
 func readQuery(data []byte) (*phash.Picture, query, error) {

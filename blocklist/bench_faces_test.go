@@ -12,6 +12,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 // unsynced is the file system of the operating system, on which nothing is
@@ -102,19 +103,19 @@ func benchmarkFaces(b *testing.B, n int) {
 		count := func(blocklist.Hit) bool { return true }
 		var took []float64
 		for i := 0; b.Loop(); i++ {
-			start := cpuTime()
+			start := sharedtest.CPUTime()
 			v.FindFaces(queries[i%len(queries)], count)
-			took = append(took, float64(cpuTime()-start)/float64(time.Millisecond))
+			took = append(took, float64(sharedtest.CPUTime()-start)/float64(time.Millisecond))
 		}
 		slices.Sort(took)
 		b.ReportMetric(took[len(took)/2], "cpu-ms-median")
 	}
 	measure := func(b *testing.B, do func()) {
-		start := cpuTime()
+		start := sharedtest.CPUTime()
 		for b.Loop() {
 			do()
 		}
-		b.ReportMetric(float64(cpuTime()-start)/1e9/float64(b.N), "cpu-s/op")
+		b.ReportMetric(float64(sharedtest.CPUTime()-start)/1e9/float64(b.N), "cpu-s/op")
 	}
 
 	// Limits that a big list needs: nobody here is similar by 0.3.

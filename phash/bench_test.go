@@ -10,6 +10,7 @@ import (
 
 	"github.com/corona10/goimagehash"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -24,13 +25,13 @@ func benchPicture(b *testing.B) []byte {
 // means little on a machine that others use too.
 func timed(b *testing.B, f func() error) {
 	b.ReportAllocs()
-	start := cpuTime()
+	start := sharedtest.CPUTime()
 	for b.Loop() {
 		if err := f(); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(cpuTime()-start)/float64(b.N)/1e6, "cpu-ms/op")
+	b.ReportMetric(float64(sharedtest.CPUTime()-start)/float64(b.N)/1e6, "cpu-ms/op")
 }
 
 func BenchmarkDecode(b *testing.B) {

@@ -22,7 +22,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
@@ -30,7 +29,6 @@ import (
 	"image/color"
 	"image/draw"
 	"image/png"
-	"io"
 	"log"
 	"math/rand/v2"
 	"os"
@@ -39,6 +37,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/staydown/staydown/accuracy/internal/labelled"
 	"github.com/staydown/staydown/takedown"
 )
 
@@ -141,27 +140,27 @@ func run(ctx context.Context, dir string, copyDirs []string, every, pages int, f
 	opts := &takedown.InspectOptions{NoFeatures: !features}
 	n := 0
 	for _, dir := range copyDirs {
-		rows, err := readManifest(dir)
+		copies, err := labelled.Read(dir)
 		if err != nil {
 			return "", err
 		}
-		for _, row := range rows {
+		for _, copied := range copies {
 			if n++; n%every != 0 {
 				continue
 			}
-			f, err := os.Open(filepath.Join(dir, row[2]))
+			f, err := os.Open(copied.Path)
 			if err != nil {
 				return "", err
 			}
 			c, err := takedown.Inspect(f, takedown.Source{}, opts)
 			if err = errors.Join(err, f.Close()); err != nil {
-				return "", fmt.Errorf("%s: %w", row[2], err)
+				return "", fmt.Errorf("%s: %w", copied.Path, err)
 			}
 			c.SHA256 = [32]byte{}
 			desks["all"].look(c)
 			// A collage shows pictures of both halves.
-			if !strings.HasPrefix(row[1], "collage") {
-				desks[other[row[0]]].look(c)
+			if !strings.HasPrefix(copied.Transform, "collage") {
+				desks[other[copied.Original]].look(c)
 			}
 			if n%1000 == 0 {
 				fmt.Fprintf(os.Stderr, "%d copies\n", n)
@@ -181,20 +180,6 @@ func run(ctx context.Context, dir string, copyDirs []string, every, pages int, f
 		b.WriteString(line)
 	}
 	return b.String(), nil
-}
-
-func readManifest(dir string) ([][]string, error) {
-	b, err := os.ReadFile(filepath.Join(dir, "manifest.tsv"))
-	if err != nil {
-		return nil, err
-	}
-	r := csv.NewReader(bytes.NewReader(b))
-	r.Comma, r.LazyQuotes, r.FieldsPerRecord = '\t', true, 3
-	rows, err := r.ReadAll()
-	if err != nil || len(rows) == 0 {
-		return nil, fmt.Errorf("%s: no copies: %w", dir, errors.Join(err, io.ErrUnexpectedEOF))
-	}
-	return rows[1:], nil
 }
 
 // layouts registers the first of some pages and looks at all.

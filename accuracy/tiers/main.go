@@ -13,19 +13,17 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/staydown/staydown/accuracy/internal/labelled"
 	"github.com/staydown/staydown/takedown"
 )
 
@@ -61,9 +59,6 @@ type registered struct {
 	points  int
 }
 
-// copied is a copy of an original.
-type copied struct{ original, kind, path string }
-
 // tally counts the decisions about the copies of one kind.
 type tally struct {
 	copies, hash, features, review, missed, wrong int
@@ -98,31 +93,32 @@ func run(ctx context.Context, dir string, copyDirs []string, every int) (string,
 	tallies := map[string]*tally{}
 	var wrong []string
 	var mu sync.Mutex
-	ask := func(c copied) error {
-		id, ok := names[c.original]
+	ask := func(i int) error {
+		c := copies[i]
+		id, ok := names[c.Original]
 		if !ok {
 			return nil // refused: it is found by its file and addresses only
 		}
-		d, err := check(desk.Enforcer(), c.path)
+		d, err := check(desk.Enforcer(), c.Path)
 		if err != nil {
-			return fmt.Errorf("%s: %w", c.path, err)
+			return fmt.Errorf("%s: %w", c.Path, err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		t := tallies[c.kind]
+		t := tallies[c.Transform]
 		if t == nil {
 			t = new(tally)
-			tallies[c.kind] = t
+			tallies[c.Transform] = t
 		}
 		t.copies++
-		right := d.Case == id || strings.HasPrefix(c.kind, "collage")
+		right := d.Case == id || strings.HasPrefix(c.Transform, "collage")
 		switch {
 		case d.Verdict == takedown.Allow:
 			t.missed++
 		case !right:
 			t.wrong++
 			wrong = append(wrong, fmt.Sprintf("%s → %s (%v by %v, distance %d, %d points, coverage %.2f)",
-				filepath.Base(c.path), cases[d.Case].name, d.Verdict, d.Why, d.Distance, d.Inliers, d.Coverage))
+				filepath.Base(c.Path), cases[d.Case].name, d.Verdict, d.Why, d.Distance, d.Inliers, d.Coverage))
 		case d.Verdict == takedown.Review:
 			t.review++
 		case d.Why == takedown.TierFeatures:
@@ -132,7 +128,7 @@ func run(ctx context.Context, dir string, copyDirs []string, every int) (string,
 		}
 		return nil
 	}
-	if err := parallel(copies, ask); err != nil {
+	if err := labelled.Parallel(len(copies), "copies", ask); err != nil {
 		return "", err
 	}
 	return markdown(cases, tallies, wrong), nil
@@ -190,58 +186,22 @@ func register(ctx context.Context, desk *takedown.Desk, dir string) (map[takedow
 	return cases, nil
 }
 
-func readManifests(dirs []string, every int) (copies []copied, err error) {
+// readManifests returns every n-th copy of each kind.
+func readManifests(dirs []string, every int) (copies []labelled.Copy, err error) {
 	n := map[string]int{}
 	for _, dir := range dirs {
-		b, err := os.ReadFile(filepath.Join(dir, "manifest.tsv"))
+		all, err := labelled.Read(dir)
 		if err != nil {
 			return nil, err
 		}
-		r := csv.NewReader(bytes.NewReader(b))
-		r.Comma, r.LazyQuotes, r.FieldsPerRecord = '\t', true, 3
-		for line := 0; ; line++ {
-			row, err := r.Read()
-			if err == io.EOF {
-				break
+		for _, c := range all {
+			if n[c.Transform]%every == 0 {
+				copies = append(copies, c)
 			}
-			if err != nil {
-				return nil, err
-			}
-			if line == 0 {
-				continue
-			}
-			if n[row[1]]%every == 0 {
-				copies = append(copies, copied{row[0], row[1], filepath.Join(dir, row[2])})
-			}
-			n[row[1]]++
+			n[c.Transform]++
 		}
 	}
 	return copies, nil
-}
-
-// parallel calls f for each copy on all processors and says how far it is.
-func parallel(copies []copied, f func(copied) error) error {
-	work := make(chan copied)
-	errs := make([]error, runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() {
-			for c := range work {
-				if errs[i] == nil {
-					errs[i] = f(c)
-				}
-			}
-		})
-	}
-	for i, c := range copies {
-		work <- c
-		if (i+1)%1000 == 0 {
-			fmt.Fprintf(os.Stderr, "%d of %d copies\n", i+1, len(copies))
-		}
-	}
-	close(work)
-	wg.Wait()
-	return errors.Join(errs...)
 }
 
 func markdown(cases map[takedown.CaseID]registered, tallies map[string]*tally, wrong []string) string {

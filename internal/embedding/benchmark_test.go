@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/internal/embedding"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 // benchmarkSizes returns the sizes of the benchmarks' segments; a million faces
@@ -56,12 +57,12 @@ func benchmarkSearch(b *testing.B, f family, dimensions, n int, thresholds []flo
 			}
 			b.ReportAllocs()
 			i, found := 0, 0
-			start := cpuTime()
+			start := sharedtest.CPUTime()
 			for b.Loop() {
 				s.Search(queries[i%len(queries)], threshold, func(uint32, float64) bool { found++; return true })
 				i++
 			}
-			b.ReportMetric(float64(cpuTime()-start)/float64(time.Millisecond)/float64(b.N), "cpu-ms/op")
+			b.ReportMetric(float64(sharedtest.CPUTime()-start)/float64(time.Millisecond)/float64(b.N), "cpu-ms/op")
 			var w embedding.Work
 			for _, q := range queries {
 				one := s.Work(q, threshold)
@@ -86,11 +87,11 @@ func BenchmarkSegmentWorstCase(b *testing.B) {
 		entries[i] = embedding.Entry{Vector: e.Vector, ID: uint32(i)}
 	}
 	s := newSegment(b, model(512), entries)
-	start := cpuTime()
+	start := sharedtest.CPUTime()
 	for b.Loop() {
 		s.Search(e.Vector, 0.5, func(uint32, float64) bool { return true })
 	}
-	b.ReportMetric(float64(cpuTime()-start)/float64(time.Millisecond)/float64(b.N), "cpu-ms/op")
+	b.ReportMetric(float64(sharedtest.CPUTime()-start)/float64(time.Millisecond)/float64(b.N), "cpu-ms/op")
 }
 
 func BenchmarkLinearSearch(b *testing.B) {
@@ -113,13 +114,13 @@ func BenchmarkLinearSearch(b *testing.B) {
 
 func BenchmarkNewSegment(b *testing.B) {
 	entries := drawEntries(b, rand.New(rand.NewPCG(1, 2)), families[0], 512, 10_000)
-	start := cpuTime()
+	start := sharedtest.CPUTime()
 	for b.Loop() {
 		if _, err := embedding.NewSegment(model(512), entries); err != nil {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(cpuTime()-start)/float64(b.N)/float64(len(entries)), "cpu-ns/face")
+	b.ReportMetric(float64(sharedtest.CPUTime()-start)/float64(b.N)/float64(len(entries)), "cpu-ns/face")
 }
 
 func BenchmarkVectorSet(b *testing.B) {

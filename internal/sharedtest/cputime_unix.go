@@ -1,14 +1,14 @@
 //go:build unix
 
-package phash_test
+package sharedtest
 
 import (
 	"syscall"
 	"time"
 )
 
-// cpuTime is the processor time that the process has used.
-func cpuTime() time.Duration {
+// CPUTime is the processor time that the process has used.
+func CPUTime() time.Duration {
 	var r syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) != nil {
 		return 0
