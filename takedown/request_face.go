@@ -148,19 +148,8 @@ func (c *checker) faceImages(field string, images [][]byte, marks []string, cons
 	if len(images) > 0 && c.desk && c.embedder == nil {
 		c.add(field, CodeNoEmbedder)
 	}
-	seen := map[[32]byte]int{}
-	for i, data := range images {
-		path := index(field, i)
-		if len(data) == 0 {
-			c.add(path, CodeRequired)
-			continue
-		}
-		sum := sha256.Sum256(data)
-		if of, again := seen[sum]; again {
-			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
-			continue
-		}
-		seen[sum] = i
+	for i := range c.distinct(field, images) {
+		path, data := index(field, i), images[i]
 		pic, err := decodeRequested(data)
 		if err != nil {
 			code, params := imageProblem(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"iter"
 	"net/mail"
 	"regexp"
 	"slices"
@@ -263,8 +264,32 @@ func (c *checker) country(field, s string) {
 	}
 }
 
+// distinct gives the place and the digest of each file. One that is empty, or
+// the same as one before it, is a problem instead.
+func (c *checker) distinct(field string, files [][]byte) iter.Seq2[int, [32]byte] {
+	return func(yield func(int, [32]byte) bool) {
+		seen := map[[32]byte]int{}
+		for i, data := range files {
+			path := index(field, i)
+			if len(data) == 0 {
+				c.add(path, CodeRequired)
+				continue
+			}
+			sum := sha256.Sum256(data)
+			if of, again := seen[sum]; again {
+				c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
+				continue
+			}
+			seen[sum] = i
+			if !yield(i, sum) {
+				return
+			}
+		}
+	}
+}
+
 // images decodes each image within the limits and computes what a registration
-// stores of it. Equal files are a problem of the later one.
+// stores of it.
 func (c *checker) images(field string, images [][]byte, required bool) {
 	if len(images) == 0 {
 		c.required(field, !required)
@@ -273,19 +298,8 @@ func (c *checker) images(field string, images [][]byte, required bool) {
 	if !c.limit(field, len(images), maxImages) {
 		return
 	}
-	seen := map[[32]byte]int{}
-	for i, data := range images {
-		path := index(field, i)
-		if len(data) == 0 {
-			c.add(path, CodeRequired)
-			continue
-		}
-		sum := sha256.Sum256(data)
-		if of, again := seen[sum]; again {
-			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
-			continue
-		}
-		seen[sum] = i
+	for i, sum := range c.distinct(field, images) {
+		path, data := index(field, i), images[i]
 		p, m, err := inspect(data, sum)
 		if err != nil {
 			code, params := imageProblem(err)
