@@ -158,11 +158,7 @@ func (k *faceKeys) retainLive(j *journal, v *View) error {
 			return true
 		}
 		g, ok := v.grantOf(seq)
-		if !ok || v.isDead(g) {
-			return false
-		}
-		end := v.endOf(g)
-		return end == 0 || now < end
+		return ok && !v.hasEnded(g, now)
 	})
 }
 

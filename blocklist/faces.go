@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -40,7 +41,7 @@ type Face struct {
 // one person, perhaps for two models.
 const MaxFaces = 16
 
-// checkLimits returns what is wrong with them.
+// check returns what is wrong with them.
 func (l FaceLimits) check() string {
 	if !(-1 <= l.Review && l.Review <= l.Block && l.Block <= 1) {
 		return fmt.Sprintf("have limits %v and %v; accepted are -1 <= Review <= Block <= 1", l.Block, l.Review)
@@ -243,13 +244,13 @@ type faceIndex struct {
 	tail   []embedding.Entry
 
 	limits []FaceLimits // of the base, and those that came since
-	lowest float64      // Review limit of faces that had not ended; above 1 without any
+	lowest float64      // Review limit of faces of rules that were not revoked; above 1 without any
 }
 
 // faceFold makes Views of one model.
 type faceFold struct {
 	faceIndex
-	live []int // for each of the limits, the faces that have not ended
+	live []int // for each of the limits, the faces of rules that were not revoked
 	of   map[FaceLimits]uint32
 }
 
@@ -262,9 +263,7 @@ const (
 // startFaces takes the faces of the base.
 func (f *fold) startFaces() {
 	f.lostFaces = map[uint32]int{}
-	for g, n := range f.base.lostFaces {
-		f.lostFaces[g] = n
-	}
+	maps.Copy(f.lostFaces, f.base.lostFaces)
 	for _, b := range f.base.faces {
 		m := f.facesOf(b.segment.Model())
 		m.base, m.limits = b, slices.Clip(b.limits)
@@ -456,10 +455,7 @@ func (v *View) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(
 // compaction would leave out.
 func (v *View) hasEndedFaces() bool {
 	now := v.now().Unix()
-	over := func(r faceRow) bool {
-		end := v.endOf(r.grant)
-		return v.isDead(r.grant) || end != 0 && now >= end
-	}
+	over := func(r faceRow) bool { return v.hasEnded(r.grant, now) }
 	for i := range v.faces {
 		if m := &v.faces[i]; slices.ContainsFunc(m.base.rows, over) || slices.ContainsFunc(m.rows, over) {
 			return true
@@ -507,13 +503,4 @@ func (v *View) FaceCount() int {
 		n += len(v.faces[i].base.rows) + len(v.faces[i].rows)
 	}
 	return n
-}
-
-// FaceModels returns the models of the indexed faces.
-func (v *View) FaceModels() []FaceModel {
-	models := make([]FaceModel, len(v.faces))
-	for i := range v.faces {
-		models[i] = v.faces[i].model
-	}
-	return models
 }

@@ -124,6 +124,7 @@ func (s *snapshotWriter) collectFaces(o *writeOptions) {
 			}
 		})
 	}
+	w.keys = make([]faceKey, 0, len(events)) // never moved, so that forget overwrites all there is
 	for event := range events {
 		key, err := o.faceKeys.get(event)
 		if errors.Is(err, errNoFaceKey) {
@@ -173,6 +174,12 @@ func (v *View) endOf(g uint32) int64 {
 	}
 	_, end := v.base.times(g)
 	return end
+}
+
+// hasEnded reports whether a grant was revoked, or its time is over.
+func (v *View) hasEnded(g uint32, now int64) bool {
+	end := v.endOf(g)
+	return v.isDead(g) || end != 0 && now >= end
 }
 
 // writeFaces seals and writes the faces, and writes the keys.
@@ -307,6 +314,7 @@ func (b *base) parseFaceKeys(c *checker, o *LoadOptions, encrypted bool) ([]face
 		copy(keys[i].event[:], p)
 		copy(keys[i].key[:], p[16:])
 		if i > 0 && bytes.Compare(keys[i-1].event[:], keys[i].event[:]) >= 0 {
+			clear(keys)
 			return nil, c.fail(ErrFormat, secFaceKeys, "key %d is out of order", i)
 		}
 		p = p[faceKeySize:]

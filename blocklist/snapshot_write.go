@@ -30,7 +30,7 @@ type writeOptions struct {
 	faceLifetime time.Duration
 }
 
-// writeSnapshot writes the list as v shows it: only what has not ended, with
+// writeSnapshot writes the list as v shows it: only what was not revoked or undone, with
 // the grants numbered anew. It writes the columns of the big tables side by
 // side and never holds them in memory, unless the snapshot is to be encrypted:
 // then no byte of it comes to the disk before.

@@ -31,8 +31,9 @@ type View struct {
 	faces    []faceIndex // by model
 	dead     *roaring.Bitmap
 
-	// Of rules that had not ended when the View was made: faces that are
-	// searched, those whose key is gone, and the rules of these, ascending.
+	// Faces that are searched, of rules that were not revoked; of rules that had
+	// not ended when the View was made, the faces whose key is gone, and these
+	// rules, ascending.
 	liveFaces, lostFaces int
 	withoutFaces         []uint64
 
