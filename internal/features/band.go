@@ -29,7 +29,7 @@ func (l *looker) texture(r gray) (clear, faint, rich int) {
 	for i := range l.in {
 		l.in[i] = true
 	}
-	l.judgeCells(r)
+	l.judgeCells(r, true)
 	for i, b := range l.ballot {
 		switch {
 		case b[matches] > 0:
@@ -69,7 +69,7 @@ func (l *looker) repeats(r gray) float64 {
 					}
 				}
 			}
-			l.judgeCells(r)
+			l.judgeCells(r, false)
 			decided, close := 0, 0
 			for _, b := range l.ballot {
 				if b[agrees]+b[disagrees]+b[matches] > 0 {

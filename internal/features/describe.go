@@ -18,9 +18,6 @@ type test struct {
 	r              int8
 }
 
-// patchRadius is how far the tests reach from the point, in level pixels.
-const patchRadius = 18
-
 // orientRadius is the radius of the disc whose gradients decide the
 // orientation, in level pixels.
 const orientRadius = 9

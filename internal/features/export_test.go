@@ -112,8 +112,8 @@ func PlainTables(sets []Features, k int) []byte {
 // Test is a comparison of a descriptor.
 type Test = test
 
-// PatchRadius is how far the tests reach.
-const PatchRadius = patchRadius
+// PatchRadius is how far the tests reach from the point, in level pixels.
+const PatchRadius = 18
 
 // Picture is a picture with the points that Extract finds in it, for choosing
 // tests.

@@ -458,7 +458,7 @@ func TestSegment_Binary(t *testing.T) {
 	t.Parallel()
 	a, b := mustExtract(t, scene(1, 400, 300)), mustExtract(t, scene(2, 400, 300))
 	seg := mustSegment(t, features.Entry{Features: a, ID: 5}, features.Entry{}, features.Entry{Features: b, ID: 5})
-	raw := must(seg.AppendBinary(nil))
+	raw := bytes.Clone(seg.Bytes())
 	again, err := features.OpenSegment(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -668,15 +668,15 @@ func FuzzOpen(f *testing.F) {
 
 func FuzzOpenSegment(f *testing.F) {
 	fs := mustExtract(f, scene(4, 100, 80))
-	f.Add(must(mustSegment(f).AppendBinary(nil)))
-	f.Add(must(mustSegment(f, features.Entry{Features: fs, ID: 3}, features.Entry{}).AppendBinary(nil)))
+	f.Add(mustSegment(f).Bytes())
+	f.Add(mustSegment(f, features.Entry{Features: fs, ID: 3}, features.Entry{}).Bytes())
 	f.Add([]byte("SDFSEG\x01\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := features.OpenSegment(b)
 		if err != nil {
 			return
 		}
-		if c, _ := s.AppendBinary(nil); !bytes.Equal(b, c) {
+		if !bytes.Equal(b, s.Bytes()) {
 			t.Fatal("what was opened is not what is written")
 		}
 		search(s, fs)

@@ -153,14 +153,14 @@ const minAffine = 8
 // fit fits a map to the pairs, drops those that it misses by more than tol
 // (working pixels at magnification one) and fits again. Pairs that stay are
 // moved to the front and counted.
-func fit(ps []pair, tol float64, mayStretch bool) (t affine, n int, ok bool) {
+func fit(ps []pair, tol float64) (t affine, n int, ok bool) {
 	n = len(ps)
 	for round := range 3 {
 		if n < 2 {
 			return t, n, false
 		}
 		ok = false
-		if mayStretch && n >= minAffine {
+		if n >= minAffine {
 			t, ok = fitAffine(ps[:n])
 			ok = ok && t.sane()
 		}

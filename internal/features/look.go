@@ -110,7 +110,7 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	if r.w < cellSide || r.h < cellSide || l.gw < 2 || l.gh < 2 {
 		return
 	}
-	l.judgeCells(r)
+	l.judgeCells(r, true)
 	tone := l.tone(r)
 	l.lookUnder(r, tone)
 	rate := l.countPoints(f, t, in)
@@ -243,8 +243,8 @@ func (l *looker) lay(f Features, t affine, mirrored bool) {
 	}
 }
 
-// judgeCells fills l.cells, l.ballot and l.faint.
-func (l *looker) judgeCells(r gray) {
+// judgeCells fills l.cells, l.ballot and l.faint, and with directions l.rich.
+func (l *looker) judgeCells(r gray, directions bool) {
 	n := l.gw * l.gh
 	l.cells, l.ballot, l.faint, l.rich = zeroed(l.cells, n), zeroed(l.ballot, n), zeroed(l.faint, n), zeroed(l.rich, n)
 	for y := range l.gh - 1 {
@@ -252,7 +252,7 @@ func (l *looker) judgeCells(r gray) {
 			i := y*l.gw + x
 			v := l.cell(r, x*cellStep+1, y*cellStep+1)
 			l.cells[i] = v
-			rich := v != undecided && manifold(r, x*cellStep+1, y*cellStep+1)
+			rich := directions && v != undecided && manifold(r, x*cellStep+1, y*cellStep+1)
 			for _, k := range l.covered(i) {
 				l.rich[k] = l.rich[k] || rich
 				switch v {

@@ -392,7 +392,7 @@ func (s *Segment) weigh(x *Searcher) {
 		x.support(best, true)
 		h := hypothesis{pic: pic, mir: mir, score: bestScore, t: x.group[best].similarity()}
 		if bestN >= 4 {
-			if t, _, ok := fit(x.pairs, 8, true); ok {
+			if t, _, ok := fit(x.pairs, 8); ok {
 				h.t = t
 			}
 		}
@@ -470,18 +470,17 @@ func (x *Searcher) verify(f Features, v *view, t affine, mirrored bool) (m Match
 		near, grow float64 // tolerance in working pixels: near, plus grow level pixels
 		bits       int
 		fit        float64
-		stretch    bool
 	}{
-		{12, 2, 64, 5, true},
-		{6, 2, 72, 3, true},
-		{3, 1.5, 80, 2.5, true},
-		{3, 1.0, 84, 2.5, true},
+		{12, 2, 64, 5},
+		{6, 2, 72, 3},
+		{3, 1.5, 80, 2.5},
+		{3, 1.0, 84, 2.5},
 	}
 	n := 0
 	for i := range rounds {
 		r := &rounds[i]
 		x.guide(f, v, t, r.near, r.grow, r.bits)
-		t, n, ok = fit(x.pairs, r.fit, r.stretch)
+		t, n, ok = fit(x.pairs, r.fit)
 		if !ok || n < 3 {
 			return m, false
 		}

@@ -117,7 +117,7 @@ func (s *Segment) place(records int) {
 	s.tabSize = (4*(1<<s.keyBits+1)+7)&^7 + entrySize*s.m
 }
 
-// OpenSegment returns the segment that AppendBinary wrote into b, which is
+// OpenSegment returns the segment of which b are the Bytes, which is
 // used in place and must not change as long as the segment is in use. Sizes,
 // offsets and every record are checked, so that searching arbitrary bytes is
 // safe; that the tables are the right ones for the records is not: a checksum
@@ -182,11 +182,8 @@ func OpenSegment(b []byte) (*Segment, error) {
 	return s, nil
 }
 
-// AppendBinary appends the encoded form of s, which OpenSegment reads. It never
-// fails.
-func (s *Segment) AppendBinary(b []byte) ([]byte, error) { return append(b, s.b...), nil }
-
-// Bytes returns the encoded form itself, which must not be changed.
+// Bytes returns the encoded form of s, which OpenSegment reads. It must not be
+// changed.
 func (s *Segment) Bytes() []byte { return s.b }
 
 // Len returns the number of pictures, those without points included.
