@@ -199,7 +199,7 @@ func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectO
 	seen := map[phash.Hash]bool{}
 	for pic, err := range phash.DecodeFrames(bytes.NewReader(file), decode) {
 		if err != nil {
-			return c, err
+			return c, errors.Join(err, noFaces)
 		}
 		hashes := phash.Query(pic)
 		switch {
@@ -207,7 +207,7 @@ func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectO
 			c.Hashes, c.Faces = hashes, faces(pic)
 			if !opts.NoFeatures {
 				if c.Features, err = featuresOf(pic); err != nil {
-					return c, err
+					return c, errors.Join(err, noFaces)
 				}
 			}
 		case seen[hashes[0]]: // as an earlier frame

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -269,7 +270,7 @@ func (d *Desk) CommonPictures(ctx context.Context) (list []CommonPicture, err er
 			list = append(list, s.CommonPicture)
 		}
 	}
-	slices.SortFunc(list, func(a, b CommonPicture) int { return int(int64(a.Event) - int64(b.Event)) })
+	slices.SortFunc(list, func(a, b CommonPicture) int { return cmp.Compare(a.Event, b.Event) })
 	return list, err
 }
 

@@ -35,7 +35,8 @@
 // What Accept granted survives a crash at any moment, and no rule is without a
 // case that explains it. Withdrawing a case restores what no other rule covers,
 // with what was learned for it. Queries take no lock, do no I/O and, for
-// canonical addresses, allocate nothing. Methods of Desk and Enforcer are safe
+// canonical addresses, allocate nothing but the table of the match budget, once
+// a day. Methods of Desk and Enforcer are safe
 // for concurrent use.
 //
 // # Personal data

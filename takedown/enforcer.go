@@ -33,7 +33,8 @@ type EnforcerOptions struct {
 	MaxAge time.Duration
 	// Stale is the verdict that replaces [Allow] when the list is too old, and
 	// also when a candidate has faces that the list could not compare, because
-	// its snapshot is older than its faces may be used: see [Enforcer.FacesUntil].
+	// its snapshot is older than its faces may be used (see [Enforcer.FacesUntil])
+	// or their keys are missing.
 	// It must be set, to StaleUnknown or one of the others, when MaxAge is. Where
 	// it is not, the answer about such faces is Allow, and Decision.Checked tells.
 	Stale Stale
@@ -64,7 +65,7 @@ const (
 
 // Enforcer answers whether an image is blocked. It is safe for concurrent use;
 // its queries take no lock, do no I/O and, for canonical addresses, allocate
-// nothing.
+// nothing but the table of the match budget, once a day.
 type Enforcer struct {
 	list    *blocklist.List
 	now     func() time.Time
@@ -164,7 +165,8 @@ func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(scope{}
 //
 // Filter looks for hashes within the block radius, and answers [Review] only for
 // rules that ask for it; [Enforcer.Check] looks further. It takes no lock and,
-// when imageURL is canonical, allocates nothing.
+// when imageURL is canonical, allocates nothing but the table of the match
+// budget, once a day.
 func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
 	return e.decide(scope{}, imageURL, "", hashes)
 }
@@ -300,7 +302,7 @@ func (e *Enforcer) bare(c *Candidate) (d Decision, listed bool) {
 	listed = ok && bits == 0
 	for i := range 1 + len(c.Frames) {
 		for _, h := range c.frame(i) {
-			bits, ok := w.view.CommonDistance(&c.SHA256, h)
+			bits, ok := w.view.CommonDistance(nil, h)
 			listed = listed || ok && bits <= commonRadius(h)
 		}
 	}
@@ -487,10 +489,11 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 	if v <= Allow || w.excepted(h) || w.common(why, &h) {
 		return true
 	}
-	w.note(why, h)
+	far := w.farOut(why, &h)
+	w.note(far, &h)
 	d := Decision{
 		Verdict: v, Why: why, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Width: h.Width, Learned: h.Learned,
-		FarOut: w.farOut(why, &h),
+		FarOut: far,
 	}
 	switch why {
 	case TierHash:

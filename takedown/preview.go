@@ -172,7 +172,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			return p, err
 		}
 		p.Looked++
-		dec := faces.strengthen(would.Check(it.Candidate), &it.Candidate, false)
+		dec := faces.strengthen(would.quietly(&it.Candidate), &it.Candidate, false)
 		switch dec.Verdict {
 		case Block, Restricted:
 			p.Block++

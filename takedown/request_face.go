@@ -3,6 +3,7 @@ package takedown
 import (
 	"crypto/sha256"
 	"image"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -128,13 +129,7 @@ func (c *checker) faces(field string, faces []Face) {
 			c.add(path, CodeRequired)
 			continue
 		}
-		of := -1
-		for k, g := range faces[:i] {
-			if f.Equal(g) {
-				of = k
-			}
-		}
-		if of >= 0 {
+		if of := slices.IndexFunc(faces[:i], f.Equal); of >= 0 {
 			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
 			continue
 		}

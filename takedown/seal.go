@@ -59,7 +59,8 @@ func (s *caseStore) listFaceKey() blocklist.EncryptionKey {
 	return blocklist.EncryptionKey(mac.Sum(nil))
 }
 
-// keyFile keeps one key for each case, sealed under the operator's.
+// keyFile keeps one key for each case, and one for each template of a face,
+// sealed under the operator's.
 type keyFile struct{ f *keyfile.File }
 
 func openKeyFile(path string, operator [32]byte) (*keyFile, error) {
@@ -70,7 +71,7 @@ func openKeyFile(path string, operator [32]byte) (*keyFile, error) {
 	return &keyFile{f}, nil
 }
 
-// create makes the key of a new case, durably.
+// create makes the key of a new case or template, durably.
 func (k *keyFile) create(id CaseID) (key [32]byte, err error) {
 	key, err = k.f.Create(id)
 	return key, keyError(err)
@@ -86,7 +87,7 @@ func (k *keyFile) get(id CaseID) (key [32]byte, err error) {
 // no error.
 func (k *keyFile) destroy(id CaseID) error { return keyError(k.f.Destroy(id)) }
 
-// retain destroys the keys of all cases that are not to be kept.
+// retain destroys all keys that are not to be kept.
 func (k *keyFile) retain(keep map[CaseID]bool) error {
 	return keyError(k.f.Retain(func(id keyfile.ID) bool { return keep[id] }))
 }

@@ -149,9 +149,9 @@ func budgeted(k Kind) bool { return k != KindIntimateImage && k != KindAuthority
 
 // note notes whether a hit is one far out, or shows that the picture is one that
 // was asked for.
-func (w *weighing) note(why Tier, h blocklist.Hit) {
+func (w *weighing) note(far bool, h *blocklist.Hit) {
 	switch {
-	case !w.farOut(why, &h):
+	case !far:
 		w.known = true
 	case !budgeted(Kind(h.Kind)):
 	case w.pending < maxPending && !slices.Contains(w.out[:w.pending], h.Rule):
