@@ -84,9 +84,8 @@ func main() {
 		log.Fatal(err)
 	}
 	regTime = time.Since(start)
-	b, _ := seg.AppendBinary(nil)
 	fmt.Printf("registered %d pictures, %d points, %d bytes each kept, %d bytes each in the segment, built in %v\n",
-		seg.Len(), seg.Points(), kept/len(photos), len(b)/len(photos), regTime)
+		seg.Len(), seg.Points(), kept/len(photos), len(seg.Bytes())/len(photos), regTime)
 
 	same := map[[2]string]bool{}
 	if *related != "" {

@@ -59,8 +59,7 @@ func scale(c *cache, photos []string, copies []copyFile, n, asks int, profile st
 	if err != nil {
 		log.Fatal(err)
 	}
-	b, _ := seg.AppendBinary(nil)
-	fmt.Printf("registered %d pictures (made up from %d sets), %d points, %d bytes each, built in %v\n", seg.Len(), len(base), seg.Points(), len(b)/seg.Len(), time.Since(start))
+	fmt.Printf("registered %d pictures (made up from %d sets), %d points, %d bytes each, built in %v\n", seg.Len(), len(base), seg.Points(), len(seg.Bytes())/seg.Len(), time.Since(start))
 	if profile != "" {
 		f, err := os.Create(profile)
 		if err != nil {
