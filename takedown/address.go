@@ -108,8 +108,8 @@ func (c *checker) sources(entry string) (addresses []string) {
 func splitAddresses(text string) (parts []string) {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
-		if spaced(words) {
-			parts = append(parts, trimSentence(strings.Join(words, " ")))
+		if whole := strings.Join(words, " "); strings.Contains(line, whole) && spaced(words) {
+			parts = append(parts, trimSentence(whole))
 			continue
 		}
 		for _, word := range words {
@@ -148,8 +148,9 @@ func likeAddress(s string) bool {
 		strings.Contains(s, ":/") || path && strings.Contains(host, ".")
 }
 
-// spaced reports whether a line is one address with blanks in the name of its
-// file, as when it was copied from the bar of a browser that shows it readable.
+// spaced reports whether the words of a line are one address with blanks in the
+// name of its file, as when it was copied from the bar of a browser that shows
+// it readable. Words with a tab or several blanks between them are columns.
 func spaced(words []string) bool {
 	if len(words) < 2 || !beginsScheme(words[0]) || pictureName(words[0]) || !pictureName(trimSentence(words[len(words)-1])) {
 		return false
@@ -175,7 +176,7 @@ func beginsScheme(s string) bool {
 // trimSentence takes the punctuation of a sentence off an address. A closing
 // bracket stays when the address has an opening one.
 func trimSentence(s string) string {
-	s = strings.TrimLeft(strings.TrimFunc(s, isBlank), `<([{"'“‘«„,;`)
+	s = strings.TrimLeftFunc(s, func(r rune) bool { return isBlank(r) || strings.ContainsRune(`<([{"'“‘«„,;`, r) })
 	// What is taken off below is never an opening bracket.
 	round, square, curly := strings.Contains(s, "("), strings.Contains(s, "["), strings.Contains(s, "{")
 	for s != "" {
@@ -183,7 +184,7 @@ func trimSentence(s string) string {
 		switch {
 		case last == ')' && round, last == ']' && square, last == '}' && curly:
 			return s
-		case strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last) && last != utf8.RuneError:
+		case isBlank(last) || strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last) && last != utf8.RuneError:
 			s = s[:len(s)-size]
 		default:
 			return s
