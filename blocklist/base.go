@@ -61,6 +61,7 @@ type baseHashes struct {
 type baseFeatures struct {
 	segment *features.Segment // nil for none; its IDs index grants
 	grants  []uint32
+	of      *roaring.Bitmap // the same grants, to be asked for; nil for none
 }
 
 type learnedRow struct {

@@ -451,11 +451,15 @@ func (v *View) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(
 	return v.emit(Hit{Similarity: similarity, AtBlock: similarity >= limits.Block, grant: r.grant}, yield)
 }
 
-// hasEndedFaces reports whether there are faces of rules that have ended, which a
-// compaction would leave out.
-func (v *View) hasEndedFaces() bool {
+// hasEndedPictures reports whether there are faces or features of rules that have
+// ended, which a compaction would leave out.
+func (v *View) hasEndedPictures() bool {
 	now := v.now().Unix()
-	over := func(r faceRow) bool { return v.hasEnded(r.grant, now) }
+	ended := func(g uint32) bool { return v.hasEnded(g, now) }
+	if slices.ContainsFunc(v.base.features.grants, ended) || slices.ContainsFunc(v.features.grants, ended) {
+		return true
+	}
+	over := func(r faceRow) bool { return ended(r.grant) }
 	for i := range v.faces {
 		if m := &v.faces[i]; slices.ContainsFunc(m.base.rows, over) || slices.ContainsFunc(m.rows, over) {
 			return true

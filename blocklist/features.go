@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime"
+	"slices"
 
 	"github.com/staydown/staydown/internal/features"
 )
@@ -19,7 +20,7 @@ const MaxFeatures = 256
 // featureDelta holds the feature sets that came since the base. All slices only
 // grow at their end, or are replaced, so that a copy of the struct is a view.
 type featureDelta struct {
-	grants []uint32            // for every set
+	grants []uint32            // for every set, ascending
 	runs   []*features.Segment // their IDs are sets
 	tail   []features.Entry    // the sets that are in no run yet
 	last   *features.Segment   // of the tail; nil while it has to be made
@@ -27,13 +28,16 @@ type featureDelta struct {
 
 const (
 	// sealFeatures is how many sets a run has when it is made. A View needs the
-	// tail as a segment, which is made anew, at about 0.1 ms a set, for each
+	// tail as a segment, which is made anew, at about 0.05 ms a set, for each
 	// group of events that brings one.
 	sealFeatures = 16
 	// mergeFeatures runs of about one size become one, up to maxFeatureRun sets:
 	// the writer waits for it. Bigger ones are left to the compaction.
 	mergeFeatures = 4
 	maxFeatureRun = 256
+	// maxFeatureDelta is how many sets may lie beside the base: every run is looked
+	// up by itself.
+	maxFeatureDelta = 4096
 )
 
 func (d *featureDelta) add(f Features, g uint32) {
@@ -95,27 +99,47 @@ type FeatureSearcher = features.Searcher
 // FeatureMatch says how well a registered picture was found in a candidate.
 type FeatureMatch = features.Match
 
-// FindFeatures calls yield for every rule in force with a picture that the
-// features show, and how well, in no particular order, until yield returns
-// false.
-func (v *View) FindFeatures(x *FeatureSearcher, f Features, yield func(Hit, FeatureMatch) bool) {
+// FindFeatures calls yield for rules in force with a picture that the features
+// show, and how well, the best match first, until yield returns false. worth,
+// unless nil, says which rules matter to the caller: a search looks closely at a
+// limited number of pictures, and what does not matter, or has ended, takes no
+// place among them. It does not allocate once x has its memory.
+func (v *View) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) bool, yield func(Hit, FeatureMatch) bool) {
 	defer runtime.KeepAlive(v)
-	ok := true
-	search := func(s *features.Segment, grants []uint32) bool {
-		s.Search(x, f, func(m FeatureMatch) bool {
-			ok = v.emit(Hit{grant: grants[m.ID]}, func(h Hit) bool { return yield(h, m) })
-			return ok
+	x.Ask(f)
+	collect := func(s *features.Segment, grants []uint32) {
+		x.Collect(s, func(id uint32) bool {
+			matters := false
+			v.emit(Hit{grant: grants[id]}, func(h Hit) bool {
+				matters = worth == nil || worth(h)
+				return true
+			})
+			return matters
 		})
-		return ok
 	}
-	if b := &v.base.features; b.segment != nil && !search(b.segment, b.grants) {
-		return
+	if b := &v.base.features; b.segment != nil {
+		collect(b.segment, b.grants)
 	}
 	for s := range v.features.segments() {
-		if !search(s, v.features.grants) {
-			return
-		}
+		collect(s, v.features.grants)
 	}
+	x.Matches(func(s *features.Segment, m FeatureMatch) bool {
+		grants := v.features.grants
+		if s == v.base.features.segment {
+			grants = v.base.features.grants
+		}
+		return v.emit(Hit{grant: grants[m.ID]}, func(h Hit) bool { return yield(h, m) })
+	})
+}
+
+// HasFeatures reports whether the event that brought the key of a hit of this View
+// brought features too: whether FindFeatures can find the picture.
+func (v *View) HasFeatures(hit Hit) bool {
+	if int(hit.grant) < v.base.len() {
+		return v.base.features.of != nil && v.base.features.of.Contains(hit.grant)
+	}
+	_, ok := slices.BinarySearch(v.features.grants, hit.grant)
+	return ok
 }
 
 // FeatureCount returns the number of pictures that are found by features, those
@@ -137,7 +161,7 @@ func checkFeatures(sets []Features) string {
 		if f.Len() == 0 {
 			return "hold a set without points"
 		}
-		if b, _ := f.AppendBinary(nil); len(b) > features.MaxCompactSize {
+		if !f.IsCompact() {
 			return "hold a set that is not compact"
 		}
 	}

@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,7 +70,7 @@ func TestView_FindFeatures(t *testing.T) {
 				continue
 			}
 			var got, wanted []uint64
-			v.FindFeatures(&x, f, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
+			v.FindFeatures(&x, f, nil, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
 				if m.Band == features.Block {
 					got = slices.Concat(got, []uint64{h.Rule})
 				}
@@ -157,5 +159,115 @@ func TestAppend_RefusesFeatures(t *testing.T) {
 		if !errors.Is(err, blocklist.ErrEvent) {
 			t.Errorf("%s: %v, want ErrEvent", name, err)
 		}
+	}
+}
+
+// Rules that have ended, or hold elsewhere, do not hide another one about the same
+// picture, however many they are; and their features go with the next compaction.
+func TestView_FindFeatures_ManyAlike(t *testing.T) {
+	t.Parallel()
+	const others = 100
+	fr, err := blocklist.ParseTerritory("FR")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	for name, of := range map[string]struct {
+		rule   blocklist.Rule // of the others
+		revoke bool
+		gone   bool // with the compaction
+	}{
+		"revoked":   {revoke: true, gone: true},
+		"expired":   {rule: blocklist.Rule{End: now.Add(time.Hour)}, gone: true},
+		"elsewhere": {rule: blocklist.Rule{Territories: []blocklist.Territory{fr}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var clock atomic.Int64
+			clock.Store(now.Unix())
+			l, err := blocklist.Open(t.TempDir(), &blocklist.Options{Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			set := featuresOf(t, 1)
+			var events []blocklist.Event
+			for i := range others + 1 {
+				r := of.rule
+				if i == others {
+					r = blocklist.Rule{}
+				}
+				r.Width, r.Effect = blocklist.WidthDuplicate, blocklist.EffectBlock
+				r.Keys = blocklist.Keys{Features: []blocklist.Features{set.Compact()}}
+				events = append(events, blocklist.Event{ID: [16]byte{byte(i), 1}, Type: blocklist.EventAdded, Rule: &r})
+			}
+			seqs, err := l.Append(t.Context(), events...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			live := seqs[others]
+			compact := func() {
+				t.Helper()
+				if err := l.Compact(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			find := func(worth func(blocklist.Hit) bool) (rules []uint64) {
+				t.Helper()
+				var x blocklist.FeatureSearcher
+				v := l.View()
+				v.FindFeatures(&x, set, worth, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
+					if !v.HasFeatures(h) {
+						t.Errorf("rule %d is found by its features and has none", h.Rule)
+					}
+					rules = append(rules, h.Rule)
+					return true
+				})
+				return rules
+			}
+			compact()
+			clock.Add(2 * 3600)
+			if of.revoke {
+				events = events[:0]
+				for i, s := range seqs[:others] {
+					events = append(events, blocklist.Event{ID: [16]byte{byte(i), 2}, Type: blocklist.EventRevoked, Target: s})
+				}
+				if _, err := l.Append(t.Context(), events...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := []uint64{live}
+			for _, when := range []string{"before", "after"} {
+				if diff := cmp.Diff(want, find(func(h blocklist.Hit) bool { return h.Worldwide })); diff != "" {
+					t.Errorf("%s the compaction (-want +got):\n%s", when, diff)
+				}
+				if got := find(nil); !slices.Contains(got, live) {
+					t.Errorf("%s the compaction: %d rules are found, and not the live one", when, len(got))
+				}
+				compact()
+			}
+			if n := l.View().FeatureCount(); of.gone != (n == 1) {
+				t.Errorf("%d sets are left", n)
+			}
+		})
+	}
+}
+
+// A set that is not in the form that is kept is refused, however small it is: no
+// snapshot could hold it.
+func TestAppend_FeaturesNotCompact(t *testing.T) {
+	t.Parallel()
+	l, err := blocklist.Open(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = l.Append(t.Context(), blocklist.Event{ID: [16]byte{1}, Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+		Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock,
+		Keys: blocklist.Keys{Features: []blocklist.Features{featuresOf(t, 1)}},
+	}})
+	var invalid *blocklist.EventError
+	if !errors.As(err, &invalid) {
+		t.Errorf("a full set: %v", err)
 	}
 }

@@ -478,8 +478,9 @@ func (b *base) parseFeatures(c *checker) error {
 			return c.fail(ErrFormat, secFeatures, "picture %d of %d", e.ID, n)
 		}
 	}
-	b.features = baseFeatures{segment, array[uint32](c.content[secFeatureGrants])}
-	return c.checkGrants(secFeatureGrants, b.features.grants, b.len())
+	grants := array[uint32](c.content[secFeatureGrants])
+	b.features = baseFeatures{segment, grants, roaring.BitmapOf(grants...)}
+	return c.checkGrants(secFeatureGrants, grants, b.len())
 }
 
 // createdAt is when the snapshot of a base was written.

@@ -376,11 +376,14 @@ func (s *snapshotWriter) collectHashes(a int) {
 	s.hashes[a] = [3][]byte{raw, grants, variants}
 }
 
+// collectFeatures leaves out those of rules whose time is over: they show pictures
+// that nobody is kept from any more.
 func (s *snapshotWriter) collectFeatures() {
+	now := s.v.now().Unix()
 	var entries []features.Entry
 	add := func(segment *features.Segment, grants []uint32) {
 		for e := range segment.All() {
-			if n, ok := s.newNumber(grants[e.ID]); ok {
+			if n, ok := s.newNumber(grants[e.ID]); ok && !s.v.hasEnded(grants[e.ID], now) {
 				entries = append(entries, features.Entry{Features: e.Features, ID: uint32(len(entries))})
 				s.featureGrants = le.AppendUint32(s.featureGrants, n)
 			}

@@ -202,7 +202,7 @@ func (w *writer) more() <-chan struct{} {
 // show publishes the state and wakes the compaction when it is due.
 func (w *writer) show() {
 	w.list.view.Store(w.fold.view())
-	if w.limit >= 0 && w.fold.size() > w.threshold() {
+	if w.due() {
 		select {
 		case w.wake <- struct{}{}:
 		default:
@@ -239,11 +239,17 @@ func (w *writer) merge() {
 	}
 }
 
-func (w *writer) threshold() int {
-	if w.limit > 0 {
-		return w.limit
+// due reports whether so much lies beside the base that it should become one with
+// it.
+func (w *writer) due() bool {
+	switch n := w.fold.size(); {
+	case w.limit < 0:
+		return false
+	case w.limit > 0:
+		return n > w.limit
+	default:
+		return n > max(200_000, (w.fold.base.len()+len(w.fold.base.keyLo))/8) || len(w.fold.features.grants) > maxFeatureDelta
 	}
-	return max(200_000, (w.fold.base.len()+len(w.fold.base.keyLo))/8)
 }
 
 // do runs a task between commits.
@@ -267,7 +273,7 @@ func (w *writer) compactWhenNeeded() {
 	for {
 		select {
 		case <-forget.C:
-			if w.list.View().hasEndedFaces() {
+			if w.list.View().hasEndedPictures() {
 				select {
 				case w.wake <- struct{}{}:
 				default:
@@ -300,7 +306,7 @@ func (w *writer) compact(ctx context.Context) error {
 	if err := w.faceKeys.retainLive(w.journal, v); err != nil {
 		return err
 	}
-	if v.since() == 0 && v.base.header.seq == v.seq && !v.hasEndedFaces() {
+	if v.since() == 0 && v.base.header.seq == v.seq && !v.hasEndedPictures() {
 		return nil
 	}
 	path := filepath.Join(w.dir, snapshotName(v.seq))

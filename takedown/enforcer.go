@@ -414,15 +414,21 @@ func (w *weighing) lookUp(hashes []phash.Hash) {
 
 // lookInside looks for registered pictures inside the candidate.
 func (w *weighing) lookInside(f Features) {
-	if f.IsZero() {
-		return
+	if f.f.Len() == 0 {
+		return // nothing to compare
 	}
 	w.checked |= TierFeatures
 	x := searchers.Get().(*blocklist.FeatureSearcher)
 	defer searchers.Put(x)
-	w.view.FindFeatures(x, f.f, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
+	// Rules by which nothing would follow must not take the place of others.
+	worth := func(h blocklist.Hit) bool {
+		w.match.Band = features.Block
+		return !w.swept(TierFeatures, &h) && w.verdict(TierFeatures, h) > Allow && !w.excepted(h) && !w.common(TierFeatures, &h)
+	}
+	w.view.FindFeatures(x, f.f, worth, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
 		w.match = m
-		return w.weigh(TierFeatures, h)
+		w.weigh(TierFeatures, h)
+		return w.best.Verdict < Block // nothing is stronger
 	})
 }
 

@@ -13,7 +13,7 @@ const (
 
 // enoughTexture reports whether so many squares that agree, of clear and of
 // faint texture, and so many of them rich, can be a proof.
-func enoughTexture(clear, faint, rich float64) bool {
+func enoughTexture(clear, faint, rich int) bool {
 	return clear >= minClear && clear+faint >= minSquares && rich >= minRich
 }
 
@@ -95,13 +95,13 @@ func band(m *Match) Band {
 	if m.Places >= 20 && m.Agreement >= 0.25 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5 {
 		review = Review
 	}
-	rich := float64(m.Rich)
+	rich := m.Rich
 	if m.Places >= 45 && m.Found >= 0.55 && m.Close >= 0.9 {
 		// So many points of one outline have not been found in another, and a
 		// small part of waves or hills may have no more than outlines.
 		rich = minRich
 	}
-	if m.Places < 10 || m.Coverage < 0.15 || !enoughTexture(float64(m.Cells)*m.Agreement, float64(m.Faint), rich) || m.doubtful() {
+	if m.Places < 10 || m.Coverage < 0.15 || !enoughTexture(m.Agreeing, m.Faint, rich) || m.doubtful() {
 		return review
 	}
 	for _, rule := range [...]bool{

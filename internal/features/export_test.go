@@ -10,9 +10,8 @@ import (
 // Votes returns the votes of f as the look-up tables find them.
 func (s *Segment) Votes(f Features) []uint64 {
 	var x Searcher
-	x.views[0].load(f, false)
-	x.views[1].load(f, true)
-	s.vote(&x)
+	x.Ask(f)
+	s.vote(&x, nil)
 	return x.votes
 }
 

@@ -112,8 +112,8 @@ func encodedSize(b []byte) (int, error) {
 		return 0, fmt.Errorf("features: working picture of %d × %d, allowed are sides of %d to %d: %w", w, h, minWorkSide, maxWorkSide, ErrFormat)
 	case n > points:
 		return 0, fmt.Errorf("features: %d points, at most %d are allowed: %w", n, points, ErrFormat)
-	case lw < 1 || lh < 1 || lw*lh > luma:
-		return 0, fmt.Errorf("features: thumbnail of %d × %d, allowed are 1 to %d pixels: %w", lw, lh, luma, ErrFormat)
+	case lw < 1 || lh < 1 || lw > w || lh > h || lw*lh > luma:
+		return 0, fmt.Errorf("features: thumbnail of %d × %d of a working picture of %d × %d, allowed are 1 to %d pixels and no side longer: %w", lw, lh, w, h, luma, ErrFormat)
 	case u16(14) != 0:
 		return 0, fmt.Errorf("features: reserved bytes are not zero: %w", ErrFormat)
 	}
@@ -169,10 +169,13 @@ func (f Features) luma() gray {
 	return gray{w, h, w, f.b[headerSize+f.Len()*(descSize+pointSize):]}
 }
 
+// IsCompact reports whether f is in the form of Compact; the zero Features is.
+func (f Features) IsCompact() bool { return f.b == nil || f.b[3]&flagCompact != 0 }
+
 // Compact returns the form of f that is registered: the best RegisteredPoints
 // points, which are the first ones, and a smaller thumbnail.
 func (f Features) Compact() Features {
-	if f.b == nil || f.b[3]&flagCompact != 0 {
+	if f.IsCompact() {
 		return f
 	}
 	n := min(f.Len(), RegisteredPoints)
@@ -199,7 +202,7 @@ func lumaSize(w, h, area int) (lw, lh int) {
 	}
 	s := isqrt((uint64(area) << 32) / (uint64(w) * uint64(h))) // 1/65536
 	lw, lh = max(int(uint64(w)*s>>16), 1), max(int(uint64(h)*s>>16), 1)
-	return lw, lh
+	return min(lw, area), min(lh, area/min(lw, area))
 }
 
 // appendThumbnail appends the pixels of g reduced to w × h.
@@ -229,7 +232,7 @@ const (
 // and a *PoorError if not: a flat picture, a lone logo, a pattern that repeats
 // itself. Copies of such a picture would be missed, and others taken for it.
 func (f Features) Registrable() error {
-	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks || !enoughTexture(float64(e.Textured), float64(e.Faint), float64(e.Rich)) || e.Repeats > maxRepeats {
+	if e := f.poor(); e.Distinct < minDistinct || e.Blocks < minBlocks || !enoughTexture(e.Textured, e.Faint, e.Rich) || e.Repeats > maxRepeats {
 		return e
 	}
 	return nil

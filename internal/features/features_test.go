@@ -774,3 +774,75 @@ func BenchmarkSearch(b *testing.B) {
 		})
 	}
 }
+
+// inFrame returns m inside a frame that is the same for all pictures and has more to
+// see than they have.
+func inFrame(m *image.Gray) *image.Gray {
+	out := scene(777, 640, 640)
+	inside := mapped(m, 440, 300, func(x, y int) (int, int) { return x * 16 * m.Rect.Dx() / 440, y * 16 * m.Rect.Dy() / 300 })
+	draw.Draw(out, image.Rect(100, 170, 540, 470), inside, image.Point{}, draw.Src)
+	return out
+}
+
+// However many pictures are registered in a frame, the clean picture that is shown
+// in that frame is found: what all of them share weighs little.
+func TestSearch_ManyInOneFrame(t *testing.T) {
+	t.Parallel()
+	clean := scene(5000, 640, 480)
+	asked := mustExtract(t, inFrame(clean))
+	entries := []features.Entry{{Features: mustExtract(t, clean), ID: 1}}
+	for _, n := range []int{20, 60, 150} {
+		for len(entries) <= n {
+			id := uint32(len(entries) + 1)
+			entries = append(entries, features.Entry{Features: mustExtract(t, inFrame(scene(uint64(6000+id), 640, 480))), ID: id})
+		}
+		found := features.None
+		for _, m := range search(mustSegment(t, entries...), asked) {
+			switch {
+			case m.ID == 1:
+				found = m.Band
+			case m.Band == features.Block:
+				t.Errorf("%d in the frame: picture %d is taken for another one", n, m.ID)
+			}
+		}
+		if found != features.Block {
+			t.Errorf("%d in the frame: the clean picture is found at band %d", n, found)
+		}
+	}
+}
+
+// What keep refuses takes no place of others, and pictures with the very same
+// features cost one look.
+func TestSearcher_Keep(t *testing.T) {
+	t.Parallel()
+	same := mustExtract(t, scene(9, 640, 480)).Compact()
+	var entries []features.Entry
+	for i := range 120 {
+		entries = append(entries, features.Entry{Features: same, ID: uint32(i)})
+	}
+	segs := []*features.Segment{mustSegment(t, entries[:100]...), mustSegment(t, entries[100:]...)}
+	ask := func(keep func(uint32) bool) (ids []uint32) {
+		var x features.Searcher
+		x.Ask(same)
+		for _, s := range segs {
+			x.Collect(s, keep)
+		}
+		x.Matches(func(s *features.Segment, m features.Match) bool {
+			if s != segs[m.ID/100] {
+				t.Errorf("match %d comes from another segment", m.ID)
+			}
+			ids = append(ids, m.ID)
+			return true
+		})
+		slices.Sort(ids)
+		return ids
+	}
+	if got := ask(nil); len(got) != 120 {
+		t.Errorf("%d of 120 equal pictures found", len(got))
+	}
+	for _, id := range []uint32{0, 57, 99, 119} {
+		if diff := cmp.Diff([]uint32{id}, ask(func(i uint32) bool { return i == id })); diff != "" {
+			t.Errorf("only %d (-want +got):\n%s", id, diff)
+		}
+	}
+}

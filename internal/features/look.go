@@ -177,7 +177,7 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 		return
 	}
 	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
-	m.Agreement = share(good, decided)
+	m.Agreeing, m.Agreement = good, share(good, decided)
 	m.Close = share(close, decided)
 	m.Pure = share(pure, visible)
 	m.PureClose = share(pureClose, pureDecided)

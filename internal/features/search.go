@@ -1,6 +1,8 @@
 package features
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -24,10 +26,10 @@ type Match struct {
 	// of 0 to 1.
 	Coverage, Share float64
 	// Cells is the number of squares of the overlap that could be compared
-	// pixel by pixel. Agreement is the share of them that agree and lie in that
-	// rectangle, Close the share that match closely and do, Hole the share that
+	// pixel by pixel, Agreeing the number of them that agree and lie in that
+	// rectangle. Agreement is their share, Close the share that match closely and do, Hole the share that
 	// the largest group of disagreeing ones has.
-	Cells                  int
+	Cells, Agreeing        int
 	Agreement, Close, Hole float64
 	// Pure is the share of the visible squares, plain ones included, that lie
 	// in one rectangle in which hardly any disagrees. PureClose is the share
@@ -85,8 +87,8 @@ const (
 	// scoreShift scales the score of a vote, rankShift a score to its rank.
 	maxVoted              = 300
 	scoreShift, rankShift = 7, 6
-	// maxHypotheses is the number of pictures that are looked at closely.
-	maxHypotheses = 40
+	// maxVerified is the number of different pictures that are looked at closely.
+	maxVerified = 40
 )
 
 // view is the asked picture, or its mirror image, laid out for matching.
@@ -105,24 +107,36 @@ const gridShift = 4
 
 // Searcher holds the memory of a search. One goroutine uses it at a time; its
 // zero value is ready.
+//
+// A search over several segments is one search, with one limit to what it
+// costs: Ask says what is looked for, Collect where, and Matches tells.
 type Searcher struct {
-	views   [2]view
-	votes   []uint64
-	cands   []candidate
-	counts  []uint8  // of the votes of each picture and side, up to 2
-	scores  []uint32 // and what they weigh
-	touched []uint32 // the pictures and sides that have votes
-	ranks   [1 << 13]uint32
-	hyps    []hypothesis
-	group   []vote
-	pairs   []pair
-	owner   []int32
-	cells   []uint32
-	look    looker
+	points   int // of the asked picture
+	views    [2]view
+	votes    []uint64
+	cands    []candidate
+	counts   []uint8             // of the votes of each picture and side, or passedOver
+	scores   []uint32            // and what they weigh
+	touched  []uint32            // the pictures and sides that have votes
+	like     [2][MaxPoints]int32 // the votes of each asked point
+	ranks    [1 << 13]uint32     // the scores of all segments so far
+	hyps     []hypothesis
+	verified []verified
+	group    []vote
+	pairs    []pair
+	owner    []int32
+	cells    []uint32
+	look     looker
 
 	// KeepNone makes Search yield also what belongs to no band, for measuring.
 	KeepNone bool
 }
+
+// Counts of votes: from someVotes on it does not matter how many.
+const (
+	someVotes  = 2
+	passedOver = 3
+)
 
 // vote is a pair of like descriptors.
 type vote struct {
@@ -136,37 +150,96 @@ type vote struct {
 
 // hypothesis is a picture with the map that most of its votes speak for.
 type hypothesis struct {
+	in       *Segment
+	part     int // the how manieth segment that is
 	pic, mir int
 	score    int
 	t        affine
+}
+
+// verified is what looking closely at a hypothesis came to.
+type verified struct {
+	hyp int
+	m   Match
+	ok  bool
 }
 
 // Search yields the registered pictures of s that the picture with features f
 // shows, best first, until yield returns false. The result depends on nothing
 // but f and s.
 func (s *Segment) Search(x *Searcher, f Features, yield func(Match) bool) {
-	if s.m == 0 || f.Len() == 0 {
+	x.Ask(f)
+	x.Collect(s, nil)
+	x.Matches(func(_ *Segment, m Match) bool { return yield(m) })
+}
+
+// Ask begins a search for the registered pictures that the picture with features
+// f shows.
+func (x *Searcher) Ask(f Features) {
+	x.hyps = x.hyps[:0]
+	clear(x.ranks[:])
+	if x.points = f.Len(); x.points == 0 {
 		return
 	}
 	x.views[0].load(f, false)
 	x.views[1].load(f, true)
 	x.look.load(f)
-	s.vote(x)
+}
+
+// Collect looks for candidates among the pictures of s. keep, unless nil, is
+// called once for each that comes into question, and says whether its ID matters
+// at all: what it refuses takes no place of another. s must stay usable until
+// Matches returns.
+func (x *Searcher) Collect(s *Segment, keep func(id uint32) bool) {
+	if s.m == 0 || x.points == 0 {
+		return
+	}
+	s.vote(x, keep)
 	s.weigh(x)
+}
+
+// Matches ends a search: it looks closely at the best candidates of all segments,
+// and yields those that match, best first, until yield returns false. Registered
+// pictures with the same features, to the byte, count as one of them.
+func (x *Searcher) Matches(yield func(s *Segment, m Match) bool) {
+	slices.SortFunc(x.hyps, func(a, b hypothesis) int {
+		return cmp.Or(b.score-a.score, a.part-b.part, a.pic-b.pic, a.mir-b.mir)
+	})
+	x.verified = x.verified[:0]
 	for i := range x.hyps {
 		h := &x.hyps[i]
-		m, ok := x.verify(s.picture(h.pic), &x.views[h.mir], h.t, h.mir == 1)
-		if !ok {
+		v := x.sameAs(h)
+		if v == nil {
+			if len(x.verified) == maxVerified {
+				continue // a later one may be the same as one that was looked at
+			}
+			m, ok := x.verify(h.in.picture(h.pic), &x.views[h.mir], h.t, h.mir == 1)
+			x.verified = append(x.verified, verified{i, m, ok})
+			v = &x.verified[len(x.verified)-1]
+		}
+		if !v.ok || v.m.Band == None && !x.KeepNone {
 			continue
 		}
-		m.ID = s.id(h.pic)
-		if m.Band == None && !x.KeepNone {
-			continue
-		}
-		if !yield(m) {
-			return
+		m := v.m
+		m.ID = h.in.id(h.pic)
+		if !yield(h.in, m) {
+			break
 		}
 	}
+	clear(x.hyps) // they point to segments
+	x.hyps = x.hyps[:0]
+}
+
+// sameAs returns what was found of a picture with the very features of h, if one
+// was looked at.
+func (x *Searcher) sameAs(h *hypothesis) *verified {
+	for i := range x.verified {
+		o := &x.hyps[x.verified[i].hyp]
+		if o.score == h.score && o.mir == h.mir && o.t == h.t && bytes.Equal(o.in.picture(o.pic).b, h.in.picture(h.pic).b) {
+			return &x.verified[i]
+		}
+	}
+	return nil
 }
 
 // load fills v from f.
@@ -215,7 +288,7 @@ func (v *view) cell(k keypoint) int {
 // A point whose like many pictures have, such as the corner of a box, says little
 // about any of them: its votes share a weight. Pictures are ranked by the sum;
 // those that are out would cost most of the time and be no candidates anyway.
-func (s *Segment) vote(x *Searcher) {
+func (s *Segment) vote(x *Searcher, keep func(id uint32) bool) {
 	x.votes, x.touched = x.votes[:0], x.touched[:0]
 	if len(x.scores) < 2*s.n {
 		x.counts, x.scores = make([]uint8, 2*s.n), make([]uint32, 2*s.n)
@@ -242,26 +315,24 @@ func (s *Segment) vote(x *Searcher) {
 				dist := descriptor{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]),
 					binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])}.distance(d)
 				pic, r := int(c.point>>8), int(c.point&255)
-				if dist > voteDistance || r >= s.picture(pic).Len() {
+				if dist > voteDistance || r >= s.picture(pic).Len() || !x.admit(s, pic, mir, keep) {
 					continue
 				}
 				x.votes = append(x.votes, uint64(pic)<<28|uint64(mir)<<27|uint64(r)<<19|uint64(dist)<<10|uint64(q))
 			}
 			votes := x.votes[first:]
+			x.like[mir][q] = int32(len(votes))
 			for _, vote := range votes {
 				g := uint32(vote >> 27)
-				if x.counts[g] == 0 {
-					x.touched = append(x.touched, g)
-				}
-				x.counts[g] = min(x.counts[g]+1, 2)
-				x.scores[g] += (voteDistance + 8 - uint32(vote>>10&511)) << scoreShift / uint32(len(votes)+3)
+				x.counts[g] = min(x.counts[g]+1, someVotes)
+				x.scores[g] += uint32(x.worth(mir, q, int(vote>>10&511)))
 			}
 		}
 	}
 	least := x.leastScore()
 	kept := x.votes[:0]
 	for _, v := range x.votes {
-		if g := v >> 27; x.counts[g] > 1 && x.scores[g] >= least {
+		if g := v >> 27; x.counts[g] == someVotes && x.scores[g] >= least {
 			kept = append(kept, v)
 		}
 	}
@@ -272,25 +343,40 @@ func (s *Segment) vote(x *Searcher) {
 	x.votes = slices.Compact(kept)
 }
 
-// leastScore returns the score from which on there are at most maxVoted
-// pictures with two votes or more; those that are as good as the last of them
-// are all in or all out.
+// admit reports whether votes for a picture count, and notes that it has one.
+func (x *Searcher) admit(s *Segment, pic, mir int, keep func(id uint32) bool) bool {
+	g := uint32(pic<<1 | mir)
+	if x.counts[g] == 0 {
+		x.touched = append(x.touched, g)
+		if keep != nil && !keep(s.id(pic)) {
+			x.counts[g] = passedOver
+		}
+	}
+	return x.counts[g] != passedOver
+}
+
+// worth returns what a vote of an asked point weighs.
+func (x *Searcher) worth(mir, q, dist int) int {
+	return (voteDistance + 8 - dist) << scoreShift / (int(x.like[mir][q]) + 3)
+}
+
+// leastScore returns the score from which on there are, in all segments so far, at
+// most maxVoted pictures with two votes or more; those that are as good as the last
+// of them are all in or, unless they are the best, all out.
 func (x *Searcher) leastScore() uint32 {
-	clear(x.ranks[:])
-	n := 0
 	for _, g := range x.touched {
-		if x.counts[g] > 1 {
-			n++
+		if x.counts[g] == someVotes {
 			x.ranks[min(x.scores[g]>>rankShift, uint32(len(x.ranks)-1))]++
 		}
 	}
-	if n <= maxVoted {
-		return 0
-	}
-	n = 0
+	n := 0
 	for i := len(x.ranks) - 1; i > 0; i-- {
+		before := n
 		if n += int(x.ranks[i]); n > maxVoted {
-			return min(uint32(i+1), uint32(len(x.ranks)-1)) << rankShift
+			if before == 0 {
+				i--
+			}
+			return uint32(i+1) << rankShift
 		}
 	}
 	return 0
@@ -333,9 +419,14 @@ func (d descriptor) distance(o descriptor) int {
 		bits.OnesCount64(d[2]^o[2]) + bits.OnesCount64(d[3]^o[3])
 }
 
-// weigh fills x.hyps with the maps that the votes speak for, best first.
+// weigh adds to x.hyps the maps that the votes speak for. Their score is what
+// these votes weigh: points in a frame that many pictures share must not hide the
+// picture inside it.
 func (s *Segment) weigh(x *Searcher) {
-	x.hyps = x.hyps[:0]
+	part := 0
+	if n := len(x.hyps); n > 0 {
+		part = x.hyps[n-1].part + 1
+	}
 	for a := 0; a < len(x.votes); {
 		e := a + 1
 		for e < len(x.votes) && x.votes[e]>>27 == x.votes[a]>>27 {
@@ -390,25 +481,16 @@ func (s *Segment) weigh(x *Searcher) {
 			continue
 		}
 		x.support(best, true)
-		h := hypothesis{pic: pic, mir: mir, score: bestScore, t: x.group[best].similarity()}
+		h := hypothesis{in: s, part: part, pic: pic, mir: mir, t: x.group[best].similarity()}
+		for _, p := range x.pairs {
+			h.score += x.worth(mir, int(p.q), int(p.dist))
+		}
 		if bestN >= 4 {
 			if t, _, ok := fit(x.pairs, 8); ok {
 				h.t = t
 			}
 		}
 		x.hyps = append(x.hyps, h)
-	}
-	slices.SortFunc(x.hyps, func(a, b hypothesis) int {
-		if a.score != b.score {
-			return b.score - a.score
-		}
-		if a.pic != b.pic {
-			return a.pic - b.pic
-		}
-		return a.mir - b.mir
-	})
-	if len(x.hyps) > maxHypotheses {
-		x.hyps = x.hyps[:maxHypotheses]
 	}
 }
 

@@ -169,7 +169,7 @@ func OpenSegment(b []byte) (*Segment, error) {
 			if err != nil {
 				return nil, fmt.Errorf("features: segment: picture %d: %w", i, err)
 			}
-			if f.b[3]&flagCompact == 0 {
+			if !f.IsCompact() {
 				return bad("picture %d is not compact", i)
 			}
 			points += uint64(f.Len())
