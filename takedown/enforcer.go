@@ -237,6 +237,13 @@ type weighing struct {
 	facesSince uint64
 	facesTime  time.Time
 
+	// sighted says that the features of the picture are known. Then a hash beyond
+	// the identical radius blocks only if they bear it out: as they do for the
+	// rules in borne.
+	sighted bool
+	borne   [maxBorne]uint64
+	nBorne  int
+
 	asked   phash.Hash             // that is being looked up
 	alg     phash.Algorithm        // of it
 	match   blocklist.FeatureMatch // that is being weighed
@@ -259,6 +266,10 @@ type weighing struct {
 	pending int
 	known   bool
 }
+
+// maxBorne is the number of rules whose matches by hash the features of one
+// picture can bear out.
+const maxBorne = 4
 
 // decide answers about an address and hashes; what is empty is not compared.
 func (e *Enforcer) decide(in scope, imageURL, pageURL string, hashes []phash.Hash) Decision {
@@ -332,6 +343,7 @@ func (w *weighing) candidate(c *Candidate) Decision {
 	}
 	for i := range 1 + len(c.Frames) {
 		w.frame, w.hashes = i, c.frame(i)
+		w.sighted = i == 0 && c.Features.f.Len() > 0
 		w.lookUp(w.hashes)
 	}
 	w.frame, w.hashes = 0, c.Hashes
@@ -339,6 +351,10 @@ func (w *weighing) candidate(c *Candidate) Decision {
 	// something.
 	if w.best.Verdict < Block {
 		w.lookInside(c.Features)
+	}
+	if w.best.Verdict < Block && w.nBorne > 0 {
+		w.sighted = true
+		w.lookUp(w.hashes)
 	}
 	for i := 0; i <= max(len(c.Frames), len(c.FrameFaces)) && w.best.Verdict < Block; i++ {
 		w.frame, w.hashes = i, c.frame(i)
@@ -428,6 +444,10 @@ func (w *weighing) lookInside(f Features) {
 	w.view.FindFeatures(x, f.f, worth, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
 		w.match = m
 		w.weigh(TierFeatures, h)
+		if m.Corroborates() && w.nBorne < maxBorne {
+			w.borne[w.nBorne] = h.Rule
+			w.nBorne++
+		}
 		return w.best.Verdict < Block // nothing is stronger
 	})
 }
@@ -492,6 +512,9 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 		return true
 	}
 	v := w.verdict(why, h)
+	if v == Block && why == TierHash && w.doubts(h) {
+		v = Review
+	}
 	if v <= Allow || w.excepted(h) || w.common(why, &h) {
 		return true
 	}
@@ -580,6 +603,13 @@ func (w *weighing) nearness(h blocklist.Hit) Verdict {
 		return Review
 	}
 	return Allow
+}
+
+// doubts reports whether a hash that is near enough to block is in need of the
+// features, and they do not bear it out. Flat pictures have none, and are believed.
+func (w *weighing) doubts(h blocklist.Hit) bool {
+	return w.sighted && h.Distance > w.radii().identical && w.view.HasFeatures(h) &&
+		!slices.Contains(w.borne[:w.nBorne], h.Rule)
 }
 
 // evidence returns what a match by features means under the width of the rule.

@@ -3,11 +3,17 @@
 // Enforcer.Check, as in a crawler, and the table says which tier blocked it.
 //
 //	tiers -originals DIR -copies DIR[,DIR…] [-every N] [-out FILE]
+//	tiers -negatives DIR [-out FILE]
 //
 // The folders are those of command accuracy. A copy counts as found when the
 // decision names the case of its original, and as wrong when it names another
 // one. A collage shows four pictures, all of them registered here: it counts as
 // found when it is blocked for any of them.
+//
+// With -negatives, DIR is a folder of folders of pictures that are different and
+// carry the same thing, a page, a frame, a watermark: see
+// internal/features/measure/negatives.py. Every picture is registered by itself,
+// and every other one of its folder is asked, by its hashes and by all tiers.
 package main
 
 import (
@@ -33,13 +39,20 @@ func main() {
 	originals := flag.String("originals", "", "folder of different pictures")
 	copies := flag.String("copies", "", "folders of copies with manifest.tsv, separated by commas")
 	every := flag.Int("every", 1, "look at every n-th copy of each kind only")
+	negatives := flag.String("negatives", "", "folder of folders of different pictures that carry the same thing")
 	out := flag.String("out", "", "file to write the table to (default: standard output)")
 	flag.Parse()
-	if *originals == "" || *copies == "" || *every < 1 || flag.NArg() > 0 {
+	var table string
+	var err error
+	switch {
+	case flag.NArg() > 0 || *every < 1, *negatives == "" && (*originals == "" || *copies == ""):
 		flag.Usage()
 		os.Exit(2)
+	case *negatives != "":
+		table, err = runNegatives(context.Background(), *negatives)
+	default:
+		table, err = run(context.Background(), *originals, strings.Split(*copies, ","), *every)
 	}
-	table, err := run(context.Background(), *originals, strings.Split(*copies, ","), *every)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -136,7 +149,7 @@ func run(ctx context.Context, dir string, copyDirs []string, every int) (string,
 
 // check does what a crawler does with a file that it fetched, and asks with the
 // features, which take most of the time, only where Check would use them: when
-// the other tiers do not block.
+// the other tiers do not block without a doubt.
 func check(enf *takedown.Enforcer, path string) (takedown.Decision, error) {
 	file, err := os.ReadFile(path)
 	if err != nil {
@@ -146,7 +159,7 @@ func check(enf *takedown.Enforcer, path string) (takedown.Decision, error) {
 	if err != nil {
 		return takedown.Decision{}, err
 	}
-	if d := enf.Check(c); d.Verdict == takedown.Block {
+	if d := enf.Check(c); d.Verdict == takedown.Block && !d.FarOut {
 		return d, nil
 	}
 	if c, err = takedown.Inspect(bytes.NewReader(file), takedown.Source{}, nil); err != nil {
@@ -168,22 +181,27 @@ func register(ctx context.Context, desk *takedown.Desk, dir string) (map[takedow
 		if err != nil {
 			return nil, err
 		}
-		c, err := desk.Submit(ctx, takedown.ImageOptOut{
-			Requester: takedown.Requester{Name: "Measure", Email: "measure@example.org"},
-			Images:    [][]byte{file},
-			Claim:     takedown.ClaimOwner,
-		})
+		id, p, err := optOut(ctx, desk, file)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		p := c.Pictures[0]
-		g := takedown.Grant{Act: takedown.Act{By: "measure"}, Width: p.Widest}
-		if err := desk.Accept(ctx, c.ID, g); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		cases[c.ID] = registered{filepath.Base(name), p.Refused, p.Points}
+		cases[id] = registered{filepath.Base(name), p.Refused, p.Points}
 	}
 	return cases, nil
+}
+
+// optOut files an opt-out for a picture, and accepts it as far as it can be.
+func optOut(ctx context.Context, desk *takedown.Desk, file []byte) (takedown.CaseID, takedown.Picture, error) {
+	c, err := desk.Submit(ctx, takedown.ImageOptOut{
+		Requester: takedown.Requester{Name: "Measure", Email: "measure@example.org"},
+		Images:    [][]byte{file},
+		Claim:     takedown.ClaimOwner,
+	})
+	if err != nil {
+		return takedown.CaseID{}, takedown.Picture{}, err
+	}
+	p := c.Pictures[0]
+	return c.ID, p, desk.Accept(ctx, c.ID, takedown.Grant{Act: takedown.Act{By: "measure"}, Width: p.Widest})
 }
 
 // readManifests returns every n-th copy of each kind.

@@ -1,0 +1,110 @@
+package takedown_test
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/draw"
+	"image/jpeg"
+	"image/png"
+	"os"
+	"testing"
+
+	"github.com/staydown/staydown/internal/sharedtest"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// striped lays broken diagonal stripes over a picture, as the letters of a
+// watermark are.
+func striped(tb testing.TB, file []byte, width int, opacity uint8) []byte {
+	tb.Helper()
+	src, err := jpeg.Decode(bytes.NewReader(file))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m := image.NewRGBA(src.Bounds())
+	draw.Draw(m, m.Bounds(), src, m.Bounds().Min, draw.Src)
+	over := image.NewAlpha(m.Bounds())
+	for y := range m.Bounds().Dy() {
+		for x := range m.Bounds().Dx() {
+			if (x+y)/width%4 == 0 && (x-y+1000*width)/width%3 != 0 {
+				over.SetAlpha(x, y, color.Alpha{A: opacity})
+			}
+		}
+	}
+	draw.DrawMask(m, m.Bounds(), image.White, image.Point{}, over, image.Point{}, draw.Over)
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A hash beyond the identical radius is believed where nobody has looked. Where the
+// features are known they have to bear it out, or it is for a person: two slides of
+// one template have hashes that are near, and no more in common.
+func TestCheck_FeaturesBearOutHashes(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	e := d.Enforcer()
+	photo := func(name string) []byte {
+		b, err := os.ReadFile(sharedtest.Path(t, "photos", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	file, other := photo("opencv_chicky-512_4d2cf040.jpg"), photo("opencv_graf3_492e0e96.jpg")
+	r := optOut(t, 1)
+	r.Images = [][]byte{file}
+	id := accept(t, d, r, takedown.Grant{})
+
+	same, foreign := inspect(t, file, takedown.Source{}), inspect(t, other, takedown.Source{})
+	at := func(bits int, f takedown.Features) takedown.Candidate {
+		return takedown.Candidate{Hashes: []phash.Hash{flipped(same.Hashes[0], bits)}, Features: f}
+	}
+	for name, tt := range map[string]struct {
+		c    takedown.Candidate
+		want takedown.Verdict
+		why  takedown.Tier
+	}{
+		"far, nobody looked":           {at(40, takedown.Features{}), takedown.Block, takedown.TierHash},
+		"far, the picture":             {at(40, same.Features), takedown.Block, takedown.TierFeatures},
+		"far, another picture":         {at(40, foreign.Features), takedown.Review, takedown.TierHash},
+		"just far, another picture":    {at(22, foreign.Features), takedown.Review, takedown.TierHash},
+		"identical, another picture":   {at(20, foreign.Features), takedown.Block, takedown.TierHash},
+		"review radius, another":       {at(54, foreign.Features), takedown.Review, takedown.TierHash},
+		"a later frame, nobody looked": {takedown.Candidate{Hashes: foreign.Hashes, Features: foreign.Features, Frames: [][]phash.Hash{{flipped(same.Hashes[0], 40)}}}, takedown.Block, takedown.TierHash},
+	} {
+		got := e.Check(tt.c)
+		if got.Verdict != tt.want || got.Why != tt.why || got.Case != id {
+			t.Errorf("%s: %v, want %v by %v", name, got, tt.want, tt.why)
+		}
+	}
+	wantVerdict(t, "a ranker, who has no features", e.Filter("", flipped(same.Hashes[0], 40)), takedown.Block)
+
+	// What the features alone leave to a person, because much lies over it, they
+	// bear out all the same.
+	borne := 0
+	for opacity := 60; opacity < 256; opacity += 15 {
+		c := inspect(t, striped(t, file, 18, uint8(opacity)), takedown.Source{})
+		c.SHA256 = [32]byte{}
+		c.Hashes = nil
+		if e.Check(c).Verdict != takedown.Review {
+			continue
+		}
+		c.Hashes = []phash.Hash{flipped(same.Hashes[0], 40)}
+		got := e.Check(c)
+		if got.Verdict == takedown.Block && got.Why == takedown.TierHash && got.Distance == 40 && got.Case == id {
+			borne++
+		}
+		c.Frames = [][]phash.Hash{foreign.Hashes}
+		if again := e.Check(c); again.Verdict != got.Verdict || again.Why != got.Why {
+			t.Errorf("%v as an animation, %v without its second frame", again, got)
+		}
+	}
+	if borne == 0 {
+		t.Error("no overlay was found that the features alone leave to a person and that they bear out")
+	}
+}
