@@ -93,12 +93,12 @@ func Fill(now func() time.Time, each func(v *View, add func(*Event))) *View {
 
 // WriteSnapshotFile writes the snapshot of a View.
 func WriteSnapshotFile(path string, v *View) error {
-	return (&List{fs: fsx.OS{}, now: time.Now}).writeSnapshotFile(path, v, writeOptions{})
+	return (&List{fs: fsx.OS{}, now: time.Now}).writeSnapshotFile(path, &moment{view: v, at: time.Now()}, writeOptions{})
 }
 
 // WriteSnapshotFileWith writes it signed, encrypted, or both.
 func WriteSnapshotFileWith(path string, v *View, signingKey ed25519.PrivateKey, key *EncryptionKey) error {
-	return (&List{fs: fsx.OS{}, now: time.Now, open: LoadOptions{EncryptionKey: key}}).writeSnapshotFile(path, v, writeOptions{signingKey: signingKey})
+	return (&List{fs: fsx.OS{}, now: time.Now, open: LoadOptions{EncryptionKey: key}}).writeSnapshotFile(path, &moment{view: v, at: time.Now()}, writeOptions{signingKey: signingKey})
 }
 
 // Continue returns the View of v with more events.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -362,4 +364,74 @@ func TestRekey_Faces(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAppend(t, l, e)
+}
+
+// Rules that are revoked while a snapshot is made are not in it, or are in it
+// with their faces: no reader takes these for lost. The clock is asked between
+// the View and the keys, so that a revocation can come just then, once or
+// whenever the list looks again.
+func TestPublish_RevokedMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, times := range []int{1, 2, 4, 50} {
+		key, c := &blocklist.EncryptionKey{3}, newClock()
+		var meanwhile atomic.Pointer[func()]
+		l := open(t, t.TempDir(), &blocklist.Options{CompactAfter: -1, EncryptionKey: key, Now: func() time.Time {
+			if f := meanwhile.Swap(nil); f != nil {
+				(*f)()
+			}
+			return c.now()
+		}})
+		defer l.Close()
+		limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+		x := faceOf(t, faceModels[0], 1, 0, 0)
+		mustAppend(t, l, faceRule(t, l, 1, limits, x))
+		var rules []uint64
+		for id := range uint64(2 * times) {
+			rules = append(rules, mustAppend(t, l, faceRule(t, l, 100+id, limits, faceOf(t, faceModels[0], 100+id, 0, 0)))...)
+		}
+		path := filepath.Join(t.TempDir(), "p")
+		for what, write := range map[string]func() error{"Publish": func() error { return l.Publish(path) }, "Compact": func() error { return l.Compact(t.Context()) }} {
+			var all sync.WaitGroup
+			left, revoked := times, 0
+			var revoke func()
+			revoke = func() {
+				done := make(chan struct{})
+				all.Go(func() {
+					defer close(done)
+					left, revoked = left-1, revoked+1
+					e := blocklist.Event{ID: newID(rules[0] + 1000), Type: blocklist.EventRevoked, Time: c.now().Truncate(time.Second), Target: rules[0]}
+					rules = rules[1:]
+					if _, err := l.Append(context.Background(), e); err != nil {
+						t.Error(err)
+					}
+					if left > 0 {
+						meanwhile.Store(&revoke)
+					}
+				})
+				select {
+				case <-done:
+				case <-time.After(100 * time.Millisecond): // the list looks between commits
+				}
+			}
+			meanwhile.Store(&revoke)
+			err := write()
+			meanwhile.Store(nil)
+			all.Wait()
+			meanwhile.Store(nil)
+			if err != nil || revoked == 0 {
+				t.Fatalf("%s, %d times: %d revoked, %v", what, times, revoked, err)
+			}
+			readers := map[string]*blocklist.List{"desk": l}
+			if what == "Publish" {
+				if readers["node"], err = blocklist.Load(path, &blocklist.LoadOptions{EncryptionKey: key, Now: c.now}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for who, l := range readers {
+				if s := l.Status(); s.FacesWithoutKey != 0 || !l.View().SearchesFaces() || !facesFound(l.View(), x)[1] {
+					t.Errorf("%s, %d times: the %s says %d faces without key, rules %v; searches %v", what, times, who, s.FacesWithoutKey, l.View().RulesWithoutFaces(), l.View().SearchesFaces())
+				}
+			}
+		}
+	}
 }

@@ -441,22 +441,26 @@ func (l *List) journal() (*journal, error) {
 func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
-	v := l.View()
 	if l.writer != nil {
 		j, err := l.journal()
 		if err == nil {
-			err = l.writer.faceKeys.retainLive(j, v)
+			err = l.writer.faceKeys.retainLive(j, l.View())
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return l.writeSnapshotFile(path, v, writeOptions{signingKey: l.signingKey, faceLifetime: l.faceLifetime})
+	m, err := l.moment()
+	if err != nil {
+		return err
+	}
+	defer m.forget()
+	return l.writeSnapshotFile(path, &m, writeOptions{signingKey: l.signingKey, faceLifetime: l.faceLifetime})
 }
 
 // writeSnapshotFile writes a snapshot beside its place and moves it there.
-func (l *List) writeSnapshotFile(path string, v *View, o writeOptions) (err error) {
-	o.created, o.encryption, o.faceKeys = l.now(), l.open.EncryptionKey, l.open.faceKeys
+func (l *List) writeSnapshotFile(path string, m *moment, o writeOptions) (err error) {
+	o.created, o.encryption, o.faceKeys = m.at, l.open.EncryptionKey, m.keys
 	fs := l.fs
 	defer func() {
 		if err != nil && !strings.HasPrefix(err.Error(), "blocklist: ") {
@@ -474,7 +478,7 @@ func (l *List) writeSnapshotFile(path string, v *View, o writeOptions) (err erro
 	if err != nil {
 		return err
 	}
-	err = writeSnapshot(f, v, &o)
+	err = writeSnapshot(f, m.view, &o)
 	if err == nil {
 		err = f.Sync()
 	}

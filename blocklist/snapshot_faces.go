@@ -55,7 +55,7 @@ func compareModels(a, b FaceModel) int {
 type faceWriter struct {
 	models []*faceIndex
 	rows   []int     // of each model
-	keys   []faceKey // ascending
+	keys   []faceKey // ascending, of all rows that are written
 	until  int64     // 0 if the keys are not written
 }
 
@@ -69,9 +69,6 @@ func (w *faceWriter) sizes() (faces, keys int64) {
 	}
 	return faces, keys
 }
-
-// forget overwrites the keys.
-func (w *faceWriter) forget() { clear(w.keys) }
 
 // eachFace calls yield for the faces of a model in the order of their grants.
 func eachFace(m *faceIndex, yield func(v FaceVector, r faceRow, event [16]byte)) {
@@ -94,22 +91,85 @@ func eachFace(m *faceIndex, yield func(v FaceVector, r faceRow, event [16]byte))
 	}
 }
 
-// eachRow calls yield for the rows of a model.
+// eachRow calls yield for the rows of a model, without those of a base that was
+// loaded.
 func eachRow(m *faceIndex, yield func(r faceRow, event [16]byte)) {
-	for i, r := range m.base.rows {
-		yield(r, m.base.events[i])
+	for i := range m.base.events {
+		yield(m.base.rows[i], m.base.events[i])
 	}
 	for i, r := range m.rows {
 		yield(r, m.events[i])
 	}
 }
 
-// collectFaces finds the faces that are to be written, and their keys: those of
-// rules that have not ended, and whose key is not gone. The keys of rules that
-// the clock has ended are.
+// A moment is the list as it is at one time, with the keys of its faces, of rules
+// that have not ended.
+type moment struct {
+	view *View
+	at   time.Time
+	keys []faceKey // ascending
+}
+
+// forget overwrites the keys.
+func (m *moment) forget() { clear(m.keys) }
+
+// moment returns the list as it is now. A rule that is revoked between the View
+// and the reading of its key has no key any more; a snapshot that has the rule
+// and lacks the key would tell nodes that its faces were lost. So it looks again
+// then, and in the end between commits, when no rule is revoked.
+func (l *List) moment() (m moment, err error) {
+	var changed bool
+	for range 4 {
+		if m, changed, err = l.tryMoment(); !changed || err != nil {
+			return m, err
+		}
+	}
+	if failed := l.writer.do(l.writer.ctx, func() { m, _, err = l.tryMoment() }); failed != nil {
+		return m, failed
+	}
+	return m, err
+}
+
+// tryMoment reads a View and the keys of its faces one after the other. changed
+// says that rules have ended meanwhile. A key that is missing otherwise is lost.
+func (l *List) tryMoment() (m moment, changed bool, err error) {
+	m = moment{view: l.View(), at: l.now()}
+	grants := map[[16]byte]uint32{}
+	for i := range m.view.faces {
+		eachRow(&m.view.faces[i], func(r faceRow, event [16]byte) {
+			if !m.view.hasEnded(r.grant, m.at.Unix()) {
+				grants[event] = r.grant
+			}
+		})
+	}
+	m.keys = make([]faceKey, 0, len(grants)) // never moved, so that forget overwrites all there is
+	defer func() {
+		if changed || err != nil {
+			m.forget()
+		}
+	}()
+	for event, g := range grants {
+		key, err := l.open.faceKeys.get(event)
+		if errors.Is(err, errNoFaceKey) {
+			now := l.View()
+			g, ok := now.grantOf(m.view.seqOf(g))
+			changed = changed || !ok || now.hasEnded(g, l.now().Unix())
+			continue
+		}
+		if err != nil {
+			return m, false, err
+		}
+		m.keys = append(m.keys, faceKey{event, key})
+	}
+	slices.SortFunc(m.keys, func(a, b faceKey) int { return bytes.Compare(a.event[:], b.event[:]) })
+	return m, changed, nil
+}
+
+// collectFaces finds the faces that are to be written: those that there are keys
+// for.
 func (s *snapshotWriter) collectFaces(o *writeOptions) {
 	w := &s.faces
-	events := map[[16]byte]bool{}
+	w.keys = o.faceKeys
 	var models []*faceIndex
 	for i := range s.v.faces {
 		m := &s.v.faces[i]
@@ -118,25 +178,7 @@ func (s *snapshotWriter) collectFaces(o *writeOptions) {
 			return
 		}
 		models = append(models, m)
-		eachRow(m, func(r faceRow, event [16]byte) {
-			if s.stays(r.grant) {
-				events[event] = true
-			}
-		})
 	}
-	w.keys = make([]faceKey, 0, len(events)) // never moved, so that forget overwrites all there is
-	for event := range events {
-		key, err := o.faceKeys.get(event)
-		if errors.Is(err, errNoFaceKey) {
-			continue
-		}
-		if err != nil {
-			s.err = cmp.Or(s.err, err)
-			return
-		}
-		w.keys = append(w.keys, faceKey{event, key})
-	}
-	slices.SortFunc(w.keys, func(a, b faceKey) int { return bytes.Compare(a.event[:], b.event[:]) })
 	slices.SortFunc(models, func(a, b *faceIndex) int { return compareModels(a.model, b.model) })
 	for _, m := range models {
 		rows := 0

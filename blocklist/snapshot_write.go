@@ -24,7 +24,7 @@ type writeOptions struct {
 	created    time.Time
 	signingKey ed25519.PrivateKey // nil leaves it unsigned
 	encryption *EncryptionKey     // nil leaves it as it is
-	faceKeys   *faceKeys          // of a list that is open for writing
+	faceKeys   []faceKey          // ascending
 	// faceLifetime, unless 0, is how long readers may use the faces, whose keys
 	// the snapshot then carries.
 	faceLifetime time.Duration
@@ -41,7 +41,6 @@ func writeSnapshot(w io.WriterAt, v *View, o *writeOptions) error {
 	// The arrays that are written may go with the base of v.
 	defer runtime.KeepAlive(v)
 	s := newSnapshotWriter(v, o)
-	defer s.faces.forget()
 	if s.err != nil {
 		return s.err
 	}

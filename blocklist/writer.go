@@ -309,8 +309,15 @@ func (w *writer) compact(ctx context.Context) error {
 	if v.since() == 0 && v.base.header.seq == v.seq && !v.hasEndedPictures() {
 		return nil
 	}
+	m, err := l.moment()
+	if err != nil {
+		return err
+	}
+	v = m.view
 	path := filepath.Join(w.dir, snapshotName(v.seq))
-	if err := l.writeSnapshotFile(path, v, writeOptions{}); err != nil {
+	err = l.writeSnapshotFile(path, &m, writeOptions{})
+	m.forget()
+	if err != nil {
 		return err
 	}
 	b, err := l.openSnapshot(path)
