@@ -101,8 +101,18 @@ func writeSealed(w io.WriterAt, snapshot []byte, key *EncryptionKey) error {
 // isSealed reports whether a file begins as an encrypted snapshot does.
 func isSealed(head []byte) bool { return bytes.HasPrefix(head, []byte(sealedMagic)) }
 
-// readSealed decrypts a snapshot into memory.
-func readSealed(f fsx.File, head []byte, size int64, key *EncryptionKey) (*memory, error) {
+// sealedFile is an encrypted snapshot whose header is in order, and was made
+// with the key.
+type sealedFile struct {
+	f     fsx.File
+	head  []byte
+	gcm   cipher.AEAD
+	plain int64 // length of the snapshot
+}
+
+// openSealed reads the header of an encrypted snapshot in head, of a file of
+// size bytes.
+func openSealed(f fsx.File, head []byte, size int64, key *EncryptionKey) (*sealedFile, error) {
 	if len(head) >= 10 {
 		if v := le.Uint16(head[8:]); v != sealedVersion {
 			return nil, fmt.Errorf("blocklist: encrypted snapshot of version %d, this program knows %d: %w", v, sealedVersion, ErrVersion)
@@ -125,28 +135,64 @@ func readSealed(f fsx.File, head []byte, size int64, key *EncryptionKey) (*memor
 	if key == nil {
 		return nil, fmt.Errorf("blocklist: snapshot is encrypted, and there is no key: %w", ErrKey)
 	}
-	gcm, check := key.derive(head[24:24+saltSize], "snapshot")
-	if subtle.ConstantTimeCompare(check, head[24+saltSize:24+saltSize+checkSize]) != 1 {
+	if !key.sealed(head) {
 		return nil, fmt.Errorf("blocklist: snapshot is encrypted with another key: %w", ErrKey)
 	}
-	m := newMemory(plain)
-	pieces := (plain + sealedPiece - 1) / sealedPiece
+	gcm, _ := key.derive(head[24:24+saltSize], "snapshot")
+	return &sealedFile{f, head, gcm, plain}, nil
+}
+
+// sealed reports whether an encrypted snapshot with this header was made with k.
+func (k *EncryptionKey) sealed(head []byte) bool {
+	_, check := k.derive(head[24:24+saltSize], "snapshot")
+	return subtle.ConstantTimeCompare(check, head[24+saltSize:24+saltSize+checkSize]) == 1
+}
+
+func (s *sealedFile) pieces() int64 { return (s.plain + sealedPiece - 1) / sealedPiece }
+
+// piece decrypts piece i into its place in data, the snapshot from piece first
+// on. buf has room for a piece.
+func (s *sealedFile) piece(i, first int64, data, buf []byte) error {
+	n := min(sealedPiece, s.plain-i*sealedPiece)
+	at := sealedHeader + i*(sealedPiece+gcmTag)
+	if got, err := s.f.ReadAt(buf[:n+gcmTag], at); got < int(n)+gcmTag {
+		return fmt.Errorf("blocklist: encrypted snapshot: %w: %w", ErrTruncated, err)
+	}
+	to := (i - first) * sealedPiece
+	if _, err := s.gcm.Open(data[to:to:to+n], pieceNonce(i), buf[:n+gcmTag], s.head); err != nil {
+		return fmt.Errorf("blocklist: encrypted snapshot: piece %d at %d was changed: %w", i, at, ErrChecksum)
+	}
+	return nil
+}
+
+// part decrypts n bytes of the snapshot, which it has, from off on.
+func (s *sealedFile) part(off, n int64) ([]byte, error) {
+	first, last := off/sealedPiece, (off+n+sealedPiece-1)/sealedPiece
+	data, buf := make([]byte, (last-first)*sealedPiece), make([]byte, sealedPiece+gcmTag)
+	for i := first; i < last; i++ {
+		if err := s.piece(i, first, data, buf); err != nil {
+			return nil, err
+		}
+	}
+	off -= first * sealedPiece
+	return data[off : off+n], nil
+}
+
+// readSealed decrypts a snapshot into memory.
+func readSealed(f fsx.File, head []byte, size int64, key *EncryptionKey) (*memory, error) {
+	s, err := openSealed(f, head, size, key)
+	if err != nil {
+		return nil, err
+	}
+	m := newMemory(s.plain)
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	var work sync.WaitGroup
-	for range min(int64(runtime.GOMAXPROCS(0)), 8, pieces) {
+	for range min(int64(runtime.GOMAXPROCS(0)), 8, s.pieces()) {
 		work.Go(func() {
 			buf := make([]byte, sealedPiece+gcmTag)
-			for i := next.Add(1) - 1; i < pieces && failed.Load() == nil; i = next.Add(1) - 1 {
-				n := min(sealedPiece, plain-i*sealedPiece)
-				at := sealedHeader + i*(sealedPiece+gcmTag)
-				if got, err := f.ReadAt(buf[:n+gcmTag], at); got < int(n)+gcmTag {
-					err = fmt.Errorf("blocklist: encrypted snapshot: %w: %w", ErrTruncated, err)
-					failed.Store(&err)
-					return
-				}
-				if _, err := gcm.Open(m.data[i*sealedPiece:i*sealedPiece:i*sealedPiece+n], pieceNonce(i), buf[:n+gcmTag], head); err != nil {
-					err = fmt.Errorf("blocklist: encrypted snapshot: piece %d at %d was changed: %w", i, at, ErrChecksum)
+			for i := next.Add(1) - 1; i < s.pieces() && failed.Load() == nil; i = next.Add(1) - 1 {
+				if err := s.piece(i, 0, m.data, buf); err != nil {
 					failed.Store(&err)
 					return
 				}

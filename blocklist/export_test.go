@@ -308,6 +308,8 @@ func (l *List) ID() [16]byte { return l.View().base.header.ID }
 func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][]byte, err error) {
 	name, wrap := faceKeysFile(&key, list)
 	switch {
+	case isWiped(b[:min(len(b), sealedHeader)]):
+		return nil, nil
 	case isSealed(b):
 		mem, err := readSealed(byteFile{bytes.NewReader(b)}, b[:min(len(b), headerSize)], int64(len(b)), &key)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	iofs "io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -280,6 +281,16 @@ func matches(b *base, j *journal) error {
 
 // openSnapshot reads a snapshot file.
 func (l *List) openSnapshot(path string) (*base, error) {
+	b, err := l.readSnapshotFile(path)
+	if err != nil && l.path != "" && l.open.EncryptionKey != nil && !errors.Is(err, iofs.ErrNotExist) {
+		// Publish makes unreadable what it has replaced; that may just have been this
+		// file, and another one is in its place.
+		b, err = l.readSnapshotFile(path)
+	}
+	return b, err
+}
+
+func (l *List) readSnapshotFile(path string) (*base, error) {
 	f, err := l.fs.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
@@ -434,6 +445,11 @@ func (l *List) journal() (*journal, error) {
 // file is durable. After Close the error of a list that was open for writing
 // wraps ErrClosed.
 //
+// A file with faces that it replaces is made unreadable where it lies, also for
+// who has it open, or under another name, but for a Load that has begun; Load and
+// Reload try again if they have come just then. Copies are out of reach. Until
+// it is replaced, it has the keys of faces that were withdrawn since: see Refresh.
+//
 // The snapshot of a list with faces carries the keys that open them, so it must
 // be encrypted: without Options.EncryptionKey the error wraps
 // ErrFacesUnencrypted. A loaded list with faces cannot be published: it has no
@@ -441,6 +457,11 @@ func (l *List) journal() (*journal, error) {
 func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
+	return l.publishTo(path)
+}
+
+// publishTo is Publish. The lock for it is held.
+func (l *List) publishTo(path string) error {
 	if l.writer != nil {
 		j, err := l.journal()
 		if err == nil {
@@ -455,7 +476,12 @@ func (l *List) Publish(path string) error {
 		return err
 	}
 	defer m.forget()
-	return l.writeSnapshotFile(path, &m, writeOptions{signingKey: l.signingKey, faceLifetime: l.faceLifetime})
+	if l.open.EncryptionKey != nil {
+		if err := l.finishReplacing(path); err != nil {
+			return fmt.Errorf("blocklist: %w", err)
+		}
+	}
+	return l.writeSnapshotFile(path, &m, writeOptions{publish: true, signingKey: l.signingKey, faceLifetime: l.faceLifetime})
 }
 
 // writeSnapshotFile writes a snapshot beside its place and moves it there.
@@ -478,21 +504,31 @@ func (l *List) writeSnapshotFile(path string, m *moment, o writeOptions) (err er
 	if err != nil {
 		return err
 	}
-	err = writeSnapshot(f, m.view, &o)
+	if o.publish && o.encryption != nil {
+		// Its name is durable before there are keys behind it, so that after a crash
+		// finishReplacing finds it.
+		err = fs.SyncDir(filepath.Dir(path))
+	}
+	if err == nil {
+		err = writeSnapshot(f, m.view, &o)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err == nil {
-		err = fs.Rename(temp, path)
+	if err == nil && o.publish {
+		err = l.replace(temp, path)
+	} else if err == nil {
+		if err = fs.Rename(temp, path); err == nil {
+			err = fs.SyncDir(filepath.Dir(path))
+		}
 	}
 	if err != nil {
-		fs.Remove(temp)
-		return err
+		err = errors.Join(err, l.discard(temp))
 	}
-	return fs.SyncDir(filepath.Dir(path))
+	return err
 }
 
 // Compact writes a snapshot into the folder of the list and goes on from it:

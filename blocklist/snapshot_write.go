@@ -25,6 +25,7 @@ type writeOptions struct {
 	signingKey ed25519.PrivateKey // nil leaves it unsigned
 	encryption *EncryptionKey     // nil leaves it as it is
 	faceKeys   []faceKey          // ascending
+	publish    bool               // the file is for others, and may replace one that was
 	// faceLifetime, unless 0, is how long readers may use the faces, whose keys
 	// the snapshot then carries.
 	faceLifetime time.Duration

@@ -23,6 +23,9 @@ type FS interface {
 	Edit(name string) (File, error)
 	// Rename moves a file over another, atomically.
 	Rename(from, to string) error
+	// Link gives a file a second name, which must not exist. Not every file system
+	// can.
+	Link(name, second string) error
 	// Remove deletes a file.
 	Remove(name string) error
 	// List returns the names of the files in a folder, in any order.
@@ -69,8 +72,9 @@ func (OS) Edit(name string) (File, error) {
 	return osFile{f}, nil
 }
 
-func (OS) Rename(from, to string) error { return os.Rename(from, to) }
-func (OS) Remove(name string) error     { return os.Remove(name) }
+func (OS) Rename(from, to string) error   { return os.Rename(from, to) }
+func (OS) Link(name, second string) error { return os.Link(name, second) }
+func (OS) Remove(name string) error       { return os.Remove(name) }
 
 func (OS) List(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)

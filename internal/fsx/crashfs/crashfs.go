@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -41,9 +42,13 @@ func (m Mode) String() string { return [...]string{"fail", "fail on", "crash", "
 
 // FS is the file system. The zero value is empty and works.
 type FS struct {
+	NoLinks bool // Link is not supported
+
 	mu    sync.Mutex
-	names map[string]*node // as a running system sees them
-	disk  map[string]*node // as they were when their folder was synced last
+	names map[string]*node  // as a running system sees them
+	disk  map[string]*node  // as they were when their folder was synced last
+	made  []*node           // all files, also those that have no name any more
+	moved map[string]string // new name → old one, of renames since; both happen or none does
 
 	ops  int // so far
 	at   int // operation at which Mode happens, from 1 on; 0 for never
@@ -96,32 +101,46 @@ func (f *FS) step() (within bool, err error) {
 
 // AfterCrash returns what the disk may hold after a crash at this moment. With
 // a nil rng it holds only what was synced. Otherwise names and bytes that were
-// not synced are there or not at random, bytes in sectors of 512.
+// not synced are there or not at random, but a rename as a whole; bytes are so in
+// sectors of 512.
 func (f *FS) AfterCrash(rng *rand.Rand) *FS {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	out := &FS{names: map[string]*node{}, disk: map[string]*node{}}
+	out := &FS{NoLinks: f.NoLinks, names: map[string]*node{}, disk: map[string]*node{}}
 	all := map[string]bool{}
+	left := map[*node]*node{}
+	for _, n := range f.made {
+		data := slices.Clone(n.synced)
+		if rng != nil {
+			data = torn(n, rng)
+		}
+		left[n] = &node{data, slices.Clone(data)}
+		out.made = append(out.made, left[n])
+	}
 	for name := range f.names {
 		all[name] = true
 	}
 	for name := range f.disk {
 		all[name] = true
 	}
+	happened := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if rng != nil {
+			happened[name] = rng.IntN(2) == 0
+		}
+	}
+	for _, to := range slices.Sorted(maps.Keys(f.moved)) {
+		happened[f.moved[to]] = happened[to]
+	}
 	for name := range all {
 		n := f.disk[name]
-		if rng != nil && rng.IntN(2) == 0 {
+		if happened[name] {
 			n = f.names[name]
 		}
 		if n == nil {
 			continue
 		}
-		data := slices.Clone(n.synced)
-		if rng != nil {
-			data = torn(n, rng)
-		}
-		out.names[name] = &node{data, slices.Clone(data)}
-		out.disk[name] = out.names[name]
+		out.names[name], out.disk[name] = left[n], left[n]
 	}
 	return out
 }
@@ -149,6 +168,22 @@ func (f *FS) Bytes(name string) []byte {
 		return slices.Clone(n.data)
 	}
 	return nil
+}
+
+// Nameless returns what the disk holds of files that have no name any more: it
+// lies there until something else takes its place.
+func (f *FS) Nameless() (contents [][]byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range f.made {
+		named := func(names map[string]*node) bool {
+			return slices.Contains(slices.Collect(maps.Values(names)), n)
+		}
+		if !named(f.names) && !named(f.disk) {
+			contents = append(contents, slices.Clone(n.synced))
+		}
+	}
+	return contents
 }
 
 func (f *FS) do(op, name string, act func() error) error {
@@ -184,6 +219,7 @@ func (f *FS) Create(name string) (fsx.File, error) {
 		}
 		n = &node{}
 		f.names[name] = n
+		f.made = append(f.made, n)
 		return nil
 	})
 	if err != nil {
@@ -219,6 +255,26 @@ func (f *FS) Rename(from, to string) error {
 		}
 		delete(f.names, from)
 		f.names[to] = n
+		if f.moved == nil {
+			f.moved = map[string]string{}
+		}
+		f.moved[to] = from
+		return nil
+	})
+}
+
+// Link implements fsx.FS.
+func (f *FS) Link(name, second string) error {
+	return f.do("link", name, func() error {
+		switch {
+		case f.NoLinks:
+			return errors.ErrUnsupported
+		case f.names[name] == nil:
+			return fs.ErrNotExist
+		case f.names[second] != nil:
+			return fs.ErrExist
+		}
+		f.names[second] = f.names[name]
 		return nil
 	})
 }
@@ -258,6 +314,7 @@ func (f *FS) SyncDir(dir string) error {
 				delete(f.disk, name)
 			}
 		}
+		maps.DeleteFunc(f.moved, func(to, _ string) bool { return filepath.Dir(to) == filepath.Clean(dir) })
 		for name, n := range f.names {
 			if filepath.Dir(name) == filepath.Clean(dir) {
 				f.disk[name] = n
