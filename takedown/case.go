@@ -91,12 +91,13 @@ const (
 	StateClosed       State = "closed"    // nothing is left to do
 )
 
-// moves lists where a case can go from each state.
+// moves lists where a case that blocks something can go from each state. It is
+// closed after its end only: what is held while it is open would stay for ever.
 var moves = map[State][]State{
 	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
 	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
-	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
-	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateClosed},
+	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateEnforcing:    {StateInForce, StateInReview, StateNeedsInfo},
 	StateInForce:      {StateEnforcing, StateRevoking, StateCounter, StateCourtHold},
 	StateCounter:      {StateRevoking, StateCourtHold},
@@ -107,6 +108,17 @@ var moves = map[State][]State{
 	StateReversed:     {StateClosed},
 	StateRestored:     {StateClosed},
 	StateExpired:      {StateClosed},
+}
+
+// replyMoves lists the same of a reply to a case, which blocks nothing: what it
+// asks for is done to that case when it is accepted, and with that it is closed.
+var replyMoves = map[State][]State{
+	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
+	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateRejected, StateWithdrawn, StateClosed},
+	StateInReview:     {StateNeedsInfo, StateSecondReview, StateRejected, StateWithdrawn, StateClosed},
+	StateSecondReview: {StateInReview, StateNeedsInfo, StateRejected, StateWithdrawn, StateClosed},
+	StateRejected:     {StateClosed},
+	StateWithdrawn:    {StateClosed},
 }
 
 // MoveError says that a case cannot do what was asked of it in its state.
@@ -336,6 +348,14 @@ func (c *Case) ended() bool {
 	return false
 }
 
+// moves returns where the case can go from each state.
+func (c *Case) moves() map[State][]State {
+	if requestTypes[c.Kind].target != targetNone {
+		return replyMoves
+	}
+	return moves
+}
+
 // happened notes a milestone, once.
 func (c *Case) happened(m Milestone, now time.Time) {
 	if c.Times == nil {
@@ -351,7 +371,7 @@ func (c *Case) move(to State, a Act, now time.Time) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	if !slices.Contains(moves[c.State], to) {
+	if !slices.Contains(c.moves()[c.State], to) {
 		return &MoveError{c.ID, c.State, to}
 	}
 	if c.State == StateNeedsInfo {

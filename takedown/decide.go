@@ -381,11 +381,11 @@ func (d *Desk) expireFaces(ctx context.Context) error {
 // [*TooEarlyError].
 func (d *Desk) CloseCase(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !c.ended() { // a reply, which may go there by its decision, included
+			return change{}, &MoveError{id, c.State, StateClosed}
+		}
 		if err := d.tooEarly(c, "complaint_window"); err != nil {
 			return change{}, err
-		}
-		if c.State == StateInReview { // a reply is closed by its decision
-			return change{}, &MoveError{id, c.State, StateClosed}
 		}
 		c.happened(MilestoneClosed, now)
 		return change{}, c.move(StateClosed, a, now)

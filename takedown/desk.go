@@ -466,7 +466,7 @@ func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers
 	}
 	events = append(events, carried...)
 	by := StateEnforcing
-	if len(rules) == 0 && slices.Contains(moves[StateRevoking], after) {
+	if len(rules) == 0 && slices.Contains(c.moves()[StateRevoking], after) {
 		by = StateRevoking
 	}
 	if err := c.move(by, a, now); err != nil {

@@ -50,12 +50,13 @@ func TestDesk_Life(t *testing.T) {
 	t.Parallel()
 	all := samples(t, takedown.CaseID{})
 	intimate := all[takedown.KindIntimateImage].(takedown.IntimateImage)
+	risky := intimate // can be held, and granted wider than asked
 	intimate.Hashes = nil
 	reached := map[takedown.State]bool{}
 	defer func() {
 		for _, s := range []takedown.State{
-			takedown.StateNeedsInfo, takedown.StateInReview, takedown.StateEnforcing, takedown.StateInForce, takedown.StateRevoking,
-			takedown.StateRejected, takedown.StateWithdrawn, takedown.StateReversed, "erased",
+			takedown.StateNeedsInfo, takedown.StateInReview, takedown.StateSecondReview, takedown.StateEnforcing, takedown.StateInForce,
+			takedown.StateRevoking, takedown.StateRejected, takedown.StateWithdrawn, takedown.StateReversed, "erased",
 		} {
 			if !reached[s] && !t.Failed() && !testing.Short() {
 				t.Errorf("no case became %s: the test proves too little", s)
@@ -84,6 +85,7 @@ func TestDesk_Life(t *testing.T) {
 			id    takedown.CaseID
 			urls  []string        // of the items, or
 			faces []takedown.Face // of different people
+			hash  bool            // has one besides its addresses
 		}
 		var cases []*known
 		var n int
@@ -133,13 +135,21 @@ func TestDesk_Life(t *testing.T) {
 				t.Fatalf("from %s: %v", before.State, err)
 			}
 		}
-		grant := func(t *rapid.T) takedown.Grant {
+		grant := func(t *rapid.T, k *known) takedown.Grant {
 			g := takedown.Grant{Act: takedown.Act{By: rapid.SampledFrom([]string{"alice", "bob"}).Draw(t, "by")}}
 			if rapid.Bool().Draw(t, "mixed") {
 				g.Items = map[int]takedown.ItemDecision{rapid.IntRange(0, 1).Draw(t, "item"): {Outcome: takedown.OutcomeRejected}}
 			}
 			if rapid.IntRange(0, 4).Draw(t, "limited") == 0 {
 				g.End = now.Now().Add(48 * time.Hour)
+			}
+			if k.hash && rapid.Bool().Draw(t, "wider") {
+				d := g.Items[2]
+				d.Width, g.Wider = takedown.WidthDuplicate, "spreading_fast"
+				if g.Items == nil {
+					g.Items = map[int]takedown.ItemDecision{}
+				}
+				g.Items[2] = d
 			}
 			return g
 		}
@@ -163,7 +173,7 @@ func TestDesk_Life(t *testing.T) {
 				}
 				n++
 				var r takedown.Request
-				switch rapid.IntRange(0, 6).Draw(t, "kind") {
+				switch rapid.IntRange(0, 7).Draw(t, "kind") {
 				case 0:
 					r = notice(k.urls...)
 				case 1:
@@ -181,6 +191,10 @@ func TestDesk_Life(t *testing.T) {
 				case 4:
 					x := intimate
 					x.ImageURLs = k.urls
+					r = x
+				case 5:
+					x := risky
+					x.ImageURLs, k.hash = k.urls, true
 					r = x
 				default:
 					for i := range k.urls {
@@ -220,11 +234,13 @@ func TestDesk_Life(t *testing.T) {
 				do(t, k, func() error { _, err := d.Complete(ctx, k.id, r); return err }, takedown.StateInReview)
 			},
 			"accept": func(t *rapid.T) {
-				k, g := pick(t), grant(t)
+				k := pick(t)
+				g := grant(t, k)
 				do(t, k, func() error { return d.Accept(ctx, k.id, g) }, takedown.StateInForce)
 			},
 			"change": func(t *rapid.T) {
-				k, g := pick(t), grant(t)
+				k := pick(t)
+				g := grant(t, k)
 				do(t, k, func() error { return d.Change(ctx, k.id, g) }, takedown.StateInForce)
 			},
 			"reject": func(t *rapid.T) {
@@ -379,12 +395,15 @@ func TestDesk_Life(t *testing.T) {
 					}
 					switch c.State {
 					case takedown.StateInForce, takedown.StateCounter, takedown.StateCourtHold:
-						if len(c.Rules) != 1 {
+						if n := len(c.Rules); n == 0 || n > 1 && !(k.hash && n == 2) {
 							t.Fatalf("case %s has rules %v", c.State, c.Rules)
 						}
 					case takedown.StateRejected, takedown.StateWithdrawn, takedown.StateReversed, takedown.StateRestored, takedown.StateExpired, takedown.StateClosed:
 						if len(c.Rules) != 0 {
 							t.Fatalf("case %s has rules %v", c.State, c.Rules)
+						}
+						if c.State == takedown.StateClosed && c.Times[takedown.MilestoneDecided].IsZero() && c.Times[takedown.MilestoneEnded].IsZero() {
+							t.Fatalf("case %v is closed, and was neither decided nor ended", c.ID)
 						}
 					}
 				}
