@@ -321,7 +321,7 @@ func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
 }
 
 // Expire moves the cases whose granted time is over to expired and says how
-// many. A rule stops to apply by itself, whenever this is called. The desk's
+// many; one that fails keeps no other from it. A rule stops to apply by itself, whenever this is called. The desk's
 // templates of faces are destroyed by it, if Open or Publish did not come first:
 // call it once a day.
 func (d *Desk) Expire(ctx context.Context) (n int, err error) {
@@ -333,14 +333,26 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 		}
 		return true
 	})
+	errs := []error{err}
 	for _, id := range ids {
-		if err == nil {
-			if err = d.end(ctx, id, StateExpired, Act{}); err == nil {
-				n++
-			}
+		var moved *MoveError
+		switch err := d.step(ctx, id, d.expired); {
+		case err == nil:
+			n++
+		case errors.As(err, &moved): // by somebody else meanwhile
+		default:
+			errs = append(errs, err)
 		}
 	}
-	return n, err
+	return n, errors.Join(errs...)
+}
+
+// expired is the change that ends a case whose time is over.
+func (d *Desk) expired(c *Case, now time.Time) (change, error) {
+	if c.State != StateInForce || !c.over(now) {
+		return change{}, &MoveError{c.ID, c.State, StateExpired}
+	}
+	return d.ending(c, StateExpired, Act{}, now)
 }
 
 // over reports whether the time is over for which a case in force was granted.
@@ -367,7 +379,7 @@ func (d *Desk) expireFaces(ctx context.Context) error {
 		}
 		c, err := d.load(ctx, id)
 		if err == nil && c.State == StateInForce && c.over(now) {
-			err = d.locked(ctx, id, func(c *Case, now time.Time) (change, error) { return d.ending(c, StateExpired, Act{}, now) })
+			err = d.locked(ctx, id, d.expired)
 		}
 		if err != nil {
 			return err
