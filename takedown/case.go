@@ -169,7 +169,8 @@ const (
 	// FlagEarlierClaim: another case, of somebody else, is in force for the same
 	// picture.
 	FlagEarlierClaim Flag = "earlier_claim"
-	// FlagContradiction: that other case claims to own the picture too. Risky.
+	// FlagContradiction: that other case claims to own the picture too. It is
+	// looked for when the request comes in, and again when it is granted. Risky.
 	FlagContradiction Flag = "contradiction"
 	// FlagLate: a complaint after the window for complaints.
 	FlagLate Flag = "late"

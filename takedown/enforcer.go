@@ -382,13 +382,16 @@ func (w *weighing) recognise(faces []Face) {
 // cases returns those whose rules block, or hold, the picture or a face of a
 // request already, in any territory: the one with the oldest rule first.
 func (e *Enforcer) cases(c *Candidate) (ids []CaseID) {
-	w := weighing{e: e, view: e.list.View(), hashes: c.Hashes}
+	w := weighing{e: e, view: e.list.View(), file: c.SHA256, hashes: c.Hashes}
 	rules := map[uint64]CaseID{}
 	note := func(why Tier, h blocklist.Hit) bool {
 		if w.verdict(why, h) > Allow && !w.excepted(h) && !w.common(why, &h) {
 			rules[h.Rule] = h.Case
 		}
 		return true
+	}
+	if c.SHA256 != [32]byte{} {
+		w.view.FindBytes(c.SHA256, func(h blocklist.Hit) bool { return note(TierBytes, h) })
 	}
 	for _, h := range c.Hashes {
 		w.asked, w.alg = h, h.Algorithm()

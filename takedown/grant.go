@@ -115,8 +115,21 @@ const (
 	quietStability = 28
 )
 
-// risks returns why a grant needs a second reviewer.
+// risks returns why a grant needs a second reviewer. It looks for earlier cases
+// again: another may have come into force, or have lost its requester, since
+// this one was taken in.
 func (d *Desk) risks(c *Case) (flags []Flag, err error) {
+	mats, err := d.store.material(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	faces, err := d.facesOf(c, func(it *CaseItem) bool { return it.Granted == WidthFace })
+	if err != nil {
+		return nil, err
+	}
+	if err := d.findEarlier(c, mats, faces); err != nil {
+		return nil, err
+	}
 	for _, f := range []Flag{FlagContradiction, FlagOtherParty} {
 		if slices.Contains(c.Flags, f) {
 			flags = append(flags, f)
@@ -127,10 +140,6 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 	}
 	if c.Granted == WidthFace {
 		flags = append(flags, FlagFace)
-		faces, err := d.facesOf(c, func(it *CaseItem) bool { return it.Granted == WidthFace })
-		if err != nil {
-			return nil, err
-		}
 		if len(d.people(faces)) > 1 {
 			flags = append(flags, FlagSeveralPeople)
 		}
@@ -140,10 +149,6 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 	}
 	if c.Crowded != 0 && c.Granted >= c.Crowded {
 		flags = append(flags, FlagCrowded)
-	}
-	mats, err := d.store.material(c.ID)
-	if err != nil {
-		return nil, err
 	}
 	add := func(f Flag, ok bool) {
 		if ok && !slices.Contains(flags, f) {

@@ -1,8 +1,11 @@
 package takedown_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"image"
+	"image/png"
 	"slices"
 	"strings"
 	"sync"
@@ -565,6 +568,71 @@ func TestSubmit_ContradictingClaims(t *testing.T) {
 	if third := o.submit(t, r); !slices.Contains(third.Flags, takedown.FlagEarlierClaim) {
 		t.Errorf("flags %v", third.Flags)
 	}
+}
+
+// Who claims to own a picture that another owns needs two reviewers, whenever
+// the other's case has come into force, and whatever is still known of them.
+func TestAccept_ContradictingClaims(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		file   []byte
+		before func(o *office, first takedown.CaseID) error // the second is submitted
+		after  func(o *office, first takedown.CaseID) error
+		width  takedown.Width
+	}{
+		{"accepted after the second was submitted", testJPEG(t, 1), nil, func(o *office, first takedown.CaseID) error {
+			return o.Accept(ctx, first, takedown.Grant{Act: alice})
+		}, 0},
+		{"erased", testJPEG(t, 1), func(o *office, first takedown.CaseID) error {
+			return errors.Join(o.Accept(ctx, first, takedown.Grant{Act: alice}), o.Erase(ctx, first, alice))
+		}, nil, 0},
+		{"erased after the second was submitted", testJPEG(t, 1), nil, func(o *office, first takedown.CaseID) error {
+			return errors.Join(o.Accept(ctx, first, takedown.Grant{Act: alice}), o.Erase(ctx, first, alice))
+		}, 0},
+		{"a flat picture, which has no hashes", flat(t), func(o *office, first takedown.CaseID) error {
+			return o.Accept(ctx, first, takedown.Grant{Act: alice, Width: takedown.WidthBytes})
+		}, nil, takedown.WidthBytes},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			r := optOut(t, 1)
+			r.Claim, r.Images = takedown.ClaimOwner, [][]byte{tc.file}
+			first := o.submit(t, r)
+			if tc.before != nil {
+				ok(t, tc.before(o, first.ID))
+			}
+			r.Requester.Email = "other@example.org"
+			second := o.submit(t, r)
+			if tc.after != nil {
+				ok(t, tc.after(o, first.ID))
+			}
+			want := []takedown.Flag{takedown.FlagContradiction}
+			p, err := o.Preview(ctx, second.ID, index{}.items, takedown.Grant{Width: tc.width})
+			ok(t, err)
+			if !slices.Equal(p.Risks, want) || !slices.Equal(p.Earlier, []takedown.CaseID{first.ID}) {
+				t.Errorf("the preview has the risks %v and the earlier cases %v", p.Risks, p.Earlier)
+			}
+			var sr *takedown.SecondReviewError
+			if err := o.Accept(ctx, second.ID, takedown.Grant{Act: alice, Width: tc.width}); !errors.As(err, &sr) || !slices.Equal(sr.Risks, want) {
+				t.Errorf("accepted by one: %v", err)
+			}
+			if c := o.wantState(t, second.ID, takedown.StateSecondReview); !slices.Contains(c.Flags, takedown.FlagContradiction) {
+				t.Errorf("flags %v", c.Flags)
+			}
+			ok(t, o.Accept(ctx, second.ID, takedown.Grant{Act: bob, Width: tc.width}))
+			o.wantState(t, second.ID, takedown.StateInForce)
+		})
+	}
+}
+
+// flat returns a picture without structure, which no hash can be taken of.
+func flat(tb testing.TB) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	ok(tb, png.Encode(&b, image.NewGray(image.Rect(0, 0, 256, 256))))
+	return b.Bytes()
 }
 
 // More than was asked needs a reason and two reviewers.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/phash"
 )
 
 // Limits of what a preview lists; everything is counted.
@@ -149,20 +148,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 		return p, err
 	}
 	p.People = d.people(registered)
-	for i, m := range mats {
-		var known Candidate
-		if len(m.Hashes) > 0 {
-			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
-		}
-		if f, ok := registered[i]; ok {
-			known.Faces = []Face{f}
-		}
-		for _, other := range d.enf.cases(&known) {
-			if other != id && !slices.Contains(p.Earlier, other) {
-				p.Earlier = append(p.Earlier, other)
-			}
-		}
-	}
+	p.Earlier = d.earlier(c, mats, registered)
 	hosts := map[string]int{}
 	for it, err := range sample(ctx, "") {
 		if err == nil {

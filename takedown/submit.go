@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,20 +108,13 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 		if c.Items[i].Kind != ItemFace && d.isCommon(&m) {
 			c.flag(FlagCommon)
 		}
-		var known Candidate
-		if len(m.Hashes) > 0 {
-			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
-		}
-		if t, ok := k.templates[i]; ok {
-			known.Faces = []Face{t.Face}
-		}
-		if err := d.findEarlier(c, known); err != nil {
-			return err
-		}
 	}
 	faces := map[int]Face{}
 	for i, t := range k.templates {
 		faces[i] = t.Face
+	}
+	if err := d.findEarlier(c, k.material, faces); err != nil {
+		return err
 	}
 	if len(d.people(faces)) > 1 {
 		c.flag(FlagSeveralPeople)
@@ -161,13 +155,34 @@ func claimOf(r Request) Claim {
 	return ""
 }
 
-// findEarlier flags a case when the picture, or the face, is blocked already for
-// somebody else, whatever the same requester has in force too.
-func (d *Desk) findEarlier(c *Case, known Candidate) error {
-	for _, id := range d.enf.cases(&known) {
-		if id == c.ID {
-			continue
+// earlier returns the cases, of whomever, whose rules match a picture or a face
+// of a case today.
+func (d *Desk) earlier(c *Case, mats []material, faces map[int]Face) (ids []CaseID) {
+	for i, m := range mats {
+		var known Candidate
+		if m.Bytes != nil { // a flat picture has nothing else
+			known.SHA256 = *m.Bytes
 		}
+		if len(m.Hashes) > 0 {
+			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
+		}
+		if f, ok := faces[i]; ok {
+			known.Faces = []Face{f}
+		}
+		for _, id := range d.enf.cases(&known) {
+			if id != c.ID && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// findEarlier flags a case when a picture, or a face, is blocked already for
+// somebody else, whatever the same requester has in force too. Who cannot be
+// told, as after an erasure, is somebody else.
+func (d *Desk) findEarlier(c *Case, mats []material, faces map[int]Face) error {
+	for _, id := range d.earlier(c, mats, faces) {
 		other, err := d.store.get(id)
 		if errors.Is(err, ErrNoCase) {
 			continue
@@ -176,7 +191,7 @@ func (d *Desk) findEarlier(c *Case, known Candidate) error {
 			return err
 		}
 		switch {
-		case len(other.Party) == 0 || bytes.Equal(other.Party, c.Party):
+		case len(other.Party) > 0 && bytes.Equal(other.Party, c.Party):
 		case other.Claim == ClaimOwner && c.Claim == ClaimOwner:
 			c.flag(FlagContradiction)
 		default:
