@@ -239,7 +239,9 @@ type CaseItem struct {
 	Outcome Outcome `json:"outcome,omitempty"` // empty until decided
 	Reason  string  `json:"reason,omitempty"`  // a code of the operator
 	Granted Width   `json:"granted,omitempty"`
-	Rule    uint64  `json:"rule,omitempty"` // that enforces it
+	// Effect is what the rule does that enforces it; zero until granted.
+	Effect blocklist.Effect `json:"effect,omitempty"`
+	Rule   uint64           `json:"rule,omitempty"` // that enforces it
 	// Withdrawn says that the requester has taken it back. It is not granted any
 	// more, unless they ask for it again with a completed request.
 	Withdrawn bool `json:"withdrawn,omitempty"`
@@ -272,7 +274,8 @@ type Case struct {
 	Asked    Width     `json:"asked,omitempty"`
 	Granted  Width     `json:"granted,omitempty"` // zero until accepted
 	Outcome  Outcome   `json:"outcome,omitempty"` // empty until decided
-	// Effect, Territories, Start and End are those of the grant.
+	// Effect, Territories, Start and End are those of the grant. Effect is the
+	// stronger one where those of the items differ.
 	Effect      blocklist.Effect `json:"effect,omitempty"`
 	Territories []string         `json:"territories,omitempty"`
 	Start       time.Time        `json:"start,omitzero"`

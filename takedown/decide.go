@@ -185,7 +185,8 @@ func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) 
 }
 
 // Hold blocks what a request names while the case is still open: its addresses,
-// and the identical pictures. The decision ends the hold, whichever it is. It is
+// and the identical pictures. A hash of which it has no picture holds matches for
+// a person, as when it is granted. The decision ends the hold, whichever it is. It is
 // for intimate pictures, and for the restriction of Article 18 GDPR.
 func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
@@ -210,7 +211,7 @@ func (d *Desk) holding(c *Case) (rules []blocklist.Rule, covers [][]int, err err
 	if err != nil {
 		return nil, nil, err
 	}
-	g := Grant{Effect: blocklist.EffectBlock, Items: map[int]ItemDecision{}}
+	g := Grant{Items: map[int]ItemDecision{}}
 	some := false
 	for i, it := range c.Items {
 		width := min(c.Asked, it.Widest, WidthIdentical)
@@ -470,7 +471,7 @@ func (d *Desk) endFaces(c *Case, a Act, now time.Time) (change, error) {
 	for i := range c.Items {
 		it := &c.Items[i]
 		if it.Kind == ItemFace && it.Rule != 0 {
-			it.Outcome, it.Reason, it.Granted = OutcomeOutOfScope, "erased", 0
+			it.Outcome, it.Reason, it.Granted, it.Effect = OutcomeOutOfScope, "erased", 0, 0
 		}
 		c.Granted = max(c.Granted, it.Granted)
 	}

@@ -33,8 +33,8 @@ type Grant struct {
 	// Face raises the thresholds of a face above those of the desk; the zero value
 	// is those of the desk, and the only one where no face is granted.
 	Face FaceThreshold
-	// Effect is what the rules do; zero is what the kind of request does:
-	// [HashEntry] holds for review, all others block.
+	// Effect is what the rules do; zero blocks, but for a hash of which the request
+	// has no picture: nobody can look at it, so it holds for review.
 	Effect blocklist.Effect
 	// Territories are where the rule applies: countries, ISO 3166-1 alpha-2, or
 	// the sets "EU27" and "EEA30"; none means everywhere, except that an
@@ -44,8 +44,8 @@ type Grant struct {
 	// the years 1 to 9999; zero means at once, and for ever.
 	Start, End time.Time
 
-	// asBefore keeps the thresholds of a face, and the widths of pictures that have
-	// come onto the never-block list, that are in force.
+	// asBefore keeps what is in force: the thresholds of a face, what the rule of an
+	// item does, and the widths of pictures that have come onto the never-block list.
 	asBefore bool
 	// preview lets a grant be tried that would be refused for a picture on the
 	// never-block list.
@@ -144,9 +144,6 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 			flags = append(flags, FlagSeveralPeople)
 		}
 	}
-	if c.Effect == blocklist.EffectBlock && requestTypes[c.Kind].effect == blocklist.EffectReview {
-		flags = append(flags, FlagUnseen)
-	}
 	if c.Crowded != 0 && c.Granted >= c.Crowded {
 		flags = append(flags, FlagCrowded)
 	}
@@ -160,10 +157,32 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 		if width < WidthIdentical || c.Items[i].Kind != ItemPicture && c.Items[i].Kind != ItemHash {
 			continue
 		}
+		add(FlagUnseen, c.Items[i].Effect == blocklist.EffectBlock && d.unseen(c, mats, i))
 		add(FlagFlat, c.Items[i].Kind == ItemPicture && (m.Quality < quietQuality || m.Stability > quietStability))
 		add(FlagCommon, d.nearCommon(m, width))
 	}
 	return flags, nil
+}
+
+// unseen reports whether an item is a hash of which the request has no picture.
+func (d *Desk) unseen(c *Case, mats []material, item int) bool {
+	if c.Items[item].Kind != ItemHash {
+		return false
+	}
+	for i := range c.Items {
+		if c.Items[i].Kind != ItemPicture {
+			continue
+		}
+		for _, own := range asItIs(mats[item].Hashes) {
+			if slices.ContainsFunc(asItIs(mats[i].Hashes), func(k blocklist.HashKey) bool {
+				n, ok := k.Hash.Distance(own.Hash)
+				return ok && own.Hash.Algorithm() == phash.AlgPDQ && n <= d.enf.pdq.identical
+			}) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // approved returns a digest of what a reviewer approves with a grant that is
@@ -230,9 +249,7 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		return nil, nil, refuse("%v", err)
 	}
 	switch g.Effect {
-	case 0:
-		g.Effect = requestTypes[c.Kind].effect
-	case blocklist.EffectBlock, blocklist.EffectReview:
+	case 0, blocklist.EffectBlock, blocklist.EffectReview:
 	default:
 		return nil, nil, refuse("%v is neither block nor review", g.Effect)
 	}
@@ -246,9 +263,9 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	if err != nil {
 		return nil, nil, refuse("a territory is not an ISO 3166-1 alpha-2 code, EU27 or EEA30")
 	}
-	c.Effect, c.Start, c.End, c.Territories = g.Effect, start, end, g.Territories
+	c.Effect, c.Start, c.End, c.Territories = 0, start, end, g.Territories
 	proto := blocklist.Rule{
-		Effect: g.Effect, Case: c.ID, Kind: uint8(c.Kind), Territories: where, Start: c.Start, End: c.End,
+		Effect: cmp.Or(g.Effect, blocklist.EffectBlock), Case: c.ID, Kind: uint8(c.Kind), Territories: where, Start: c.Start, End: c.End,
 	}
 	for i := range g.Items {
 		if i < 0 || i >= len(c.Items) {
@@ -273,7 +290,15 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		if err := (Act{Reason: dec.Reason}).check(); err != nil {
 			return nil, nil, err
 		}
-		it.Outcome, it.Reason, it.Granted = dec.Outcome, dec.Reason, 0 // its rule stays until the new one is there
+		effect := proto.Effect
+		switch {
+		case g.asBefore && it.Effect != 0:
+			effect = it.Effect
+		case g.Effect == 0 && d.unseen(c, mats, i):
+			effect = blocklist.EffectReview
+		}
+		// Its rule stays until the new one is there.
+		it.Outcome, it.Reason, it.Granted, it.Effect = dec.Outcome, dec.Reason, 0, 0
 		if it.Withdrawn {
 			if dec.Outcome == OutcomeAccepted {
 				return nil, nil, refuse("item %d was withdrawn; it can be granted when its requester has asked for it again", i)
@@ -348,7 +373,7 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 			}
 			it.Granted = width
 			rule := proto
-			rule.Width = width
+			rule.Width, rule.Effect = width, effect
 			if mats[i].Bytes != nil {
 				rule.Keys.Bytes = [][32]byte{*mats[i].Bytes}
 			}
@@ -370,7 +395,11 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 			}
 			rules, covers = append(rules, rule), append(covers, []int{i})
 		}
+		it.Effect = effect
 		c.Granted = max(c.Granted, it.Granted)
+		if c.Effect != blocklist.EffectBlock {
+			c.Effect = effect
+		}
 	}
 	if len(covered) > 0 {
 		rules, covers = slices.Insert(rules, 0, addresses), slices.Insert(covers, 0, covered)

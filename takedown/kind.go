@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/staydown/staydown/blocklist"
 )
 
 // Kind is the kind of a request. The values are stored with cases and rules
@@ -39,8 +37,6 @@ type requestType struct {
 	// confirmed, where the desk asks for that. Where a legal clock runs from the
 	// receipt it does not wait.
 	waits bool
-	// effect is what a rule of the kind does unless the grant says otherwise.
-	effect blocklist.Effect
 	// target is what accepting does to the case that the request refers to; the
 	// zero value is for requests that block something themselves.
 	target targetMove
@@ -51,23 +47,23 @@ type requestType struct {
 // requestTypes has one row for each kind of request.
 var requestTypes = map[Kind]requestType{
 	KindImageOptOut: {name: "image_opt_out", empty: ImageOptOut{}, decode: decode[ImageOptOut],
-		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
+		regime: RegimeOperator, waits: true, origin: OriginOther},
 	KindOpenOptOut: {name: "open_opt_out", empty: OpenOptOut{}, decode: decode[OpenOptOut],
-		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
+		regime: RegimeOperator, waits: true, origin: OriginOther},
 	KindFaceOptOut: {name: "face_opt_out", empty: FaceOptOut{}, decode: decode[FaceOptOut],
-		regime: RegimeOperator, waits: true, effect: blocklist.EffectBlock, origin: OriginOther},
+		regime: RegimeOperator, waits: true, origin: OriginOther},
 	KindDSANotice: {name: "dsa_notice", empty: DSANotice{}, decode: decode[DSANotice],
-		regime: RegimeDSA, effect: blocklist.EffectBlock, origin: OriginArticle16},
+		regime: RegimeDSA, origin: OriginArticle16},
 	KindDMCANotice: {name: "dmca_notice", empty: DMCANotice{}, decode: decode[DMCANotice],
-		regime: RegimeDMCA, effect: blocklist.EffectBlock, origin: OriginOther},
+		regime: RegimeDMCA, origin: OriginOther},
 	KindGDPRRequest: {name: "gdpr_request", empty: GDPRRequest{}, decode: decode[GDPRRequest],
-		regime: RegimeGDPR, effect: blocklist.EffectBlock, origin: OriginOther},
+		regime: RegimeGDPR, origin: OriginOther},
 	KindIntimateImage: {name: "intimate_image", empty: IntimateImage{}, decode: decode[IntimateImage],
-		regime: RegimeTakeItDown, effect: blocklist.EffectBlock, origin: OriginOther},
+		regime: RegimeTakeItDown, origin: OriginOther},
 	KindAuthorityOrder: {name: "authority_order", empty: AuthorityOrder{}, decode: decode[AuthorityOrder],
-		regime: RegimeOrder, effect: blocklist.EffectBlock, origin: OriginOther},
+		regime: RegimeOrder, origin: OriginOther},
 	KindHashEntry: {name: "hash_entry", empty: HashEntry{}, decode: decode[HashEntry],
-		regime: RegimeOperator, effect: blocklist.EffectReview, origin: OriginOther},
+		regime: RegimeOperator, origin: OriginOther},
 	KindCounterNotice: {name: "counter_notice", empty: CounterNotice{}, decode: decode[CounterNotice],
 		regime: RegimeDMCA, target: targetCounter},
 	KindObjection: {name: "objection", empty: Objection{}, decode: decode[Objection],

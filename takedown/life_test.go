@@ -404,7 +404,7 @@ func TestLife_IntimateImage(t *testing.T) {
 	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
 	wantVerdict(t, "accepted", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
 	d := o.Enforcer().Filter("https://elsewhere.example/", r.Hashes[0])
-	wantVerdict(t, "the identical picture elsewhere", d, takedown.Block)
+	wantVerdict(t, "the identical picture elsewhere, which nobody has seen", d, takedown.Review)
 	if d.Width != takedown.WidthIdentical {
 		t.Errorf("width %v", d.Width)
 	}
@@ -471,6 +471,86 @@ func TestLife_HashEntry(t *testing.T) {
 	wantVerdict(t, "vetted", look(), takedown.Block)
 	if c = o.wantState(t, c.ID, takedown.StateInForce); len(c.Rules) != 1 || c.Granted != takedown.WidthIdentical {
 		t.Errorf("rules %v, granted %v", c.Rules, c.Granted)
+	}
+}
+
+// A hash of a picture that nobody has seen blocks nothing before two people have
+// agreed to that, whatever else the request has: an address, or another picture.
+// One that comes with its picture blocks like that.
+func TestAccept_UnseenHash(t *testing.T) {
+	t.Parallel()
+	all := samples(t, takedown.CaseID{})
+	intimate := all[takedown.KindIntimateImage].(takedown.IntimateImage)
+	mixed, seen, alone := intimate, intimate, intimate
+	mixed.Images = [][]byte{testJPEG(t, 7)}
+	seen.Images = [][]byte{testJPEG(t, 4)}
+	alone.ImageURLs = nil
+	entry := all[takedown.KindHashEntry].(takedown.HashEntry)
+	entry.Hashes = intimate.Hashes
+	for _, tc := range []struct {
+		name   string
+		r      takedown.Request
+		unseen bool
+	}{
+		{"a hash entry", entry, true},
+		{"an intimate picture's hash", alone, true},
+		{"with an address", intimate, true},
+		{"with another picture", mixed, true},
+		{"with its picture", seen, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			look := func() takedown.Decision { return o.Enforcer().Filter("", pdq(t, 4)) }
+			byOne, byTwo := takedown.Review, takedown.Block
+			if !tc.unseen {
+				byOne = takedown.Block
+			}
+			c := o.submit(t, tc.r)
+			ok(t, o.Hold(ctx, c.ID, alice))
+			wantVerdict(t, "on hold", look(), byOne)
+			ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+			wantVerdict(t, "accepted", look(), byOne)
+			if r, ok := tc.r.(takedown.IntimateImage); ok && len(r.ImageURLs) > 0 {
+				wantVerdict(t, "its address", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
+			}
+			if tc.name == "with another picture" {
+				wantVerdict(t, "the other picture", o.Enforcer().Filter("", pdq(t, 7)), takedown.Block)
+			}
+			vet := takedown.Grant{Act: alice, Effect: blocklist.EffectBlock}
+			err := o.Change(ctx, c.ID, vet)
+			if !tc.unseen {
+				ok(t, err)
+				return
+			}
+			var sr *takedown.SecondReviewError
+			if !errors.As(err, &sr) || !slices.Equal(sr.Risks, []takedown.Flag{takedown.FlagUnseen}) {
+				t.Errorf("vetted by one: %v", err)
+			}
+			wantVerdict(t, "vetted by one", look(), byOne)
+			vet.Act = bob
+			ok(t, o.Change(ctx, c.ID, vet))
+			wantVerdict(t, "vetted by two", look(), byTwo)
+		})
+	}
+}
+
+// Taking one item back leaves what the rules of the others do.
+func TestWithdraw_KeepsEffects(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage].(takedown.IntimateImage)
+	r.ImageURLs = append(r.ImageURLs, "https://example.org/other.jpg")
+	c := o.submit(t, r)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	w := o.submit(t, takedown.WithdrawalRequest{Requester: person, Case: c.ID, Items: []int{1}})
+	ok(t, o.Accept(ctx, w.ID, takedown.Grant{Act: alice}))
+	wantVerdict(t, "the address that is left", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
+	wantVerdict(t, "the address that was taken back", o.Enforcer().FilterURL(r.ImageURLs[1]), takedown.Allow)
+	wantVerdict(t, "the hash", o.Enforcer().Filter("", r.Hashes[0]), takedown.Review)
+	c = o.wantState(t, c.ID, takedown.StateInForce)
+	if c.Effect != blocklist.EffectBlock || c.Items[1].Effect != 0 || c.Items[2].Effect != blocklist.EffectReview {
+		t.Errorf("%v, items %+v", c.Effect, c.Items)
 	}
 }
 

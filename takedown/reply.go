@@ -126,7 +126,7 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 
 // withdraw marks an item that its requester has taken back.
 func (it *CaseItem) withdraw() {
-	it.Withdrawn, it.Outcome, it.Reason, it.Granted = true, OutcomeOutOfScope, "withdrawn", 0
+	it.Withdrawn, it.Outcome, it.Reason, it.Granted, it.Effect = true, OutcomeOutOfScope, "withdrawn", 0, 0
 }
 
 // withdrawItems takes back some items of a case, or all. What is left of a case
