@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -198,6 +199,15 @@ func trimSentence(s string) string {
 var territorySets = map[string]string{
 	"EU27":  "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK",
 	"EEA30": "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK",
+}
+
+// beyond reports whether a grant for some territories reaches places that were
+// not asked for. Without territories it is for the whole world.
+func beyond(granted, asked []string) (bool, error) {
+	g, err1 := territories(granted)
+	a, err2 := territories(asked)
+	wider := len(g) == 0 || slices.ContainsFunc(g, func(t blocklist.Territory) bool { return !slices.Contains(a, t) })
+	return len(a) > 0 && wider, errors.Join(err1, err2)
 }
 
 // territories reads codes of ISO 3166-1, and names of sets, without

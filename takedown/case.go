@@ -272,8 +272,11 @@ type Case struct {
 	Problems []Problem `json:"problems,omitempty"`
 	Flags    []Flag    `json:"flags,omitempty"`
 	Asked    Width     `json:"asked,omitempty"`
-	Granted  Width     `json:"granted,omitempty"` // zero until accepted
-	Outcome  Outcome   `json:"outcome,omitempty"` // empty until decided
+	// AskedTerritories are where an [AuthorityOrder] says that it applies; none of
+	// another request, and of an order for the whole world.
+	AskedTerritories []string `json:"asked_territories,omitempty"`
+	Granted          Width    `json:"granted,omitempty"` // zero until accepted
+	Outcome          Outcome  `json:"outcome,omitempty"` // empty until decided
 	// Effect, Territories, Start and End are those of the grant. Effect is the
 	// stronger one where those of the items differ.
 	Effect      blocklist.Effect `json:"effect,omitempty"`

@@ -23,8 +23,8 @@ type Grant struct {
 	// [OpenOptOut], zero and WidthDuplicate grant the pictures alone, WidthFace
 	// grants the pictures and the faces; Items say otherwise for single ones.
 	Width Width
-	// Wider is the code of the reason why more is granted than was asked. It
-	// makes the decision a risky one.
+	// Wider is the code of the reason why more is granted than was asked, in width
+	// or in territories. That makes the decision a risky one.
 	Wider string
 	// Items are decisions about single items, by their number in [Case].Items.
 	// Those that are not named are accepted on the terms of the grant, but for what
@@ -135,7 +135,11 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 			flags = append(flags, f)
 		}
 	}
-	if c.Granted > c.Asked {
+	elsewhere, err := beyond(c.Territories, c.AskedTerritories)
+	if err != nil {
+		return nil, err
+	}
+	if c.Granted > c.Asked || elsewhere {
 		flags = append(flags, FlagWider)
 	}
 	if c.Granted == WidthFace {
@@ -253,15 +257,18 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	default:
 		return nil, nil, refuse("%v is neither block nor review", g.Effect)
 	}
-	if c.Kind == KindAuthorityOrder && len(g.Territories) == 0 {
-		g.Territories = c.Territories // of an earlier grant, should the request be erased
-		if o, ok := c.Request.(AuthorityOrder); ok {
-			g.Territories = o.Territories
-		}
+	if len(g.Territories) == 0 {
+		g.Territories = c.AskedTerritories
 	}
 	where, err := territories(g.Territories)
 	if err != nil {
 		return nil, nil, refuse("a territory is not an ISO 3166-1 alpha-2 code, EU27 or EEA30")
+	}
+	switch elsewhere, err := beyond(g.Territories, c.AskedTerritories); {
+	case err != nil:
+		return nil, nil, err
+	case elsewhere && g.Wider == "":
+		return nil, nil, refuse("it was asked for %v; %v is wider and needs Grant.Wider, the code of a reason", c.AskedTerritories, g.Territories)
 	}
 	c.Effect, c.Start, c.End, c.Territories = 0, start, end, g.Territories
 	proto := blocklist.Rule{

@@ -429,7 +429,11 @@ func TestLife_AuthorityOrder(t *testing.T) {
 	o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageAccepted, takedown.MessageInForce)
 	wantVerdict(t, "in Germany", o.Enforcer().In("DE").FilterURL(u), takedown.Block)
 	wantVerdict(t, "in France", o.Enforcer().In("FR").FilterURL(u), takedown.Allow)
-	ok(t, o.Change(ctx, c.ID, takedown.Grant{Act: alice, Territories: []string{"EU27"}, End: end}))
+	wider := takedown.Grant{Act: alice, Territories: []string{"EU27"}, End: end, Wider: "order_was_extended"}
+	wantSecond(t, "wider by one", o.Change(ctx, c.ID, wider))
+	wantVerdict(t, "in France, widened by one", o.Enforcer().In("FR").FilterURL(u), takedown.Allow)
+	wider.Act = bob
+	ok(t, o.Change(ctx, c.ID, wider))
 	wantVerdict(t, "in France, widened", o.Enforcer().In("FR").FilterURL(u), takedown.Block)
 	wantVerdict(t, "in Norway", o.Enforcer().In("NO").FilterURL(u), takedown.Allow)
 	o.set(end)
@@ -741,6 +745,58 @@ func TestAccept_Wider(t *testing.T) {
 	n := o.submit(t, notice("https://example.org/a.jpg"))
 	if err := o.Accept(ctx, n.ID, g); !errors.As(err, &ge) {
 		t.Errorf("copies of an address: %v", err)
+	}
+}
+
+// Nor is an order silently made to hold where it does not say, also when it is
+// erased. Less than it asks for takes nothing.
+func TestAccept_WiderTerritories(t *testing.T) {
+	t.Parallel()
+	order := samples(t, takedown.CaseID{})[takedown.KindAuthorityOrder].(takedown.AuthorityOrder)
+	for _, tc := range []struct {
+		name           string
+		asked, granted []string
+		wider          bool
+	}{
+		{"as asked", []string{"DE", "AT"}, nil, false},
+		{"some of it", []string{"DE", "AT"}, []string{"AT"}, false},
+		{"more", []string{"DE", "AT"}, []string{"EEA30", "US", "TH"}, true},
+		{"elsewhere", []string{"DE", "AT"}, []string{"FR"}, true},
+		{"a part of a set", []string{"EU27"}, []string{"DE", "at"}, false},
+		{"the set that is wider", []string{"EU27"}, []string{"EEA30"}, true},
+		{"the whole world asked", nil, []string{"US"}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			r := order
+			r.Territories, r.Worldwide = tc.asked, tc.asked == nil
+			submitted, inForce := o.submit(t, r).ID, o.submit(t, r).ID
+			ok(t, o.Accept(ctx, inForce, takedown.Grant{Act: alice}))
+			ok(t, o.Erase(ctx, inForce, alice))
+			for what, decide := range map[string]func(takedown.Grant) error{
+				"accept": func(g takedown.Grant) error { return o.Accept(ctx, submitted, g) },
+				"change": func(g takedown.Grant) error { return o.Change(ctx, inForce, g) },
+			} {
+				g := takedown.Grant{Act: alice, Territories: tc.granted}
+				err := decide(g)
+				if !tc.wider {
+					ok(t, err)
+					continue
+				}
+				var ge *takedown.GrantError
+				if !errors.As(err, &ge) {
+					t.Errorf("%s, without saying so: %v", what, err)
+				}
+				g.Wider = "order_was_extended"
+				var sr *takedown.SecondReviewError
+				if err := decide(g); !errors.As(err, &sr) || !slices.Equal(sr.Risks, []takedown.Flag{takedown.FlagWider}) {
+					t.Errorf("%s, by one: %v", what, err)
+				}
+				g.Act = bob
+				ok(t, decide(g))
+			}
+		})
 	}
 }
 

@@ -104,6 +104,10 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 	c.Flags = k.flags
 	c.Party = d.party(c.Request.who())
 	c.Claim = claimOf(c.Request)
+	c.AskedTerritories = nil
+	if o, ok := c.Request.(AuthorityOrder); ok {
+		c.AskedTerritories = o.Territories
+	}
 	for i, m := range k.material {
 		if c.Items[i].Kind != ItemFace && d.isCommon(&m) {
 			c.flag(FlagCommon)
