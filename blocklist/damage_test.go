@@ -711,3 +711,25 @@ func nextIndex(b, sep []byte, from int) int {
 	}
 	return from + i
 }
+
+// A journal that is cut while the list is open gives errors, and Close returns.
+func TestAppend_CutWhileOpen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, nil)
+	mustAppend(t, l, addedRule(t, l, 1, "https://example.com/1"))
+	if err := os.Truncate(filepath.Join(dir, "journal.db"), 0); err != nil {
+		t.Skip("an open file cannot be cut here: ", err)
+	}
+	for i := range uint64(2) {
+		if _, err := l.Append(context.Background(), addedRule(t, l, 2+i)); !errors.Is(err, blocklist.ErrBroken) {
+			t.Errorf("Append: %v, want ErrBroken", err)
+		}
+		if err := l.Events(1, func(blocklist.Event) bool { return true }); !errors.Is(err, blocklist.ErrJournal) {
+			t.Errorf("Events: %v, want ErrJournal", err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -9,11 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/staydown/staydown/internal/boltcheck"
 )
@@ -69,7 +67,7 @@ func newIdentity(list uint32) identity {
 // journal is the log of events in a bbolt file. append is called by one
 // goroutine at a time; the others may be called beside it.
 type journal struct {
-	db   *bbolt.DB
+	db   *boltcheck.DB
 	id   identity
 	last uint64 // owned by the caller of append
 
@@ -80,37 +78,30 @@ type journal struct {
 // openJournal opens or creates the journal. bbolt's lock on the file is the
 // lock on the list.
 func openJournal(path string, o *Options) (j *journal, err error) {
-	defer catchDamage(&err)()
-	damage, err := checkFile(path)
-	if err == nil && damage != nil && !o.Salvage {
-		err = damage
-	}
-	if err != nil {
-		return nil, err
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
+	db, err := boltcheck.Open(path, &bbolt.Options{
 		Timeout:      lockTimeout,
 		FreelistType: bbolt.FreelistMapType,
 		NoStatistics: true,
 		NoSync:       o.noSync,
-	})
+	}, o.Salvage)
 	switch {
-	case errors.Is(err, berrors.ErrTimeout):
+	case errors.Is(err, boltcheck.ErrLocked):
 		return nil, fmt.Errorf("blocklist: %s: %w", path, ErrLocked)
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrInvalidMapping):
-		return nil, fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, err)
 	case err != nil:
-		return nil, fmt.Errorf("blocklist: %w", err)
+		return nil, fmt.Errorf("blocklist: %s: %w", path, journalError(err))
 	}
-	j = &journal{db: db, damage: damage}
+	j = &journal{db: db}
+	if db.Salvaged != nil {
+		j.damage = fmt.Errorf("blocklist: %s: %w", path, journalError(db.Salvaged))
+	}
 	defer func() {
 		if err != nil {
 			db.Close()
 		}
 	}()
-	err = db.View(func(tx *bbolt.Tx) error { return j.readMeta(tx, o.EncryptionKey) })
+	err = j.view(func(tx *bbolt.Tx) error { return j.readMeta(tx, o.EncryptionKey) })
 	if errors.Is(err, errNewJournal) {
-		err = db.Update(func(tx *bbolt.Tx) error { return j.create(tx, o) })
+		err = j.update(func(tx *bbolt.Tx) error { return j.create(tx, o) })
 	}
 	if err != nil {
 		return nil, err
@@ -124,22 +115,20 @@ func openJournal(path string, o *Options) (j *journal, err error) {
 	return j, nil
 }
 
-// checkFile looks through the structure of the bbolt file: meta is about one of
-// its two meta pages, err about anything else.
-func checkFile(path string) (meta, err error) {
-	meta, err = boltcheck.File(path, lockTimeout)
-	if meta != nil {
-		meta = fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, meta)
+func (j *journal) view(f func(*bbolt.Tx) error) error {
+	return journalError(j.db.View(f))
+}
+
+func (j *journal) update(f func(*bbolt.Tx) error) error {
+	return journalError(j.db.Update(f))
+}
+
+// journalError says by ErrJournal that the bbolt file is damaged.
+func journalError(err error) error {
+	if errors.Is(err, boltcheck.ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrJournal, err)
 	}
-	switch {
-	case errors.Is(err, boltcheck.ErrLocked):
-		err = fmt.Errorf("blocklist: %s: %w", path, ErrLocked)
-	case errors.Is(err, boltcheck.ErrDamaged):
-		err = fmt.Errorf("blocklist: %s: %w: %w", path, ErrJournal, err)
-	case err != nil:
-		err = fmt.Errorf("blocklist: %w", err)
-	}
-	return meta, err
+	return err
 }
 
 // lockTimeout is how long Open waits for the lock: another process may be about
@@ -255,9 +244,8 @@ func (j *journal) readMeta(tx *bbolt.Tx, key *EncryptionKey) error {
 // its events, fresh the new ones in order. When it fails nothing was written,
 // or it is not known what was.
 func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err error) {
-	defer catchDamage(&err)()
 	last := j.last
-	err = j.db.Update(func(tx *bbolt.Tx) error {
+	err = j.update(func(tx *bbolt.Tx) error {
 		last, seqs, fresh = j.last, nil, nil
 		events, ids, targets := tx.Bucket(bucketEvents), tx.Bucket(bucketIDs), tx.Bucket(bucketTargets)
 		events.FillPercent = 1 // keys only ever come at the end
@@ -341,8 +329,7 @@ func (j *journal) read(from uint64, yield func(*Event) bool) error {
 }
 
 func (j *journal) readSome(from uint64, limit int) (batch []Event, err error) {
-	defer catchDamage(&err)()
-	err = j.db.View(func(tx *bbolt.Tx) error {
+	err = j.view(func(tx *bbolt.Tx) error {
 		b, err := unsealed(tx.Bucket(bucketMeta).Get(keyLast), 8)
 		if err != nil {
 			return err
@@ -394,8 +381,7 @@ func (j *journal) verify(ctx context.Context) error {
 
 // verifyIndexes looks for an event in ids and targets.
 func (j *journal) verifyIndexes(e *Event) (err error) {
-	defer catchDamage(&err)()
-	return j.db.View(func(tx *bbolt.Tx) error {
+	return j.view(func(tx *bbolt.Tx) error {
 		key := binary.BigEndian.AppendUint64(nil, e.Seq)
 		if !bytes.Equal(tx.Bucket(bucketIDs).Get(e.ID[:]), key) {
 			return fmt.Errorf("blocklist: journal: event %d is not under its ID: %w", e.Seq, ErrJournal)
@@ -419,9 +405,8 @@ func (j *journal) get(seq uint64) (e Event, err error) {
 
 // numbers returns the number of each event, 0 for those that are not there.
 func (j *journal) numbers(ids ...[16]byte) (seqs []uint64, err error) {
-	defer catchDamage(&err)()
 	seqs = make([]uint64, len(ids))
-	err = j.db.View(func(tx *bbolt.Tx) error {
+	err = j.view(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketIDs)
 		for i := range ids {
 			key := b.Get(ids[i][:])
@@ -444,8 +429,7 @@ func (j *journal) numbers(ids ...[16]byte) (seqs []uint64, err error) {
 
 // targeting returns the numbers of the events that have seq as their Target.
 func (j *journal) targeting(seq uint64) (numbers []uint64, err error) {
-	defer catchDamage(&err)()
-	err = j.db.View(func(tx *bbolt.Tx) error {
+	err = j.view(func(tx *bbolt.Tx) error {
 		prefix := binary.BigEndian.AppendUint64(nil, seq)
 		c := tx.Bucket(bucketTargets).Cursor()
 		for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
@@ -460,15 +444,3 @@ func (j *journal) targeting(seq uint64) (numbers []uint64, err error) {
 }
 
 func (j *journal) close() error { return j.db.Close() }
-
-// catchDamage turns the panics and memory faults with which bbolt answers a
-// damaged file into an error. Use it as defer catchDamage(&err)().
-func catchDamage(err *error) func() {
-	old := debug.SetPanicOnFault(true)
-	return func() {
-		debug.SetPanicOnFault(old)
-		if p := recover(); p != nil {
-			*err = fmt.Errorf("blocklist: journal: %w: %v", ErrJournal, p)
-		}
-	}
-}

@@ -170,6 +170,9 @@ func fetchSection(source io.ReaderAt, data, rawHeader []byte, s *section, h hash
 	const piece = 1 << 18
 	defer func() {
 		if p := recover(); p != nil {
+			if _, fault := p.(interface{ Addr() uintptr }); !fault {
+				panic(p) // a mistake of ours
+			}
 			// A mapped file was cut.
 			err = fmt.Errorf("blocklist: snapshot: %s at %d: %v: %w", sectionName(s.kind), s.offset, p, ErrTruncated)
 		}

@@ -181,3 +181,26 @@ func TestOpen_DamagedCases(t *testing.T) {
 		t.Errorf("as it was: %d cases, %v", n, err)
 	}
 }
+
+// A case store that is cut while the desk is open gives an error, and does not
+// take the process with it.
+func TestCase_CutWhileOpen(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, err := takedown.Open(dir, nil)
+	ok(t, err)
+	id := accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
+	if err := os.Truncate(filepath.Join(dir, "cases.db"), 0); err != nil {
+		d.Close()
+		t.Skip("an open file cannot be cut here: ", err)
+	}
+	for range 2 {
+		if _, err := d.Case(t.Context(), id); !errors.Is(err, takedown.ErrStore) {
+			t.Errorf("Case: %v, want ErrStore", err)
+		}
+	}
+	if got := d.Enforcer().FilterURL("https://example.org/a.jpg").Verdict; got != takedown.Block {
+		t.Errorf("the list says %v, want block", got)
+	}
+	ok(t, d.Close())
+}

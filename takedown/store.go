@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/boltcheck"
@@ -93,37 +92,22 @@ const storeVersion = 3
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // boltStore is the Store in a file.
-type boltStore struct{ db *bbolt.DB }
+type boltStore struct{ db *boltcheck.DB }
 
 // OpenStore opens or creates a store in a bbolt file. The file is readable by
 // its owner only, and locked against a second process.
 //
 // The structure of the file is checked before bbolt believes it: a damaged one
 // is refused with an error that wraps [ErrStore].
-func OpenStore(path string) (_ Store, err error) {
-	defer func() {
-		if errors.Is(err, boltcheck.ErrDamaged) {
-			err = fmt.Errorf("%w: %w", ErrStore, err)
-		} else if err != nil {
-			err = fmt.Errorf("takedown: case store: %w", err)
-		}
-	}()
-	defer boltcheck.Catch(&err)()
+func OpenStore(path string) (Store, error) {
 	// A damaged meta page means that the last commit may be lost: a case, or the
-	// erasure of one. That is for a person to decide, too.
-	meta, err := boltcheck.File(path, lockTimeout)
+	// erasure of one. That is for a person to decide, so nothing is salvaged.
+	db, err := boltcheck.Open(path, &bbolt.Options{Timeout: lockTimeout}, false)
 	if errors.Is(err, boltcheck.ErrLocked) {
-		return nil, blocklist.ErrLocked
-	}
-	if err := errors.Join(meta, err); err != nil {
-		return nil, err
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout})
-	if errors.Is(err, bolterrors.ErrTimeout) {
-		return nil, blocklist.ErrLocked
+		return nil, fmt.Errorf("takedown: case store: %w", blocklist.ErrLocked)
 	}
 	if err != nil {
-		return nil, err
+		return nil, storeError(err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		// They are made in one transaction. One that is missing has a damaged name,
@@ -142,7 +126,7 @@ func OpenStore(path string) (_ Store, err error) {
 		return nil
 	})
 	if err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(storeError(err), db.Close())
 	}
 	return boltStore{db}, nil
 }
@@ -154,11 +138,27 @@ const lockTimeout = 500 * time.Millisecond
 func (s boltStore) Close() error { return s.db.Close() }
 
 func (s boltStore) View(f func(StoreTx) error) error {
-	return s.db.View(func(tx *bbolt.Tx) error { return f(boltTx{tx}) })
+	return damageError(s.db.View(func(tx *bbolt.Tx) error { return f(boltTx{tx}) }))
 }
 
 func (s boltStore) Update(f func(StoreTx) error) error {
-	return s.db.Update(func(tx *bbolt.Tx) error { return f(boltTx{tx}) })
+	return damageError(s.db.Update(func(tx *bbolt.Tx) error { return f(boltTx{tx}) }))
+}
+
+// damageError says by ErrStore that the bbolt file is damaged.
+func damageError(err error) error {
+	if errors.Is(err, boltcheck.ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrStore, err)
+	}
+	return err
+}
+
+// storeError is damageError for what OpenStore returns.
+func storeError(err error) error {
+	if err = damageError(err); errors.Is(err, ErrStore) {
+		return err
+	}
+	return fmt.Errorf("takedown: case store: %w", err)
 }
 
 type boltTx struct{ tx *bbolt.Tx }

@@ -7,7 +7,8 @@
 //
 // Check follows every page from the root, and the list of free pages, and wants
 // each page of the file to be there exactly once. It says nothing of the keys'
-// values: whoever keeps them in bbolt gives them checksums of their own.
+// values: whoever keeps them in bbolt gives them checksums of their own. DB is a
+// file that was checked, and that stays an error when it is damaged while open.
 package boltcheck
 
 import (

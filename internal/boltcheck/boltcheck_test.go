@@ -222,3 +222,73 @@ func FuzzCheck(f *testing.F) {
 		boltcheck.Check(bytes.NewReader(data), int64(len(data)))
 	})
 }
+
+// A file that is cut while it is open gives errors: nothing faults, and nothing
+// waits for locks that the fault left behind.
+func TestDB_CutWhileOpen(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]func(*boltcheck.DB) error{
+		"View":   func(db *boltcheck.DB) error { return db.View(func(*bbolt.Tx) error { return nil }) },
+		"Update": func(db *boltcheck.DB) error { return db.Update(func(*bbolt.Tx) error { return nil }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "db")
+			if err := os.WriteFile(path, small(t), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			db, err := boltcheck.Open(path, &bbolt.Options{}, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(path, 0); err != nil {
+				db.Close()
+				t.Skip("an open file cannot be cut here: ", err)
+			}
+			for range 2 {
+				for _, err := range []error{
+					first(db),
+					db.View(func(*bbolt.Tx) error { return nil }),
+					db.Update(func(*bbolt.Tx) error { return nil }),
+				} {
+					if !errors.Is(err, boltcheck.ErrDamaged) {
+						t.Errorf("%v, want ErrDamaged", err)
+					}
+				}
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A mistake of the caller is not called damage.
+func TestDB_Panic(t *testing.T) {
+	t.Parallel()
+	db, err := boltcheck.Open(filepath.Join(t.TempDir(), "db"), &bbolt.Options{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	mistakes := map[string]func(){
+		"panic": func() { panic("mine") },
+		"index": func() { var none []int; none[len(none)]++ },
+		"nil":   func() { var none *boltcheck.DB; none.Salvaged = nil },
+	}
+	for name, mistake := range mistakes {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			err := db.Update(func(*bbolt.Tx) error { mistake(); return nil })
+			t.Errorf("%s: %v", name, err)
+		}()
+	}
+	// What bbolt panics over is: here a bucket that is missing.
+	if err := db.View(func(tx *bbolt.Tx) error { tx.Bucket([]byte("none")).Get(nil); return nil }); !errors.Is(err, boltcheck.ErrDamaged) {
+		t.Errorf("a panic of bbolt: %v, want ErrDamaged", err)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 )
 
@@ -40,20 +39,4 @@ func File(path string, wait time.Duration) (meta, err error) {
 		return nil, err
 	}
 	return Check(f, fi.Size())
-}
-
-// Catch, deferred as in
-//
-//	defer boltcheck.Catch(&err)()
-//
-// turns a panic of bbolt, or a fault over its mapped file, into an error that
-// wraps ErrDamaged: what Check cannot know of may still be wrong.
-func Catch(err *error) func() {
-	old := debug.SetPanicOnFault(true)
-	return func() {
-		debug.SetPanicOnFault(old)
-		if p := recover(); p != nil {
-			*err = fmt.Errorf("%w: %v", ErrDamaged, p)
-		}
-	}
 }
