@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -264,7 +265,11 @@ func parseRecord(b []byte) (Event, error) {
 				// A copy: the record may lie in a file that is mapped.
 				f, err := features.Open(slices.Clone(p[4 : 4+size]))
 				if err != nil {
-					return Event{}, fmt.Errorf("blocklist: record: %w: %w", err, ErrFormat)
+					cause := ErrFormat
+					if errors.Is(err, features.ErrVersion) {
+						cause = ErrVersion
+					}
+					return Event{}, fmt.Errorf("blocklist: record: %w: %w", err, cause)
 				}
 				keys.Features = append(keys.Features, f)
 				p = p[4+size:]

@@ -1,6 +1,7 @@
 package blocklist_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -9,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/embedding"
@@ -299,5 +302,69 @@ func TestIndependentReader(t *testing.T) {
 	}
 	if n := len(want.Grants); len(want.Grants[n-1].Faces) != 2 {
 		t.Errorf("the last rule has %d faces, want 2", len(want.Grants[n-1].Faces))
+	}
+}
+
+// What a newer version wrote is named so, not called damaged, wherever it
+// stands: an index inside a snapshot, a set of features in a record, a record in
+// a journal.
+func TestNewerVersionInside(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir, nil)
+	e := addedRule(t, l, 1, "https://example.com/1")
+	e.Rule.Keys.Hashes = []blocklist.HashKey{{Hash: newUniverse(1, 1).hashes[0]}}
+	f := featuresOf(t, 1).Compact()
+	set, _ := f.AppendBinary(nil)
+	e.Rule.Keys.Features = []blocklist.Features{f}
+	mustAppend(t, l, e)
+	snap := filepath.Join(t.TempDir(), "p")
+	if err := l.Publish(snap); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, version := range map[string]int{
+		"an index of hashes":   bytes.Index(data, []byte("sdSEGMT\n")) + 8,
+		"an index of features": bytes.Index(data, []byte("SDFSEG")) + 6,
+		"a set of features":    bytes.Index(data, set) + 2,
+	} {
+		newer := slices.Clone(data)
+		newer[version] = 9
+		if _, err := blocklist.LoadBytes(blocklist.Reseal(newer), newClock().now); !errors.Is(err, blocklist.ErrVersion) || errors.Is(err, blocklist.ErrFormat) {
+			t.Errorf("%s of version 9 in a snapshot: %v, want ErrVersion", name, err)
+		}
+	}
+
+	record := blocklist.AppendRecord(nil, &e)
+	record[bytes.Index(record, set)+2] = 9
+	if _, err := blocklist.ParseRecord(blocklist.SealRecord(record)); !errors.Is(err, blocklist.ErrVersion) || errors.Is(err, blocklist.ErrFormat) {
+		t.Errorf("version 9 of features in a record: %v, want ErrVersion", err)
+	}
+
+	// So that Open has to read the record.
+	db, err := bbolt.Open(filepath.Join(dir, "journal.db"), 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket([]byte("events"))
+		key, rec := b.Cursor().First()
+		rec = slices.Clone(rec)
+		rec[0] = 9
+		return b.Put(slices.Clone(key), blocklist.SealRecord(rec))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blocklist.Open(dir, nil); !errors.Is(err, blocklist.ErrVersion) || errors.Is(err, blocklist.ErrJournal) {
+		t.Errorf("a record of version 9: %v, want ErrVersion", err)
 	}
 }

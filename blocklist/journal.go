@@ -253,15 +253,12 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 			numbers := make([]uint64, len(g))
 			for i := range g {
 				e := &g[i]
-				if old := ids.Get(e.ID[:]); old != nil {
-					if len(old) != 8 {
-						return fmt.Errorf("blocklist: journal: number of an event has %d bytes: %w", len(old), ErrJournal)
-					}
-					// bbolt has no checksums; the record says whose it is.
-					if r, err := j.parse(old, events.Get(old)); err != nil || r.ID != e.ID {
-						return fmt.Errorf("blocklist: journal: event %x is not under its number: %w", old, ErrJournal)
-					}
-					numbers[i] = binary.BigEndian.Uint64(old)
+				number, err := j.number(ids, events, e.ID)
+				if err != nil {
+					return err
+				}
+				if number != 0 {
+					numbers[i] = number
 					continue
 				}
 				last++
@@ -343,7 +340,7 @@ func (j *journal) readSome(from uint64, limit int) (batch []Event, err error) {
 			}
 			e, err := j.parse(key, rec)
 			if err != nil {
-				return fmt.Errorf("blocklist: journal: event %d: %w: %w", from, ErrJournal, err)
+				return recordError(from, err)
 			}
 			if e.Seq != from {
 				return fmt.Errorf("blocklist: journal: event %d says it is %d: %w", from, e.Seq, ErrJournal)
@@ -358,6 +355,15 @@ func (j *journal) readSome(from uint64, limit int) (batch []Event, err error) {
 		return nil, err
 	}
 	return batch, nil
+}
+
+// recordError says that a record could not be read. One of a newer version is
+// not damaged.
+func recordError(seq uint64, err error) error {
+	if errors.Is(err, ErrVersion) {
+		return fmt.Errorf("blocklist: journal: event %d: %w", seq, err)
+	}
+	return fmt.Errorf("blocklist: journal: event %d: %w: %w", seq, ErrJournal, err)
 }
 
 // parse reads a record under its key.
@@ -398,7 +404,7 @@ func (j *journal) get(seq uint64) (e Event, err error) {
 	found := false
 	err = j.read(seq, func(x *Event) bool { e, found = *x, true; return false })
 	if err == nil && !found {
-		err = fmt.Errorf("blocklist: journal has no event %d", seq)
+		err = fmt.Errorf("blocklist: journal has no event %d: %w", seq, ErrJournal)
 	}
 	return e, err
 }
@@ -407,24 +413,36 @@ func (j *journal) get(seq uint64) (e Event, err error) {
 func (j *journal) numbers(ids ...[16]byte) (seqs []uint64, err error) {
 	seqs = make([]uint64, len(ids))
 	err = j.view(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketIDs)
-		for i := range ids {
-			key := b.Get(ids[i][:])
-			if key == nil {
-				continue
+		for i, id := range ids {
+			if seqs[i], err = j.number(tx.Bucket(bucketIDs), tx.Bucket(bucketEvents), id); err != nil {
+				return err
 			}
-			if len(key) != 8 {
-				return fmt.Errorf("blocklist: journal: number of an event has %d bytes: %w", len(key), ErrJournal)
-			}
-			// bbolt has no checksums; the record says whose it is.
-			if r, err := j.parse(key, tx.Bucket(bucketEvents).Get(key)); err != nil || r.ID != ids[i] {
-				return fmt.Errorf("blocklist: journal: event %x is not under its number: %w", key, ErrJournal)
-			}
-			seqs[i] = binary.BigEndian.Uint64(key)
 		}
 		return nil
 	})
 	return seqs, err
+}
+
+// number looks an event up in the buckets of IDs and of events, and returns its
+// number, 0 if it is not there.
+func (j *journal) number(ids, events *bbolt.Bucket, id [16]byte) (uint64, error) {
+	key := ids.Get(id[:])
+	if key == nil {
+		return 0, nil
+	}
+	if len(key) != 8 {
+		return 0, fmt.Errorf("blocklist: journal: number of an event has %d bytes: %w", len(key), ErrJournal)
+	}
+	seq := binary.BigEndian.Uint64(key)
+	// bbolt has no checksums; the record says whose it is.
+	e, err := j.parse(key, events.Get(key))
+	if err != nil {
+		return 0, recordError(seq, err)
+	}
+	if e.ID != id {
+		return 0, fmt.Errorf("blocklist: journal: event %d is not the one that has this number: %w", seq, ErrJournal)
+	}
+	return seq, nil
 }
 
 // targeting returns the numbers of the events that have seq as their Target.

@@ -315,6 +315,15 @@ func (c *checker) fail(cause error, kind int, format string, args ...any) error 
 	return err
 }
 
+// failSegment is fail for an index that does not open.
+func (c *checker) failSegment(kind int, err error) error {
+	cause := ErrFormat
+	if errors.Is(err, phash.ErrSegmentVersion) || errors.Is(err, features.ErrVersion) {
+		cause = ErrVersion
+	}
+	return c.fail(cause, kind, "%v", err)
+}
+
 // rows returns the number of rows of a section.
 func (c *checker) rows(kind, size int) int {
 	n := len(c.content[kind])
@@ -445,7 +454,7 @@ func (b *base) parseHashes(c *checker, a int) error {
 	}
 	segment, err := phash.OpenSegment(raw)
 	if err != nil {
-		return c.fail(ErrFormat, first, "%v", err)
+		return c.failSegment(first, err)
 	}
 	if segment.Algorithm() != algorithms[a] || segment.Len() != n {
 		return c.fail(ErrFormat, first, "%d hashes of %v, %d of %v expected", segment.Len(), segment.Algorithm(), n, algorithms[a])
@@ -471,7 +480,7 @@ func (b *base) parseFeatures(c *checker) error {
 	}
 	segment, err := features.OpenSegment(raw)
 	if err != nil {
-		return c.fail(ErrFormat, secFeatures, "%v", err)
+		return c.failSegment(secFeatures, err)
 	}
 	if segment.Len() != n {
 		return c.fail(ErrFormat, secFeatures, "%d pictures, %d expected", segment.Len(), n)
