@@ -86,9 +86,10 @@ type answer struct {
 	features map[uint32]features.Match
 	hashes   map[uint32]int
 	// shown are those of hashes, within 31 bits, that the features match too, at
-	// Block, in one direction at least.
-	shown map[uint32]bool
-	took  time.Duration // by the features
+	// Block, in one direction at least. borne are those within the block radius that
+	// Check would block by.
+	shown, borne map[uint32]bool
+	took         time.Duration // by the features
 }
 
 // ask asks picture i.
@@ -98,7 +99,7 @@ func (c *corpus) ask(seg *features.Segment, index *phash.Segment, x *features.Se
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{features: map[uint32]features.Match{}, hashes: map[uint32]int{}, shown: map[uint32]bool{}}
+	a := answer{features: map[uint32]features.Match{}, hashes: map[uint32]int{}, shown: map[uint32]bool{}, borne: map[uint32]bool{}}
 	if byFeatures {
 		start := time.Now()
 		seg.Search(x, f, func(m features.Match) bool {
@@ -118,28 +119,32 @@ func (c *corpus) ask(seg *features.Segment, index *phash.Segment, x *features.Se
 		})
 	}
 	for id, d := range a.hashes {
-		if d > identical {
+		if d > phash.BlockRadius {
 			continue
 		}
 		g, err := c.features(c.pics[id])
 		if err != nil {
 			return answer{}, err
 		}
-		a.shown[id] = shows(x, f, g) || shows(x, g, f)
+		block := func(m features.Match) bool { return m.Band == features.Block }
+		a.shown[id] = d <= identical && (shows(x, f, g, block) || shows(x, g, f, block))
+		// As takedown decides.
+		a.borne[id] = d <= phash.IdenticalRadius || !c.pics[id].featured() || f.Len() == 0 ||
+			shows(x, f, g, func(m features.Match) bool { return block(m) || m.Corroborates() })
 	}
 	return a, nil
 }
 
-// shows reports whether f matches g at Block, if g is the only picture that is
+// shows reports whether f matches g well enough, if g is the only picture that is
 // registered.
-func shows(x *features.Searcher, f, g features.Features) (ok bool) {
+func shows(x *features.Searcher, f, g features.Features, enough func(features.Match) bool) (ok bool) {
 	seg, err := features.NewSegment([]features.Entry{{Features: g}})
 	if err != nil {
 		panic(err) // there is one entry
 	}
 	seg.Search(x, f, func(m features.Match) bool {
-		ok = m.Band == features.Block
-		return false
+		ok = ok || enough(m)
+		return !ok
 	})
 	return ok
 }
@@ -163,7 +168,7 @@ func (c *corpus) list(out io.Writer, i int, a *answer) {
 		} else if d <= phash.BlockRadius {
 			level = hashBlock
 		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%t\n", levelNames[level], p.Path, c.pics[id].Path, a.hashes[id], a.shown[id])
+		fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%t\t%t\n", levelNames[level], p.Path, c.pics[id].Path, a.hashes[id], a.shown[id], a.borne[id])
 	}
 }
 

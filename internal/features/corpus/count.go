@@ -14,17 +14,19 @@ import (
 )
 
 // Levels of a match. What matches at one level matches at the next ones of its
-// tier too.
+// tier too, but for hashBorne: of hashBlock, those that takedown.Enforcer.Check
+// would block by, because the features do not speak against them.
 const (
 	featuresBlock = iota
 	featuresReview
 	hash31
 	hashBlock
 	hashReview
+	hashBorne
 	levels
 )
 
-var levelNames = [levels]string{"features Block", "features Review", "hashes 31", "hashes Block", "hashes Review"}
+var levelNames = [levels]string{"features Block", "features Review", "hashes 31", "hashes Block", "hashes Review", "hashes Block, borne out"}
 
 // identical is the radius that other users of PDQ take for copies.
 const identical = 31
@@ -81,7 +83,10 @@ func (c *corpus) count(list io.Reader, verdicts map[[2]string]int, kinds map[str
 	}
 	for _, m := range matches {
 		last := featuresReview
-		if m.level > last {
+		switch {
+		case m.level == hashBorne:
+			last = hashBorne
+		case m.level > last:
 			last = hashReview
 		}
 		k := pair(m.asked, m.found)
@@ -194,7 +199,7 @@ func (c *corpus) readMatches(list io.Reader) (n int, matches []match, err error)
 			return 0, nil, fmt.Errorf("line %q of the list of matches cannot be read", s.Text())
 		}
 		m := match{level: slices.Index(levelNames[:], f[0]), asked: by[f[1]], found: by[f[2]]}
-		m.shown = len(f) == 5 && f[4] == "true"
+		m.shown = len(f) == 6 && f[4] == "true"
 		if m.bits, err = strconv.Atoi(f[3]); err != nil {
 			return 0, nil, err
 		}
@@ -202,6 +207,10 @@ func (c *corpus) readMatches(list io.Reader) (n int, matches []match, err error)
 			return 0, nil, fmt.Errorf("the list of matches has pictures that are not there: %s, %s", f[1], f[2])
 		}
 		matches = append(matches, m)
+		if len(f) == 6 && f[5] == "true" {
+			m.level = hashBorne
+			matches = append(matches, m)
+		}
 	}
 	return min(n, len(c.pics)), matches, s.Err()
 }
