@@ -251,8 +251,8 @@ type CaseItem struct {
 }
 
 // Case is a request and what became of it. What a person wrote and sent is in
-// its Request only; digests and hashes of pictures, here until the erasure, are
-// pseudonyms.
+// its Request only, and the digests and hashes of pictures, which are pseudonyms,
+// are in its Pictures.
 type Case struct {
 	ID       CaseID    `json:"id"`
 	Kind     Kind      `json:"kind"`
@@ -266,8 +266,9 @@ type Case struct {
 	About CaseID `json:"about,omitzero"`
 	// Items are what the request wants blocked, in the order of its fields.
 	Items []CaseItem `json:"items,omitempty"`
-	// Pictures are the images of the request, in its order.
-	Pictures []Picture `json:"pictures,omitempty"`
+	// Pictures are the images of the request, in its order. They are kept, sealed
+	// and erased with it.
+	Pictures []Picture `json:"-"`
 	// Problems are those that the operator has to ask about: see [Curable].
 	Problems []Problem `json:"problems,omitempty"`
 	Flags    []Flag    `json:"flags,omitempty"`

@@ -384,7 +384,7 @@ func (d *Desk) Case(ctx context.Context, id CaseID) (Case, error) {
 }
 
 // Cases calls yield with every case until it returns false. The cases come
-// without their requests, in no particular order; yield must not call the
+// without their requests and pictures, in no particular order; yield must not call the
 // desk's methods that change cases.
 func (d *Desk) Cases(ctx context.Context, yield func(Case) bool) error {
 	err := d.store.each(func(c *Case) bool { return ctx.Err() == nil && yield(*c) })

@@ -2,12 +2,20 @@ package takedown_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
 )
 
@@ -144,6 +152,57 @@ func TestErase(t *testing.T) {
 	wantVerdict(t, "changed", d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...), takedown.Block)
 	ok(t, d.Withdraw(ctx, c.ID, takedown.Act{}))
 	wantVerdict(t, "withdrawn", d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...), takedown.Allow)
+}
+
+// traced returns what shows that a picture was sent: its digest and hashes, as
+// bytes and as they stand in JSON.
+func traced(tb testing.TB, file []byte) (secrets [][]byte) {
+	sum := sha256.Sum256(file)
+	numbers, err := json.Marshal(sum)
+	ok(tb, err)
+	secrets = [][]byte{sum[:], []byte(hex.EncodeToString(sum[:])), []byte(base64.StdEncoding.EncodeToString(sum[:])), numbers}
+	for _, h := range hashes(tb, file) {
+		_, digits, _ := strings.Cut(h.String(), ":")
+		secrets = append(secrets, []byte(digits))
+		var little, big []byte
+		words := h.Words()
+		for _, w := range words[:h.Algorithm().Bits()/64] {
+			little, big = binary.LittleEndian.AppendUint64(little, w), binary.BigEndian.AppendUint64(big, w)
+		}
+		secrets = append(secrets, little, big)
+	}
+	return secrets
+}
+
+// The case store has no digest and no hash of a picture in clear, at no time:
+// free pages would keep them beyond the erasure. Nor has the list, if it is
+// encrypted.
+func TestErase_Pictures(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir, &takedown.DeskOptions{ListKey: &blocklist.EncryptionKey{1}})
+	all := samples(t, takedown.CaseID{})
+	intimate := all[takedown.KindIntimateImage].(takedown.IntimateImage)
+	intimate.Images, intimate.Hashes, intimate.ImageURLs = [][]byte{testJPEG(t, 2)}, nil, nil
+	var ids []takedown.CaseID
+	for _, r := range []takedown.Request{optOut(t, 1), intimate} {
+		c, err := d.Submit(ctx, r)
+		ok(t, err)
+		ids = append(ids, c.ID)
+	}
+	ok(t, d.Accept(ctx, ids[0], takedown.Grant{Act: alice}))
+	ok(t, d.Hold(ctx, ids[1], alice))
+	ok(t, d.Reject(ctx, ids[1], alice))
+	c, err := d.Case(ctx, ids[0])
+	ok(t, err)
+	if len(c.Pictures) != 1 || c.Pictures[0].Hash.IsZero() || c.Pictures[0].SHA256 != sha256.Sum256(testJPEG(t, 1)) {
+		t.Errorf("pictures %+v", c.Pictures)
+	}
+	for _, id := range ids {
+		ok(t, d.Erase(ctx, id, alice))
+	}
+	ok(t, d.Close())
+	wantNowhere(t, dir, "erased", slices.Concat(traced(t, testJPEG(t, 1)), traced(t, testJPEG(t, 2)))...)
 }
 
 // With another operator key nothing opens, and the desk says why.

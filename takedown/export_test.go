@@ -96,7 +96,7 @@ func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, 
 	return n, db.View(func(tx StoreTx) error {
 		var labels [][]byte
 		err := tx.Scan(BucketCases, nil, func(id, _ []byte) error {
-			for _, use := range []string{"request", "material", "evidence", "picture", "message", "template"} {
+			for _, use := range []string{"request", "material", "evidence", "picture", "message", "template", "outbox"} {
 				labels = append(labels, label(use, CaseID(id)))
 			}
 			return nil

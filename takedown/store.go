@@ -59,14 +59,14 @@ type Bucket string
 const (
 	BucketMeta     Bucket = "meta"     // "version" → storeVersion; "log" → head of the log; and others
 	BucketCases    Bucket = "cases"    // id → Case without its request, JSON, and the CRC-32C of it
-	BucketRequests Bucket = "requests" // id → request, sealed under the key of the case: personal data
+	BucketRequests Bucket = "requests" // id → request and Pictures, sealed under the key of the case: personal data
 	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
 	BucketEvidence Bucket = "evidence" // id + 4 bytes → Evidence, sealed under the key of the case: personal data
 	BucketPictures Bucket = "pictures" // id + 4 bytes → registered picture, sealed under the operator's key
 	// id of a key → what is kept of a face, sealed under that key: biometric data.
 	BucketTemplates Bucket = "templates"
-	// id + 4 bytes → an event of a case that may not be in the journal yet. It
-	// is written in the transaction that moves the case and removed in the one
+	// id + 4 bytes → an event of a case that may not be in the journal yet, sealed
+	// under the operator's key: free pages keep what it has of a picture. It is written in the transaction that moves the case and removed in the one
 	// that finishes the move; Open replays what is left.
 	BucketOutbox   Bucket = "outbox"
 	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
@@ -87,7 +87,7 @@ var (
 	keyPublished = []byte("published") // there if the list was published without a key
 )
 
-const storeVersion = 3
+const storeVersion = 4
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -298,7 +298,7 @@ func (s *caseStore) apply(ch change) error {
 			return err
 		}
 		if ch.request != nil {
-			b, err := EncodeRequest(withoutTemplates(ch.request))
+			b, err := encodeStored(ch.request, ch.cases[0].Pictures)
 			if err != nil {
 				return err
 			}
@@ -366,7 +366,7 @@ func (s *caseStore) apply(ch change) error {
 			if err != nil {
 				return err
 			}
-			if err := tx.Put(BucketOutbox, numbered(id, i), b); err != nil {
+			if err := tx.Put(BucketOutbox, numbered(id, i), seal(s.operator, label("outbox", id), b)); err != nil {
 				return err
 			}
 		}
@@ -542,8 +542,35 @@ func (s *caseStore) addRequest(tx StoreTx, c *Case) (gone bool, err error) {
 	if b, err = unseal(key, label("request", c.ID), b); err != nil {
 		return false, err
 	}
-	c.Request, err = decodeRequest(b)
+	c.Request, c.Pictures, err = decodeStored(b)
 	return false, err
+}
+
+// encodeStored returns a request and its pictures as they are sealed: the JSON of
+// either, and the length of the second in 4 bytes.
+func encodeStored(r Request, pictures []Picture) ([]byte, error) {
+	b, err := EncodeRequest(withoutTemplates(r))
+	if err != nil {
+		return nil, err
+	}
+	p, err := json.Marshal(pictures)
+	if err != nil {
+		return nil, fmt.Errorf("takedown: case store: %w", err)
+	}
+	return binary.BigEndian.AppendUint32(append(b, p...), uint32(len(p))), nil
+}
+
+func decodeStored(b []byte) (r Request, pictures []Picture, err error) {
+	if n := len(b) - 4; n >= 0 {
+		if k := n - int(binary.BigEndian.Uint32(b[n:])); k >= 0 {
+			if err := json.Unmarshal(b[k:n], &pictures); err != nil {
+				return nil, nil, fmt.Errorf("%w: the pictures of a request are no JSON", ErrStore)
+			}
+			r, err = decodeRequest(b[:k])
+			return r, pictures, err
+		}
+	}
+	return nil, nil, fmt.Errorf("%w: a request of %d bytes", ErrStore, len(b))
 }
 
 // material returns what the items of a case are recognised by.
@@ -582,8 +609,12 @@ func (s *caseStore) notePublished() error {
 func (s *caseStore) pending(id CaseID) (events []blocklist.Event, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		return tx.Scan(BucketOutbox, id[:], func(_, v []byte) error {
+			b, err := unseal(s.operator, label("outbox", id), v)
+			if err != nil {
+				return err
+			}
 			var e blocklist.Event
-			if err := e.UnmarshalBinary(v); err != nil {
+			if err := e.UnmarshalBinary(b); err != nil {
 				return fmt.Errorf("takedown: case %v: event in the outbox: %w", id, err)
 			}
 			events = append(events, e)
