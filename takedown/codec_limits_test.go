@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"reflect"
 	"runtime"
 	"slices"
@@ -14,6 +15,60 @@ import (
 
 	"github.com/staydown/staydown/takedown"
 )
+
+// endless gives a form whose parts never end, and counts what is read of it.
+type endless struct {
+	part string
+	at   int
+	n    int64
+}
+
+func (e *endless) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		k := copy(p[n:], e.part[e.at:])
+		n, e.at = n+k, (e.at+k)%len(e.part)
+	}
+	e.n += int64(n)
+	return n, nil
+}
+
+func (e *endless) Close() error { return nil }
+
+// Whatever a form is made of, no more of it is read than a request may have, and
+// no more is held in memory than that: names count as values do. It is not
+// parallel: it counts what is allocated.
+func TestDecodeForm_Bounded(t *testing.T) {
+	head := "--x\r\nContent-Disposition: form-data; name="
+	long := strings.Repeat("n", 9<<20)
+	for _, tc := range []struct {
+		name, part string
+		most       int64 // bytes that are read of it
+	}{
+		{"long names", head + "\"" + long + "\"\r\n\r\nv\r\n", 20 << 20},
+		{"long names of files", head + "\"images\"; filename=\"" + long + "\"\r\n\r\nv\r\n", 20 << 20},
+		{"another header that is long", head + "\"reason\"\r\nX-Other: " + long + "\r\n\r\nv\r\n", 20 << 20},
+		{"names just too long", head + "\"" + long[:257] + "\"\r\n\r\nv\r\n", 1 << 20},
+		{"a part that does not end", long, takedown.MaxRequestBytes + 1<<20},
+	} {
+		body := &endless{part: tc.part}
+		r := httptest.NewRequest("POST", "/", body)
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := takedown.DecodeForm(r, nil)
+		runtime.ReadMemStats(&after)
+		var format *takedown.FormatError
+		if !errors.As(err, &format) {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+		if body.n > tc.most {
+			t.Errorf("%s: %d bytes were read", tc.name, body.n)
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > 200<<20 {
+			t.Errorf("%s: takes %d bytes", tc.name, used)
+		}
+	}
+}
 
 // Every list of every kind has a limit, and of its JSON no more is decoded than
 // one element beyond, by which Validate tells that there are too many. It is not

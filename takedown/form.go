@@ -22,6 +22,8 @@ import (
 const (
 	maxFormFields = 2000
 	maxFormText   = 1 << 20 // bytes of one field: 1,000 addresses in a text area
+	maxFormName   = 256     // bytes of the name of a field; the longest is 40
+	maxFormHeader = 8 << 10 // bytes of what a part says of itself, with the name of its file
 )
 
 // FormOptions are the options of [DecodeForm].
@@ -64,7 +66,7 @@ func DecodeForm(req *http.Request, opts *FormOptions) (Request, error) {
 	typ, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
 	switch {
 	case err == nil && typ == "multipart/form-data" && params["boundary"] != "":
-		err = f.readMultipart(multipart.NewReader(req.Body, params["boundary"]))
+		err = f.readMultipart(req.Body, params["boundary"])
 	case err == nil && typ == "application/x-www-form-urlencoded":
 		err = f.readURLEncoded(req.Body)
 	default:
@@ -82,7 +84,7 @@ type form struct {
 	now    time.Time
 	fields []formField
 	parts  int   // that were read, empty ones too
-	size   int64 // of their values
+	size   int64 // of their names and values
 }
 
 type formField struct {
@@ -95,7 +97,10 @@ func (f *form) add(ff formField) error {
 	if f.parts++; f.parts > maxFormFields {
 		return &FormatError{Why: fmt.Sprintf("it has more than %d fields", maxFormFields)}
 	}
-	if f.size += int64(len(ff.value)); f.size > MaxRequestBytes {
+	if len(ff.name) > maxFormName {
+		return &FormatError{Why: fmt.Sprintf("the name of a field has more than %d bytes", maxFormName)}
+	}
+	if f.size += int64(len(ff.name) + len(ff.value)); f.size > MaxRequestBytes {
 		return &FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(MaxRequestBytes))}
 	}
 	if len(ff.value) > 0 {
@@ -105,8 +110,18 @@ func (f *form) add(ff formField) error {
 }
 
 // readMultipart reads part by part: net/http's own parser would first put the
-// files on the disk, personal data in a folder that nobody erases.
-func (f *form) readMultipart(r *multipart.Reader) error {
+// files on the disk, personal data in a folder that nobody erases. It reads no
+// more than a request may have, also of what is no value.
+func (f *form) readMultipart(body io.Reader, boundary string) error {
+	limited := &io.LimitedReader{R: body, N: MaxRequestBytes + 1}
+	err := f.readParts(multipart.NewReader(limited, boundary))
+	if limited.N <= 0 {
+		return &FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(MaxRequestBytes))}
+	}
+	return err
+}
+
+func (f *form) readParts(r *multipart.Reader) error {
 	for {
 		part, err := r.NextPart()
 		if err == io.EOF {
@@ -114,6 +129,13 @@ func (f *form) readMultipart(r *multipart.Reader) error {
 		}
 		if err != nil {
 			return formReadError(err)
+		}
+		header := 0
+		for name, values := range part.Header {
+			header += len(name) + len(strings.Join(values, ""))
+		}
+		if header > maxFormHeader {
+			return &FormatError{Why: fmt.Sprintf("what a part says of itself has more than %d bytes", maxFormHeader)}
 		}
 		// A file is told by its file name, as browsers send one with it.
 		ff := formField{name: part.FormName(), file: part.FileName() != ""}
