@@ -30,7 +30,8 @@ type Options struct {
 	// Unless it is negative, a compaction also begins within a day after a rule
 	// with faces has ended, so that they leave the memory.
 	CompactAfter int
-	// SigningKey signs the snapshots of Publish; nil leaves them unsigned.
+	// SigningKey signs the snapshots of Publish; nil leaves them unsigned. Open
+	// returns ErrKey for one that is no Ed25519 private key.
 	SigningKey ed25519.PrivateKey
 	// EncryptionKey encrypts the journal and all snapshots, also those of
 	// Publish; nil leaves them as they are. It is fixed when the folder is
@@ -190,6 +191,9 @@ func Open(dir string, opts *Options) (*List, error) {
 	}
 	if o.FaceLifetime < minFaceLifetime || o.FaceLifetime > MaxFaceLifetime {
 		return nil, fmt.Errorf("blocklist: FaceLifetime is %v; %v to %v are accepted: %w", o.FaceLifetime, minFaceLifetime, MaxFaceLifetime, ErrLimit)
+	}
+	if n := len(o.SigningKey); o.SigningKey != nil && n != ed25519.PrivateKeySize {
+		return nil, fmt.Errorf("blocklist: SigningKey has %d bytes, not %d: %w", n, ed25519.PrivateKeySize, ErrKey)
 	}
 	if err := o.fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)

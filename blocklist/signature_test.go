@@ -67,3 +67,16 @@ func TestSignature(t *testing.T) {
 		})
 	}
 }
+
+// A key that cannot sign is refused by Open, not by a panic of Publish.
+func TestOpen_SigningKey(t *testing.T) {
+	for _, n := range []int{0, 12, 32, 65} {
+		l, err := blocklist.Open(t.TempDir(), &blocklist.Options{SigningKey: make([]byte, n)})
+		if !errors.Is(err, blocklist.ErrKey) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+		if l != nil {
+			l.Close()
+		}
+	}
+}

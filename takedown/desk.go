@@ -135,7 +135,8 @@ type DeskOptions struct {
 // Open opens the desk in a folder, and creates it if it is not there. Whatever
 // was accepted before is enforced again when it returns, also after a crash.
 //
-// It fails with an error that wraps blocklist.ErrLocked when another process
+// It fails with an [*ArgumentError] when an option is wrong, before anything is
+// made; with an error that wraps blocklist.ErrLocked when another process
 // has the folder open, with one that wraps [ErrListLost] when the list is older
 // than the cases, and with a [*FacesLostError]. Where the list alone has lost the
 // keys of faces, Open makes their rules anew.
@@ -143,14 +144,14 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if opts == nil {
 		opts = new(DeskOptions)
 	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
 	d := &Desk{
 		dir: dir, opts: *opts, now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour),
 		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
 		budget: cmp.Or(opts.MatchBudget, DefaultMatchBudget), tallies: tallies{},
 		faceEnds: map[CaseID]time.Time{},
-	}
-	if d.budget > maxBudget {
-		return nil, fmt.Errorf("takedown: a match budget is at most %d pictures, not %d", maxBudget, d.budget)
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -162,20 +163,6 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	for _, row := range Deadlines {
 		if !slices.ContainsFunc(opts.Deadlines, func(o Deadline) bool { return o.Regime == row.Regime && o.Name == row.Name }) {
 			d.deadlines = append(d.deadlines, row)
-		}
-	}
-	if opts.ConfirmEmail && opts.Notifier == nil {
-		return nil, errors.New("takedown: ConfirmEmail needs a Notifier, which sends the token")
-	}
-	if err := (Act{Reason: opts.Policy}).check(); err != nil {
-		return nil, fmt.Errorf("takedown: Policy is a code, as in Act: %w", err)
-	}
-	for i, m := range opts.FaceModels {
-		if err := m.check(); err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(opts.FaceModels[:i], func(o FaceModel) bool { return o.Name == m.Name && o.Dimensions == m.Dimensions }) {
-			return nil, fmt.Errorf("takedown: FaceModels: %s with %d dimensions is there twice", m.Name, m.Dimensions)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -259,13 +246,10 @@ func openCases(dir string, opts *DeskOptions) (_ *caseStore, err error) {
 			return nil, err
 		}
 	}
-	switch len(opts.OperatorKey) {
-	case 0:
+	if opts.OperatorKey == nil {
 		s.operator, err = operatorKey(filepath.Join(dir, "operator.key"))
-	case len(s.operator):
-		s.operator = [32]byte(opts.OperatorKey)
-	default:
-		err = fmt.Errorf("takedown: OperatorKey has %d bytes, not %d", len(opts.OperatorKey), len(s.operator))
+	} else {
+		s.operator = [operatorKeySize]byte(opts.OperatorKey)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.db.Close())
@@ -344,17 +328,21 @@ func (d *Desk) Enforcer() *Enforcer { return d.enf }
 // Cases whose faces were granted for a time that is over are moved to expired
 // first, as by [Desk.Expire].
 func (d *Desk) Publish(path string) error {
-	first := d.opts.ListKey == nil && !d.publishes.Load()
-	d.mu.Lock()
-	err := d.expireFaces(context.Background())
-	if err == nil && first {
-		err = d.publishFirst(path) // no face is granted meanwhile
-	}
-	d.mu.Unlock()
-	if err != nil || first {
+	if done, err := d.prepare(path); done || err != nil {
 		return err
 	}
 	return d.list.Publish(path)
+}
+
+// prepare does what has to be done before the list is published, while no face
+// is granted. The first time without a ListKey that is the publishing itself.
+func (d *Desk) prepare(path string) (done bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.expireFaces(context.Background()); err != nil || d.opts.ListKey != nil || d.publishes.Load() {
+		return false, err
+	}
+	return true, d.publishFirst(path)
 }
 
 // publishFirst publishes the list without a ListKey, and notes it.

@@ -3,7 +3,6 @@ package takedown
 import (
 	"cmp"
 	"crypto/ed25519"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -21,11 +20,11 @@ type EnforcerOptions struct {
 	// BlockRadius is the distance in bits up to which a PDQ hash is a copy of a
 	// registered picture; 0 means phash.BlockRadius. A ranker with a long list
 	// may want 31: docs/benchmarks.md has what a search costs at each radius, and
-	// docs/accuracy.md what it finds.
+	// docs/accuracy.md what it finds. At most 64.
 	//
 	// ReviewRadius is the distance up to which it may be one; Check, which looks
 	// that far, answers [Review]. 0 means phash.ReviewRadius, and a radius not
-	// above BlockRadius means that there is no such band.
+	// above BlockRadius means that there is no such band. At most 64.
 	BlockRadius, ReviewRadius int
 	// MaxAge is the age from which a list is too old to say that something is
 	// not blocked; 0 means that no list is. The age is counted from when the
@@ -108,16 +107,23 @@ func newEnforcer(opts *EnforcerOptions, now func() time.Time) (*Enforcer, error)
 	if e.now == nil {
 		e.now = now
 	}
-	if e.pdq.block < 0 || e.pdq.block > maxRadius || e.pdq.review < 0 || e.pdq.review > maxRadius {
-		return nil, fmt.Errorf("takedown: a radius is 1 to %d bits, not %d or %d", maxRadius, e.pdq.block, e.pdq.review)
+	for name, radius := range map[string]int{"BlockRadius": opts.BlockRadius, "ReviewRadius": opts.ReviewRadius} {
+		if radius < 0 || radius > maxRadius {
+			return nil, badOption("EnforcerOptions."+name, "1 to %d bits, or 0 for the default, not %d", maxRadius, radius)
+		}
+	}
+	if err := notNegative("EnforcerOptions.MaxAge", opts.MaxAge); err != nil {
+		return nil, err
 	}
 	switch opts.Stale {
 	case StaleUnknown, StaleAllow, StaleBlock:
 		e.stale = opts.Stale
-	default:
+	case 0:
 		if opts.MaxAge != 0 {
-			return nil, fmt.Errorf("takedown: MaxAge needs Stale: what to answer when the list is too old")
+			return nil, badOption("EnforcerOptions.Stale", "MaxAge needs it: what to answer when the list is too old")
 		}
+	default:
+		return nil, badOption("EnforcerOptions.Stale", "it is none of StaleUnknown, StaleAllow and StaleBlock")
 	}
 	return e, nil
 }

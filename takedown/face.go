@@ -267,10 +267,10 @@ func (m FaceModel) String() string {
 // check returns what is wrong with the model.
 func (m FaceModel) check() error {
 	if err := (embedding.Model{Name: m.Name, Dimensions: m.Dimensions}).Check(); err != nil {
-		return fmt.Errorf("takedown: FaceModels: %w", err)
+		return badOption("DeskOptions.FaceModels", "%v", err)
 	}
 	if !(m.Block > 0 && m.Block <= 1) || !(m.Review > 0 && m.Review <= m.Block) {
-		return fmt.Errorf("takedown: FaceModels: %s needs a threshold Block, above 0 and at most 1, and Review, above 0 and at most Block; calibrate says which: see docs/faces.md", m.Name)
+		return badOption("DeskOptions.FaceModels", "%s needs a threshold Block, above 0 and at most 1, and Review, above 0 and at most Block; calibrate says which: see docs/faces.md", m.Name)
 	}
 	return nil
 }

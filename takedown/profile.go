@@ -12,7 +12,8 @@ import (
 type Profile struct {
 	Name string
 	// Require are paths of fields, as in [Problem].Field, that must not be
-	// empty. A path that a kind of request does not have is passed over.
+	// empty. A path that a kind of request does not have is passed over for that
+	// kind; [Open] and [Validate] refuse one that no kind has.
 	Require []string
 }
 

@@ -27,8 +27,12 @@ type Request interface {
 // Validate reports every problem of r at once, as a [*ValidationError], or nil.
 // It decodes the images of the request; Submit does the same, so a caller needs
 // Validate only to show problems before submission. With profiles, their
-// demands are added to those of the request's own type.
+// demands are added to those of the request's own type; one that asks for a
+// field that no kind of request has is an [*ArgumentError].
 func Validate(r Request, profiles ...Profile) error {
+	if err := checkProfiles(profiles); err != nil {
+		return err
+	}
 	c := new(checker)
 	c.run(r, profiles)
 	return c.err()

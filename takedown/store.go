@@ -208,12 +208,14 @@ func (t boltTx) Scan(b Bucket, prefix []byte, f func(k, v []byte) error) error {
 	return nil
 }
 
+const operatorKeySize = 32
+
 // caseStore is what the desk does with a Store: cases in JSON, what is personal
 // sealed.
 type caseStore struct {
 	db       Store
 	keys     *keyFile
-	operator [32]byte
+	operator [operatorKeySize]byte
 	policy   string
 	notify   bool // somebody wants messages
 }
