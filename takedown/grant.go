@@ -41,7 +41,7 @@ type Grant struct {
 	// [AuthorityOrder] then applies where it says.
 	Territories []string
 	// Start and End bound the time in which the rule applies, in whole seconds of
-	// the years 1 to 9999; zero means at once, and for ever.
+	// the years 1 to 9999; zero means at once, and for ever. End is after now.
 	Start, End time.Time
 
 	// asBefore keeps what is in force: the thresholds of a face, what the rule of an
@@ -248,6 +248,10 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	}
 	if !end.IsZero() && !end.After(start) {
 		return nil, nil, refuse("the end of the rule is not after its start, by a second at least")
+	}
+	// Terms that are kept as they are may have run out; Expire says so.
+	if now := d.clock(); !end.IsZero() && !end.After(now) && !g.asBefore {
+		return nil, nil, refuse("the end of the rule, %s, is over: nothing would be enforced", end.Format(time.RFC3339))
 	}
 	if err := g.Face.check(); err != nil {
 		return nil, nil, refuse("%v", err)

@@ -102,3 +102,30 @@ func TestAccept_ThresholdsWithoutAFace(t *testing.T) {
 		}
 	}
 }
+
+// A time that is over would put a case in force that enforces nothing.
+func TestGrant_EndIsOver(t *testing.T) {
+	t.Parallel()
+	now := new(clock)
+	now.set(day0)
+	d := open(t, t.TempDir(), &takedown.DeskOptions{Now: now.Now})
+	c, err := d.Submit(ctx, notice("https://example.org/a.jpg", "https://example.org/b.jpg"))
+	ok(t, err)
+	over := takedown.Grant{Start: day0.AddDate(-1, 0, 0), End: day0}
+	var refused *takedown.GrantError
+	for what, err := range map[string]error{
+		"Accept":  d.Accept(ctx, c.ID, over),
+		"Preview": func() error { _, err := d.Preview(ctx, c.ID, index{}.items, over); return err }(),
+	} {
+		if !errors.As(err, &refused) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{End: day0.Add(time.Second)}))
+	if err := d.Change(ctx, c.ID, over); !errors.As(err, &refused) {
+		t.Errorf("Change: %v", err)
+	}
+	// An item of a case whose time has run out can still be withdrawn.
+	now.set(day0.Add(time.Hour))
+	accept(t, d, takedown.WithdrawalRequest{Requester: notice().Requester, Case: c.ID, Items: []int{0}}, takedown.Grant{})
+}
