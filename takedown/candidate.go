@@ -38,6 +38,11 @@ type Candidate struct {
 	// MaxFaces are compared. They are biometric data: JSON leaves them out.
 	Faces      []Face   `json:"-"`
 	FrameFaces [][]Face `json:"-"`
+	// Truncated says that the file ended before the picture did: what is missing
+	// was looked at as noise. What matches nevertheless counts, but where nothing
+	// does, no tier that compares pixels is in Decision.Checked. Fetch the file
+	// again.
+	Truncated bool `json:",omitempty"`
 }
 
 // faces returns the faces of frame i: 0 is the first.
@@ -121,7 +126,8 @@ type Source struct {
 // defaults.
 type InspectOptions struct {
 	// Decode holds the limits of decoding; nil means phash's defaults, and that a
-	// JPEG whose end is missing is looked at as far as it goes.
+	// JPEG whose end is missing is looked at as far as it goes: Candidate.Truncated
+	// then says so.
 	Decode *phash.DecodeOptions
 	// AllFrames takes the hashes of every frame of an animation, up to the
 	// limit of Decode, instead of the first frame's only. A picture hidden in a
@@ -143,7 +149,8 @@ type InspectOptions struct {
 // When the file cannot be decoded, or is too large, Inspect returns what could
 // be computed (its addresses, and its digest if all of it was read) together
 // with the error of phash.Decode: [Enforcer.Check] can still be asked, and its
-// Decision.Checked tells that nobody looked at the picture.
+// Decision.Checked tells that nobody looked at the picture. A JPEG that is cut
+// off is no error: see Candidate.Truncated.
 func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 	return InspectContext(context.Background(), r, src, opts)
 }
@@ -189,7 +196,7 @@ func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectO
 		if err != nil {
 			return c, err
 		}
-		c.Hashes = phash.Query(pic)
+		c.Hashes, c.Truncated = phash.Query(pic), pic.Truncated()
 		if !opts.NoFeatures {
 			c.Features, err = featuresOf(pic)
 		}
@@ -202,6 +209,7 @@ func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectO
 			return c, errors.Join(err, noFaces)
 		}
 		hashes := phash.Query(pic)
+		c.Truncated = c.Truncated || pic.Truncated()
 		switch {
 		case c.Hashes == nil:
 			c.Hashes, c.Faces = hashes, faces(pic)

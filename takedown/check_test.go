@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -84,12 +85,45 @@ func TestInspect(t *testing.T) {
 	}
 	// A picture whose end is cut off is looked at as far as it goes.
 	got, err = takedown.Inspect(bytes.NewReader(file[:len(file)*19/20]), src, nil)
-	if err != nil || got.Hashes == nil || got.Features.IsZero() {
-		t.Errorf("a file that is cut: %v, %d hashes", err, len(got.Hashes))
+	if err != nil || got.Hashes == nil || got.Features.IsZero() || !got.Truncated {
+		t.Errorf("a file that is cut: %v, %d hashes, truncated %t", err, len(got.Hashes), got.Truncated)
 	}
 	got, err = takedown.Inspect(bytes.NewReader(file), src, &takedown.InspectOptions{Decode: &phash.DecodeOptions{MaxBytes: 100}})
 	if !errors.Is(err, phash.ErrTooLarge) || got.SHA256 != [32]byte{} {
 		t.Errorf("a file beyond the limit: %v, digest %x", err, got.SHA256)
+	}
+}
+
+// What a file that was cut off says is weighed, but that nothing in it is blocked
+// is no statement about the picture.
+func TestCheck_Truncated(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	accept(t, d, optOut(t, 1), takedown.Grant{})
+	for _, all := range []bool{false, true} {
+		cut := func(n int) takedown.Candidate {
+			file := testJPEG(t, 1)
+			c, err := takedown.Inspect(bytes.NewReader(file[:len(file)*n/100]), takedown.Source{}, &takedown.InspectOptions{AllFrames: all})
+			ok(t, err)
+			b, err := json.Marshal(c)
+			if ok(t, err); c.Truncated != (n < 100) || bytes.Contains(b, []byte("Truncated")) != c.Truncated {
+				t.Errorf("%d %%: truncated %t, %s", n, c.Truncated, b)
+			}
+			return c
+		}
+		got := d.Enforcer().Check(cut(12))
+		if wantVerdict(t, "nearly nothing of it", got, takedown.Allow); got.Checked != takedown.TierBytes {
+			t.Errorf("nearly nothing of it: checked %v", got.Checked)
+		}
+		got = d.Enforcer().Check(cut(98))
+		if wantVerdict(t, "nearly all of it", got, takedown.Block); !got.Checked.Has(takedown.TierHash) {
+			t.Errorf("nearly all of it: checked %v", got.Checked)
+		}
+		wantVerdict(t, "all of it", d.Enforcer().Check(cut(100)), takedown.Block)
+		_, err := d.AddCommon(ctx, cut(12), takedown.Act{By: "a", Reason: "logo"})
+		if err == nil {
+			t.Error("a file that is cut off is on the never-block list")
+		}
 	}
 }
 

@@ -97,6 +97,9 @@ func (d *Desk) AddCommon(ctx context.Context, c Candidate, a Act, despite ...str
 	if len(c.Frames) > 0 {
 		return CommonPicture{}, errors.New("takedown: an animation cannot be put on the never-block list: a frame that nobody looked at would be with it")
 	}
+	if c.Truncated {
+		return CommonPicture{}, errors.New("takedown: the file is cut off: the hash of what is missing would be on the never-block list; fetch it again")
+	}
 	s.Hashes = slices.DeleteFunc(slices.Clone(s.Hashes), func(h phash.Hash) bool { return len(hashKeys([]phash.Hash{h})) == 0 })
 	if s.keys().Len() == 0 {
 		return CommonPicture{}, errors.New("takedown: the picture has nothing by which it could be known: no file, and no hash of a picture with any detail")

@@ -79,7 +79,8 @@ func (t Tier) String() string {
 type Decision struct {
 	Verdict Verdict
 	// Checked are the tiers that had something to compare. Allow without
-	// TierHash does not say that the picture is clean: nobody looked.
+	// TierHash does not say that the picture is clean: nobody looked, or not at all
+	// of it (Candidate.Truncated).
 	Checked Tier
 	// Why is the tier that matched; zero when nothing did. All that follows
 	// describes that match and is zero too when there is none.

@@ -265,6 +265,7 @@ type weighing struct {
 	seen, isCommon       bool
 	seenHash             phash.Hash
 	animated, unshielded bool
+	truncated            bool // part of the picture is noise
 
 	// For the match budget: the rules that were hit far out, and whether the
 	// picture is known to be one that was asked for.
@@ -330,7 +331,7 @@ func (e *Enforcer) bare(c *Candidate) (d Decision, listed bool) {
 }
 
 func (w *weighing) candidate(c *Candidate) Decision {
-	w.far, w.animated = true, len(c.Frames) > 0
+	w.far, w.animated, w.truncated = true, len(c.Frames) > 0, c.Truncated
 	// An animation is left alone only frame by frame: one that a person excepted
 	// must not hide another. So hashes speak for a whole file that has one.
 	if len(c.Frames) == 0 {
@@ -472,6 +473,9 @@ func (w *weighing) decision() Decision {
 		return d
 	}
 	d.Verdict = Allow
+	if w.truncated {
+		d.Checked &^= TierHash | TierFeatures | TierFace
+	}
 	e := w.e
 	if w.facesMissed && e.stale != 0 || e.maxAge != 0 && e.now().Sub(w.view.SnapshotTime()) > e.maxAge {
 		d.Verdict = e.stale.verdict()
