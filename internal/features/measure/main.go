@@ -42,6 +42,7 @@ func main() {
 	dump := flag.String("dump", "", "file for one line for each match, for choosing thresholds")
 	negatives := flag.String("negatives", "", "folder that negatives.py wrote: ask each picture of a class against all others of it, and nothing else")
 	pairsFile := flag.String("pairs", "", "file of tab-separated lines, true or false, kind, asked picture, registered picture: look at these pairs alone, and write -dump")
+	crowd := flag.String("crowd", "", "folder that negatives.py wrote: ask for PHOTOS, clean, with others registered in the same frame, and nothing else")
 	sheet := flag.String("sheet", "", "file of tab-separated lines, caption, registered picture, asked picture: draw these examples, and nothing else")
 	sheetOut := flag.String("sheetout", "sheet.jpg", "where to write the JPEG of -sheet")
 	scaleTo := flag.Int("scale", 0, "register so many pictures, most of them made up, and time searches among them")
@@ -58,6 +59,10 @@ func main() {
 	}
 	if *negatives != "" {
 		askNegatives(openCache(*cache), *negatives, *dump)
+		return
+	}
+	if *crowd != "" && flag.NArg() == 1 {
+		askCrowd(openCache(*cache), *crowd, flag.Arg(0))
 		return
 	}
 	if flag.NArg() < 2 {
