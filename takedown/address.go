@@ -25,6 +25,7 @@ const (
 	useExample use = iota // nothing: they are for the reviewer
 	useImage              // they are blocked as addresses of pictures
 	usePage               // they are blocked as addresses of pages
+	useNamed              // they name items of the case that the request is about
 )
 
 // addresses checks a list of addresses and, unless they are examples, adds them
@@ -69,6 +70,8 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			case useImage:
 				c.items = append(c.items, CaseItem{Field: path, Kind: ItemImageURL, Widest: WidthURL})
 				c.material = append(c.material, material{Address: a})
+			case useNamed:
+				c.named = append(c.named, named{path, a})
 			case usePage:
 				c.items = append(c.items, CaseItem{Field: path, Kind: ItemPageURL, Widest: WidthURL})
 				c.material = append(c.material, material{Address: a})

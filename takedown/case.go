@@ -80,13 +80,13 @@ const (
 	StateSecondReview State = "second_review" // accepted by one reviewer, waits for another
 	StateEnforcing    State = "enforcing"     // its rules are on the way into the list
 	StateInForce      State = "in_force"      // its rules are enforced
-	StateCounter      State = "counter"       // in force; a counter-notice waits for its window
-	StateCourtHold    State = "court_hold"    // in force; a court has the matter
+	StateCounter      State = "counter"       // of a counter-notice: accepted, and waits for its window
+	StateCourtHold    State = "court_hold"    // in force, or a counter-notice; a court has the matter
 	StateRevoking     State = "revoking"      // its rules are on the way out of the list
 	StateRejected     State = "rejected"
 	StateWithdrawn    State = "withdrawn" // by the requester
 	StateReversed     State = "reversed"  // by the operator, after a complaint or of its own accord
-	StateRestored     State = "restored"  // after a counter-notice
+	StateRestored     State = "restored"  // after a counter-notice; so is that one
 	StateExpired      State = "expired"   // the time that was granted is over
 	StateClosed       State = "closed"    // nothing is left to do
 )
@@ -99,8 +99,7 @@ var moves = map[State][]State{
 	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateEnforcing:    {StateInForce, StateInReview, StateNeedsInfo},
-	StateInForce:      {StateEnforcing, StateRevoking, StateCounter, StateCourtHold},
-	StateCounter:      {StateRevoking, StateCourtHold},
+	StateInForce:      {StateEnforcing, StateRevoking, StateCourtHold},
 	StateCourtHold:    {StateInForce, StateRevoking},
 	StateRevoking:     {StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired},
 	StateRejected:     {StateInReview, StateClosed},
@@ -111,14 +110,18 @@ var moves = map[State][]State{
 }
 
 // replyMoves lists the same of a reply to a case, which blocks nothing: what it
-// asks for is done to that case when it is accepted, and with that it is closed.
+// asks for is done to that case when it is accepted, and with that it is closed;
+// a counter-notice when its window is over.
 var replyMoves = map[State][]State{
 	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
-	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateRejected, StateWithdrawn, StateClosed},
-	StateInReview:     {StateNeedsInfo, StateSecondReview, StateRejected, StateWithdrawn, StateClosed},
-	StateSecondReview: {StateInReview, StateNeedsInfo, StateRejected, StateWithdrawn, StateClosed},
+	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateRejected, StateWithdrawn, StateCounter, StateClosed},
+	StateInReview:     {StateNeedsInfo, StateSecondReview, StateRejected, StateWithdrawn, StateCounter, StateClosed},
+	StateSecondReview: {StateInReview, StateNeedsInfo, StateRejected, StateWithdrawn, StateCounter, StateClosed},
+	StateCounter:      {StateRestored, StateCourtHold, StateWithdrawn},
+	StateCourtHold:    {StateRestored, StateClosed, StateWithdrawn},
 	StateRejected:     {StateClosed},
 	StateWithdrawn:    {StateClosed},
+	StateRestored:     {StateClosed},
 }
 
 // MoveError says that a case cannot do what was asked of it in its state.
@@ -242,9 +245,11 @@ type CaseItem struct {
 	// Effect is what the rule does that enforces it; zero until granted.
 	Effect blocklist.Effect `json:"effect,omitempty"`
 	Rule   uint64           `json:"rule,omitempty"` // that enforces it
-	// Withdrawn says that the requester has taken it back. It is not granted any
-	// more, unless they ask for it again with a completed request.
-	Withdrawn bool `json:"withdrawn,omitempty"`
+	// Ended says how it has left a case that goes on without it: withdrawn by the
+	// requester, reversed after an objection or complaint, or restored after a
+	// counter-notice. It is not granted any more, unless the requester asks for it
+	// again with a completed request.
+	Ended State `json:"ended,omitempty"`
 	// Template is the id of the key under which the template of a face is sealed;
 	// nil once that key is destroyed.
 	Template []byte `json:"template,omitempty"`

@@ -29,14 +29,14 @@ const (
 	MilestoneReceived        Milestone = "received"
 	MilestoneReceiptTold     Milestone = "receipt_told" // a Notifier took the confirmation of receipt
 	MilestoneEmailConfirmed  Milestone = "email_confirmed"
-	MilestoneCompleted       Milestone = "completed" // a request that had to be completed is complete
-	MilestoneDecided         Milestone = "decided"   // accepted or rejected
-	MilestoneEnforced        Milestone = "enforced"  // its rules are in force
-	MilestoneInformed        Milestone = "informed"  // the decision was told to the requester
-	MilestoneExtended        Milestone = "extended"  // the requester was told that more time is needed, and why
-	MilestoneCounterReceived Milestone = "counter_received"
-	MilestoneCourtNotice     Milestone = "court_notice" // word of a court action against the counter-notice
-	MilestoneEnded           Milestone = "ended"        // its rules are out of force
+	MilestoneCompleted       Milestone = "completed"        // a request that had to be completed is complete
+	MilestoneDecided         Milestone = "decided"          // accepted or rejected
+	MilestoneEnforced        Milestone = "enforced"         // its rules are in force
+	MilestoneInformed        Milestone = "informed"         // the decision was told to the requester
+	MilestoneExtended        Milestone = "extended"         // the requester was told that more time is needed, and why
+	MilestoneCounterReceived Milestone = "counter_received" // of a counter-notice: a valid one came in
+	MilestoneCourtNotice     Milestone = "court_notice"     // word of a court action against the counter-notice
+	MilestoneEnded           Milestone = "ended"            // its rules are out of force
 	MilestoneClosed          Milestone = "closed"
 	MilestoneErased          Milestone = "erased" // the personal data
 )
@@ -73,6 +73,10 @@ type Pause struct {
 type Deadline struct {
 	Regime Regime
 	Name   string // what has to be done
+	// Kind is the kind of request for which it is done; zero is all of the regime
+	// that block something. Of replies to a case, only those that are named here
+	// have deadlines.
+	Kind Kind
 	// Start is from when it is counted. If, where it is set, must have happened
 	// too.
 	Start, If Milestone
@@ -96,9 +100,11 @@ type Deadline struct {
 var Deadlines = []Deadline{
 	{Regime: RegimeDSA, Name: "confirm_receipt", Start: MilestoneReceived, Done: []Milestone{MilestoneReceiptTold, MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(4): without undue delay"},
 	{Regime: RegimeDSA, Name: "decide", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(5), (6): timely, without undue delay"},
+	{Regime: RegimeDSA, Name: "answer_complaint", Kind: KindComplaint, Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 20(4), (5): timely, without undue delay"},
 	{Regime: RegimeDSA, Name: "complaint_window", Start: MilestoneInformed, Done: []Milestone{MilestoneClosed}, NotBefore: Span{6, UnitMonths}, Basis: "DSA Art. 20(1): at least six months from when the decision is told"},
 	{Regime: RegimeDMCA, Name: "take_down", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(c)(1)(C): expeditiously"},
-	{Regime: RegimeDMCA, Name: "restore", Start: MilestoneCounterReceived, Done: []Milestone{MilestoneCourtNotice, MilestoneEnded}, NotBefore: Span{10, UnitBusinessDays}, NotAfter: Span{14, UnitBusinessDays}, Calendar: "us", Basis: "17 U.S.C. 512(g)(2)(C)"},
+	{Regime: RegimeDMCA, Name: "pass_on", Kind: KindCounterNotice, Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(g)(2)(B): promptly"},
+	{Regime: RegimeDMCA, Name: "restore", Kind: KindCounterNotice, Start: MilestoneCounterReceived, Done: []Milestone{MilestoneCourtNotice, MilestoneEnded}, NotBefore: Span{10, UnitBusinessDays}, NotAfter: Span{14, UnitBusinessDays}, Calendar: "us", Basis: "17 U.S.C. 512(g)(2)(C)"},
 	{Regime: RegimeGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Basis: "GDPR Art. 12(3), (4)"},
 	{Regime: RegimeGDPR, Name: "inform_extended", Start: MilestoneReceived, If: MilestoneExtended, Done: []Milestone{MilestoneInformed}, NotAfter: Span{3, UnitMonths}, Basis: "GDPR Art. 12(3): two further months, told within the first"},
 	{Regime: RegimeUKGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Calendar: "uk", Pausable: true, Basis: "UK GDPR Art. 12A"},
@@ -185,50 +191,78 @@ func (d *Due) by() (t time.Time, ok bool) {
 	return d.NotAfter, !d.NotAfter.IsZero()
 }
 
-// due computes the open deadlines of a case.
-func due(c *Case, rows []Deadline, calendars map[string]Calendar, now time.Time) (list []Due) {
-	for _, row := range rows {
-		start, ok := c.Times[row.Start]
-		if row.Regime != c.Regime || !ok || row.If != "" && c.Times[row.If].IsZero() {
+// of reports whether a row is for a case.
+func (row *Deadline) of(c *Case) bool {
+	if row.Kind != 0 && row.Kind != c.Kind || row.Kind == 0 && requestTypes[c.Kind].target != targetNone {
+		return false
+	}
+	return row.Regime == c.Regime
+}
+
+// clock computes the times of a deadline of a case. ok is false when it has not
+// begun.
+func (row *Deadline) clock(c *Case, calendars map[string]Calendar, now time.Time) (d Due, ok bool) {
+	start, ok := c.Times[row.Start]
+	if !ok || row.If != "" && c.Times[row.If].IsZero() {
+		return d, false
+	}
+	d = Due{Case: c.ID, Kind: c.Kind, Deadline: *row, Start: start}
+	cal := calendars[row.Calendar]
+	for _, x := range []struct {
+		span Span
+		at   *time.Time
+	}{{row.NotBefore, &d.NotBefore}, {row.NotAfter, &d.NotAfter}} {
+		if x.span == (Span{}) {
 			continue
 		}
-		if slices.ContainsFunc(row.Done, func(m Milestone) bool { return !c.Times[m].IsZero() }) {
+		*x.at = cal.Add(start, x.span)
+		if !row.Pausable {
+			continue
+		}
+		// A pause that begins before the deadline moves it by its length.
+		for _, p := range c.Pauses {
+			to := p.To
+			if to.IsZero() {
+				to, d.Paused = now, true
+			}
+			from := p.From
+			if from.Before(start) {
+				from = start
+			}
+			if from.Before(*x.at) && to.After(from) {
+				*x.at = x.at.Add(to.Sub(from))
+			}
+		}
+	}
+	return d, true
+}
+
+// due computes the open deadlines of a case.
+func due(c *Case, rows []Deadline, calendars map[string]Calendar, now time.Time) (list []Due) {
+	for i := range rows {
+		row := &rows[i]
+		if !row.of(c) || slices.ContainsFunc(row.Done, func(m Milestone) bool { return !c.Times[m].IsZero() }) {
 			continue
 		}
 		if row.NotBefore == (Span{}) && (c.State == StateWithdrawn || c.State == StateClosed || c.Erased()) {
 			continue // nobody waits for it any more, or nobody can be told
 		}
-		d := Due{Case: c.ID, Kind: c.Kind, Deadline: row, Start: start}
-		cal := calendars[row.Calendar]
-		for _, x := range []struct {
-			span Span
-			at   *time.Time
-		}{{row.NotBefore, &d.NotBefore}, {row.NotAfter, &d.NotAfter}} {
-			if x.span == (Span{}) {
-				continue
-			}
-			*x.at = cal.Add(start, x.span)
-			if !row.Pausable {
-				continue
-			}
-			// A pause that begins before the deadline moves it by its length.
-			for _, p := range c.Pauses {
-				to := p.To
-				if to.IsZero() {
-					to, d.Paused = now, true
-				}
-				from := p.From
-				if from.Before(start) {
-					from = start
-				}
-				if from.Before(*x.at) && to.After(from) {
-					*x.at = x.at.Add(to.Sub(from))
-				}
-			}
+		if d, ok := row.clock(c, calendars, now); ok {
+			list = append(list, d)
 		}
-		list = append(list, d)
 	}
 	return list
+}
+
+// clockOf computes the times of the deadline of a name, also when it is done. ok
+// is false when it has not begun, or the case has none.
+func (d *Desk) clockOf(c *Case, name string, now time.Time) (x Due, ok bool) {
+	for i := range d.deadlines {
+		if row := &d.deadlines[i]; row.Name == name && row.of(c) {
+			return row.clock(c, d.calendars, now)
+		}
+	}
+	return x, false
 }
 
 // Due returns what has to be done at the latest before a time, over all cases,
@@ -267,19 +301,27 @@ func (d *Desk) DueOf(ctx context.Context, id CaseID) ([]Due, error) {
 // TooEarlyError says that something may not be done yet.
 type TooEarlyError struct {
 	ID        CaseID
-	Deadline  string // the name of the deadline
-	NotBefore time.Time
+	Deadline  string    // the name of the deadline
+	NotBefore time.Time // zero when it has not begun
 }
 
 func (e *TooEarlyError) Error() string {
+	if e.NotBefore.IsZero() {
+		return fmt.Sprintf("takedown: case %v: the time for %s has not begun", e.ID, e.Deadline)
+	}
 	return fmt.Sprintf("takedown: case %v: %s not before %s", e.ID, e.Deadline, e.NotBefore.Format(time.RFC3339))
 }
 
-// tooEarly checks the deadline of a name against its NotBefore.
+// tooEarly checks the deadline of a name, if it is one of the case, against its
+// NotBefore. One that has not begun is not over.
 func (d *Desk) tooEarly(c *Case, name string) error {
 	now := d.clock()
-	for _, x := range due(c, d.deadlines, d.calendars, now) {
-		if x.Deadline.Name == name && now.Before(x.NotBefore) {
+	for i := range d.deadlines {
+		row := &d.deadlines[i]
+		if row.Name != name || !row.of(c) || row.NotBefore == (Span{}) {
+			continue
+		}
+		if x, ok := row.clock(c, d.calendars, now); !ok || now.Before(x.NotBefore) {
 			return &TooEarlyError{c.ID, name, x.NotBefore}
 		}
 	}

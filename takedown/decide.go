@@ -152,7 +152,7 @@ func (d *Desk) Reject(ctx context.Context, id CaseID, a Act, outcome ...Outcome)
 			}
 		}
 		for i := range c.Items {
-			if it := &c.Items[i]; !it.Withdrawn {
+			if it := &c.Items[i]; it.Ended == "" {
 				it.Outcome, it.Reason = c.Outcome, a.Reason
 			}
 		}
@@ -220,7 +220,7 @@ func (d *Desk) holding(c *Case) (rules []blocklist.Rule, covers [][]int, err err
 		}
 		g.Items[i] = ItemDecision{Width: width}
 		// Faces are for the decision, and so is a hash of a common picture.
-		if it.Withdrawn || it.Kind == ItemFace || it.Kind == ItemHash && width < WidthIdentical {
+		if it.Ended != "" || it.Kind == ItemFace || it.Kind == ItemHash && width < WidthIdentical {
 			g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
 			continue
 		}
@@ -241,9 +241,15 @@ func (d *Desk) Withdraw(ctx context.Context, id CaseID, a Act) error {
 }
 
 // Reverse ends a case in force by the operator's own decision, or that of a
-// court, exactly as Withdraw does.
+// court, exactly as Withdraw does. Of a counter-notice that a court has, it says
+// that the court decided for its sender: what it names is restored.
 func (d *Desk) Reverse(ctx context.Context, id CaseID, a Act) error {
-	return d.end(ctx, id, StateReversed, a)
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.Kind == KindCounterNotice && c.State == StateCourtHold {
+			return d.restoring(ctx, c, a, now)
+		}
+		return d.ending(c, StateReversed, a, now)
+	})
 }
 
 func (d *Desk) end(ctx context.Context, id CaseID, to State, a Act) error {
@@ -252,6 +258,9 @@ func (d *Desk) end(ctx context.Context, id CaseID, to State, a Act) error {
 
 // ending is the change that ends a case.
 func (d *Desk) ending(c *Case, to State, a Act, now time.Time) (change, error) {
+	if to == StateReversed && c.undecided() { // on hold: there is no decision to reverse
+		return change{}, &MoveError{c.ID, c.State, to}
+	}
 	direct := len(c.Rules) == 0
 	ch, err := d.replace(c, nil, nil, to, a, now)
 	if err == nil && direct {
@@ -261,8 +270,9 @@ func (d *Desk) ending(c *Case, to State, a Act, now time.Time) (change, error) {
 	return ch, err
 }
 
-// Restore ends a case after a counter-notice, when the window for word of a
-// court action is over. Before that it fails with a [*TooEarlyError].
+// Restore ends what a counter-notice names, when its window for word of a court
+// action is over. id is the case of the counter-notice. Before that it fails with
+// a [*TooEarlyError].
 func (d *Desk) Restore(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		if c.State != StateCounter {
@@ -271,12 +281,13 @@ func (d *Desk) Restore(ctx context.Context, id CaseID, a Act) error {
 		if err := d.tooEarly(c, "restore"); err != nil {
 			return change{}, err
 		}
-		return d.ending(c, StateRestored, a, now)
+		return d.restoring(ctx, c, a, now)
 	})
 }
 
-// CourtHold notes that a court has the matter: the case stays in force until
-// [Desk.Release], or [Desk.Reverse].
+// CourtHold notes that a court has the matter. A case stays in force until
+// [Desk.Release], or [Desk.Reverse]; of a counter-notice that waits, only what it
+// names does not come back before.
 func (d *Desk) CourtHold(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		c.happened(MilestoneCourtNotice, now)
@@ -284,12 +295,16 @@ func (d *Desk) CourtHold(ctx context.Context, id CaseID, a Act) error {
 	})
 }
 
-// Release ends a court hold in favour of the requester: the case is in force as
-// before.
+// Release ends a court hold in favour of who asked for the removal: a case is in
+// force as before, a counter-notice is closed.
 func (d *Desk) Release(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		if c.State != StateCourtHold {
 			return change{}, &MoveError{id, c.State, StateInForce}
+		}
+		if c.Kind == KindCounterNotice {
+			c.happened(MilestoneClosed, now)
+			return change{}, c.move(StateClosed, a, now)
 		}
 		return change{}, c.move(StateInForce, a, now)
 	})
@@ -397,8 +412,10 @@ func (d *Desk) CloseCase(ctx context.Context, id CaseID, a Act) error {
 		if !c.ended() { // a reply, which may go there by its decision, included
 			return change{}, &MoveError{id, c.State, StateClosed}
 		}
-		if err := d.tooEarly(c, "complaint_window"); err != nil {
-			return change{}, err
+		if !c.Times[MilestoneDecided].IsZero() { // about what was not decided nobody can complain
+			if err := d.tooEarly(c, "complaint_window"); err != nil {
+				return change{}, err
+			}
 		}
 		c.happened(MilestoneClosed, now)
 		return change{}, c.move(StateClosed, a, now)

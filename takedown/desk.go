@@ -161,8 +161,11 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 		return nil, err
 	}
 	for _, row := range Deadlines {
-		if !slices.ContainsFunc(opts.Deadlines, func(o Deadline) bool { return o.Regime == row.Regime && o.Name == row.Name }) {
+		at := slices.IndexFunc(opts.Deadlines, func(o Deadline) bool { return o.Regime == row.Regime && o.Name == row.Name })
+		if at < 0 {
 			d.deadlines = append(d.deadlines, row)
+		} else if o := opts.Deadlines[at]; o.Kind != row.Kind {
+			return nil, fmt.Errorf("takedown: Deadlines: %s of %s is for the kind %v; a row in its place has Kind %d, not %d", row.Name, row.Regime, row.Kind, row.Kind, o.Kind)
 		}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -380,8 +383,8 @@ func (d *Desk) Cases(ctx context.Context, yield func(Case) bool) error {
 }
 
 // step reads a case with its request, lets f change it, and writes what f
-// changed in one transaction. Events that f causes are delivered before step
-// returns. A move that a crash cut short is finished first.
+// changed in one transaction, with the case that a reply is about if f changed
+// that one too. Events that f causes are delivered before step returns. A move that a crash cut short is finished first.
 func (d *Desk) step(ctx context.Context, id CaseID, f func(c *Case, now time.Time) (change, error)) error {
 	d.mu.Lock()
 	defer d.flush(ctx)
@@ -398,15 +401,20 @@ func (d *Desk) locked(ctx context.Context, id CaseID, f func(c *Case, now time.T
 	if err != nil {
 		return err
 	}
-	ch.cases = append([]*Case{c}, ch.cases...)
+	ch.cases = []*Case{c}
+	if ch.target != nil {
+		ch.cases = []*Case{ch.target, c}
+	}
 	if err := d.store.apply(ch); err != nil {
 		return err
 	}
-	c.log = nil
+	for _, c := range ch.cases {
+		c.log = nil
+	}
 	if len(ch.events) == 0 {
 		return nil
 	}
-	return d.deliver(ctx, c)
+	return d.deliver(ctx, ch.cases[0])
 }
 
 // load reads a case. If an earlier move of it failed half way, load finishes

@@ -21,7 +21,7 @@ func TestDocs_Requests(t *testing.T) {
 	doc := string(b)
 	schema := compileSchema(t, takedown.Schema())
 	o := newOffice(t)
-	dmca := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindDMCANotice])
+	dmca := o.submit(t, dmca(t, "https://example.org/copied.jpg"))
 	seen := map[takedown.Kind]bool{}
 	for _, m := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(doc, -1) {
 		// What cannot stand in a document is put in.

@@ -28,7 +28,7 @@ type Grant struct {
 	Wider string
 	// Items are decisions about single items, by their number in [Case].Items.
 	// Those that are not named are accepted on the terms of the grant, but for what
-	// was withdrawn.
+	// was withdrawn, reversed or restored.
 	Items map[int]ItemDecision
 	// Face raises the thresholds of a face above those of the desk; the zero value
 	// is those of the desk, and the only one where no face is granted.
@@ -310,11 +310,11 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		}
 		// Its rule stays until the new one is there.
 		it.Outcome, it.Reason, it.Granted, it.Effect = dec.Outcome, dec.Reason, 0, 0
-		if it.Withdrawn {
+		if it.Ended != "" {
 			if dec.Outcome == OutcomeAccepted {
-				return nil, nil, refuse("item %d was withdrawn; it can be granted when its requester has asked for it again", i)
+				return nil, nil, refuse("item %d was %s; it can be granted when its requester has asked for it again", i, it.Ended)
 			}
-			it.withdraw()
+			it.end(it.Ended)
 			continue
 		}
 		switch dec.Outcome {

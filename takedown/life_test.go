@@ -290,8 +290,12 @@ func TestLife_DMCA(t *testing.T) {
 	// Received on Friday, January 30: business days begin on Monday.
 	counter := o.submit(t, samples(t, c.ID)[takedown.KindCounterNotice])
 	ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: bob}))
-	o.wantState(t, c.ID, takedown.StateCounter)
+	o.wantState(t, counter.ID, takedown.StateCounter)
+	o.wantState(t, c.ID, takedown.StateInForce)
 	m := o.last(takedown.MessageCounterReceived)
+	if m.Case != c.ID || m.Reply != counter.ID {
+		t.Errorf("the claimant is told of case %v about %v", m.Reply, m.Case)
+	}
 	notBefore := time.Date(2026, 2, 14, 0, 0, 0, 0, time.UTC) // the end of Friday, the 10th business day
 	notAfter := time.Date(2026, 2, 21, 0, 0, 0, 0, time.UTC)  // Monday is a holiday
 	if m.NotBefore != notBefore || m.NotAfter != notAfter {
@@ -300,16 +304,17 @@ func TestLife_DMCA(t *testing.T) {
 	wantVerdict(t, "within the window", o.Enforcer().FilterURL(u), takedown.Block)
 	o.set(notBefore.Add(-time.Second))
 	var early *takedown.TooEarlyError
-	if err := o.Restore(ctx, c.ID, alice); !errors.As(err, &early) {
+	if err := o.Restore(ctx, counter.ID, alice); !errors.As(err, &early) || early.NotBefore != notBefore {
 		t.Errorf("restored too early: %v", err)
 	}
 	list, err := o.Due(ctx, notAfter.Add(time.Second))
-	if err != nil || len(list) != 1 || list[0].Case != c.ID || list[0].Deadline.Name != "restore" || list[0].NotAfter != notAfter {
+	if err != nil || len(list) != 1 || list[0].Case != counter.ID || list[0].Deadline.Name != "restore" || list[0].NotAfter != notAfter {
 		t.Errorf("due: %+v, %v", list, err)
 	}
 	o.set(notBefore)
-	ok(t, o.Restore(ctx, c.ID, alice))
+	ok(t, o.Restore(ctx, counter.ID, alice))
 	o.wantState(t, c.ID, takedown.StateRestored)
+	o.wantState(t, counter.ID, takedown.StateRestored)
 	wantVerdict(t, "restored", o.Enforcer().FilterURL(u), takedown.Allow)
 	if list, err = o.Due(ctx, time.Time{}); err != nil || len(list) != 0 {
 		t.Errorf("still due: %+v, %v", list, err)
@@ -319,17 +324,34 @@ func TestLife_DMCA(t *testing.T) {
 	// Again, with word of a court action in time.
 	c = o.submit(t, full)
 	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
-	counter = o.submit(t, samples(t, c.ID)[takedown.KindCounterNotice])
-	ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: bob}))
-	ok(t, o.CourtHold(ctx, c.ID, takedown.Act{By: "alice", Reason: "action_filed"}))
-	o.later(365 * 24 * time.Hour)
-	var me *takedown.MoveError
-	if err := o.Restore(ctx, c.ID, alice); !errors.As(err, &me) {
-		t.Errorf("restored while a court has it: %v", err)
+	for _, decided := range []struct {
+		by    func(context.Context, takedown.CaseID, takedown.Act) error
+		state takedown.State // of the counter-notice
+		want  takedown.Verdict
+	}{
+		{o.Release, takedown.StateClosed, takedown.Block},
+		{o.Reverse, takedown.StateRestored, takedown.Allow},
+	} {
+		counter = o.submit(t, samples(t, c.ID)[takedown.KindCounterNotice])
+		ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: bob}))
+		// No court that had it before makes the window any shorter.
+		if err := o.Restore(ctx, counter.ID, alice); !errors.As(err, &early) || early.NotBefore.Before(o.Now().AddDate(0, 0, 10)) {
+			t.Errorf("restored at once: %v", err)
+		}
+		ok(t, o.CourtHold(ctx, counter.ID, takedown.Act{By: "alice", Reason: "action_filed"}))
+		o.later(365 * 24 * time.Hour)
+		var me *takedown.MoveError
+		if err := o.Restore(ctx, counter.ID, alice); !errors.As(err, &me) {
+			t.Errorf("restored while a court has it: %v", err)
+		}
+		wantVerdict(t, "held", o.Enforcer().FilterURL(u), takedown.Block)
+		ok(t, decided.by(ctx, counter.ID, alice))
+		o.wantState(t, counter.ID, decided.state)
+		wantVerdict(t, string(decided.state), o.Enforcer().FilterURL(u), decided.want)
 	}
-	wantVerdict(t, "held", o.Enforcer().FilterURL(u), takedown.Block)
-	ok(t, o.Release(ctx, c.ID, alice))
-	o.wantState(t, c.ID, takedown.StateInForce)
+	if list, err = o.Due(ctx, time.Time{}); err != nil || len(list) != 0 {
+		t.Errorf("still due: %+v, %v", list, err)
+	}
 
 	// A counter-notice is for DMCA notices only.
 	other := o.submit(t, notice("https://example.org/x.jpg"))

@@ -21,7 +21,7 @@ type LogEntry struct {
 	Time time.Time `json:"time"`
 	Case CaseID    `json:"case"`
 	From State     `json:"from,omitempty"` // empty for the receipt
-	To   State     `json:"to"`             // "erased" for an erasure
+	To   State     `json:"to"`             // or what happened, such as "erased" or "items_ended"
 	Act
 	// Policy is the version of the operator's policy: DeskOptions.Policy.
 	Policy string `json:"policy,omitempty"`

@@ -68,6 +68,9 @@ type Message struct {
 	Token    string
 	// Until is when the token ends.
 	Until time.Time
+	// Reply is the counter-notice that a message to the other side is about; who
+	// sent the notice has to get a copy of it.
+	Reply CaseID
 	// NotBefore and NotAfter bound the time of a restoration.
 	NotBefore, NotAfter time.Time
 	// Deadline is by when the case has to be dealt with, if a law says so.
@@ -103,6 +106,7 @@ type message struct {
 	Token  string      `json:"token,omitempty"`
 	Until  time.Time   `json:"until,omitzero"`
 	Reason string      `json:"reason,omitempty"`
+	Reply  CaseID      `json:"reply,omitzero"`
 
 	id uint64
 }
@@ -274,7 +278,7 @@ func (d *Desk) compose(m message) (Message, error) {
 	now := d.clock()
 	msg := Message{
 		ID: m.id, Type: m.Type, Time: now, Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Granted,
-		Items: c.Items, Reason: m.Reason, Token: m.Token, Until: m.Until,
+		Items: c.Items, Reason: m.Reason, Token: m.Token, Until: m.Until, Reply: m.Reply,
 	}
 	for _, it := range c.Items {
 		switch it.Outcome {
@@ -286,11 +290,17 @@ func (d *Desk) compose(m message) (Message, error) {
 		}
 	}
 	for _, x := range due(c, d.deadlines, d.calendars, now) {
-		switch {
-		case x.Deadline.Name == "restore":
-			msg.NotBefore, msg.NotAfter = x.NotBefore, x.NotAfter
-		case !x.NotAfter.IsZero() && (msg.Deadline.IsZero() || x.NotAfter.Before(msg.Deadline)):
+		if !x.NotAfter.IsZero() && (msg.Deadline.IsZero() || x.NotAfter.Before(msg.Deadline)) {
 			msg.Deadline = x.NotAfter
+		}
+	}
+	if m.Reply != (CaseID{}) {
+		reply, err := d.store.get(m.Reply)
+		if err != nil {
+			return Message{}, err
+		}
+		if x, ok := d.clockOf(reply, "restore", now); ok {
+			msg.NotBefore, msg.NotAfter = x.NotBefore, x.NotAfter
 		}
 	}
 	if m.Type == MessageNeedsInfo {

@@ -163,7 +163,10 @@ func TestDesk_Life(t *testing.T) {
 				return
 			}
 			do(t, k, func() error { return d.Accept(ctx, c.ID, takedown.Grant{Act: alice}) },
-				takedown.StateInReview, takedown.StateNeedsInfo, takedown.StateWithdrawn, takedown.StateReversed, takedown.StateCounter, takedown.StateInForce)
+				takedown.StateInReview, takedown.StateNeedsInfo, takedown.StateWithdrawn, takedown.StateReversed, takedown.StateInForce)
+			if c.Kind == takedown.KindCounterNotice { // goes on
+				cases = append(cases, &known{id: c.ID})
+			}
 		}
 		actions := map[string]func(*rapid.T){
 			"submit": func(t *rapid.T) {
@@ -236,7 +239,7 @@ func TestDesk_Life(t *testing.T) {
 			"accept": func(t *rapid.T) {
 				k := pick(t)
 				g := grant(t, k)
-				do(t, k, func() error { return d.Accept(ctx, k.id, g) }, takedown.StateInForce)
+				do(t, k, func() error { return d.Accept(ctx, k.id, g) }, takedown.StateInForce, takedown.StateCounter)
 			},
 			"change": func(t *rapid.T) {
 				k := pick(t)
@@ -261,7 +264,7 @@ func TestDesk_Life(t *testing.T) {
 			},
 			"reverse": func(t *rapid.T) {
 				k := pick(t)
-				do(t, k, func() error { return d.Reverse(ctx, k.id, bob) }, takedown.StateReversed)
+				do(t, k, func() error { return d.Reverse(ctx, k.id, bob) }, takedown.StateReversed, takedown.StateRestored)
 			},
 			"withdraw an item": func(t *rapid.T) {
 				k := pick(t)
@@ -274,7 +277,19 @@ func TestDesk_Life(t *testing.T) {
 			"counter": func(t *rapid.T) {
 				k := pick(t)
 				x := all[takedown.KindCounterNotice].(takedown.CounterNotice)
+				x.Case, x.ImageURLs = k.id, k.urls
+				if len(k.urls) > 0 && rapid.Bool().Draw(t, "one") {
+					x.ImageURLs = k.urls[1:]
+				}
+				reply(t, k, x)
+			},
+			"object": func(t *rapid.T) {
+				k := pick(t)
+				x := all[takedown.KindObjection].(takedown.Objection)
 				x.Case = k.id
+				if len(k.urls) > 0 && rapid.Bool().Draw(t, "one") {
+					x.ImageURLs = k.urls[:1]
+				}
 				reply(t, k, x)
 			},
 			"restore": func(t *rapid.T) {
@@ -287,7 +302,7 @@ func TestDesk_Life(t *testing.T) {
 			},
 			"release": func(t *rapid.T) {
 				k := pick(t)
-				do(t, k, func() error { return d.Release(ctx, k.id, alice) }, takedown.StateInForce)
+				do(t, k, func() error { return d.Release(ctx, k.id, alice) }, takedown.StateInForce, takedown.StateClosed)
 			},
 			"close": func(t *rapid.T) {
 				k := pick(t)
@@ -394,7 +409,13 @@ func TestDesk_Life(t *testing.T) {
 						}
 					}
 					switch c.State {
-					case takedown.StateInForce, takedown.StateCounter, takedown.StateCourtHold:
+					case takedown.StateInForce, takedown.StateCourtHold:
+						if c.Kind == takedown.KindCounterNotice {
+							if len(c.Rules) != 0 {
+								t.Fatalf("a counter-notice has rules %v", c.Rules)
+							}
+							continue
+						}
 						if n := len(c.Rules); n == 0 || n > 1 && !(k.hash && n == 2) {
 							t.Fatalf("case %s has rules %v", c.State, c.Rules)
 						}

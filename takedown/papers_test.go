@@ -134,7 +134,7 @@ func TestTexts_Messages(t *testing.T) {
 	counter := o.submit(t, samples(t, dmca.ID)[takedown.KindCounterNotice])
 	ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: alice}))
 	o.later(30 * 24 * time.Hour)
-	ok(t, o.Restore(ctx, dmca.ID, alice))
+	ok(t, o.Restore(ctx, counter.ID, alice))
 	c = o.submit(t, samples(t, takedown.CaseID{})[takedown.KindIntimateImage])
 	ok(t, o.Withdraw(ctx, c.ID, takedown.Act{}))
 

@@ -54,6 +54,7 @@ const (
 	CodeDamagedImage   Code = "damaged_image"     // a picture that cannot be decoded
 	CodeInvalidHash    Code = "invalid_hash"      // not a PDQ hash that a picture can have
 	CodeUnknownCase    Code = "unknown_case"      // there is no case of that number to which this can refer
+	CodeNotInCase      Code = "not_in_case"       // the case that this refers to is not about that address
 	CodeDuplicate      Code = "duplicate"         // the same as item Params["of"]
 	CodeNotAccepted    Code = "not_accepted"      // a statement that the law asks for was not made
 	CodeNoConsent      Code = "no_consent"        // no template of a face may be made without explicit consent
@@ -69,7 +70,7 @@ const (
 var codes = []Code{
 	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
 	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
-	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNotDepicted, CodeNoFace,
+	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeNotInCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNotDepicted, CodeNoFace,
 	CodeSeveralFaces, CodeInvalidMark, CodeMixedModels, CodeNoEmbedder,
 }
 

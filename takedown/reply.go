@@ -18,8 +18,8 @@ type targetMove uint8
 const (
 	targetNone     targetMove = iota // it is no reply
 	targetWithdraw                   // ends it, as a whole or in part
-	targetReverse                    // ends it, or takes up again what was rejected
-	targetCounter                    // begins the window of a counter-notice
+	targetReverse                    // ends it, as a whole or in part, or takes up again what was rejected
+	targetCounter                    // begins the window after which what it names is restored
 )
 
 // checkTarget looks for the case that a reply refers to, and adds a problem
@@ -47,7 +47,37 @@ func (d *Desk) checkTarget(k *checker, r Request) (*Case, error) {
 			k.flag(FlagOtherParty)
 		}
 	}
-	return target, nil
+	_, err = d.namedItems(k, target)
+	return target, err
+}
+
+// named is an address by which a reply names an item of its case.
+type named struct{ field, address string }
+
+// namedItems returns the items of a case that a reply names by their addresses,
+// and adds a problem for each field with one that is none of the case. Whether
+// it is the address of a picture or of a page makes no difference: who answers
+// has not seen in which field of the notice it stood.
+func (d *Desk) namedItems(k *checker, target *Case) (items []int, err error) {
+	if len(k.named) == 0 {
+		return nil, nil
+	}
+	mats, err := d.store.material(target.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range k.named {
+		found := false
+		for i := range min(len(mats), len(target.Items)) {
+			if mats[i].Address == n.address {
+				items, found = append(items, i), true
+			}
+		}
+		if !found && !k.has(n.field) {
+			k.add(n.field, CodeNotInCase)
+		}
+	}
+	return items, nil
 }
 
 // sameParty reports whether a request is of the requester of a case.
@@ -66,9 +96,7 @@ func (d *Desk) complaintIsLate(target *Case, now time.Time) bool {
 	return false
 }
 
-// acceptReply accepts a reply: both cases change in one transaction. It works
-// on the outbox of the case that is referred to, so it changes that one itself
-// and leaves nothing for its caller to write.
+// acceptReply accepts a reply: both cases change in one transaction.
 func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.Time, second *error) (change, error) {
 	if g.Width != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || g.Face != (FaceThreshold{}) {
 		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no width, items, territories, times or thresholds"}
@@ -80,10 +108,15 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 	if err != nil {
 		return change{}, err
 	}
+	items, err := d.concerned(reply, target)
+	if err != nil {
+		return change{}, err
+	}
 	var ch change
+	after := StateClosed
 	switch requestTypes[reply.Kind].target {
 	case targetWithdraw:
-		ch, err = d.withdrawItems(target, reply, g, now)
+		ch, err = d.take(target, items, StateWithdrawn, g.Act, now)
 	case targetReverse:
 		if target.State == StateRejected {
 			if target.Erased() {
@@ -97,128 +130,219 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 			err = target.move(StateInReview, g.Act, now)
 			break
 		}
-		ch, err = d.ending(target, StateReversed, g.Act, now)
+		if err = target.blocksSome(reply, items); err == nil {
+			ch, err = d.take(target, items, StateReversed, g.Act, now)
+		}
 	case targetCounter:
-		target.happened(MilestoneCounterReceived, reply.Received)
-		err = target.move(StateCounter, g.Act, now)
-		ch.messages = append(ch.messages, message{Case: target.ID, Type: MessageCounterReceived})
+		after = StateCounter
+		if target.State != StateInForce {
+			err = &MoveError{target.ID, target.State, StateCounter}
+		} else if err = target.blocksSome(reply, items); err == nil {
+			reply.happened(MilestoneCounterReceived, reply.Received)
+			ch.messages = []message{{Case: target.ID, Type: MessageCounterReceived, Reply: reply.ID}}
+		}
 	}
 	if err != nil {
 		return change{}, err
 	}
-	if err := reply.move(StateClosed, g.Act, now); err != nil {
+	if err := reply.move(after, g.Act, now); err != nil {
 		return change{}, err
 	}
 	reply.Outcome = OutcomeAccepted
 	reply.happened(MilestoneDecided, now)
-	reply.happened(MilestoneClosed, now)
+	if after == StateClosed {
+		reply.happened(MilestoneClosed, now)
+	}
 	ch.messages = append(ch.messages, message{Case: reply.ID, Type: MessageAccepted, Reason: g.Reason})
-	ch.cases = []*Case{target, reply}
-	if err := d.store.apply(ch); err != nil {
-		return change{}, err
-	}
-	target.log, reply.log = nil, nil
-	if len(ch.events) > 0 {
-		return change{}, d.deliver(ctx, target)
-	}
-	return change{}, nil
+	ch.target = target
+	return ch, nil
 }
 
-// withdraw marks an item that its requester has taken back.
-func (it *CaseItem) withdraw() {
-	it.Withdrawn, it.Outcome, it.Reason, it.Granted, it.Effect = true, OutcomeOutOfScope, "withdrawn", 0, 0
+// concerned returns the items of a case that a reply is about; none is all. They
+// are looked up each time, because a completed request can have others.
+func (d *Desk) concerned(reply, target *Case) (items []int, err error) {
+	if reply.Request == nil {
+		return nil, fmt.Errorf("takedown: case %v: its request is erased", reply.ID)
+	}
+	if w, ok := reply.Request.(WithdrawalRequest); ok {
+		for _, i := range w.Items {
+			if i >= len(target.Items) { // completed since, with fewer
+				return nil, &GrantError{reply.ID, fmt.Sprintf("case %v has no item %d any more", target.ID, i)}
+			}
+		}
+		return w.Items, nil
+	}
+	k := &checker{mapper: d.opts.AddressMapper}
+	reply.Request.check(k)
+	items, err = d.namedItems(k, target)
+	if err == nil && len(k.named) > 0 && len(items) == 0 {
+		err = &GrantError{reply.ID, fmt.Sprintf("nothing that it names is in case %v any more", target.ID)}
+	}
+	return items, err
 }
 
-// withdrawItems takes back some items of a case, or all. What is left of a case
-// that is not decided waits for the decision as before; if one reviewer has
-// approved it, both look again.
-func (d *Desk) withdrawItems(target, reply *Case, g Grant, now time.Time) (change, error) {
-	w, ok := reply.Request.(WithdrawalRequest)
-	if !ok {
-		return change{}, fmt.Errorf("takedown: case %v: its request is erased or no withdrawal", reply.ID)
+// blocksSome refuses a reply about items of which none is in force.
+func (c *Case) blocksSome(reply *Case, items []int) error {
+	if len(items) > 0 && !slices.ContainsFunc(items, func(i int) bool { return c.Items[i].Rule != 0 }) {
+		return &GrantError{reply.ID, fmt.Sprintf("nothing that it names is in force for case %v", c.ID)}
 	}
-	rest := 0
-	for i, it := range target.Items {
-		if !slices.Contains(w.Items, i) && (it.Outcome == OutcomeAccepted || target.undecided() && !it.Withdrawn) {
-			rest++
-		}
-	}
-	if len(w.Items) == 0 || rest == 0 || target.over(now) {
-		return d.ending(target, StateWithdrawn, g.Act, now)
-	}
-	if target.State != StateInForce && !target.undecided() {
-		return change{}, &GrantError{reply.ID, fmt.Sprintf("case %v is %s; items can be taken out of a case in force, or before it is decided", target.ID, target.State)}
-	}
-	for _, i := range w.Items {
-		if i >= len(target.Items) { // completed since, with fewer
-			return change{}, &GrantError{reply.ID, fmt.Sprintf("case %v has no item %d any more", target.ID, i)}
-		}
-		target.Items[i].Withdrawn = true
-	}
-	if target.undecided() {
-		return d.withdrawUndecided(target, g.Act, now)
-	}
-	grant := Grant{
-		Act: g.Act, Effect: target.Effect, Territories: target.Territories, Start: target.Start, End: target.End,
-		Wider: "as_before", asBefore: true, Items: map[int]ItemDecision{},
-	}
-	for i, it := range target.Items {
-		dec := ItemDecision{Outcome: it.Outcome, Reason: it.Reason, Width: it.Granted}
-		if it.Granted == WidthURL {
-			dec.Width = 0
-		}
-		if it.Withdrawn {
-			dec = ItemDecision{}
-		}
-		grant.Items[i] = dec
-	}
-	rules, covers, err := d.plan(target, grant, d.list)
+	return nil
+}
+
+// restoring is the change by which what a counter-notice names is restored. What
+// has ended before, or is not decided yet, does not come into force again.
+func (d *Desk) restoring(ctx context.Context, counter *Case, a Act, now time.Time) (ch change, err error) {
+	target, err := d.load(ctx, counter.About)
 	if err != nil {
 		return change{}, err
 	}
-	// Only rules that cover a withdrawn item end. The others, with what was
-	// learned for them and excepted from them, stay as they are; what is planned
-	// for the items that they cover is not needed.
+	if target.State == StateCourtHold {
+		return change{}, &MoveError{target.ID, target.State, StateRestored}
+	}
+	if !target.ended() {
+		items, err := d.concerned(counter, target)
+		if err != nil {
+			return change{}, err
+		}
+		if ch, err = d.take(target, items, StateRestored, a, now); err != nil {
+			return change{}, err
+		}
+	}
+	if err := counter.move(StateRestored, a, now); err != nil {
+		return change{}, err
+	}
+	counter.happened(MilestoneEnded, now)
+	ch.messages = append(ch.messages, message{Case: counter.ID, Type: MessageRestored, Reason: a.Reason})
+	ch.target = target
+	return ch, nil
+}
+
+// end marks an item that has left its case.
+func (it *CaseItem) end(how State) {
+	it.Ended, it.Outcome, it.Reason, it.Granted, it.Effect = how, OutcomeOutOfScope, string(how), 0, 0
+	if how == StateReversed {
+		it.Outcome = OutcomeRejected
+	}
+}
+
+// take takes some items out of a case, or ends it: when none are named, and when
+// nothing is left. how is withdrawn, reversed or restored. Only rules that cover
+// one of the items end. The others, with what was learned for them and excepted
+// from them, stay as they are.
+func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (change, error) {
+	open := c.undecided()
+	if how != StateWithdrawn && len(items) > 0 { // what was refused stays refused
+		items = slices.DeleteFunc(slices.Clone(items), func(i int) bool {
+			it := &c.Items[i]
+			return it.Ended != "" || !open && it.Outcome != OutcomeAccepted
+		})
+		if len(items) == 0 {
+			return change{}, nil
+		}
+	}
+	left := false
+	for i, it := range c.Items {
+		if !slices.Contains(items, i) && (it.Outcome == OutcomeAccepted || open && it.Ended == "") {
+			left = true
+		}
+	}
+	if len(items) == 0 || !left && !(open && how == StateRestored) || c.over(now) {
+		return d.ending(c, how, a, now)
+	}
+	if c.State != StateInForce && !open || open && how == StateReversed {
+		return change{}, &MoveError{c.ID, c.State, how}
+	}
 	var ending []uint64
-	for _, i := range w.Items {
-		if rule := target.Items[i].Rule; rule != 0 && !slices.Contains(ending, rule) {
+	for _, i := range items {
+		if rule := c.Items[i].Rule; rule != 0 && !slices.Contains(ending, rule) {
 			ending = append(ending, rule)
 		}
 	}
-	var anew []blocklist.Rule
-	var items [][]int
-	for k, rule := range rules {
-		if slices.Contains(ending, target.Items[covers[k][0]].Rule) {
-			anew, items = append(anew, rule), append(items, covers[k])
+	if open {
+		for _, i := range items {
+			c.Items[i].end(how)
 		}
+		return d.reviewed(c, a, now)
 	}
-	ch, err := d.exchange(target, ending, anew, items, StateInForce, g.Act, now)
-	ch.messages = []message{{Case: target.ID, Type: MessagePartial, Reason: "withdrawn"}}
-	return ch, err
-}
-
-// withdrawUndecided takes the items that are marked out of a case before its
-// decision. A hold goes on for the others.
-func (d *Desk) withdrawUndecided(target *Case, a Act, now time.Time) (change, error) {
-	for i := range target.Items {
-		if it := &target.Items[i]; it.Withdrawn {
-			it.withdraw()
-		}
-	}
-	target.First = nil
-	if target.State == StateSecondReview {
-		if err := target.move(StateInReview, a, now); err != nil {
-			return change{}, err
-		}
-	} else {
-		target.note(target.State, target.State, Act{By: a.By, Reason: "items_withdrawn"}, now)
-	}
-	if len(target.Rules) == 0 {
-		return change{}, a.check()
-	}
-	rules, covers, err := d.holding(target)
+	rules, covers, err := d.without(c, items, ending)
 	if err != nil {
 		return change{}, err
 	}
-	return d.replace(target, rules, covers, target.State, a, now)
+	for _, i := range items {
+		c.Items[i].end(how)
+	}
+	c.Granted, c.Effect, c.Outcome = 0, 0, OutcomePartly
+	faces := false
+	for _, it := range c.Items {
+		c.Granted = max(c.Granted, it.Granted)
+		faces = faces || it.Granted == WidthFace
+		if c.Effect != blocklist.EffectBlock && it.Effect != 0 {
+			c.Effect = it.Effect
+		}
+	}
+	if !faces {
+		c.Face = FaceTerms{}
+	}
+	c.note(c.State, itemsEnded, a, now)
+	told := message{Case: c.ID, Type: MessagePartial, Reason: string(how)}
+	if how == StateRestored {
+		told = message{Case: c.ID, Type: MessageRestored}
+	}
+	ch := change{}
+	if len(ending) > 0 {
+		// What is still in force was told when it came into force.
+		c.Silent = true
+		ch, err = d.exchange(c, ending, rules, covers, StateInForce, a, now)
+	}
+	ch.messages = []message{told}
+	return ch, err
+}
+
+// without returns the rules that take the place of some that end, on the same
+// terms, for what they cover besides the given items.
+func (d *Desk) without(c *Case, items []int, ending []uint64) (rules []blocklist.Rule, covers [][]int, err error) {
+	grant := Grant{
+		Effect: c.Effect, Territories: c.Territories, Start: c.Start, End: c.End,
+		Wider: "as_before", asBefore: true, Items: map[int]ItemDecision{},
+	}
+	some := false
+	for i, it := range c.Items {
+		grant.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
+		if !slices.Contains(ending, it.Rule) || slices.Contains(items, i) {
+			continue
+		}
+		dec := ItemDecision{Width: it.Granted}
+		if it.Granted == WidthURL {
+			dec.Width = 0
+		}
+		grant.Items[i], some = dec, true
+	}
+	if !some {
+		return nil, nil, nil
+	}
+	defer c.undo()()
+	return d.plan(c, grant, d.list)
+}
+
+// itemsEnded stands in the log where a state would.
+const itemsEnded State = "items_ended"
+
+// reviewed takes what has left a case out of its review: both reviewers look
+// again at the rest, and a hold goes on for it.
+func (d *Desk) reviewed(c *Case, a Act, now time.Time) (change, error) {
+	c.First = nil
+	c.note(c.State, itemsEnded, a, now)
+	if c.State == StateSecondReview {
+		if err := c.move(StateInReview, a, now); err != nil {
+			return change{}, err
+		}
+	}
+	if len(c.Rules) == 0 {
+		return change{}, a.check()
+	}
+	rules, covers, err := d.holding(c)
+	if err != nil {
+		return change{}, err
+	}
+	return d.replace(c, rules, covers, c.State, a, now)
 }

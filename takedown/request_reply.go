@@ -17,13 +17,13 @@ func (CounterReason) values() []string {
 }
 
 // CounterNotice is a counter-notification under 17 U.S.C. 512(g)(3). When it is
-// accepted, the case that it refers to waits 10 to 14 business days for word of
-// a court action and is then restored with [Desk.Restore].
+// accepted, it waits 10 to 14 business days for word of a court action; then
+// [Desk.Restore] ends the items that it names of the case that it refers to.
 type CounterNotice struct {
 	Requester Requester `json:"requester"`
 	Case      CaseID    `json:"case"`
 	// ImageURLs and PageURLs say which material was removed, and where it was:
-	// (B). At least one of either.
+	// (B). At least one of either, and none that the case is not about.
 	ImageURLs []string `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string `json:"page_urls,omitempty" max:"1000"`
 	// Mistake: under penalty of perjury, the removal was a mistake: (C).
@@ -49,8 +49,8 @@ func (r CounterNotice) check(c *checker) {
 	r.Requester.check(c, needs{name: true, phone: true, postal: true})
 	c.required("case", r.Case != CaseID{})
 	c.required("image_urls", len(r.ImageURLs)+len(r.PageURLs) > 0)
-	c.addresses("image_urls", r.ImageURLs, useExample)
-	c.addresses("page_urls", r.PageURLs, useExample)
+	c.addresses("image_urls", r.ImageURLs, useNamed)
+	c.addresses("page_urls", r.PageURLs, useNamed)
 	r.Mistake.check(c, "mistake")
 	r.Jurisdiction.check(c, "jurisdiction")
 	r.Disclosure.check(c, "disclosure")
@@ -61,11 +61,13 @@ func (r CounterNotice) check(c *checker) {
 
 // Objection is the plain objection of the owner of a page or picture that was
 // blocked, where no statute gives them a counter-notice. When it is accepted,
-// the case that it refers to is reversed.
+// what it names of the case that it refers to is reversed, or all of it.
 type Objection struct {
-	Requester Requester     `json:"requester"`
-	Case      CaseID        `json:"case"`
-	ImageURLs []string      `json:"image_urls,omitempty" max:"1000"` // what is objected for; optional
+	Requester Requester `json:"requester"`
+	Case      CaseID    `json:"case"`
+	// ImageURLs are what is objected for; none is everything. One that the case is
+	// not about is a problem.
+	ImageURLs []string      `json:"image_urls,omitempty" max:"1000"`
 	Reason    CounterReason `json:"reason"`
 	// Explanation says why the removal is wrong.
 	Explanation string    `json:"explanation" max:"5000"`
@@ -81,7 +83,7 @@ func (r Objection) who() *Requester { return &r.Requester }
 func (r Objection) check(c *checker) {
 	r.Requester.check(c, needsNameMail)
 	c.required("case", r.Case != CaseID{})
-	c.addresses("image_urls", r.ImageURLs, useExample)
+	c.addresses("image_urls", r.ImageURLs, useNamed)
 	choice(c, "reason", r.Reason, true)
 	c.text("explanation", r.Explanation, true, maxText)
 	r.GoodFaith.check(c, "good_faith")

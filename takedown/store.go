@@ -242,6 +242,7 @@ func (s *caseStore) close() error { return errors.Join(s.db.Close(), s.keys.clos
 // change is what one transaction writes.
 type change struct {
 	cases    []*Case           // with the entries of their logs
+	target   *Case             // of a step of a reply: the case that it is about, whose events these are
 	events   []blocklist.Event // into the outbox of the first case
 	finished bool              // the outbox of the first case is empty now
 	// delivered is the number of the last event that is in the journal.

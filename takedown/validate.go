@@ -50,6 +50,7 @@ type checker struct {
 	material  []material           // of each item
 	templates map[int]faceTemplate // of the items that are faces
 	pictures  []Picture            // one for each usable image
+	named     []named              // by a reply, of the items of its case
 	flags     []Flag
 	regime    Regime
 	failed    error // of the embedder

@@ -39,7 +39,7 @@ func TestWithdrawal_BeforeTheDecision(t *testing.T) {
 			ok(t, err)
 			gone := c.Items[1]
 			if c.State != tc.state || c.Outcome != "" || c.Items[0].Template == nil || c.Items[0].Outcome != "" ||
-				gone.Template != nil || !gone.Withdrawn || gone.Outcome != takedown.OutcomeOutOfScope || gone.Reason != "withdrawn" {
+				gone.Template != nil || gone.Ended != takedown.StateWithdrawn || gone.Outcome != takedown.OutcomeOutOfScope || gone.Reason != "withdrawn" {
 				t.Errorf("the case is %s, %q, with items %+v", c.State, c.Outcome, c.Items)
 			}
 			old := traces(t, other, components(52, 0), nil)
