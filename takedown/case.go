@@ -104,7 +104,7 @@ var moves = map[State][]State{
 	StateRevoking:     {StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired},
 	StateRejected:     {StateInReview, StateClosed},
 	StateWithdrawn:    {StateClosed},
-	StateReversed:     {StateClosed},
+	StateReversed:     {StateInReview, StateClosed},
 	StateRestored:     {StateClosed},
 	StateExpired:      {StateClosed},
 }
@@ -248,7 +248,7 @@ type CaseItem struct {
 	// Ended says how it has left a case that goes on without it: withdrawn by the
 	// requester, reversed after an objection or complaint, or restored after a
 	// counter-notice. It is not granted any more, unless the requester asks for it
-	// again with a completed request.
+	// again with a completed request, or complains about the reversal with success.
 	Ended State `json:"ended,omitempty"`
 	// Template is the id of the key under which the template of a face is sealed;
 	// nil once that key is destroyed.

@@ -128,7 +128,11 @@ func (d *Desk) Change(ctx context.Context, id CaseID, g Grant) error {
 			return change{}, err
 		}
 		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
+		c.happened(MilestoneDecided, now) // again, after a complaint
 		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
+		if d.opts.KeepPictures {
+			ch.pictures = grantedImages(c)
+		}
 		return ch, err
 	})
 	return errors.Join(err, second)

@@ -69,7 +69,7 @@ var requestTypes = map[Kind]requestType{
 	KindObjection: {name: "objection", empty: Objection{}, decode: decode[Objection],
 		regime: RegimeOperator, target: targetReverse},
 	KindComplaint: {name: "complaint", empty: Complaint{}, decode: decode[Complaint],
-		regime: RegimeDSA, target: targetReverse},
+		regime: RegimeDSA, target: targetComplain},
 	KindWithdrawal: {name: "withdrawal", empty: WithdrawalRequest{}, decode: decode[WithdrawalRequest],
 		regime: RegimeOperator, waits: true, target: targetWithdraw},
 }

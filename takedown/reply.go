@@ -18,7 +18,8 @@ type targetMove uint8
 const (
 	targetNone     targetMove = iota // it is no reply
 	targetWithdraw                   // ends it, as a whole or in part
-	targetReverse                    // ends it, as a whole or in part, or takes up again what was rejected
+	targetReverse                    // ends it, as a whole or in part
+	targetComplain                   // ends it, for whom it restricts, or takes up again what was refused, for who asked
 	targetCounter                    // begins the window after which what it names is restored
 )
 
@@ -88,12 +89,8 @@ func (d *Desk) sameParty(r Request, c *Case) bool {
 // complaintIsLate reports whether the window for complaints about a case is
 // over.
 func (d *Desk) complaintIsLate(target *Case, now time.Time) bool {
-	for _, x := range due(target, d.deadlines, d.calendars, now) {
-		if x.Deadline.Name == "complaint_window" {
-			return now.After(x.NotBefore)
-		}
-	}
-	return false
+	x, ok := d.clockOf(target, "complaint_window", now)
+	return ok && now.After(x.NotBefore)
 }
 
 // acceptReply accepts a reply: both cases change in one transaction.
@@ -118,20 +115,14 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 	case targetWithdraw:
 		ch, err = d.take(target, items, StateWithdrawn, g.Act, now)
 	case targetReverse:
-		if target.State == StateRejected {
-			if target.Erased() {
-				return change{}, &GrantError{reply.ID, fmt.Sprintf("case %v was rejected and its data erased; ask for a new request", target.ID)}
-			}
-			// It will be decided, and told, anew.
-			target.Outcome = ""
-			for _, m := range []Milestone{MilestoneDecided, MilestoneInformed, MilestoneEnded} {
-				delete(target.Times, m)
-			}
-			err = target.move(StateInReview, g.Act, now)
-			break
-		}
 		if err = target.blocksSome(reply, items); err == nil {
 			ch, err = d.take(target, items, StateReversed, g.Act, now)
+		}
+	case targetComplain:
+		if x, _ := reply.Request.(Complaint); x.Party == PartyNotifier {
+			err = target.reopen(reply.ID, g.Act, now)
+		} else {
+			ch, err = d.take(target, nil, StateReversed, g.Act, now)
 		}
 	case targetCounter:
 		after = StateCounter
@@ -187,6 +178,48 @@ func (c *Case) blocksSome(reply *Case, items []int) error {
 		return &GrantError{reply.ID, fmt.Sprintf("nothing that it names is in force for case %v", c.ID)}
 	}
 	return nil
+}
+
+// itemsReopened stands in the log where a state would.
+const itemsReopened State = "items_reopened"
+
+// reopen takes up again what was refused, or reversed: it will be decided, and
+// told, anew. A case that was rejected or reversed goes back to its review; of
+// one in force, what was granted stays in force, and [Desk.Change] decides about
+// the rest.
+func (c *Case) reopen(complaint CaseID, a Act, now time.Time) error {
+	whole := c.State == StateRejected || c.State == StateReversed
+	switch {
+	case !whole && c.State != StateInForce:
+		return &MoveError{c.ID, c.State, StateInReview}
+	case whole && c.Erased():
+		return &GrantError{complaint, fmt.Sprintf("case %v was %s and its data erased; ask for a new request", c.ID, c.State)}
+	}
+	some := whole || c.Granted < c.Asked
+	for i := range c.Items {
+		it := &c.Items[i]
+		switch {
+		case it.Ended == StateWithdrawn, it.Ended == StateRestored:
+			continue
+		case !whole && (it.Outcome == OutcomeAccepted || it.Outcome == OutcomeNotMeant || it.Kind == ItemFace && it.Template == nil):
+			continue // the template of a face comes with another request only
+		}
+		it.Ended, it.Outcome, it.Reason, it.Granted, it.Effect, some = "", "", "", 0, 0, true
+	}
+	if !some {
+		return &GrantError{complaint, fmt.Sprintf("nothing of case %v was refused that could be granted yet", c.ID)}
+	}
+	delete(c.Times, MilestoneDecided)
+	delete(c.Times, MilestoneInformed)
+	if !whole {
+		c.note(c.State, itemsReopened, a, now)
+		return a.check()
+	}
+	delete(c.Times, MilestoneEnforced)
+	delete(c.Times, MilestoneEnded)
+	c.Outcome, c.Granted, c.Effect = "", 0, 0
+	c.Territories, c.Start, c.End, c.Face = nil, time.Time{}, time.Time{}, FaceTerms{}
+	return c.move(StateInReview, a, now)
 }
 
 // restoring is the change by which what a counter-notice names is restored. What

@@ -302,3 +302,136 @@ func TestDeadlines_OfReplies(t *testing.T) {
 		t.Error("a row of another kind takes the place of one that restorations wait for")
 	}
 }
+
+// A complaint of the notifier takes up what was refused, and unblocks nothing;
+// one of the affected party ends what is in force.
+func TestComplaint_ByEitherParty(t *testing.T) {
+	t.Parallel()
+	a, b, c := published[0], published[1], published[2]
+	rejected := takedown.ItemDecision{Outcome: takedown.OutcomeRejected, Reason: "satire"}
+	partly := takedown.Grant{Act: alice, Items: map[int]takedown.ItemDecision{1: rejected}}
+	reverse := func(o *office, id takedown.CaseID) error { return o.Reverse(ctx, id, alice) }
+	for _, tc := range []struct {
+		name    string
+		grant   *takedown.Grant // nil rejects
+		then    func(*office, takedown.CaseID) error
+		party   takedown.Party
+		refused bool
+		state   takedown.State
+		blocked []string
+	}{
+		{"notifier, rejected", nil, nil, takedown.PartyNotifier, false, takedown.StateInReview, nil},
+		{"notifier, in part", &partly, nil, takedown.PartyNotifier, false, takedown.StateInForce, []string{a, c}},
+		{"notifier, accepted", &takedown.Grant{Act: alice}, nil, takedown.PartyNotifier, true, takedown.StateInForce, published},
+		{"notifier, reversed", &takedown.Grant{Act: alice}, reverse, takedown.PartyNotifier, false, takedown.StateInReview, nil},
+		{"notifier, an item reversed", &takedown.Grant{Act: alice}, func(o *office, id takedown.CaseID) error {
+			accept(t, o.Desk, objection(t, id, b), takedown.Grant{Act: alice})
+			return nil
+		}, takedown.PartyNotifier, false, takedown.StateInForce, []string{a, c}},
+		{"notifier, withdrawn", &takedown.Grant{Act: alice}, func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, alice) }, takedown.PartyNotifier, true, takedown.StateWithdrawn, nil},
+		{"affected, in part", &partly, nil, takedown.PartyAffected, false, takedown.StateReversed, nil},
+		{"affected, accepted", &takedown.Grant{Act: alice}, nil, takedown.PartyAffected, false, takedown.StateReversed, nil},
+		{"affected, rejected", nil, nil, takedown.PartyAffected, true, takedown.StateRejected, nil},
+		{"affected, reversed", &takedown.Grant{Act: alice}, reverse, takedown.PartyAffected, true, takedown.StateReversed, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			id := o.submit(t, notice(published...)).ID
+			if tc.grant != nil {
+				ok(t, o.Accept(ctx, id, *tc.grant))
+			} else {
+				ok(t, o.Reject(ctx, id, alice))
+			}
+			if tc.then != nil {
+				ok(t, tc.then(o, id))
+			}
+			o.later(24 * time.Hour)
+			complaint := o.submit(t, takedown.Complaint{Requester: person, Case: id, Party: tc.party, Grounds: "Look again."})
+			err := o.Accept(ctx, complaint.ID, takedown.Grant{Act: bob})
+			var move *takedown.MoveError
+			var ge *takedown.GrantError
+			if refused := errors.As(err, &move) || errors.As(err, &ge); refused != tc.refused || err != nil && !refused {
+				t.Errorf("Accept: %v", err)
+			}
+			got := o.wantState(t, id, tc.state)
+			o.wantBlocked(t, tc.blocked...)
+			again := tc.party == takedown.PartyNotifier && !tc.refused
+			if again != got.Times[takedown.MilestoneDecided].IsZero() || again != got.Times[takedown.MilestoneInformed].IsZero() {
+				t.Errorf("times %v", got.Times)
+			}
+			list, err := o.DueOf(ctx, id)
+			ok(t, err)
+			if pending := len(list) > 0 && list[0].Deadline.Name == "decide"; pending != again {
+				t.Errorf("due %+v", list)
+			}
+			if !again {
+				return
+			}
+			decide := o.Change
+			if got.State == takedown.StateInReview {
+				decide = o.Accept
+			}
+			ok(t, decide(ctx, id, takedown.Grant{Act: alice}))
+			o.wantBlocked(t, published...)
+			if got = o.wantState(t, id, takedown.StateInForce); got.Times[takedown.MilestoneInformed] != o.Now() || got.Outcome != takedown.OutcomeAccepted {
+				t.Errorf("%q, told at %v", got.Outcome, got.Times[takedown.MilestoneInformed])
+			}
+		})
+	}
+}
+
+// An objection reverses; it does not open what was rejected.
+func TestObjection_OfARejection(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	id := o.submit(t, notice(published...)).ID
+	ok(t, o.Reject(ctx, id, alice))
+	reply := o.submit(t, objection(t, id))
+	var move *takedown.MoveError
+	if err := o.Accept(ctx, reply.ID, takedown.Grant{Act: bob}); !errors.As(err, &move) || move.To != takedown.StateReversed {
+		t.Errorf("Accept: %v", err)
+	}
+	o.wantState(t, id, takedown.StateRejected)
+	ok(t, o.Reject(ctx, reply.ID, bob))
+}
+
+// What a case did before it was taken up again does not count as done in the
+// second round.
+func TestComplaint_SecondRound(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage]
+	c := o.submit(t, r)
+	ok(t, o.Hold(ctx, c.ID, alice))
+	ok(t, o.Reject(ctx, c.ID, alice))
+	o.later(30 * 24 * time.Hour)
+	accept(t, o.Desk, takedown.Complaint{Requester: person, Case: c.ID, Party: takedown.PartyNotifier, Grounds: "Look again."}, takedown.Grant{Act: bob})
+	list, err := o.DueOf(ctx, c.ID)
+	if ok(t, err); len(list) != 1 || list[0].Deadline.Name != "remove" {
+		t.Errorf("due %+v", list)
+	}
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	c = o.wantState(t, c.ID, takedown.StateInForce)
+	if s := takedown.Statement17(&c); s.From != o.Now() {
+		t.Errorf("the restriction is from %v, not %v", s.From, o.Now())
+	}
+}
+
+// A complaint is late once the window is over, also about a case that is closed.
+func TestComplaint_LateAboutAClosedCase(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	id := o.submit(t, notice(published...)).ID
+	ok(t, o.Reject(ctx, id, alice))
+	o.set(day0.AddDate(0, 6, 0))
+	ok(t, o.CloseCase(ctx, id, alice))
+	r := takedown.Complaint{Requester: person, Case: id, Party: takedown.PartyNotifier, Grounds: "Look again."}
+	if c := o.submit(t, r); len(c.Flags) != 0 {
+		t.Errorf("on the last day: %v", c.Flags)
+	}
+	o.later(time.Second)
+	if c := o.submit(t, r); !cmp.Equal(c.Flags, []takedown.Flag{takedown.FlagLate}) {
+		t.Errorf("after it: %v", c.Flags)
+	}
+}

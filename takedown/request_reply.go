@@ -100,9 +100,10 @@ const (
 func (Party) values() []string { return names(PartyAffected, PartyNotifier) }
 
 // Complaint is a complaint about a decision, Article 20 of Regulation (EU)
-// 2022/2065: by whom it restricts, or by whose notice it rejected. When it is
-// accepted, the decision is reversed: rules end, or a rejected case is reviewed
-// again.
+// 2022/2065: by whom it restricts, or by whose notice it rejected, in part too, or
+// reversed. When it is accepted, the decision is reversed: for the affected party
+// the rules end; for the notifier what was refused is reviewed again, and what was
+// granted stays in force meanwhile.
 type Complaint struct {
 	Requester Requester `json:"requester"`
 	Case      CaseID    `json:"case"`
