@@ -13,9 +13,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/fsx"
 )
 
 // smallSnapshot returns a snapshot with something of everything in it, and the
@@ -731,5 +733,39 @@ func TestAppend_CutWhileOpen(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// brokenFS reads only the beginning of a file.
+type brokenFS struct{ fsx.OS }
+
+type brokenFile struct{ fsx.File }
+
+func (s brokenFS) Open(name string) (fsx.File, error) {
+	f, err := s.OS.Open(name)
+	return brokenFile{f}, err
+}
+
+func (f brokenFile) ReadAt(p []byte, off int64) (int, error) {
+	if off > 0 {
+		return 0, syscall.EIO
+	}
+	return f.File.ReadAt(p, off)
+}
+
+// A file that cannot be read is not one that was cut.
+func TestLoad_ReadError(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, filepath.Join(dir, "l"), nil)
+	mustAppend(t, l, addedRule(t, l, 1, "https://example.com/1"))
+	for name, key := range map[string]*blocklist.EncryptionKey{"plain": nil, "encrypted": {1}} {
+		path := filepath.Join(dir, name)
+		if err := blocklist.WriteSnapshotFileWith(path, l.View(), nil, key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := blocklist.Load(path, blocklist.LoadWithFS(blocklist.LoadOptions{EncryptionKey: key}, brokenFS{})); !errors.Is(err, syscall.EIO) || errors.Is(err, blocklist.ErrTruncated) {
+			t.Errorf("%s: %v, want that of the disk", name, err)
+		}
 	}
 }

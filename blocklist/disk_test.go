@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/staydown/staydown/blocklist"
 )
@@ -195,4 +196,61 @@ func usage(t *testing.T, dir string) (n [4]int) {
 		}
 	}
 	return n
+}
+
+// Close of a loaded list gives its memory back, when the last View is gone, and
+// the list is empty then.
+func TestClose_Loaded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, filepath.Join(dir, "l"), nil)
+	mustAppend(t, l, addedRule(t, l, 1, "https://example.com/1"))
+	path := filepath.Join(dir, "to-be-closed.snap")
+	if err := l.Publish(path); err != nil {
+		t.Fatal(err)
+	}
+	r, err := blocklist.Load(path, &blocklist.LoadOptions{Map: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mapped := func() bool {
+		runtime.GC()
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			t.Skip(err)
+		}
+		return bytes.Contains(maps, []byte(path))
+	}
+	hits := func(v *blocklist.View) (n int) {
+		d, err := v.Digest(blocklist.ImageAddress, "https://example.com/1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.FindAddress(d, func(blocklist.Hit) bool { n++; return true })
+		return n
+	}
+	v := r.View()
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if still := mapped(); hits(v) != 1 || !still {
+		t.Error("a View does not outlive Close")
+	}
+	if n := hits(r.View()); n != 0 {
+		t.Errorf("%d hits in a closed list", n)
+	}
+	_, err = r.Reload()
+	for what, err := range map[string]error{"Reload": err, "Publish": r.Publish(path), "Verify": r.Verify(context.Background())} {
+		if !errors.Is(err, blocklist.ErrClosed) {
+			t.Errorf("%s: %v, want ErrClosed", what, err)
+		}
+	}
+	for end := time.Now().Add(10 * time.Second); mapped(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the file is still mapped")
+		}
+	}
+	runtime.KeepAlive(r)
 }

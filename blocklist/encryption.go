@@ -156,7 +156,7 @@ func (s *sealedFile) piece(i, first int64, data, buf []byte) error {
 	n := min(sealedPiece, s.plain-i*sealedPiece)
 	at := sealedHeader + i*(sealedPiece+gcmTag)
 	if got, err := s.f.ReadAt(buf[:n+gcmTag], at); got < int(n)+gcmTag {
-		return fmt.Errorf("blocklist: encrypted snapshot: %w: %w", ErrTruncated, err)
+		return fmt.Errorf("blocklist: encrypted snapshot: piece %d at %d: %w", i, at, readError(err))
 	}
 	to := (i - first) * sealedPiece
 	if _, err := s.gcm.Open(data[to:to:to+n], pieceNonce(i), buf[:n+gcmTag], s.head); err != nil {

@@ -104,10 +104,11 @@ type List struct {
 	signingKey   ed25519.PrivateKey
 	faceLifetime time.Duration
 
-	path     string     // of the snapshot of a loaded list
-	reload   sync.Mutex // held by Reload
-	publish  sync.Mutex // held by Publish
-	writer   *writer    // nil for a loaded list
+	path     string      // of the snapshot of a loaded list
+	reload   sync.Mutex  // held by Reload, and by Close of a loaded list
+	closed   atomic.Bool // a loaded list; set before the View is dropped
+	publish  sync.Mutex  // held by Publish
+	writer   *writer     // nil for a loaded list
 	statusMu sync.Mutex
 	status   Status
 }
@@ -342,6 +343,9 @@ func (l *List) Reload() (changed bool, err error) {
 	}
 	l.reload.Lock()
 	defer l.reload.Unlock()
+	if l.closed.Load() {
+		return false, fmt.Errorf("blocklist: %w", ErrClosed)
+	}
 	l.forgetFaces()
 	now := l.View().base.header
 	b, err := l.openSnapshot(l.path)
@@ -373,7 +377,8 @@ func (l *List) forgetFaces() {
 
 // View returns the list as it is now, which for a list opened for writing is
 // with every event whose Append has returned. It takes no lock and does not
-// allocate. After Close it returns the last View.
+// allocate. After Close it returns the last View of a list that was open for
+// writing, and an empty one of a loaded list.
 func (l *List) View() *View { return l.view.Load() }
 
 // Digest is View().Digest. The keys of digests change only when Reload meets
@@ -446,8 +451,7 @@ func (l *List) journal() (*journal, error) {
 // Publish writes the list to a snapshot file that Load reads, and replaces the
 // file if it exists, atomically: who reads path sees the old file or the new
 // one, and who has the old one open or mapped keeps it. It returns when the
-// file is durable. After Close the error of a list that was open for writing
-// wraps ErrClosed.
+// file is durable. After Close the error wraps ErrClosed.
 //
 // A file with faces that it replaces is made unreadable where it lies, also for
 // who has it open, or under another name, but for a Load that has begun; Load and
@@ -474,6 +478,8 @@ func (l *List) publishTo(path string) error {
 		if err != nil {
 			return err
 		}
+	} else if l.closed.Load() {
+		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	m, err := l.moment()
 	if err != nil {
@@ -551,6 +557,9 @@ func (l *List) Compact(ctx context.Context) error {
 // the file of a loaded list. Open reads only the newest snapshot and the events
 // after it.
 func (l *List) Verify(ctx context.Context) error {
+	if l.closed.Load() {
+		return fmt.Errorf("blocklist: %w", ErrClosed)
+	}
 	if l.writer == nil {
 		_, err := l.openSnapshot(l.path)
 		return err
@@ -578,12 +587,21 @@ func (l *List) Verify(ctx context.Context) error {
 	return all
 }
 
-// Close ends a list. It waits for the Append calls that run. Views stay usable.
+// Close ends a list. It waits for the Append calls that run. Views that were
+// taken stay usable: the memory of a loaded list, or its mapping, is released
+// with the last of them.
 func (l *List) Close() error {
-	if l.writer == nil {
-		return nil
+	if l.writer != nil {
+		return l.writer.close()
 	}
-	return l.writer.close()
+	l.reload.Lock()
+	defer l.reload.Unlock()
+	l.closed.Store(true)
+	v := l.View()
+	none := emptyBase(v.base.header.identity)
+	none.header = v.base.header
+	l.view.Store(newFold(none, v.keys, l.now).view())
+	return nil
 }
 
 func (v *View) since() int {

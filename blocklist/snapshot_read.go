@@ -183,7 +183,7 @@ func fetchSection(source io.ReaderAt, data, rawHeader []byte, s *section, h hash
 		p := data[at:min(at+piece, len(data))]
 		if source != nil {
 			if n, err := source.ReadAt(p, s.offset+int64(at)); n < len(p) {
-				return fmt.Errorf("blocklist: snapshot: %s at %d: %w: %w", sectionName(s.kind), s.offset, ErrTruncated, err)
+				return fmt.Errorf("blocklist: snapshot: %s at %d: %w", sectionName(s.kind), s.offset, readError(err))
 			}
 		}
 		crc = crc32.Update(crc, castagnoli, p)
@@ -196,6 +196,15 @@ func fetchSection(source io.ReaderAt, data, rawHeader []byte, s *section, h hash
 			sectionName(s.kind), s.offset, s.length, crc, s.crc, ErrChecksum)
 	}
 	return nil
+}
+
+// readError returns the error of a read that got too few bytes: only the end of
+// the file says that it was cut.
+func readError(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: %w", ErrTruncated, err)
+	}
+	return err
 }
 
 // newBase makes a base of the sections of a snapshot.

@@ -17,6 +17,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -683,4 +684,40 @@ func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantVerdict(t, "excepted", e.Check(page), takedown.Allow)
+}
+
+// Whoever asks while an enforcer is closed gets an answer from the list, or
+// Unknown: never that of a list that is gone.
+func TestClose_WhileAsked(t *testing.T) {
+	t.Parallel()
+	d, err := takedown.Open(t.TempDir(), nil)
+	ok(t, err)
+	const u = "https://example.org/a.jpg"
+	accept(t, d, notice(u), takedown.Grant{})
+	snap := filepath.Join(t.TempDir(), "snap")
+	ok(t, d.Publish(snap))
+	for range 50 {
+		e, err := takedown.Load(snap, nil)
+		ok(t, err)
+		var work sync.WaitGroup
+		asked := make(chan struct{})
+		work.Go(func() {
+			for i := range 200 {
+				if i == 20 {
+					close(asked)
+				}
+				if got := e.FilterURL(u).Verdict; got != takedown.Block && got != takedown.Unknown {
+					t.Errorf("FilterURL: %v", got)
+				}
+			}
+		})
+		<-asked
+		ok(t, e.Close())
+		work.Wait()
+		if got := e.Check(takedown.Candidate{ImageURLs: []string{u}}).Verdict; got != takedown.Unknown {
+			t.Errorf("Check after Close: %v", got)
+		}
+	}
+	ok(t, d.Close())
+	ok(t, d.Close())
 }

@@ -143,6 +143,13 @@ func (e *Enforcer) release() error {
 	return e.list.Close()
 }
 
+// view returns the list as it is now; ok is false after Close. A closed list is
+// empty, so it is taken before closed is looked at.
+func (e *Enforcer) view() (v *blocklist.View, ok bool) {
+	v = e.list.View()
+	return v, !e.closed.Load()
+}
+
 // Reload looks whether the file that [Load] opened was replaced, and uses the
 // new one if so. If it cannot be used, the old list stays in force and the
 // error says why. An enforcer of a desk has nothing to reload.
@@ -280,10 +287,11 @@ const maxBorne = 4
 
 // decide answers about an address and hashes; what is empty is not compared.
 func (e *Enforcer) decide(in scope, imageURL, pageURL string, hashes []phash.Hash) Decision {
-	if e.closed.Load() {
+	view, ok := e.view()
+	if !ok {
 		return Decision{}
 	}
-	w := weighing{e: e, view: e.list.View(), in: in, hashes: hashes}
+	w := weighing{e: e, view: view, in: in, hashes: hashes}
 	w.address(blocklist.ImageAddress, imageURL)
 	w.address(blocklist.PageAddress, pageURL)
 	w.lookUp(hashes)
@@ -293,10 +301,11 @@ func (e *Enforcer) decide(in scope, imageURL, pageURL string, hashes []phash.Has
 
 // check answers about everything that is known of a candidate.
 func (e *Enforcer) check(in scope, c *Candidate) Decision {
-	if e.closed.Load() {
+	view, ok := e.view()
+	if !ok {
 		return Decision{}
 	}
-	w := weighing{e: e, view: e.list.View(), in: in}
+	w := weighing{e: e, view: view, in: in}
 	d := w.candidate(c)
 	e.count(&w, c.Hashes)
 	return d
@@ -305,10 +314,11 @@ func (e *Enforcer) check(in scope, c *Candidate) Decision {
 // quietly answers as Check does, and counts nothing: the desk's own questions
 // are nobody's matches.
 func (e *Enforcer) quietly(c *Candidate) Decision {
-	if e.closed.Load() {
+	view, ok := e.view()
+	if !ok {
 		return Decision{}
 	}
-	w := weighing{e: e, view: e.list.View()}
+	w := weighing{e: e, view: view}
 	return w.candidate(c)
 }
 

@@ -75,14 +75,15 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 			if err == nil {
 				err = ctx.Err()
 			}
-			if e.closed.Load() {
+			view, ok := e.view()
+			if !ok {
 				err = ErrClosed
 			}
 			if err != nil {
 				yield(Found{}, err)
 				return
 			}
-			w := weighing{e: e, view: e.list.View(), since: at.Since, sinceTime: at.Time, facesSince: at.FacesSince, facesTime: at.FacesTime}
+			w := weighing{e: e, view: view, since: at.Since, sinceTime: at.Time, facesSince: at.FacesSince, facesTime: at.FacesTime}
 			d := w.candidate(&it.Candidate)
 			e.count(&w, it.Candidate.Hashes)
 			at.FacesMissed = at.FacesMissed || w.facesMissed

@@ -75,6 +75,8 @@ type File struct {
 	wrap  cipher.AEAD   // nil for bare keys
 	slots map[ID]uint32 // number of the slot
 	end   int64         // where the next slot comes
+
+	closed bool
 }
 
 // Open opens the file, and makes it if there is none. wrap is the key under
@@ -348,8 +350,16 @@ func (k *File) CopyTo(to *File) error {
 	return nil
 }
 
-// Close closes the file.
-func (k *File) Close() error { return k.f.Close() }
+// Close closes the file. A second Close does nothing.
+func (k *File) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return nil
+	}
+	k.closed = true
+	return k.f.Close()
+}
 
 // Remove overwrites a file of keys of any kind, durably, and removes it.
 func Remove(fsys fsx.FS, path string) error {
