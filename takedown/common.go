@@ -217,7 +217,8 @@ func (d *Desk) scheduled(hashes []phash.Hash) (ids []CaseID, err error) {
 }
 
 // RemoveCommon takes a picture off the never-block list, by the number of its
-// event. By and Reason are required. When it returns nil, that is durable and in
+// event; the error wraps [ErrNoEvent] when that put none there, or it was taken
+// off already. By and Reason are required. When it returns nil, that is durable and in
 // effect. What [Desk.Changes] then says, an exception that has ended, is of no
 // single rule.
 func (d *Desk) RemoveCommon(ctx context.Context, event uint64, a Act) error {
@@ -238,7 +239,7 @@ func (d *Desk) RemoveCommon(ctx context.Context, event uint64, a Act) error {
 	}
 	i := slices.IndexFunc(list, func(s storedCommon) bool { return s.Event == event })
 	if i < 0 {
-		return fmt.Errorf("takedown: event %d put no picture on the never-block list, or it was taken off again", event)
+		return fmt.Errorf("%w: event %d put no picture on the never-block list, or it was taken off again", ErrNoEvent, event)
 	}
 	s := list[i]
 	s.Removed = newEventID()

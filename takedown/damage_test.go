@@ -204,3 +204,21 @@ func TestCase_CutWhileOpen(t *testing.T) {
 	}
 	ok(t, d.Close())
 }
+
+// A case store of a newer version is refused by that name.
+func TestOpen_NewerCases(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, err := takedown.Open(dir, nil)
+	ok(t, err)
+	ok(t, d.Close())
+	s, err := takedown.OpenStore(filepath.Join(dir, "cases.db"))
+	ok(t, err)
+	ok(t, s.Update(func(tx takedown.StoreTx) error {
+		return tx.Put(takedown.BucketMeta, []byte("version"), []byte{99})
+	}))
+	ok(t, s.Close())
+	if _, err := takedown.Open(dir, nil); !errors.Is(err, blocklist.ErrVersion) || errors.Is(err, takedown.ErrStore) {
+		t.Errorf("%v, want ErrVersion", err)
+	}
+}

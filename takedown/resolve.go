@@ -71,9 +71,18 @@ const (
 	UnlearnedTruncated  Unlearned = "truncated"  // part of the picture is missing
 )
 
+// ErrNoRule says that a match cannot be resolved: its rule has ended, or blocks
+// addresses only.
+var ErrNoRule = errors.New("takedown: no rule for which a picture can be learned or excepted")
+
+// ErrNoEvent says that there is no event with the given number, or that it is
+// none that could be undone in this way.
+var ErrNoEvent = errors.New("takedown: no such event")
+
 // Resolve records what a person says of a match with a rule that reaches
 // further than addresses. It is durable and in effect when it returns without an
-// error. A wrong resolution is taken back with [Desk.Undo].
+// error. A wrong resolution is taken back with [Desk.Undo]. The error wraps
+// [ErrNoRule] when the rule of the match has ended meanwhile.
 //
 // Of a copy whose hashes a registration would refuse, only the addresses and the
 // file are learned; Resolved.Unlearned says why.
@@ -87,9 +96,9 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	rule, state, ok := d.list.View().Rule(m.Decision.Rule)
 	switch {
 	case !ok || state == blocklist.RuleRevoked:
-		return done, fmt.Errorf("takedown: rule %d is not there any more", m.Decision.Rule)
+		return done, fmt.Errorf("%w: rule %d has ended", ErrNoRule, m.Decision.Rule)
 	case rule.Width == WidthURL:
-		return done, fmt.Errorf("takedown: rule %d blocks addresses, not a picture: there is nothing to learn or to except", m.Decision.Rule)
+		return done, fmt.Errorf("%w: rule %d blocks addresses only", ErrNoRule, m.Decision.Rule)
 	}
 	c := &m.Candidate
 	var picture blocklist.Keys
@@ -190,17 +199,18 @@ func addressEvent(picture [16]byte) [16]byte {
 }
 
 // Undo takes back what was learned for a rule or excepted from it, by the
-// number of the event, as [Desk.Changes] gives it.
+// number of the event, as [Desk.Changes] gives it. The error wraps [ErrNoEvent]
+// when that is no such event.
 func (d *Desk) Undo(ctx context.Context, event uint64) error {
 	e, err := d.event(event)
 	if err != nil {
 		return err
 	}
 	if e.Type == blocklist.EventExcepted && e.Target == 0 {
-		return fmt.Errorf("takedown: event %d put a picture on the never-block list; RemoveCommon takes it off", event)
+		return fmt.Errorf("%w: event %d put a picture on the never-block list; RemoveCommon takes it off", ErrNoEvent, event)
 	}
 	if e.Type != blocklist.EventLearned && e.Type != blocklist.EventExcepted {
-		return fmt.Errorf("takedown: event %d is %v; only what was learned or excepted can be undone alone", event, e.Type)
+		return fmt.Errorf("%w: event %d is %v; only what was learned or excepted can be undone alone", ErrNoEvent, event, e.Type)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

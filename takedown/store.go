@@ -230,8 +230,13 @@ func (s *caseStore) init() error {
 		if v == nil {
 			return tx.Put(BucketMeta, keyVersion, []byte{storeVersion})
 		}
-		if len(v) != 1 || v[0] != storeVersion {
-			return fmt.Errorf("takedown: case store: version %d of the format; this library reads %d", v, storeVersion)
+		switch {
+		case len(v) != 1:
+			return fmt.Errorf("%w: its version has %d bytes", ErrStore, len(v))
+		case v[0] > storeVersion:
+			return fmt.Errorf("takedown: case store: version %d of the format, this program knows %d: %w", v[0], storeVersion, blocklist.ErrVersion)
+		case v[0] < storeVersion:
+			return fmt.Errorf("takedown: case store: version %d of the format is from before the first release; this program reads %d", v[0], storeVersion)
 		}
 		return nil
 	})

@@ -243,7 +243,7 @@ func (d *Desk) event(seq uint64) (found blocklist.Event, err error) {
 		return false
 	})
 	if err == nil && found.Seq != seq {
-		err = fmt.Errorf("takedown: there is no event %d", seq)
+		err = fmt.Errorf("%w: %d", ErrNoEvent, seq)
 	}
 	return found, err
 }
