@@ -37,6 +37,10 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 		return fmt.Errorf("blocklist: a list of tenant %d cannot become one of %d: %w", from.List, to.List, ErrKey)
 	}
 	from.anyRules = addresses != nil
+	fs := from.fs
+	if fs == nil {
+		fs = fsx.OS{}
+	}
 	path, temp := filepath.Join(dir, journalName), filepath.Join(dir, rekeyName)
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("blocklist: %w", err)
@@ -48,7 +52,7 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 	// The lock of the old journal is held until the new one has replaced it.
 	defer func() { err = errors.Join(err, old.close()) }()
 	// Left behind by a crash; the lock says that nobody else writes it.
-	if err := os.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := fs.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("blocklist: %w", err)
 	}
 	id := old.id
@@ -58,10 +62,10 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 	}
 	to.identity = &id
 	if err := copyJournal(ctx, old, temp, &to, addresses); err != nil {
-		return errors.Join(err, os.Remove(temp))
+		return errors.Join(err, fs.Remove(temp))
 	}
-	if err := copyFaceKeys(dir, id.ID, from.faceKey(), to.faceKey()); err != nil {
-		return errors.Join(err, os.Remove(temp))
+	if err := copyFaceKeys(fs, dir, id.ID, from.faceKey(), to.faceKey()); err != nil {
+		return errors.Join(err, fs.Remove(temp))
 	}
 	if runtime.GOOS == "windows" {
 		// An open file cannot be replaced there.
@@ -69,15 +73,15 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 			return fmt.Errorf("blocklist: %w", err)
 		}
 	}
-	if err := os.Rename(temp, path); err != nil {
+	if err := fs.Rename(temp, path); err != nil {
 		return fmt.Errorf("blocklist: %w", err)
 	}
-	if err := (fsx.OS{}).SyncDir(dir); err != nil {
+	if err := fs.SyncDir(dir); err != nil {
 		return fmt.Errorf("blocklist: %w", err)
 	}
 	// The keys of faces under the old key. openFaceKeys removes what is not of
 	// the new one.
-	keys, err := openFaceKeys(fsx.OS{}, dir, to.faceKey(), id.ID)
+	keys, err := openFaceKeys(fs, dir, to.faceKey(), id.ID)
 	if err != nil {
 		return err
 	}
@@ -85,10 +89,10 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 		return fmt.Errorf("blocklist: %w", err)
 	}
 	// The snapshots are of the old secret, and hold it.
-	names, err := fsx.OS{}.List(dir)
+	names, err := fs.List(dir)
 	for _, name := range names {
 		if strings.HasPrefix(name, snapshotPrefix) {
-			err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
+			err = errors.Join(err, fs.Remove(filepath.Join(dir, name)))
 		}
 	}
 	if err != nil {
@@ -99,17 +103,17 @@ func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
 
 // copyFaceKeys writes the keys of faces into the file that belongs to another
 // encryption key. Which of the two files is right, the journal says.
-func copyFaceKeys(dir string, list [16]byte, from, to *EncryptionKey) error {
+func copyFaceKeys(fs fsx.FS, dir string, list [16]byte, from, to *EncryptionKey) error {
 	oldName, _ := faceKeysFile(from, list)
 	name, wrap := faceKeysFile(to, list)
 	if oldName == name {
 		return nil
 	}
-	old, err := openFaceKeys(fsx.OS{}, dir, from, list)
+	old, err := openFaceKeys(fs, dir, from, list)
 	if err != nil || old.file == nil {
 		return err
 	}
-	fresh, err := keyfile.Open(fsx.OS{}, filepath.Join(dir, name), wrap)
+	fresh, err := keyfile.Open(fs, filepath.Join(dir, name), wrap)
 	if err == nil {
 		err = errors.Join(old.file.CopyTo(fresh), fresh.Close())
 	}

@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/fsx/crashfs"
 )
 
 func TestRekey(t *testing.T) {
@@ -170,4 +172,149 @@ func TestRekey(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("in the clear again", opts, true)
+}
+
+// journalFS is a crashfs.FS with the files of the journal, which bbolt writes,
+// on the disk: what happens to their names counts as operations too.
+type journalFS struct {
+	*crashfs.FS
+	late bool // an operation within which the machine crashes has happened
+	// pending undoes a rename that no SyncDir has made durable.
+	pending func()
+}
+
+func (f *journalFS) act(act func() error) error {
+	_, err := f.FS.List("")
+	if err == nil || f.late && errors.Is(err, crashfs.ErrCrashed) {
+		err = errors.Join(act(), err)
+	}
+	return err
+}
+
+func (f *journalFS) Remove(name string) error {
+	if !strings.HasPrefix(filepath.Base(name), "journal") {
+		return f.FS.Remove(name)
+	}
+	return f.act(func() error { return os.Remove(name) })
+}
+
+func (f *journalFS) Rename(from, to string) error {
+	if !strings.HasPrefix(filepath.Base(from), "journal") {
+		return f.FS.Rename(from, to)
+	}
+	return f.act(func() error {
+		old, err := os.ReadFile(to)
+		if err != nil {
+			return err
+		}
+		f.pending = func() { os.WriteFile(to, old, 0o600) }
+		return os.Rename(from, to)
+	})
+}
+
+func (f *journalFS) SyncDir(dir string) error {
+	err := f.FS.SyncDir(dir)
+	if err == nil {
+		f.pending = nil
+	}
+	return err
+}
+
+// Every single operation of Rekey fails, or the machine crashes there. The list
+// then opens under the old key or under the new one, with all that is in it, and
+// another Rekey ends what the first one began. With -short it takes every third
+// operation.
+func TestRekey_CrashAtEveryOperation(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	u := newUniverse(7, 6)
+	oldKey, newKey := &blocklist.EncryptionKey{1}, &blocklist.EncryptionKey{2}
+	// prepare makes a list with faces and a snapshot on the file system.
+	prepare := func(name string, fs *journalFS) (h *history, dir string, from, to *blocklist.Options) {
+		dir = filepath.Join(root, name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		c := newClock()
+		from = blocklist.WithFS(blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: oldKey}, fs)
+		to = blocklist.WithFS(blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: newKey}, fs)
+		h = &history{t: t, faces: true, u: u, m: newModel(c), rng: rand.New(rand.NewPCG(3, 2)), l: open(t, dir, from)}
+		h.append(6)
+		if err := h.l.Compact(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		h.append(4)
+		if err := h.l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return h, dir, from, to
+	}
+	ctx := context.Background()
+	quiet := &journalFS{FS: &crashfs.FS{}}
+	_, dir, from, to := prepare("undisturbed", quiet)
+	before := quiet.Ops()
+	if err := blocklist.Rekey(ctx, dir, from, to, nil); err != nil {
+		t.Fatal(err)
+	}
+	total := quiet.Ops() - before
+	t.Logf("%d operations", total)
+	if total < 15 {
+		t.Fatalf("only %d operations were counted", total)
+	}
+	stride := 1
+	if testing.Short() {
+		stride = 3
+	}
+	for n := 1; n <= total; n += stride {
+		for i, mode := range []crashfs.Mode{crashfs.Fail, crashfs.FailOn, crashfs.Crash, crashfs.CrashWithin, crashfs.CrashWithin} {
+			name := fmt.Sprintf("%d %d %v", n, i, mode)
+			fs := &journalFS{FS: &crashfs.FS{}, late: i == 4}
+			h, dir, from, to := prepare(name, fs)
+			fs.Arm(n, mode)
+			failed := blocklist.Rekey(ctx, dir, from, to, nil)
+			if failed == nil && mode != crashfs.Fail && mode != crashfs.CrashWithin {
+				t.Fatalf("%s: Rekey says that all is well", name)
+			}
+			if mode != crashfs.Fail {
+				// Half of the time a rename that was not synced is not on the disk.
+				if failed != nil && fs.pending != nil && n%2 == 0 {
+					fs.pending()
+				}
+				after := &journalFS{FS: fs.AfterCrash(rand.New(rand.NewPCG(uint64(n), 3)))}
+				from, to = blocklist.WithFS(*from, after), blocklist.WithFS(*to, after)
+			}
+			check := func(when string, o *blocklist.Options) {
+				l, err := blocklist.Open(dir, o)
+				if err != nil {
+					t.Fatalf("%s: %s: %v", name, when, err)
+				}
+				compare(t, u, h.m, l.View())
+				h.m.checkKeys(t, l)
+				if s := l.Status(); s.FacesWithoutKey > 0 {
+					t.Fatalf("%s: %s: %d faces without a key", name, when, s.FacesWithoutKey)
+				}
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l, err := blocklist.Open(dir, from)
+			switch {
+			case errors.Is(err, blocklist.ErrKey):
+				check("replaced", to)
+			case err != nil:
+				t.Fatalf("%s: Open after %v: %v", name, failed, err)
+			case failed == nil:
+				t.Fatalf("%s: Rekey returned, and the old key opens the list", name)
+			default:
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
+				check("as before", from)
+				if err := blocklist.Rekey(ctx, dir, from, to, nil); err != nil {
+					t.Fatalf("%s: again: %v", name, err)
+				}
+				check("again", to)
+			}
+		}
+	}
 }
