@@ -366,19 +366,23 @@ func (f *file) frames(o *DecodeOptions, yield func(*Picture, error) bool) {
 
 // guarded calls a decoder and turns its panic, should it have such a bug, and
 // its errors into a DecodeError.
-func guarded(format Format, decode func() (image.Image, error)) (img image.Image, err error) {
+func guarded[T any](format Format, decode func() (T, error)) (out T, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			img, err = nil, &DecodeError{Format: format, Reason: ErrCorrupt,
+			err = &DecodeError{Format: format, Reason: ErrCorrupt,
 				Detail: fmt.Sprintf("the decoder panicked: %v", r)}
 		}
 	}()
-	img, err = decode()
-	if err == nil {
-		return img, nil
+	if out, err = decode(); err != nil {
+		err = decodeError(format, err)
 	}
+	return out, err
+}
+
+// decodeError makes the error of a decoder a DecodeError.
+func decodeError(format Format, err error) error {
 	if e := (*DecodeError)(nil); errors.As(err, &e) {
-		return nil, err
+		return err
 	}
 	reason := ErrCorrupt
 	var (
@@ -391,7 +395,7 @@ func guarded(format Format, decode func() (image.Image, error)) (img image.Image
 	case errors.Is(err, ErrUnsupported), errors.As(err, &jpegU), errors.As(err, &pngU):
 		reason = ErrUnsupported
 	}
-	return nil, &DecodeError{Format: format, Reason: reason, Err: err}
+	return &DecodeError{Format: format, Reason: reason, Err: err}
 }
 
 // whole is the only part of a still picture.
@@ -408,9 +412,8 @@ func damaged(f Format, err error, format string, a ...any) error {
 const maxScans = 100
 
 func openJPEG(data []byte) (*file, error) {
-	c, err := jpeg.DecodeConfig(bytes.NewReader(data))
+	c, err := guarded(FormatJPEG, func() (image.Config, error) { return jpeg.DecodeConfig(bytes.NewReader(data)) })
 	if err != nil {
-		_, err = guarded(FormatJPEG, func() (image.Image, error) { return nil, err })
 		return nil, err
 	}
 	scans, orientation := 0, uint8(0)
