@@ -105,6 +105,7 @@ func newDigestKeys(secret [32]byte) *digestKeys {
 
 // address digests a canonical address without its scheme.
 func (k *digestKeys) address(kind AddressKind, rest string) Digest {
+	// []byte(rest) would be a copy on the heap; the hash only reads.
 	return k.sum(int(kind-1), unsafe.Slice(unsafe.StringData(rest), len(rest)))
 }
 

@@ -3,6 +3,7 @@ package blocklist
 import (
 	"cmp"
 	"math/bits"
+	"runtime"
 	"slices"
 	"unsafe"
 
@@ -109,6 +110,7 @@ func (b *base) times(g uint32) (start, end int64) {
 
 // grant returns a grant as it was before it came into the base.
 func (b *base) grant(g uint32) grant {
+	defer runtime.KeepAlive(b) // its arrays may be a mapping
 	d := grant{seq: b.seqs[g], rule: b.seqs[g], attr: b.attrs[g]}
 	copy(d.caseID[:], b.cases[16*int(g):])
 	if d.attr&attrLearned != 0 {

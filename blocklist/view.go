@@ -92,6 +92,7 @@ func (v *View) ID() [16]byte { return v.base.header.identity.ID }
 // their http scheme. The error is an *AddressError if the text is no web
 // address.
 func (v *View) Digest(kind AddressKind, rawURL string) (Digest, error) {
+	// One comparison for both ends: of kind 0, kind-1 is 255.
 	if rest, ok := urlkey.Check(rawURL); ok && kind-1 < 2 {
 		return v.keys.address(kind, rest), nil
 	}
@@ -374,6 +375,7 @@ func (v *View) isDead(g uint32) bool { return v.dead != nil && v.dead.Contains(g
 
 // grantOf returns the number of the grant that event seq made.
 func (v *View) grantOf(seq uint64) (g uint32, ok bool) {
+	defer runtime.KeepAlive(v)
 	if i, ok := slices.BinarySearch(v.base.seqs, seq); ok {
 		return uint32(i), true
 	}
