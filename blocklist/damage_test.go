@@ -18,6 +18,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 // smallSnapshot returns a snapshot with something of everything in it, and the
@@ -292,10 +293,7 @@ func TestLoadErrors(t *testing.T) {
 // take some minutes.
 func TestRandomDamage(t *testing.T) {
 	t.Parallel()
-	rounds := 1000
-	if s := os.Getenv("STAYDOWN_DAMAGE"); s != "" {
-		rounds, _ = strconv.Atoi(s)
-	}
+	rounds := sharedtest.Count(t, "STAYDOWN_DAMAGE", 1000)
 	u := newUniverse(9, 8)
 	_, m, l := smallSnapshot(t, u)
 	for i := range 20 {
@@ -461,10 +459,7 @@ func TestDamagedJournal(t *testing.T) {
 		readJournal(dir)
 	}
 	t.Parallel()
-	rounds := 32
-	if s := os.Getenv("STAYDOWN_JOURNALS"); s != "" {
-		rounds, _ = strconv.Atoi(s)
-	}
+	rounds := sharedtest.Count(t, "STAYDOWN_JOURNALS", 32)
 	root := t.TempDir()
 	l := open(t, filepath.Join(root, "good"), &blocklist.Options{CompactAfter: -1})
 	for i := range 40 {

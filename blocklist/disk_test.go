@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 const fullDiskEnv = "STAYDOWN_TEST_FULL_DISK"
@@ -114,10 +115,7 @@ func TestFullDisk(t *testing.T) {
 // added as revoked: nothing grows. STAYDOWN_COMPACTIONS sets how many; 10,000
 // are one a minute.
 func TestNothingGrows(t *testing.T) {
-	rounds := 150
-	if s := os.Getenv("STAYDOWN_COMPACTIONS"); s != "" {
-		rounds, _ = strconv.Atoi(s)
-	}
+	rounds := sharedtest.Count(t, "STAYDOWN_COMPACTIONS", 150)
 	dir := t.TempDir()
 	l := open(t, filepath.Join(dir, "l"), blocklist.WithoutSync(blocklist.Options{CompactAfter: -1}))
 	path := filepath.Join(dir, "p")

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 )
 
 // The killed process is this test program itself, told so by an environment
@@ -82,12 +83,11 @@ func TestKill(t *testing.T) {
 		runChild(dir)
 	}
 	t.Parallel()
-	kills := 12
-	if s := os.Getenv("STAYDOWN_KILLS"); s != "" {
-		kills, _ = strconv.Atoi(s)
-	}
+	kills := sharedtest.Count(t, "STAYDOWN_KILLS", 12)
 	var dir string
-	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
 	var acked map[string]uint64
 	total := 0
 	u := newUniverse(11, 16)

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -111,11 +112,7 @@ func TestCrash_KillAtRandomMoments(t *testing.T) {
 	if testing.Short() {
 		kills = 10
 	}
-	if s := os.Getenv("STAYDOWN_KILLS"); s != "" {
-		if _, err := fmt.Sscan(s, &kills); err != nil {
-			t.Fatalf("STAYDOWN_KILLS=%q: %v", s, err)
-		}
-	}
+	kills = sharedtest.Count(t, "STAYDOWN_KILLS", kills)
 	dir, picture := t.TempDir(), hashes(t, testJPEG(t, 1))
 	var accepted, withdrawn int
 	for range kills {

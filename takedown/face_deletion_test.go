@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/takedown"
 )
 
@@ -271,11 +272,7 @@ func TestFaceOptOut_KillAtRandomMoments(t *testing.T) {
 	if testing.Short() {
 		kills = 4
 	}
-	if s := os.Getenv("STAYDOWN_KILLS"); s != "" {
-		if _, err := fmt.Sscan(s, &kills); err != nil {
-			t.Fatalf("STAYDOWN_KILLS=%q: %v", s, err)
-		}
-	}
+	kills = sharedtest.Count(t, "STAYDOWN_KILLS", kills)
 	var inForce, ended, between int
 	for range kills {
 		dir := t.TempDir()

@@ -1,13 +1,15 @@
 // Package sharedtest finds the test material that is kept beside the
 // repository: photographs, reference vectors and label sets that are too big,
 // or not licensed, to be committed. Only tests and measuring tools use it.
-// AllocsPerRun is here because the tests of several packages count allocations.
+// Count and AllocsPerRun are here because the tests of several packages repeat
+// themselves and count allocations.
 package sharedtest
 
 import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -36,6 +38,22 @@ func Path(tb testing.TB, elem ...string) string {
 		tb.Fatalf("shared test material is incomplete: %v", err)
 	}
 	return p
+}
+
+// Count returns the number in an environment variable that says how often a test
+// is to be repeated, and n where it is not set. A value that is no such number
+// fails the test: it must not pass without having done anything.
+func Count(tb testing.TB, variable string, n int) int {
+	tb.Helper()
+	s := os.Getenv(variable)
+	if s == "" {
+		return n
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 {
+		tb.Fatalf("%s=%q is no number of times", variable, s)
+	}
+	return n
 }
 
 // AllocsPerRun is testing.AllocsPerRun for code that must not allocate at all.
