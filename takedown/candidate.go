@@ -157,6 +157,9 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 
 // InspectContext is [Inspect] with a context for the FaceEmbedder.
 func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
+	if r == nil {
+		return Candidate{}, &ArgumentError{"Inspect", "the reader is nil"}
+	}
 	if opts == nil {
 		opts = new(InspectOptions)
 	}

@@ -33,6 +33,9 @@ func (e *FormatError) Error() string {
 // EncodeRequest returns the JSON form of a request: an object with the fields
 // of its type and the stable name of its kind as "kind". Images are base64.
 func EncodeRequest(r Request) ([]byte, error) {
+	if isNil(r) {
+		return nil, &FormatError{Field: "kind", Why: "there is no request"}
+	}
 	r = reflect.Indirect(reflect.ValueOf(r)).Interface().(Request)
 	b, err := json.Marshal(r)
 	if err != nil {

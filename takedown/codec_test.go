@@ -465,7 +465,7 @@ func TestProfile_Lenso(t *testing.T) {
 			"requester.given_name: required incomplete", "requester.family_name: required incomplete", "requester.phone: required incomplete",
 			"requester.country: required incomplete", "reason: required incomplete"}},
 		{"each problem once", takedown.DSANotice{}, []string{
-			"requester.name: required incomplete", "requester.email: required incomplete", "image_urls: required incomplete", "explanation: required incomplete",
+			"requester.email: required incomplete", "image_urls: required incomplete", "explanation: required incomplete",
 			"good_faith.text: required incomplete", "good_faith.accepted: not_accepted incomplete",
 			"requester.given_name: required incomplete", "requester.family_name: required incomplete", "requester.phone: required incomplete", "requester.country: required incomplete"}},
 		{"reports of child sexual abuse stay anonymous", abuse, nil},
@@ -478,6 +478,29 @@ func TestProfile_Lenso(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever is asked for the parts of a name is not asked for the whole as well.
+func TestProfile_PartsOfAName(t *testing.T) {
+	t.Parallel()
+	r := optOut(t, 1)
+	r.Requester.Name = ""
+	family := takedown.Profile{Require: []string{"requester.family_name"}}
+	for name, tc := range map[string]struct {
+		profiles []takedown.Profile
+		want     []string
+	}{
+		"no profile": {nil, []string{"requester.name: required incomplete"}},
+		"one part":   {[]takedown.Profile{family}, []string{"requester.family_name: required incomplete"}},
+		"something else": {[]takedown.Profile{{Require: []string{"requester.phone"}}},
+			[]string{"requester.name: required incomplete", "requester.phone: required incomplete"}},
+	} {
+		if diff := cmp.Diff(tc.want, problems(takedown.Validate(r, tc.profiles...))); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	r.Requester.FamilyName = "Person"
+	ok(t, takedown.Validate(r, family))
 }
 
 // The JSON of a problem is for forms that show it.

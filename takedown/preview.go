@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -97,7 +98,7 @@ type NearFace struct {
 }
 
 // Preview shows what accepting a case would hit in a sample: with the given
-// grant, or as it was asked. Nothing changes, but that a case is noted to need a
+// grant, or as it was asked. A nil sample is an empty one. Nothing changes, but that a case is noted to need a
 // second reviewer when it would hit very many.
 //
 // It matches as the enforcer will, with a list of its own in the desk's folder,
@@ -150,6 +151,9 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	p.People = d.people(registered)
 	p.Earlier = d.earlier(c, mats, registered)
 	hosts := map[string]int{}
+	if sample == nil {
+		sample = func(context.Context, string) iter.Seq2[Item, error] { return func(func(Item, error) bool) {} }
+	}
 	for it, err := range sample(ctx, "") {
 		if err == nil {
 			err = ctx.Err()

@@ -37,8 +37,13 @@ func (p Profile) check(c *checker, r Request) {
 		if !ok || !emptyField(v) {
 			continue
 		}
-		if !slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Field == path }) {
+		if !c.has(path) {
 			c.add(path, CodeRequired)
+		}
+		// Who is asked for the parts of a name is not asked for the whole as well:
+		// the form may have no field for it.
+		if path == "requester.given_name" || path == "requester.family_name" {
+			c.problems = slices.DeleteFunc(c.problems, func(p Problem) bool { return p.Field == "requester.name" && p.Code == CodeRequired })
 		}
 	}
 }

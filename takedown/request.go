@@ -7,7 +7,8 @@ import (
 
 // Request is what somebody asks for. Each kind has a type of its own, with the
 // fields that its law, or the custom of the trade, asks for; docs/requests.md
-// has an example of each. Pass a value or a pointer to [Desk.Submit].
+// has an example of each. Pass a value or a pointer to [Desk.Submit]; of nil, the
+// kind is missing.
 type Request interface {
 	// Kind returns the kind of the request.
 	Kind() Kind

@@ -33,6 +33,9 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if k.failed != nil {
 		return Case{}, k.failed
 	}
+	if isNil(r) {
+		return Case{}, k.err()
+	}
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()

@@ -55,19 +55,27 @@ type Found struct {
 }
 
 // Sweep goes through an existing index and gives the items whose verdict is
-// stronger than Allow. It keeps at up to date while it runs: to be able to go
+// stronger than Allow. It updates the cursor at as it goes: to be able to go
 // on after an interruption, store a copy of it now and then, also from within
 // items, which runs between two steps. When the sweep is through, at is ready
-// for the next one, which then looks only for what has come since.
+// for the next one, which then looks only for what has come since. A nil cursor
+// sweeps everything, and remembers nothing.
 //
-// What an exception hid is not new when the exception ends: after an
-// [ExceptionEnded], begin with the zero Cursor. Exceptions, revocations and ends
+// A later sweep does not find again what an exception hid: after an
+// [ExceptionEnded] change, start with the zero Cursor. Exceptions, revocations and ends
 // that come while a sweep runs count from the moment on at which they come. The
 // sequence ends with an error when items or ctx give one, or when the enforcer is
 // closed; at then says where to go on. It ends with [ErrFacesNotSearched] when
 // it is through but could not compare the faces of some items.
 func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2[Found, error] {
+	if at == nil {
+		at = new(Cursor)
+	}
 	return func(yield func(Found, error) bool) {
+		if items == nil {
+			yield(Found{}, &ArgumentError{"Sweep, items", "they are nil; an index without entries gives an empty sequence"})
+			return
+		}
 		if at.NextTime.IsZero() {
 			at.Next, at.NextTime = e.list.View().Seq(), e.now().UTC()
 		}
@@ -160,9 +168,12 @@ type Change struct {
 // Changes gives what happened to rules after the cursor, in the order of the
 // events and then of the time, and moves the cursor behind it when it is
 // through. Hosts use it to keep caches, thumbnails and crawl rules in step. The
-// zero Cursor gives every event, and nothing that the clock did. Of the cursor,
-// only Since and Time are used.
+// zero Cursor, and nil, give every event, and nothing that the clock did. Of the
+// cursor, only Since and Time are used.
 func (d *Desk) Changes(ctx context.Context, at *Cursor) iter.Seq2[Change, error] {
+	if at == nil {
+		at = new(Cursor)
+	}
 	return func(yield func(Change, error) bool) {
 		view, now := d.list.View(), d.now().UTC()
 		stopped := false

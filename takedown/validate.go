@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"net/mail"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -58,11 +59,21 @@ type checker struct {
 
 // run checks r and the demands of profiles on it.
 func (c *checker) run(r Request, profiles []Profile) {
+	if isNil(r) {
+		c.add("kind", CodeRequired)
+		return
+	}
 	c.regime = requestTypes[r.Kind()].regime
 	r.check(c)
 	for _, p := range profiles {
 		p.check(c, r)
 	}
+}
+
+// isNil reports whether there is no request: nil, or a nil pointer to one.
+func isNil(r Request) bool {
+	v := reflect.ValueOf(r)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 // taken reports whether the request can be taken in: it has no problems, or

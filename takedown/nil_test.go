@@ -1,0 +1,63 @@
+package takedown_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// What is nil has a meaning that is documented, or an error that says what is
+// missing.
+func TestNil(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	var typed *takedown.DSANotice
+	for name, r := range map[string]takedown.Request{"nil": nil, "a nil pointer": typed} {
+		_, submitted := d.Submit(ctx, r)
+		_, completed := d.Complete(ctx, takedown.CaseID{}, r)
+		for what, err := range map[string]error{"Submit": submitted, "Complete": completed, "Validate": takedown.Validate(r, takedown.ProfileLenso)} {
+			if diff := cmp.Diff([]string{"kind: required incomplete"}, problems(err)); diff != "" {
+				t.Errorf("%s of %s: %v", what, name, err)
+			}
+		}
+		_, err := takedown.EncodeRequest(r)
+		if bad := new(takedown.FormatError); !errors.As(err, &bad) {
+			t.Errorf("EncodeRequest of %s: %v", name, err)
+		}
+	}
+
+	c, err := d.Submit(ctx, optOut(t, 1))
+	ok(t, err)
+	p, err := d.Preview(ctx, c.ID, nil)
+	if err != nil || p.Looked != 0 || len(p.Pictures) != 1 {
+		t.Errorf("Preview: %+v, %v", p, err)
+	}
+	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
+
+	var bad *takedown.ArgumentError
+	if _, err := takedown.Inspect(nil, takedown.Source{}, nil); !errors.As(err, &bad) {
+		t.Errorf("Inspect: %v", err)
+	}
+	n := 0
+	for _, err := range d.Enforcer().Sweep(ctx, nil, new(takedown.Cursor)) {
+		if n++; !errors.As(err, &bad) {
+			t.Errorf("Sweep of nothing: %v", err)
+		}
+	}
+	for f, err := range d.Enforcer().Sweep(ctx, index{{Key: "a", Candidate: testCandidate(t, 1)}}.items, nil) {
+		if n++; err != nil || f.Item.Key != "a" {
+			t.Errorf("Sweep: %v, %v", f, err)
+		}
+	}
+	for c, err := range d.Changes(ctx, nil) {
+		if n++; err != nil || c.Type != takedown.RuleAdded {
+			t.Errorf("Changes: %v, %v", c, err)
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d steps, want 3", n)
+	}
+}
