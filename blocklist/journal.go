@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/staydown/staydown/internal/boltcheck"
 )
@@ -123,10 +124,14 @@ func (j *journal) update(f func(*bbolt.Tx) error) error {
 	return journalError(j.db.Update(f))
 }
 
-// journalError says by ErrJournal that the bbolt file is damaged.
+// journalError says by ErrJournal that the bbolt file is damaged, and by
+// ErrClosed that the list was closed meanwhile.
 func journalError(err error) error {
-	if errors.Is(err, boltcheck.ErrDamaged) {
+	switch {
+	case errors.Is(err, boltcheck.ErrDamaged):
 		return fmt.Errorf("%w: %w", ErrJournal, err)
+	case errors.Is(err, berrors.ErrDatabaseNotOpen):
+		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	return err
 }

@@ -241,14 +241,15 @@ func (d *Desk) compareList() error {
 }
 
 func openCases(dir string, opts *DeskOptions) (_ *caseStore, err error) {
-	s := &caseStore{db: opts.Store, policy: opts.Policy, notify: opts.Notifier != nil}
 	// The store is opened first: its lock keeps a second process away from the
 	// keys.
-	if s.db == nil {
-		if s.db, err = OpenStore(filepath.Join(dir, "cases.db")); err != nil {
+	db := opts.Store
+	if db == nil {
+		if db, err = OpenStore(filepath.Join(dir, "cases.db")); err != nil {
 			return nil, err
 		}
 	}
+	s := &caseStore{db: &closing{Store: db}, policy: opts.Policy, notify: opts.Notifier != nil}
 	if opts.OperatorKey == nil {
 		s.operator, err = operatorKey(filepath.Join(dir, "operator.key"))
 	} else {
@@ -306,10 +307,14 @@ func (d *Desk) replay() error {
 }
 
 // Close releases the folder. The Desk's Enforcer answers [Unknown] from then
-// on.
+// on, and what is asked of the Desk itself fails with [ErrClosed]. To
+// close a Desk again is no error.
 func (d *Desk) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.enf.closed.Load() {
+		return nil
+	}
 	return errors.Join(d.enf.release(), d.store.close())
 }
 
@@ -334,7 +339,15 @@ func (d *Desk) Publish(path string) error {
 	if done, err := d.prepare(path); done || err != nil {
 		return err
 	}
-	return d.list.Publish(path)
+	return closedError(d.list.Publish(path))
+}
+
+// closedError says in the words of the desk that its list is closed.
+func closedError(err error) error {
+	if errors.Is(err, blocklist.ErrClosed) {
+		return ErrClosed
+	}
+	return err
 }
 
 // prepare does what has to be done before the list is published, while no face
@@ -345,7 +358,7 @@ func (d *Desk) prepare(path string) (done bool, err error) {
 	if err := d.expireFaces(context.Background()); err != nil || d.opts.ListKey != nil || d.publishes.Load() {
 		return false, err
 	}
-	return true, d.publishFirst(path)
+	return true, closedError(d.publishFirst(path))
 }
 
 // publishFirst publishes the list without a ListKey, and notes it.

@@ -152,8 +152,17 @@ func (e *Enforcer) view() (v *blocklist.View, ok bool) {
 
 // Reload looks whether the file that [Load] opened was replaced, and uses the
 // new one if so. If it cannot be used, the old list stays in force and the
-// error says why. An enforcer of a desk has nothing to reload.
-func (e *Enforcer) Reload() (changed bool, err error) { return e.list.Reload() }
+// error says why. An enforcer of a desk has nothing to reload, and says so by
+// false and no error.
+func (e *Enforcer) Reload() (changed bool, err error) {
+	switch {
+	case e.closed.Load():
+		return false, ErrClosed
+	case e.ofDesk:
+		return false, nil
+	}
+	return e.list.Reload()
+}
 
 // FacesUntil returns until when the faces of the list can be used; the zero Time
 // says for ever, or that there are none. After it no face is found until a

@@ -140,7 +140,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 		return done, fmt.Errorf("takedown: the candidate has nothing by which its picture could be known again: no file, no address, no hash that can be used")
 	}
 	if done.Events, err = d.list.Append(ctx, events...); err != nil {
-		return Resolved{}, err
+		return Resolved{}, closedError(err)
 	}
 	for _, e := range events {
 		done.Addresses += len(e.Keys.Addresses)
@@ -215,5 +215,5 @@ func (d *Desk) Undo(ctx context.Context, event uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventUndone, Time: d.clock(), Target: event})
-	return err
+	return closedError(err)
 }

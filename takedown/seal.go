@@ -100,6 +100,8 @@ func keyError(err error) error {
 		return nil
 	case errors.Is(err, keyfile.ErrGone):
 		return ErrErased
+	case errors.Is(err, os.ErrClosed):
+		return ErrClosed
 	case errors.Is(err, keyfile.ErrKey):
 		return fmt.Errorf("takedown: %w; is it the operator key that the desk was made with?", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -206,6 +207,35 @@ func (t boltTx) Scan(b Bucket, prefix []byte, f func(k, v []byte) error) error {
 		}
 	}
 	return nil
+}
+
+// closing is a Store that says so, once it is closed.
+type closing struct {
+	Store
+	closed atomic.Bool
+}
+
+func (s *closing) Close() error {
+	s.closed.Store(true)
+	return s.Store.Close()
+}
+
+func (s *closing) View(f func(StoreTx) error) error   { return s.run(s.Store.View, f) }
+func (s *closing) Update(f func(StoreTx) error) error { return s.run(s.Store.Update, f) }
+
+func (s *closing) run(transaction func(func(StoreTx) error) error, f func(StoreTx) error) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	began := false
+	err := transaction(func(tx StoreTx) error {
+		began = true
+		return f(tx)
+	})
+	if err != nil && !began && s.closed.Load() {
+		return ErrClosed
+	}
+	return err
 }
 
 const operatorKeySize = 32

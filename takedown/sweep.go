@@ -122,8 +122,8 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 // next sweep looks for those faces as well.
 var ErrFacesNotSearched = errors.New("takedown: the list cannot search its faces now; sweep again when a new snapshot is loaded")
 
-// ErrClosed says that an enforcer was closed.
-var ErrClosed = errors.New("takedown: enforcer is closed")
+// ErrClosed says that a desk, or an enforcer, was closed.
+var ErrClosed = errors.New("takedown: the desk, or the enforcer, is closed")
 
 // ChangeType says what happened to a rule.
 type ChangeType uint8
@@ -189,7 +189,7 @@ func (d *Desk) Changes(ctx context.Context, at *Cursor) iter.Seq2[Change, error]
 			stopped = !yield(c, nil)
 			return !stopped
 		})
-		if err = errors.Join(err, failed); err != nil {
+		if err = closedError(errors.Join(err, failed)); err != nil {
 			yield(Change{}, err)
 			return
 		}
@@ -256,5 +256,5 @@ func (d *Desk) event(seq uint64) (found blocklist.Event, err error) {
 	if err == nil && found.Seq != seq {
 		err = fmt.Errorf("%w: %d", ErrNoEvent, seq)
 	}
-	return found, err
+	return found, closedError(err)
 }
