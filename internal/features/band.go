@@ -137,13 +137,14 @@ func band(m *Match) Band {
 }
 
 // Corroborates reports whether a match, also one that proves nothing by itself,
-// bears out evidence of another sort, such as a hash that is near: many points are
-// where they should be, most of what can be compared agrees, and nothing large
-// speaks against it. A copy that was changed all over agrees less closely
-// everywhere; where all that agrees does so perfectly and the rest not at all, two
-// pictures are in one frame.
+// bears out evidence of another sort, such as a hash that is near: points are where
+// they should be, most of what can be compared agrees, and nothing large speaks
+// against it. A copy that was changed all over agrees less closely everywhere; where
+// what agrees does so perfectly, all around something that does not, two pictures
+// are in one frame.
 func (m *Match) Corroborates() bool {
-	return m.Found >= 0.35 && m.Agreement >= 0.55 && m.Hole <= 0.18 && (m.Hole <= 0.1 || m.PureClose < 0.975)
+	return m.Found >= 0.35 && m.Agreement >= 0.55 && m.Hole <= 0.2 &&
+		(m.Hole <= 0.1 || m.PureClose < 0.96 || m.Beside < 0.2)
 }
 
 // doubtful reports whether the faint texture is another one: two dark pictures
