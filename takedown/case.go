@@ -94,11 +94,11 @@ const (
 // moves lists where a case that blocks something can go from each state. It is
 // closed after its end only: what is held while it is open would stay for ever.
 var moves = map[State][]State{
-	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
+	StateUnconfirmed:  {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
-	StateEnforcing:    {StateInForce, StateInReview, StateNeedsInfo},
+	StateEnforcing:    {StateInForce, StateUnconfirmed, StateNeedsInfo, StateInReview, StateSecondReview},
 	StateInForce:      {StateEnforcing, StateRevoking, StateCourtHold},
 	StateCourtHold:    {StateInForce, StateRevoking},
 	StateRevoking:     {StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired},
@@ -127,7 +127,7 @@ var replyMoves = map[State][]State{
 // MoveError says that a case cannot do what was asked of it in its state.
 type MoveError struct {
 	ID       CaseID
-	From, To State // To is "erased", "completed", "informed" or "alarms_settled" for what is no state
+	From, To State // To is "erased", "completed", "informed", "unheld" or "alarms_settled" for what is no state
 }
 
 func (e *MoveError) Error() string {
@@ -330,8 +330,9 @@ type Case struct {
 	// Claim is that of an opt-out.
 	Claim Claim `json:"claim,omitempty"`
 
-	log  []LogEntry // of the moves that are not stored yet
-	gone [][]byte   // ids of templates that the case does not have any more
+	material []material // of a request that is not stored yet; see Desk.material
+	log      []LogEntry // of the moves that are not stored yet
+	gone     [][]byte   // ids of templates that the case does not have any more
 }
 
 type approval struct {

@@ -194,7 +194,7 @@ func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) 
 // for intimate pictures, and for the restriction of Article 18 GDPR.
 func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
-		if c.State != StateInReview && c.State != StateNeedsInfo {
+		if !c.undecided() || c.State == StateUnconfirmed {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
 		rules, covers, err := d.holding(c)
@@ -208,10 +208,21 @@ func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 	})
 }
 
+// Unhold ends a hold before the decision, which is still to come. It fails with a
+// [*MoveError] when there is none.
+func (d *Desk) Unhold(ctx context.Context, id CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !c.undecided() || len(c.Rules) == 0 {
+			return change{}, &MoveError{id, c.State, "unheld"}
+		}
+		return d.replace(c, nil, nil, c.State, a, now)
+	})
+}
+
 // holding returns the rules of a hold, with the items that each covers; none if
 // there is nothing that a hold can block.
 func (d *Desk) holding(c *Case) (rules []blocklist.Rule, covers [][]int, err error) {
-	mats, err := d.store.material(c.ID)
+	mats, err := d.material(c)
 	if err != nil {
 		return nil, nil, err
 	}

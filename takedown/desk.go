@@ -555,6 +555,8 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 	switch {
 	case len(c.Rules) > 0:
 		c.happened(MilestoneEnforced, now)
+	case c.undecided(): // a hold was lifted
+		delete(c.Times, MilestoneEnforced)
 	case c.ended():
 		c.happened(MilestoneEnded, now)
 	}

@@ -107,6 +107,14 @@ type material struct {
 	Stability int `json:"stability,omitempty"`
 }
 
+// same reports whether two items are of the same address, file or hash.
+func (m *material) same(o *material) bool {
+	if m.Bytes != nil && o.Bytes != nil {
+		return *m.Bytes == *o.Bytes
+	}
+	return m.Bytes == nil && o.Bytes == nil && m.Address == o.Address && slices.Equal(m.Hashes, o.Hashes)
+}
+
 // Bounds within which a picture can be registered, but where a second reviewer
 // has to agree: PDQ quality below, or stability above. Of 297 photographs that
 // could be registered, 5 are beyond.
@@ -203,6 +211,10 @@ func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
 	if requestTypes[c.Kind].target != targetNone {
 		reply = c.Request
 	}
+	items := slices.Clone(c.Items)
+	for i := range items {
+		items[i].Rule = 0 // of a hold, which may begin or end between the two
+	}
 	// A template is never changed: the id in its item says which it is.
 	b, err := json.Marshal(struct {
 		Grant       Grant
@@ -214,7 +226,7 @@ func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
 		Material    []material
 		About       CaseID
 		Reply       Request
-	}{g, c.Effect, c.Territories, c.Start, c.End, c.Face, c.Items, mats, c.About, reply})
+	}{g, c.Effect, c.Territories, c.Start, c.End, c.Face, items, mats, c.About, reply})
 	if err != nil {
 		return nil, &GrantError{c.ID, fmt.Sprintf("its terms cannot be noted: %v", err)}
 	}
@@ -283,7 +295,7 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 			return nil, nil, refuse("it has no item %d", i)
 		}
 	}
-	mats, err := d.store.material(c.ID)
+	mats, err := d.material(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -436,6 +448,15 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 		}
 	}
 	return rules, covers, nil
+}
+
+// material returns what the items of a case are recognised by, also while its
+// request is replaced.
+func (d *Desk) material(c *Case) ([]material, error) {
+	if c.material != nil {
+		return c.material, nil
+	}
+	return d.store.material(c.ID)
 }
 
 // ruleTime returns a time as a rule has it: in whole seconds, and UTC. The zero

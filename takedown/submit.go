@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -213,23 +214,22 @@ func (d *Desk) findEarlier(c *Case, mats []material, faces map[int]Face) error {
 // it goes on to the review unless something is still missing, of which the
 // [*ValidationError] then tells. Who approved the request before has not seen
 // this one: the approval is void. An email address that is another than before
-// has to be confirmed as in a new case.
+// has to be confirmed as in a new case. A hold goes on for what the request names
+// now.
 //
-// It fails with a [*MoveError] when nobody has asked for more, or while a hold
-// is in force.
+// It fails with a [*MoveError] when nobody has asked for more.
 func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error) {
 	k := d.checker(ctx)
 	k.run(r, d.opts.Profiles)
 	if err := cmp.Or(k.failed, k.err()); err != nil {
 		return Case{}, err
 	}
-	var done Case
+	var done *Case
 	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		if c.Kind != r.Kind() || c.About != r.about() {
 			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
 		}
-		// On hold, what its rules were made of would be replaced under them.
-		if c.State != StateNeedsInfo || len(c.Rules) > 0 {
+		if c.State != StateNeedsInfo {
 			return change{}, &MoveError{id, c.State, "completed"}
 		}
 		// Of a reply: whether its items are there, and who sends it now.
@@ -249,6 +249,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		}
 		c.Request = value(r)
 		flags := c.Flags
+		items := c.Items
 		c.gone = append(c.gone, templatesOf(c)...)
 		if err := d.takeIn(c, k); err != nil {
 			return change{}, err
@@ -259,17 +260,51 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			}
 		}
 		c.happened(MilestoneCompleted, now)
-		if err := c.move(d.firstState(c), Act{}, now); err != nil {
-			return change{}, err
+		var rules []blocklist.Rule
+		var covers [][]int
+		if len(c.Rules) > 0 {
+			if err := d.sameItems(c, items, k.material); err != nil {
+				return change{}, err
+			}
+			c.material = k.material
+			var err error
+			if rules, covers, err = d.holding(c); err != nil {
+				return change{}, err
+			}
 		}
-		templates, err := d.store.giveTemplates(c, k.templates)
+		ch, err := d.replace(c, rules, covers, d.firstState(c), Act{}, now)
 		if err != nil {
 			return change{}, err
 		}
-		done = *c
-		return change{request: c.Request, material: k.material, templates: templates, messages: msgs}, nil
+		ch.request, ch.material, ch.messages = c.Request, k.material, msgs
+		if ch.templates, err = d.store.giveTemplates(c, k.templates); err != nil {
+			return change{}, err
+		}
+		done = c
+		return ch, nil
 	})
-	return done, err
+	if err != nil {
+		return Case{}, err
+	}
+	return *done, nil
+}
+
+// sameItems gives the items of a completed request on hold the rules of those
+// before that are the same, so that what was learned for them, and excepted from
+// them, goes over to the rules that take their place.
+func (d *Desk) sameItems(c *Case, before []CaseItem, mats []material) error {
+	old, err := d.store.material(c.ID)
+	if err != nil {
+		return err
+	}
+	for i := range c.Items {
+		for j := range min(len(before), len(old)) {
+			if it := &before[j]; it.Kind == c.Items[i].Kind && it.Kind != ItemFace && it.Ended == "" && mats[i].same(&old[j]) {
+				c.Items[i].Rule = it.Rule
+			}
+		}
+	}
+	return nil
 }
 
 // confirmFor is how long the token that confirms an email address is valid.

@@ -1,0 +1,103 @@
+package takedown_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// A case on hold can be completed, in one step: nothing that is still asked for
+// is shown meanwhile, and what was said of its pictures goes on to hold.
+func TestComplete_OnHold(t *testing.T) {
+	t.Parallel()
+	for _, emailToo := range []bool{false, true} {
+		o := newOffice(t, func(opts *takedown.DeskOptions) { opts.ConfirmEmail = emailToo })
+		r := optOut(t, 1)
+		c := o.submit(t, r)
+		if emailToo {
+			ok(t, o.Confirm(ctx, c.ID, o.last(takedown.MessageConfirmEmail).Token))
+		}
+		look := func(seed uint32) takedown.Decision { return o.Enforcer().Filter("", hashes(t, testJPEG(t, seed))...) }
+		ok(t, o.Hold(ctx, c.ID, alice))
+		learned := takedown.Candidate{ImageURLs: []string{"https://example.org/copy.jpg"}}
+		_, err := o.Resolve(ctx, takedown.Match{Candidate: learned, Decision: look(1)}, takedown.SameImage)
+		ok(t, err)
+		ok(t, o.AskInfo(ctx, c.ID, alice, "images"))
+		o.later(time.Hour)
+		want := takedown.StateInReview
+		if emailToo {
+			r.Requester.Email, want = "another@example.org", takedown.StateUnconfirmed
+		}
+		r.Images = append([][]byte{testJPEG(t, 2)}, r.Images...)
+		c, err = o.Complete(ctx, c.ID, r)
+		ok(t, err)
+		if got := o.wantState(t, c.ID, want); c.State != want || len(c.Rules) != 2 || !cmp.Equal(c.Rules, got.Rules) || !c.Pauses[len(c.Pauses)-1].To.Equal(o.Now()) {
+			t.Errorf("completed: %s, rules %v, pauses %v", c.State, c.Rules, c.Pauses)
+		}
+		wantVerdict(t, "still asked for", look(1), takedown.Block)
+		wantVerdict(t, "asked for now", look(2), takedown.Block)
+		wantVerdict(t, "learned before", o.Enforcer().FilterURL(learned.ImageURLs[0]), takedown.Block)
+		if emailToo {
+			ok(t, o.Withdraw(ctx, c.ID, takedown.Act{}))
+			wantVerdict(t, "withdrawn", look(1), takedown.Allow)
+			continue
+		}
+		ok(t, o.AskInfo(ctx, c.ID, alice, "images"))
+		r.Images = r.Images[:1]
+		_, err = o.Complete(ctx, c.ID, r)
+		ok(t, err)
+		wantVerdict(t, "asked for no more", look(1), takedown.Allow)
+		wantVerdict(t, "still asked for", look(2), takedown.Block)
+		ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+		wantVerdict(t, "accepted", look(2), takedown.Block)
+	}
+}
+
+// A hold can be lifted before the decision, wherever the case waits for it; what
+// has to be done by a law is to be done again.
+func TestUnhold(t *testing.T) {
+	t.Parallel()
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage].(takedown.IntimateImage)
+	u := r.ImageURLs[0]
+	for state, to := range map[takedown.State]func(*office, takedown.CaseID) error{
+		takedown.StateInReview:  func(*office, takedown.CaseID) error { return nil },
+		takedown.StateNeedsInfo: func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, "signature") },
+		takedown.StateSecondReview: func(o *office, id takedown.CaseID) error {
+			wantSecond(t, "approved by one", o.Accept(ctx, id, takedown.Grant{Act: alice, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]takedown.ItemDecision{0: {Width: takedown.WidthURL}}}))
+			return nil
+		},
+	} {
+		o := newOffice(t)
+		c := o.submit(t, r)
+		ok(t, to(o, c.ID))
+		var move *takedown.MoveError
+		if err := o.Unhold(ctx, c.ID, alice); !errors.As(err, &move) {
+			t.Errorf("%s: no hold to lift: %v", state, err)
+		}
+		ok(t, o.Hold(ctx, c.ID, alice))
+		o.wantState(t, c.ID, state)
+		wantVerdict(t, "held", o.Enforcer().FilterURL(u), takedown.Block)
+		o.letters(c.ID)
+		ok(t, o.Unhold(ctx, c.ID, bob))
+		if c = o.wantState(t, c.ID, state); len(c.Rules) != 0 || c.Outcome != "" {
+			t.Errorf("%s: rules %v, %q", state, c.Rules, c.Outcome)
+		}
+		o.wantLetters(t, c.ID)
+		wantVerdict(t, "lifted", o.Enforcer().FilterURL(u), takedown.Allow)
+		if list, err := o.Due(ctx, time.Time{}); err != nil || len(list) != 1 || list[0].Deadline.Name != "remove" {
+			t.Errorf("%s: due %+v, %v", state, list, err)
+		}
+		if state == takedown.StateSecondReview { // what was approved is the same as before
+			ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: bob, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]takedown.ItemDecision{0: {Width: takedown.WidthURL}}}))
+		} else {
+			ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+		}
+		if err := o.Unhold(ctx, c.ID, bob); !errors.As(err, &move) {
+			t.Errorf("what is granted is no hold: %v", err)
+		}
+	}
+}
