@@ -89,7 +89,8 @@ type Deadline struct {
 	// Calendar names the one, in DeskOptions, by which business days and months
 	// are counted; empty is UTC with Saturdays and Sundays off.
 	Calendar string
-	// Pausable: it stands still while the case waits for its requester.
+	// Pausable: it stands still while the case waits for its requester. Of business
+	// days, those count at whose end it does not.
 	Pausable bool
 	// Basis is the provision.
 	Basis string
@@ -143,6 +144,11 @@ func (c Calendar) businessDay(t time.Time) bool {
 
 // Add returns the time at which a span that begins at start is over.
 func (c Calendar) Add(start time.Time, s Span) time.Time {
+	return c.add(start, s, func(time.Time) bool { return false })
+}
+
+// add is Add without the business days at whose end the clock stands still.
+func (c Calendar) add(start time.Time, s Span, stands func(time.Time) bool) time.Time {
 	t := start.In(c.location())
 	switch s.Unit {
 	case UnitHours:
@@ -156,16 +162,46 @@ func (c Calendar) Add(start time.Time, s Span) time.Time {
 		t = time.Date(y, m+time.Month(s.N), min(d, last), hour, minute, sec, t.Nanosecond(), t.Location())
 	case UnitBusinessDays:
 		y, m, d := t.Date()
+		end := func() time.Time { return time.Date(y, m, d+1, 0, 0, 0, 0, t.Location()) }
 		// A calendar of nothing but holidays must not hang the desk.
 		for n, i := 0, 0; n < s.N && i < 366*10; i++ {
 			d++
-			if c.businessDay(time.Date(y, m, d, 12, 0, 0, 0, t.Location())) {
+			if c.businessDay(time.Date(y, m, d, 12, 0, 0, 0, t.Location())) && !stands(end()) {
 				n++
 			}
 		}
-		t = time.Date(y, m, d+1, 0, 0, 0, 0, t.Location())
+		t = end()
 	}
 	return t.UTC()
+}
+
+// addPaused is Add for a clock that stands still in pauses. One that lasts is
+// taken to end now; paused says so.
+func (c Calendar) addPaused(start time.Time, s Span, pauses []Pause, now time.Time) (t time.Time, paused bool) {
+	var over []Pause
+	for _, p := range pauses {
+		if p.To.IsZero() {
+			p.To, paused = now, true
+		}
+		if p.From.Before(start) {
+			p.From = start
+		}
+		if p.From.Before(p.To) {
+			over = append(over, p)
+		}
+	}
+	if s.Unit == UnitBusinessDays { // they are counted, and a day that is not over has not passed
+		return c.add(start, s, func(t time.Time) bool {
+			return slices.ContainsFunc(over, func(p Pause) bool { return p.From.Before(t) && !p.To.Before(t) })
+		}), paused
+	}
+	t = c.Add(start, s)
+	for _, p := range over {
+		if p.From.Before(t) { // one that begins before the deadline moves it by its length
+			t = t.Add(p.To.Sub(p.From))
+		}
+	}
+	return t, paused
 }
 
 // Due is something that has to be done about a case.
@@ -215,23 +251,10 @@ func (row *Deadline) clock(c *Case, calendars map[string]Calendar, now time.Time
 		if x.span == (Span{}) {
 			continue
 		}
-		*x.at = cal.Add(start, x.span)
-		if !row.Pausable {
-			continue
-		}
-		// A pause that begins before the deadline moves it by its length.
-		for _, p := range c.Pauses {
-			to := p.To
-			if to.IsZero() {
-				to, d.Paused = now, true
-			}
-			from := p.From
-			if from.Before(start) {
-				from = start
-			}
-			if from.Before(*x.at) && to.After(from) {
-				*x.at = x.at.Add(to.Sub(from))
-			}
+		if row.Pausable {
+			*x.at, d.Paused = cal.addPaused(start, x.span, c.Pauses, now)
+		} else {
+			*x.at = cal.Add(start, x.span)
 		}
 	}
 	return d, true
@@ -310,6 +333,17 @@ func (e *TooEarlyError) Error() string {
 		return fmt.Sprintf("takedown: case %v: the time for %s has not begun", e.ID, e.Deadline)
 	}
 	return fmt.Sprintf("takedown: case %v: %s not before %s", e.ID, e.Deadline, e.NotBefore.Format(time.RFC3339))
+}
+
+// TooLateError says that something cannot be done any more.
+type TooLateError struct {
+	ID       CaseID
+	Deadline string // the name of the deadline that is over
+	NotAfter time.Time
+}
+
+func (e *TooLateError) Error() string {
+	return fmt.Sprintf("takedown: case %v: not after %s, when %s was due", e.ID, e.NotAfter.Format(time.RFC3339), e.Deadline)
 }
 
 // tooEarly checks the deadline of a name, if it is one of the case, against its

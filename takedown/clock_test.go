@@ -1,6 +1,7 @@
 package takedown_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -222,6 +223,100 @@ func TestDue_Order(t *testing.T) {
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("before %v (-want +got):\n%s", tc.before, diff)
+		}
+	}
+}
+
+// Business days are counted over the pauses: those at whose end the clock stands
+// still are none.
+func TestDue_PausedBusinessDays(t *testing.T) {
+	t.Parallel()
+	type pause struct{ from, to string } // to is empty for one that lasts
+	for _, tc := range []struct {
+		name   string
+		pauses []pause
+		now    string
+		want   string
+		paused bool
+	}{
+		{"none", nil, "2026-03-02 11:00", "2026-03-10 00:00", false},
+		{"from a Friday to a Wednesday", []pause{{"2026-03-06 17:00", "2026-03-11 17:00"}}, "2026-03-11 17:00", "2026-03-13 00:00", false},
+		{"within a day", []pause{{"2026-03-04 09:00", "2026-03-04 17:00"}}, "2026-03-05 09:00", "2026-03-10 00:00", false},
+		{"over the weekend", []pause{{"2026-03-07 09:00", "2026-03-08 20:00"}}, "2026-03-09 09:00", "2026-03-10 00:00", false},
+		{"over two ends of days", []pause{{"2026-03-03 09:00", "2026-03-05 09:00"}}, "2026-03-05 09:00", "2026-03-12 00:00", false},
+		{"from the first day on", []pause{{"2026-03-02 11:00", "2026-03-03 09:00"}}, "2026-03-03 09:00", "2026-03-10 00:00", false},
+		{"two", []pause{{"2026-03-03 09:00", "2026-03-04 09:00"}, {"2026-03-05 09:00", "2026-03-06 09:00"}}, "2026-03-06 09:00", "2026-03-12 00:00", false},
+		{"after the end", []pause{{"2026-03-10 09:00", "2026-03-20 09:00"}}, "2026-03-20 09:00", "2026-03-10 00:00", false},
+		{"it lasts", []pause{{"2026-03-03 09:00", ""}}, "2026-03-13 09:00", "2026-03-20 00:00", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t, func(opts *takedown.DeskOptions) {
+				opts.Deadlines = []takedown.Deadline{{
+					Regime: takedown.RegimeOperator, Name: "answer", Start: takedown.MilestoneReceived, Done: []takedown.Milestone{takedown.MilestoneDecided},
+					NotAfter: takedown.Span{N: 5, Unit: takedown.UnitBusinessDays}, Calendar: "house", Pausable: true, Basis: "house rules",
+				}}
+				opts.Calendars = map[string]takedown.Calendar{"house": {}}
+			})
+			o.set(at("2026-03-02 10:00")) // a Monday
+			c := o.submit(t, optOut(t, 1))
+			for _, p := range tc.pauses {
+				o.set(at(p.from))
+				ok(t, o.AskInfo(ctx, c.ID, alice, "reason"))
+				if p.to != "" {
+					o.set(at(p.to))
+					_, err := o.Complete(ctx, c.ID, optOut(t, 1))
+					ok(t, err)
+				}
+			}
+			o.set(at(tc.now))
+			list, err := o.DueOf(ctx, c.ID)
+			ok(t, err)
+			if len(list) != 1 || !list[0].NotAfter.Equal(at(tc.want)) || list[0].Paused != tc.paused {
+				t.Errorf("%+v, want %s", list, tc.want)
+			}
+		})
+	}
+}
+
+// Who is told only after the first month that it takes longer was not told in
+// time: the case stays overdue.
+func TestExtend_InTime(t *testing.T) {
+	t.Parallel()
+	r := samples(t, takedown.CaseID{})[takedown.KindGDPRRequest].(takedown.GDPRRequest)
+	for _, tc := range []struct {
+		uk    bool
+		pause time.Duration
+		at    time.Time
+		late  bool
+	}{
+		{false, 0, day0.AddDate(0, 0, 27), false},
+		{false, 0, time.Date(2026, 2, 28, 10, 0, 0, 0, time.UTC), false},
+		{false, 0, time.Date(2026, 2, 28, 10, 0, 1, 0, time.UTC), true},
+		{true, 72 * time.Hour, time.Date(2026, 3, 3, 10, 0, 0, 0, time.UTC), false},
+		{true, 72 * time.Hour, time.Date(2026, 3, 3, 10, 0, 1, 0, time.UTC), true},
+	} {
+		o := newOffice(t)
+		r.UK = tc.uk
+		c := o.submit(t, r)
+		if tc.pause > 0 {
+			ok(t, o.AskInfo(ctx, c.ID, alice, "requester.name"))
+			o.later(tc.pause)
+			_, err := o.Complete(ctx, c.ID, r)
+			ok(t, err)
+		}
+		o.set(tc.at)
+		err := o.Extend(ctx, c.ID, takedown.Act{By: "alice", Reason: "complex"})
+		var late *takedown.TooLateError
+		if errors.As(err, &late) != tc.late || err != nil && !tc.late {
+			t.Errorf("UK %t, at %v: %v", tc.uk, tc.at, err)
+		}
+		name := "inform_extended"
+		if tc.late {
+			name = "inform"
+		}
+		if list, err := o.DueOf(ctx, c.ID); err != nil || len(list) != 1 || list[0].Deadline.Name != name {
+			t.Errorf("UK %t, at %v: due %+v, %v", tc.uk, tc.at, list, err)
 		}
 	}
 }

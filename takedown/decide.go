@@ -326,7 +326,8 @@ func (d *Desk) Release(ctx context.Context, id CaseID, a Act) error {
 }
 
 // Extend notes that the requester was told, with the reasons, that more time is
-// needed.
+// needed. It fails with a [*TooLateError] when the time is over in which they had
+// to be told.
 func (d *Desk) Extend(ctx context.Context, id CaseID, a Act) error {
 	return d.noted(ctx, id, MilestoneExtended, a)
 }
@@ -344,6 +345,13 @@ func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		if m == MilestoneInformed && c.Times[MilestoneDecided].IsZero() {
 			return change{}, &MoveError{id, c.State, "informed"}
+		}
+		if m == MilestoneExtended { // what was due before is still overdue
+			for _, x := range due(c, d.deadlines, d.calendars, now) {
+				if slices.Contains(x.Deadline.Done, m) && !x.NotAfter.IsZero() && now.After(x.NotAfter) {
+					return change{}, &TooLateError{id, x.Deadline.Name, x.NotAfter}
+				}
+			}
 		}
 		c.happened(m, now)
 		c.note(c.State, c.State, Act{By: a.By, Reason: string(m)}, now)

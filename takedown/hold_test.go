@@ -101,3 +101,17 @@ func TestUnhold(t *testing.T) {
 		}
 	}
 }
+
+// A hold that begins between two approvals changes nothing of what is approved.
+func TestAccept_HeldMeanwhile(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	c := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindIntimateImage])
+	wider := takedown.Grant{Act: alice, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]takedown.ItemDecision{0: {Width: takedown.WidthURL}}}
+	wantSecond(t, "alice", o.Accept(ctx, c.ID, wider))
+	ok(t, o.Hold(ctx, c.ID, alice))
+	o.wantState(t, c.ID, takedown.StateSecondReview)
+	wider.Act = bob
+	ok(t, o.Accept(ctx, c.ID, wider))
+	o.wantState(t, c.ID, takedown.StateInForce)
+}
