@@ -316,6 +316,9 @@ type Case struct {
 	Incoming [][]int `json:"incoming,omitempty"`
 	// Silent says that nobody is told when they are.
 	Silent bool `json:"silent,omitempty"`
+	// Begins says that its rules apply from Start on, and that nothing was noted or
+	// told of that yet.
+	Begins bool `json:"begins,omitempty"`
 	// First is the approval that waits for a second reviewer.
 	First *approval `json:"first,omitempty"`
 	// Token is the SHA-256 of the token that confirms the email address, and

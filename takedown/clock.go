@@ -31,7 +31,7 @@ const (
 	MilestoneEmailConfirmed  Milestone = "email_confirmed"
 	MilestoneCompleted       Milestone = "completed"        // a request that had to be completed is complete
 	MilestoneDecided         Milestone = "decided"          // accepted or rejected
-	MilestoneEnforced        Milestone = "enforced"         // its rules are in force
+	MilestoneEnforced        Milestone = "enforced"         // its rules apply
 	MilestoneInformed        Milestone = "informed"         // the decision was told to the requester
 	MilestoneExtended        Milestone = "extended"         // the requester was told that more time is needed, and why
 	MilestoneCounterReceived Milestone = "counter_received" // of a counter-notice: a valid one came in

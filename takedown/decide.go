@@ -364,6 +364,7 @@ func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
 // templates of faces are destroyed by it, if Open or Publish did not come first:
 // call it once a day.
 func (d *Desk) Expire(ctx context.Context) (n int, err error) {
+	defer d.flush(ctx) // also of what has begun
 	now := d.clock()
 	var ids []CaseID
 	err = d.Cases(ctx, func(c Case) bool {
@@ -398,8 +399,13 @@ func (d *Desk) expired(c *Case, now time.Time) (change, error) {
 func (c *Case) over(now time.Time) bool { return !c.End.IsZero() && !now.Before(c.End) }
 
 // watch notes when the faces of a case have to go, if they were granted for a
-// time.
+// time, and when its rules begin.
 func (d *Desk) watch(c *Case) {
+	if c.Begins {
+		d.starts[c.ID] = c.Start
+	} else {
+		delete(d.starts, c.ID)
+	}
 	if len(c.Rules) > 0 && !c.End.IsZero() && len(templatesOf(c)) > 0 {
 		d.faceEnds[c.ID] = c.End
 	} else {

@@ -48,6 +48,9 @@ type Desk struct {
 	// faceEnds is when the time ends for which the faces of a case were granted;
 	// guarded by mu. It says which cases to look at, they say what holds.
 	faceEnds map[CaseID]time.Time
+	// starts is when the rules of a case begin that do not apply yet; guarded by mu,
+	// and as faceEnds.
+	starts map[CaseID]time.Time
 
 	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
 	mu sync.Mutex
@@ -151,7 +154,7 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 		dir: dir, opts: *opts, now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour),
 		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
 		budget: cmp.Or(opts.MatchBudget, DefaultMatchBudget), tallies: tallies{},
-		faceEnds: map[CaseID]time.Time{},
+		faceEnds: map[CaseID]time.Time{}, starts: map[CaseID]time.Time{},
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -194,7 +197,7 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err := d.expireFaces(ctx); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	if err := d.restoreFaces(context.Background()); err != nil {
+	if err := errors.Join(d.restoreFaces(ctx), d.begin(ctx)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
@@ -552,7 +555,9 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 	}
 	silent := c.Silent
 	c.After, c.Incoming, c.Silent = "", nil, false
+	c.Begins = c.State == StateInForce && now.Before(c.Start) && (c.Begins || !silent)
 	switch {
+	case c.Begins:
 	case len(c.Rules) > 0:
 		c.happened(MilestoneEnforced, now)
 	case c.undecided(): // a hold was lifted
@@ -561,10 +566,10 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 		c.happened(MilestoneEnded, now)
 	}
 	var msgs []message
-	if t, ok := arrivals[c.State]; ok && !c.Erased() && !silent {
+	if t, ok := arrivals[c.State]; ok && !c.Erased() && !silent && !c.Begins {
 		msgs = []message{{Case: c.ID, Type: t}}
-		if t == MessageInForce && c.Kind != KindAuthorityOrder { // Article 17(5)
-			msgs = append(msgs, message{Case: c.ID, Type: MessageStatement})
+		if t == MessageInForce {
+			msgs = c.inForce()
 		}
 	}
 	ch := change{cases: []*Case{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}

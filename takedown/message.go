@@ -195,12 +195,13 @@ func (s *caseStore) messages() (list []message, err error) {
 // offered again by the next call and by [Desk.Notify].
 func (d *Desk) flush(ctx context.Context) { _ = d.Notify(ctx) }
 
-// Notify hands all waiting messages to the Notifier and returns its errors. The
-// desk's other methods do so by themselves; it is for trying again after an
-// outage, or a restart.
+// Notify hands all waiting messages to the Notifier and returns its errors: also
+// those about rules that were granted from a day on which has come. The desk's
+// other methods do so by themselves; it is for trying again after an outage, or a
+// restart, and for days on which nothing else is called.
 func (d *Desk) Notify(ctx context.Context) error {
-	if d.opts.Notifier == nil {
-		return nil
+	if err := d.begin(ctx); err != nil || d.opts.Notifier == nil {
+		return err
 	}
 	for {
 		// If another call is at it, that one also finds what is new.

@@ -1,0 +1,97 @@
+package takedown_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// Nobody is told that something is removed before it is: of a rule that begins
+// later, the case is enforced, and its messages are sent, when its day comes,
+// once, whichever call comes first.
+func TestLife_BeginsLater(t *testing.T) {
+	t.Parallel()
+	start := day0.AddDate(1, 0, 0)
+	inForce := []takedown.MessageType{takedown.MessageInForce, takedown.MessageStatement}
+	for name, call := range map[string]func(t *testing.T, o *office){
+		"Expire": func(t *testing.T, o *office) {
+			if n, err := o.Expire(ctx); n != 0 || err != nil {
+				t.Errorf("expired %d, %v", n, err)
+			}
+		},
+		"Notify":       func(t *testing.T, o *office) { ok(t, o.Retry()) },
+		"another case": func(t *testing.T, o *office) { o.submit(t, notice("https://example.org/other.jpg")) },
+		"Open": func(t *testing.T, o *office) {
+			ok(t, o.Close())
+			o.Desk = open(t, o.Dir(), &takedown.DeskOptions{Now: o.Now, Notifier: o})
+			ok(t, o.Retry())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			u := "https://example.org/a.jpg"
+			c := o.submit(t, notice(u))
+			ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Start: start}))
+			o.wantLetters(t, c.ID, takedown.MessageReceipt, takedown.MessageAccepted)
+			ok(t, o.Retry())
+			o.set(start.Add(-time.Second))
+			call(t, o)
+			o.wantLetters(t, c.ID)
+			wantVerdict(t, "the day before", o.Enforcer().FilterURL(u), takedown.Allow)
+			if c = o.wantState(t, c.ID, takedown.StateInForce); !c.Times[takedown.MilestoneEnforced].IsZero() {
+				t.Errorf("enforced at %v, a year before it begins", c.Times[takedown.MilestoneEnforced])
+			}
+			o.set(start.Add(time.Hour))
+			wantVerdict(t, "then", o.Enforcer().FilterURL(u), takedown.Block)
+			call(t, o)
+			o.wantLetters(t, c.ID, inForce...)
+			if c = o.wantState(t, c.ID, takedown.StateInForce); c.Times[takedown.MilestoneEnforced] != start {
+				t.Errorf("enforced at %v, want %v", c.Times[takedown.MilestoneEnforced], start)
+			}
+			call(t, o)
+			o.wantLetters(t, c.ID)
+			if _, _, err := o.VerifyLog(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// What changes before the day counts: the last terms say when, and what has
+// ended does not begin.
+func TestLife_ChangedBeforeItBegins(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name   string
+		change func(o *office, id takedown.CaseID) error
+		now    []takedown.MessageType // what is sent at once
+		then   []takedown.MessageType // and on the first day that was granted
+	}{
+		{"withdrawn", func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, takedown.Act{}) }, []takedown.MessageType{takedown.MessageWithdrawn}, nil},
+		{"begins at once after all", func(o *office, id takedown.CaseID) error {
+			return o.Change(ctx, id, takedown.Grant{Act: alice})
+		}, []takedown.MessageType{takedown.MessageAccepted, takedown.MessageInForce, takedown.MessageStatement}, nil},
+		{"begins later still", func(o *office, id takedown.CaseID) error {
+			return o.Change(ctx, id, takedown.Grant{Act: alice, Start: day0.AddDate(2, 0, 0)})
+		}, []takedown.MessageType{takedown.MessageAccepted}, nil},
+		{"has another end", func(o *office, id takedown.CaseID) error {
+			return o.Change(ctx, id, takedown.Grant{Act: alice, Start: day0.AddDate(1, 0, 0), End: day0.AddDate(3, 0, 0)})
+		}, []takedown.MessageType{takedown.MessageAccepted}, []takedown.MessageType{takedown.MessageInForce, takedown.MessageStatement}},
+		{"erased", func(o *office, id takedown.CaseID) error { return o.Erase(ctx, id, alice) }, nil, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			c := o.submit(t, notice("https://example.org/a.jpg"))
+			ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Start: day0.AddDate(1, 0, 0)}))
+			o.letters(c.ID)
+			ok(t, tc.change(o, c.ID))
+			o.wantLetters(t, c.ID, tc.now...)
+			o.set(day0.AddDate(1, 0, 0))
+			ok(t, o.Retry())
+			o.wantLetters(t, c.ID, tc.then...)
+		})
+	}
+}
