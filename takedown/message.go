@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/staydown/staydown/blocklist"
 )
 
 // MessageType says what a message is about.
@@ -23,7 +25,7 @@ const (
 	MessageRejected        MessageType = "rejected"
 	MessageInForce         MessageType = "in_force"
 	MessageStatement       MessageType = "statement_of_reasons" // to the affected party: has Statement, and no To
-	MessageCounterReceived MessageType = "counter_received"     // has NotBefore and NotAfter
+	MessageCounterReceived MessageType = "counter_received"     // has NotBefore, NotAfter, Counter and Reply
 	MessageRestored        MessageType = "restored"
 	MessageWithdrawn       MessageType = "withdrawn"
 	MessageReversed        MessageType = "reversed"
@@ -46,6 +48,8 @@ func (t MessageType) decides() bool {
 // Message is something that somebody has to be told, with everything that is
 // needed to write it. It never says where copies of a picture were found: who
 // asks for the removal of a face could otherwise use the form to search for it.
+// It has personal data of its recipient, and Counter that of somebody else: do
+// not log it.
 type Message struct {
 	// ID is the same when a message is handed over again after a crash.
 	ID     uint64
@@ -58,21 +62,30 @@ type Message struct {
 	// is empty; who is affected, the operator has to know.
 	To Recipient
 	// Asked and Granted are the widths of the case, Accepted and Refused the
-	// numbers of its items, Items their results.
-	Asked, Granted    Width
-	Accepted, Refused int
-	Items             []CaseItem
+	// numbers of its items, Items their results. Of the accepted ones, Held only
+	// hold what matches until a person has looked at it; the others block.
+	Asked, Granted          Width
+	Accepted, Refused, Held int
+	Items                   []CaseItem
+	// Territories (none is worldwide), Start (zero is at once) and End (zero is
+	// never) are those of the grant.
+	Territories []string
+	Start, End  time.Time
 	// Reason is the code of the decision.
 	Reason   string
 	Problems []Problem
 	Token    string
 	// Until is when the token ends.
 	Until time.Time
-	// Reply is the counter-notice that a message to the other side is about; who
-	// sent the notice has to get a copy of it.
-	Reply CaseID
 	// NotBefore and NotAfter bound the time of a restoration.
 	NotBefore, NotAfter time.Time
+	// Reply is the case of the counter-notice that a message to the other side is
+	// about.
+	Reply CaseID
+	// Counter is that counter-notice when it has come in, with the address of who
+	// sent it: 17 U.S.C. 512(g)(2)(B) gives the claimant a copy. It is nil when it
+	// was erased before the message was sent.
+	Counter *CounterNotice
 	// Deadline is by when the case has to be dealt with, if a law says so.
 	Deadline  time.Time
 	Statement *StatementOfReasons
@@ -279,12 +292,15 @@ func (d *Desk) compose(m message) (Message, error) {
 	now := d.clock()
 	msg := Message{
 		ID: m.id, Type: m.Type, Time: now, Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Granted,
-		Items: c.Items, Reason: m.Reason, Token: m.Token, Until: m.Until, Reply: m.Reply,
+		Items: c.Items, Territories: c.Territories, Start: c.Start, End: c.End, Reason: m.Reason, Token: m.Token, Until: m.Until, Reply: m.Reply,
 	}
 	for _, it := range c.Items {
 		switch it.Outcome {
 		case OutcomeAccepted:
 			msg.Accepted++
+			if it.Effect == blocklist.EffectReview {
+				msg.Held++
+			}
 		case "", OutcomeNotMeant:
 		default:
 			msg.Refused++
@@ -296,12 +312,15 @@ func (d *Desk) compose(m message) (Message, error) {
 		}
 	}
 	if m.Reply != (CaseID{}) {
-		reply, err := d.store.get(m.Reply)
+		reply, err := d.store.whole(m.Reply, false)
 		if err != nil {
 			return Message{}, err
 		}
 		if x, ok := d.clockOf(reply, "restore", now); ok {
 			msg.NotBefore, msg.NotAfter = x.NotBefore, x.NotAfter
+		}
+		if counter, ok := reply.Request.(CounterNotice); ok && m.Type == MessageCounterReceived {
+			msg.Counter = &counter
 		}
 	}
 	if m.Type == MessageNeedsInfo {

@@ -2,6 +2,7 @@ package takedown_test
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -106,6 +107,148 @@ func TestStatement17(t *testing.T) {
 `
 	if got := m.Statement.Text(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// What only holds for a person is not told as removed, also where something else
+// of the case blocks.
+func TestTexts_Held(t *testing.T) {
+	t.Parallel()
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	o := newOffice(t)
+	all := samples(t, takedown.CaseID{})
+	for _, tc := range []struct {
+		r             takedown.Request
+		says, saysNot []string
+		statement     string
+	}{
+		{all[takedown.KindHashEntry], []string{"The things you named block nothing by themselves"}, []string{"do not appear any more"},
+			"content of yours is held back until a person has looked at it. It reaches the picture and its copies at any address, worldwide, from 2026-01-30, without end.\n"},
+		{all[takedown.KindIntimateImage], []string{"1 of the things you named do not appear any more", "1 of the things you named block nothing"}, nil,
+			"content of yours is not shown in our service any more. It reaches the address itself, worldwide, from 2026-01-30, without end. Beyond that, it is held back until a person has looked at it: the identical picture at any address.\n"},
+		{notice("https://example.org/a.jpg"), []string{"1 of the things you named do not appear any more"}, []string{"held"},
+			"content of yours is not shown in our service any more. It reaches the address itself, worldwide, from 2026-01-30, without end.\n"},
+	} {
+		c := o.submit(t, tc.r)
+		ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+		_, body, err := texts.Message(o.last(takedown.MessageInForce))
+		ok(t, err)
+		for _, s := range tc.says {
+			if !strings.Contains(body, s) {
+				t.Errorf("%v: lacks %q:\n%s", c.Kind, s, body)
+			}
+		}
+		for _, s := range tc.saysNot {
+			if strings.Contains(body, s) {
+				t.Errorf("%v: says %q:\n%s", c.Kind, s, body)
+			}
+		}
+		if s := o.last(takedown.MessageStatement).Statement; !strings.Contains(s.Text(), tc.statement) {
+			t.Errorf("%v: the statement lacks %q:\n%s", c.Kind, tc.statement, s.Text())
+		}
+	}
+}
+
+// Where and how long something was granted is said in both languages.
+func TestTexts_Terms(t *testing.T) {
+	t.Parallel()
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	o := newOffice(t)
+	c := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindGDPRRequest])
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Territories: []string{"LU"}, Start: day0.Add(time.Hour), End: day0.Add(25 * time.Hour)}))
+	m := o.last(takedown.MessageAccepted)
+	for lang, want := range map[string][]string{
+		"en": {"in these places only: LU.", "begins on 2026-01-30 11:00 UTC.", "ends on 2026-01-31 11:00 UTC."},
+		"th": {"มีผลเฉพาะในดินแดน LU", "เริ่มมีผลวันที่ 2026-01-30 11:00 UTC", "สิ้นสุดวันที่ 2026-01-31 11:00 UTC"},
+	} {
+		m.To.Language = lang
+		_, body, err := texts.Message(m)
+		ok(t, err)
+		for _, s := range want {
+			if !strings.Contains(body, s) {
+				t.Errorf("%s: lacks %q:\n%s", lang, s, body)
+			}
+		}
+	}
+	// A reply has no copies that software could find, and nothing about terms.
+	w := o.submit(t, samples(t, c.ID)[takedown.KindWithdrawal])
+	ok(t, o.Accept(ctx, w.ID, takedown.Grant{Act: alice}))
+	_, body, err := texts.Message(o.last(takedown.MessageAccepted))
+	ok(t, err)
+	if strings.Contains(body, "Software") || strings.Contains(body, "places") {
+		t.Errorf("of a reply:\n%s", body)
+	}
+}
+
+// The claimant gets the whole counter-notice, and the number of its case. None
+// of it stays anywhere but in the counter-notice's own case.
+func TestTexts_CounterNotice(t *testing.T) {
+	t.Parallel()
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	for _, erased := range []bool{false, true} {
+		o := newOffice(t)
+		dmca := o.submit(t, samples(t, takedown.CaseID{})[takedown.KindDMCANotice])
+		ok(t, o.Accept(ctx, dmca.ID, takedown.Grant{Act: alice}))
+		r := samples(t, dmca.ID)[takedown.KindCounterNotice].(takedown.CounterNotice)
+		r.Requester.Name, r.Requester.Email, r.Explanation = "A. Publisher", "publisher@example.org", "I took it myself."
+		counter := o.submit(t, r)
+		o.fail, o.only = errors.New("no connection"), takedown.MessageCounterReceived
+		ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: alice}))
+		if erased {
+			ok(t, o.Erase(ctx, counter.ID, alice))
+		}
+		o.fail = nil
+		ok(t, o.Retry())
+		m := o.last(takedown.MessageCounterReceived)
+		if m.Case != dmca.ID || m.Reply != counter.ID || m.To.Email != person.Email || (m.Counter == nil) != erased {
+			t.Errorf("message %+v", m)
+		}
+		for _, lang := range []string{"en", "th"} {
+			m.To.Language = lang
+			_, body, err := texts.Message(m)
+			ok(t, err)
+			want := []string{counter.ID.String()}
+			if !erased {
+				want = append(want, "A. Publisher", "publisher@example.org", r.Requester.PostalAddress, r.Requester.Phone, r.ImageURLs[0], r.Explanation,
+					r.Mistake.Text, r.Jurisdiction.Text, r.Disclosure.Text, "512(g)(2)(B)")
+			}
+			for _, s := range want {
+				if !strings.Contains(body, s) {
+					t.Errorf("%s, erased %t: lacks %q:\n%s", lang, erased, s, body)
+				}
+			}
+		}
+	}
+}
+
+// What is missing is named in words, in both languages, and so is what was
+// decided about single items.
+func TestTexts_Fields(t *testing.T) {
+	t.Parallel()
+	texts, err := takedown.NewTexts()
+	ok(t, err)
+	m := takedown.Message{Type: takedown.MessageNeedsInfo, Problems: []takedown.Problem{
+		{Field: "good_faith.accepted", Code: takedown.CodeNotAccepted}, {Field: "works[1].description", Code: takedown.CodeRequired}, {Field: "requester.phone", Code: takedown.CodeRequired},
+		{Field: "of_the_operator", Code: takedown.CodeRequired},
+	}}
+	partial := takedown.Message{Type: takedown.MessagePartial, Items: []takedown.CaseItem{{Field: "image_urls[0]", Kind: takedown.ItemImageURL, Outcome: takedown.OutcomeAccepted}}}
+	for lang, want := range map[string][]string{
+		"en": {"- Statement of good faith: This statement", "- Description of the work 2: This is", "- Phone number: This is", "- of_the_operator: This is", "(Web address of the picture 1): accepted"},
+		"th": {"- คำรับรองโดยสุจริต: ", "- คำอธิบายงาน 2: ", "- หมายเลขโทรศัพท์: ", "- of_the_operator: ", "(ที่อยู่เว็บของรูปภาพ 1): อนุมัติ"},
+	} {
+		m.To.Language, partial.To.Language = lang, lang
+		_, body, err := texts.Message(m)
+		ok(t, err)
+		_, more, err := texts.Message(partial)
+		ok(t, err)
+		for _, s := range want {
+			if !strings.Contains(body+more, s) {
+				t.Errorf("%s: lacks %q:\n%s%s", lang, s, body, more)
+			}
+		}
 	}
 }
 
@@ -226,6 +369,9 @@ func TestTexts_ThaiStatement(t *testing.T) {
 	}
 	s := base
 	s.Effect, s.AutomatedDecision = blocklist.EffectReview, true
+	write(s)
+	s = base
+	s.Held = takedown.WidthIdentical
 	write(s)
 }
 

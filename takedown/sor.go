@@ -29,8 +29,11 @@ type StatementOfReasons struct {
 	Case CaseID
 	// Width, Effect, Territories (none is worldwide), From and To (zero is
 	// without end) are the restriction: (a).
+	// Held is how far what is held for a person reaches beyond what is blocked;
+	// zero if it does not.
 	Width       Width
 	Effect      blocklist.Effect
+	Held        Width
 	Territories []string
 	From, To    time.Time
 	// Kind and Origin are what led to it: (b).
@@ -56,6 +59,18 @@ func Statement17(c *Case) StatementOfReasons {
 		From: c.Times[MilestoneEnforced], To: c.End,
 		// A width beyond the address lets software find copies.
 		AutomatedDetection: c.Granted > WidthURL,
+	}
+	// Where some items block and others only hold, the widest may be one that holds.
+	block, hold := Width(0), Width(0)
+	for _, it := range c.Items {
+		if it.Effect == blocklist.EffectBlock {
+			block = max(block, it.Granted)
+		} else {
+			hold = max(hold, it.Granted)
+		}
+	}
+	if block > 0 && hold > block {
+		s.Width, s.Held = block, hold
 	}
 	if c.Start.After(s.From) {
 		s.From = c.Start
@@ -134,13 +149,17 @@ func (s StatementOfReasons) Text() string {
 	if s.Effect == blocklist.EffectReview {
 		what = "is held back until a person has looked at it"
 	}
-	reach := map[Width]string{
+	reaches := map[Width]string{
 		WidthURL: "the address itself", WidthBytes: "the same file at any address",
 		WidthIdentical: "the identical picture at any address", WidthDuplicate: "the picture and its copies at any address",
 		WidthFace: "every picture that shows the face, at any address",
-	}[s.Width]
+	}
+	held := ""
+	if s.Held > 0 {
+		held = fmt.Sprintf(" Beyond that, it is held back until a person has looked at it: %s.", reaches[s.Held])
+	}
 	fmt.Fprintf(&b, "Statement of reasons, case %v\n\n", s.Case)
-	fmt.Fprintf(&b, "(a) Restriction: content of yours %s. It reaches %s, %s, from %s, %s.\n", what, reach, where, s.From.UTC().Format(time.DateOnly), until)
+	fmt.Fprintf(&b, "(a) Restriction: content of yours %s. It reaches %s, %s, from %s, %s.%s\n", what, reaches[s.Width], where, s.From.UTC().Format(time.DateOnly), until, held)
 	fmt.Fprintf(&b, "(b) Facts: it goes back to %s (%v).\n", originWords[s.Origin], s.Kind)
 	fmt.Fprintf(&b, "(c) Automated means: content %s found by automated means; %s.\n",
 		map[bool]string{true: "may have been", false: "was not"}[s.AutomatedDetection],

@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
+	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
@@ -26,6 +29,10 @@ type Catalogue struct {
 	// Codes are the messages about problems. "{max}" stands for the parameter of
 	// that name.
 	Codes map[Code]string
+	// Fields are the names of fields in words, by their paths as in
+	// [Problem].Field, without the numbers of lists: "works.description". The parts
+	// of a statement have the name of the statement.
+	Fields map[string]string
 	// Reasons are words for the operator's own codes of reasons, as in
 	// [Act].Reason, where a message gives one. A code without words stands for
 	// itself.
@@ -80,17 +87,22 @@ func NewTexts(more ...Catalogue) (*Texts, error) {
 }
 
 // LoadCatalogue reads a catalogue from two files of a folder: for German
-// "de.json", an object of codes and messages, and "de.tmpl", a Go text
-// template.
+// "de.json", an object with the objects "codes" and "fields", and "de.tmpl", a Go
+// text template.
 func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error) {
 	c := Catalogue{Language: lang}
 	b, err := fs.ReadFile(fsys, path.Join(dir, lang.String()+".json"))
 	if err != nil {
 		return c, fmt.Errorf("takedown: texts: %w", err)
 	}
-	if err := json.Unmarshal(b, &c.Codes); err != nil {
+	var words struct {
+		Codes  map[Code]string   `json:"codes"`
+		Fields map[string]string `json:"fields"`
+	}
+	if err := json.Unmarshal(b, &words); err != nil {
 		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
 	}
+	c.Codes, c.Fields = words.Codes, words.Fields
 	name := lang.String() + ".tmpl"
 	c.Templates, err = template.New(name).Funcs(templateFuncs(lang)).ParseFS(fsys, path.Join(dir, name))
 	if err != nil {
@@ -104,6 +116,11 @@ func (c Catalogue) check() error {
 	for _, code := range codes {
 		if c.Codes[code] == "" {
 			return fmt.Errorf("takedown: texts of %v: no message for %q", c.Language, code)
+		}
+	}
+	for _, field := range fieldNames() {
+		if c.Fields[field] == "" {
+			return fmt.Errorf("takedown: texts of %v: no words for the field %q", c.Language, field)
 		}
 	}
 	for _, m := range messageTypes {
@@ -180,12 +197,61 @@ type view struct {
 	c     Catalogue
 }
 
-// Missing returns the problems in words, each with its field.
+// Missing returns the problems in words, each with its field. One that concerns
+// several parts of a statement is there once.
 func (v view) Missing() (list []string) {
 	for _, p := range v.Problems {
-		list = append(list, p.Field+": "+v.texts.Problem(v.c.Language.String(), p))
+		if s := v.FieldName(p.Field) + ": " + v.texts.Problem(v.c.Language.String(), p); !slices.Contains(list, s) {
+			list = append(list, s)
+		}
 	}
 	return list
+}
+
+var listNumber = regexp.MustCompile(`\[([0-9]+)\]`)
+
+// FieldName returns the words for the path of a field, with the number in a list,
+// counted from one. A path without words stands for itself.
+func (v view) FieldName(path string) string {
+	number := ""
+	if m := listNumber.FindStringSubmatch(path); m != nil {
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			number = xmessage.NewPrinter(v.c.Language).Sprintf(" %d", n+1)
+		}
+	}
+	for name := listNumber.ReplaceAllString(path, ""); name != ""; name = name[:max(strings.LastIndexByte(name, '.'), 0)] {
+		if words := v.c.Fields[name]; words != "" {
+			return words + number
+		}
+	}
+	return path
+}
+
+// Blocked is how many of the accepted items block.
+func (v view) Blocked() int { return v.Accepted - v.Held }
+
+// fieldNames returns the paths of all fields that requests have, without those
+// of statements' parts.
+func fieldNames() []string {
+	names := map[string]bool{}
+	var add func(t reflect.Type, prefix string)
+	add = func(t reflect.Type, prefix string) {
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			names[prefix+name] = true
+			if f.Type == reflect.TypeFor[Requester]() || f.Type == reflect.TypeFor[[]Work]() {
+				if f.Type.Kind() == reflect.Slice {
+					f.Type = f.Type.Elem()
+				}
+				add(f.Type, prefix+name+".")
+			}
+		}
+	}
+	for _, k := range Kinds() {
+		add(reflect.TypeOf(requestTypes[k].empty), "")
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // Why returns the words for the code of a reason.
