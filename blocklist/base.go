@@ -68,13 +68,11 @@ type baseFeatures struct {
 type learnedRow struct {
 	rule  uint64
 	grant uint32
-	_     uint32
 }
 
 type timedRow struct {
 	start, end int64
 	grant      uint32
-	_          uint32
 }
 
 // emptyBase is the base of a list without snapshot.

@@ -197,18 +197,53 @@ func TestEveryDamagedByte_Faces(t *testing.T) {
 	}
 }
 
+// section returns a section of a snapshot.
+func section(b []byte, kind byte) []byte {
+	for at := 128; ; at += 32 {
+		if b[at] == kind {
+			offset, size := binary.LittleEndian.Uint64(b[at+8:]), binary.LittleEndian.Uint64(b[at+16:])
+			return b[offset : offset+size]
+		}
+	}
+}
+
+// What a snapshot says twice must be the same both times: attributes of grants,
+// and rows and sets that say them again.
+func TestLoad_Contradictions(t *testing.T) {
+	t.Parallel()
+	data, _, _ := smallSnapshot(t, newUniverse(5, 6))
+	const attributes, learned, timed = 2, 4, 5
+	first := func(b []byte, flag uint32, set bool) []byte {
+		for p := section(b, attributes); ; p = p[4:] {
+			if binary.LittleEndian.Uint32(p)&flag != 0 == set {
+				return p
+			}
+		}
+	}
+	for name, change := range map[string]func(b []byte){
+		"learned and no row":        func(b []byte) { first(b, 1<<24, false)[3] ^= 1 },
+		"a row and not learned":     func(b []byte) { first(b, 1<<24, true)[3] ^= 1 },
+		"learned for what is later": func(b []byte) { section(b, learned)[8] = 100 },
+		"learned by another":        func(b []byte) { section(b, learned)[0]-- },
+		"times and no row":          func(b []byte) { first(b, 1<<26, false)[3] ^= 4 },
+		"a row and no times":        func(b []byte) { first(b, 1<<26, true)[3] ^= 4 },
+		"times of another":          func(b []byte) { section(b, timed)[0]++ },
+		"worldwide and not":         func(b []byte) { first(b, 1<<25, false)[3] ^= 2 },
+		"nowhere":                   func(b []byte) { first(b, 1<<25, true)[3] ^= 2 },
+		"of another kind":           func(b []byte) { section(b, attributes)[0] ^= 1 },
+	} {
+		b := slices.Clone(data)
+		change(b)
+		if _, err := blocklist.LoadBytes(blocklist.Reseal(b), newClock().now); !errors.Is(err, blocklist.ErrFormat) {
+			t.Errorf("%s: %v, want ErrFormat", name, err)
+		}
+	}
+}
+
 // Each cause has its own error, in the sections of faces too.
 func TestLoadErrors_Faces(t *testing.T) {
 	t.Parallel()
 	data, _, _ := faceSnapshot(t, newUniverse(5, 6))
-	section := func(b []byte, kind byte) []byte {
-		for at := 128; ; at += 32 {
-			if b[at] == kind {
-				offset, size := binary.LittleEndian.Uint64(b[at+8:]), binary.LittleEndian.Uint64(b[at+16:])
-				return b[offset : offset+size]
-			}
-		}
-	}
 	const faces, keys = 26, 27
 	row := 24 // of the first model, whose name has 6 bytes
 	tests := []struct {

@@ -76,22 +76,6 @@ func (f *fold) own() {
 	f.exceptions = maps.Clone(f.exceptions)
 }
 
-// size is how much there is beside the base.
-func (f *fold) size() int {
-	n := len(f.grants) + len(f.table.entries) + len(f.exceptions)
-	for i := range f.hashes {
-		n += len(f.hashes[i].grants)
-	}
-	n += len(f.features.grants)
-	for _, m := range f.faces {
-		n += len(m.rows)
-	}
-	if f.dead != nil {
-		n += int(f.dead.GetCardinality())
-	}
-	return n
-}
-
 // mergeAll merges runs of hashes until none are due.
 func (f *fold) mergeAll() {
 	for a := range f.hashes {

@@ -604,6 +604,8 @@ func (l *List) Close() error {
 	return nil
 }
 
+// since is how much lies beside the base: grants, keys, exceptions, and grants
+// that ended.
 func (v *View) since() int {
 	n := len(v.grants) + len(v.entries.entries) + len(v.exceptions)
 	for i := range v.hashes {

@@ -211,17 +211,126 @@ func readError(err error) error {
 func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
 	b := &base{header: h}
 	c := checker{content: content}
+	for _, parse := range []func(*checker) error{
+		b.parseGrants, b.parseSets, b.checkAttributes, b.parseExceptions, b.parseKeyTable, b.parseHashes, b.parseFeatures,
+	} {
+		if err := parse(&c); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
 
-	// Grants.
+// parseGrants reads what there is one of, or at most one of, for each grant.
+func (b *base) parseGrants(c *checker) error {
 	grants := c.rows(secSeqs, 8)
 	c.expect(secAttrs, 4*grants)
 	c.expect(secCases, 16*grants)
 	learned, timed := c.rows(secLearned, 16), c.rows(secTimed, 24)
-	exceptions := c.rows(secExceptions, exceptionSize)
 	if grants > maxGrants {
 		c.fail(ErrLimit, secSeqs, "%d grants, at most %d are accepted", grants, maxGrants)
 	}
-	// Keys.
+	if c.err != nil {
+		return c.err
+	}
+	b.seqs = array[uint64](c.content[secSeqs])
+	b.attrs = array[uint32](c.content[secAttrs])
+	b.cases = c.content[secCases]
+	for i, seq := range b.seqs {
+		if seq > b.header.seq || seq == 0 || i > 0 && seq <= b.seqs[i-1] {
+			return c.fail(ErrFormat, secSeqs, "grant %d has sequence number %d", i, seq)
+		}
+		if b.attrs[i] > attrKnown {
+			return c.fail(ErrVersion, secAttrs, "grant %d has unknown attributes %#x", i, b.attrs[i])
+		}
+	}
+	p := c.content[secLearned]
+	for i := range learned {
+		r := learnedRow{grant: le.Uint32(p[16*i:]), rule: le.Uint64(p[16*i+8:])}
+		if int64(r.grant) >= int64(grants) || i > 0 && r.grant <= b.learned[i-1].grant {
+			return c.fail(ErrFormat, secLearned, "row %d is of grant %d", i, r.grant)
+		}
+		if r.rule == 0 || r.rule >= b.seqs[r.grant] {
+			return c.fail(ErrFormat, secLearned, "row %d: event %d was learned for rule %d", i, b.seqs[r.grant], r.rule)
+		}
+		b.learned = append(b.learned, r)
+	}
+	p = c.content[secTimed]
+	for i := range timed {
+		r := timedRow{grant: le.Uint32(p[24*i:]), start: int64(le.Uint64(p[24*i+8:])), end: int64(le.Uint64(p[24*i+16:]))}
+		if int64(r.grant) >= int64(grants) || i > 0 && r.grant <= b.timedRows[i-1].grant {
+			return c.fail(ErrFormat, secTimed, "row %d is of grant %d", i, r.grant)
+		}
+		b.timedRows = append(b.timedRows, r)
+	}
+	return nil
+}
+
+// checkAttributes compares the attributes of grants with the rows and sets that
+// say the same again. Queries look at whichever is at hand.
+func (b *base) checkAttributes(c *checker) error {
+	var learned, timed, worldwide uint64
+	for _, attr := range b.attrs {
+		learned += uint64(attr & attrLearned / attrLearned)
+		timed += uint64(attr & attrTimed / attrTimed)
+		worldwide += uint64(attr & attrWorldwide / attrWorldwide)
+	}
+	// As many with the attribute as there are rows, and each row of one of them.
+	if n := uint64(len(b.learned)); n != learned {
+		return c.fail(ErrFormat, secLearned, "%d rows, %d grants are learned", n, learned)
+	}
+	for _, r := range b.learned {
+		if b.attrs[r.grant]&attrLearned == 0 {
+			return c.fail(ErrFormat, secLearned, "grant %d is not learned", r.grant)
+		}
+	}
+	if n := uint64(len(b.timedRows)); n != timed || b.timed.GetCardinality() != timed {
+		return c.fail(ErrFormat, secTimed, "%d rows, %d in the set, %d grants have times", n, b.timed.GetCardinality(), timed)
+	}
+	for _, r := range b.timedRows {
+		if b.attrs[r.grant]&attrTimed == 0 || !b.timed.Contains(r.grant) {
+			return c.fail(ErrFormat, secTimed, "grant %d has no times", r.grant)
+		}
+	}
+	if n := b.worldwide.GetCardinality(); n != worldwide || !b.all(b.worldwide, attrWorldwide, attrWorldwide) {
+		return c.fail(ErrFormat, secSets, "%d grants in the worldwide set, %d are worldwide", n, worldwide)
+	}
+	somewhere := roaring.New()
+	for t, set := range b.territories {
+		if !b.all(set, attrWorldwide, 0) {
+			return c.fail(ErrFormat, secSets, "a worldwide grant holds in %v too", t)
+		}
+		somewhere.Or(set)
+	}
+	if n := somewhere.GetCardinality() + worldwide; n != uint64(b.len()) {
+		return c.fail(ErrFormat, secSets, "%d of %d grants hold anywhere", n, b.len())
+	}
+	kinds := uint64(0)
+	for kind, set := range b.kinds {
+		if !b.all(set, 0xff, uint32(kind)) {
+			return c.fail(ErrFormat, secSets, "the set of kind %d holds a grant of another", kind)
+		}
+		kinds += set.GetCardinality()
+	}
+	if kinds != uint64(b.len()) {
+		return c.fail(ErrFormat, secSets, "%d of %d grants are in the sets of kinds", kinds, b.len())
+	}
+	return nil
+}
+
+// all reports whether the attributes of all grants in a set are want, where mask
+// has ones.
+func (b *base) all(set *roaring.Bitmap, mask, want uint32) bool {
+	ok := true
+	set.Iterate(func(g uint32) bool {
+		ok = b.attrs[g]&mask == want
+		return ok
+	})
+	return ok
+}
+
+// parseKeyTable reads the keys of addresses and files.
+func (b *base) parseKeyTable(c *checker) error {
 	keys := c.rows(secKeyLo, 8)
 	c.expect(secKeyMid, 4*keys)
 	c.expect(secKeyHigh, 2*keys)
@@ -235,75 +344,29 @@ func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
 	c.expect(secDirectory, 4*(1<<bits+1))
 	c.expect(secFilter, 8*filterWords(keys))
 	if c.err != nil {
-		return nil, c.err
+		return c.err
 	}
-
-	b.seqs = array[uint64](content[secSeqs])
-	b.attrs = array[uint32](content[secAttrs])
-	b.cases = content[secCases]
-	for i, seq := range b.seqs {
-		if seq > h.seq || seq == 0 || i > 0 && seq <= b.seqs[i-1] {
-			return nil, c.fail(ErrFormat, secSeqs, "grant %d has sequence number %d", i, seq)
-		}
-		if b.attrs[i] > attrKnown {
-			return nil, c.fail(ErrVersion, secAttrs, "grant %d has unknown attributes %#x", i, b.attrs[i])
-		}
-	}
-	p := content[secLearned]
-	for i := range learned {
-		r := learnedRow{grant: le.Uint32(p[16*i:]), rule: le.Uint64(p[16*i+8:])}
-		if int64(r.grant) >= int64(grants) || i > 0 && r.grant <= b.learned[i-1].grant {
-			return nil, c.fail(ErrFormat, secLearned, "row %d is of grant %d", i, r.grant)
-		}
-		b.learned = append(b.learned, r)
-	}
-	p = content[secTimed]
-	for i := range timed {
-		r := timedRow{grant: le.Uint32(p[24*i:]), start: int64(le.Uint64(p[24*i+8:])), end: int64(le.Uint64(p[24*i+16:]))}
-		if int64(r.grant) >= int64(grants) || i > 0 && r.grant <= b.timedRows[i-1].grant {
-			return nil, c.fail(ErrFormat, secTimed, "row %d is of grant %d", i, r.grant)
-		}
-		b.timedRows = append(b.timedRows, r)
-	}
-	if err := b.parseSets(&c, content[secSets]); err != nil {
-		return nil, err
-	}
-	if err := b.parseExceptions(&c, content[secExceptions], exceptions); err != nil {
-		return nil, err
-	}
-
 	b.shift = uint(64 - bits)
-	b.directory = array[uint32](content[secDirectory])
-	b.keyLo = array[uint64](content[secKeyLo])
-	b.keyMid = array[uint32](content[secKeyMid])
-	b.keyHigh = array[uint16](content[secKeyHigh])
-	b.keyTop = array[uint16](content[secKeyTop])
-	b.keyGrants = array[uint32](content[secKeyGrants])
+	b.directory = array[uint32](c.content[secDirectory])
+	b.keyLo = array[uint64](c.content[secKeyLo])
+	b.keyMid = array[uint32](c.content[secKeyMid])
+	b.keyHigh = array[uint16](c.content[secKeyHigh])
+	b.keyTop = array[uint16](c.content[secKeyTop])
+	b.keyGrants = array[uint32](c.content[secKeyGrants])
 	before := uint32(0)
 	for i, row := range b.directory {
 		if row < before || int64(row) > int64(keys) {
-			return nil, c.fail(ErrFormat, secDirectory, "entry %d is %d after %d", i, row, before)
+			return c.fail(ErrFormat, secDirectory, "entry %d is %d after %d", i, row, before)
 		}
 		before = row
 	}
 	if b.directory[0] != 0 || int64(before) != int64(keys) {
-		return nil, c.fail(ErrFormat, secDirectory, "does not run from 0 to %d", keys)
-	}
-	if err := c.checkGrants(secKeyGrants, b.keyGrants, grants); err != nil {
-		return nil, err
+		return c.fail(ErrFormat, secDirectory, "does not run from 0 to %d", keys)
 	}
 	if keys > 0 {
-		b.filter = newFilter(array[uint64](content[secFilter]))
+		b.filter = newFilter(array[uint64](c.content[secFilter]))
 	}
-	for a := range algorithms {
-		if err := b.parseHashes(&c, a); err != nil {
-			return nil, err
-		}
-	}
-	if err := b.parseFeatures(&c); err != nil {
-		return nil, err
-	}
-	return b, nil
+	return c.checkGrants(secKeyGrants, b.keyGrants, b.len())
 }
 
 // maxGrants is the largest number of grants in a list. Numbers of grants,
@@ -365,7 +428,8 @@ const (
 	setKind      = 4
 )
 
-func (b *base) parseSets(c *checker, p []byte) error {
+func (b *base) parseSets(c *checker) error {
+	p := c.content[secSets]
 	b.timed, b.worldwide = roaring.New(), roaring.New()
 	b.territories = map[Territory]*roaring.Bitmap{}
 	b.kinds = map[uint8]*roaring.Bitmap{}
@@ -414,12 +478,12 @@ func (b *base) parseSets(c *checker, p []byte) error {
 // algorithm and the bits of a hash.
 const exceptionSize = 72
 
-func (b *base) parseExceptions(c *checker, p []byte, n int) error {
-	if n == 0 {
-		return nil
+func (b *base) parseExceptions(c *checker) error {
+	if c.rows(secExceptions, exceptionSize) == 0 || c.err != nil {
+		return c.err
 	}
 	b.exceptions = make(map[uint64][]exception)
-	for ; len(p) > 0; p = p[exceptionSize:] {
+	for p := c.content[secExceptions]; len(p) > 0; p = p[exceptionSize:] {
 		rule := le.Uint64(p)
 		e := exception{event: le.Uint64(p[8:]), until: int64(le.Uint64(p[16:]))}
 		alg := phash.Algorithm(p[24])
@@ -450,7 +514,16 @@ func appendException(b []byte, rule uint64, e *exception) []byte {
 	return append(b, make([]byte, exceptionSize-(len(b)-start))...)
 }
 
-func (b *base) parseHashes(c *checker, a int) error {
+func (b *base) parseHashes(c *checker) error {
+	for a := range algorithms {
+		if err := b.parseHashesOf(c, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *base) parseHashesOf(c *checker, a int) error {
 	first := secHashes + 4*a
 	raw := c.content[first]
 	n := c.rows(first+1, 4)

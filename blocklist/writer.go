@@ -242,7 +242,7 @@ func (w *writer) merge() {
 // due reports whether so much lies beside the base that it should become one with
 // it.
 func (w *writer) due() bool {
-	switch n := w.fold.size(); {
+	switch n := w.list.View().since(); {
 	case w.limit < 0:
 		return false
 	case w.limit > 0:
