@@ -44,57 +44,68 @@ func appendRecord(b []byte, e *Event) []byte {
 	b = le.AppendUint64(b, e.Target)
 	b = appendTime(b, e.Until)
 	keys := e.Keys
-	lists := countLists(keys)
-	if r := e.Rule; r != nil {
-		keys = r.Keys
-		lists = countLists(keys)
+	if e.Rule != nil {
+		keys = e.Rule.Keys
 	}
-	b = le.AppendUint32(b, uint32(lists))
+	b = le.AppendUint32(b, uint32(countLists(keys)))
 	b = le.AppendUint32(b, 0)
-	if r := e.Rule; r != nil {
-		b = append(b, byte(r.Width), byte(r.Effect), r.Kind, 0)
-		b = le.AppendUint32(b, uint32(len(r.Territories)))
-		b = append(b, r.Case[:]...)
-		b = appendTime(b, r.Start)
-		b = appendTime(b, r.End)
-		for _, t := range r.Territories {
-			b = append(b, t.a, t.b)
-		}
+	if e.Rule != nil {
+		b = appendRule(b, e.Rule)
 	}
-	if n := len(keys.Addresses); n > 0 {
-		b = le.AppendUint32(append(b, keysAddresses, 0, 0, 0), uint32(n))
+	b = appendKeys(b, &keys)
+	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+}
+
+// appendRule appends a rule without its keys.
+func appendRule(b []byte, r *Rule) []byte {
+	b = append(b, byte(r.Width), byte(r.Effect), r.Kind, 0)
+	b = le.AppendUint32(b, uint32(len(r.Territories)))
+	b = append(b, r.Case[:]...)
+	b = appendTime(b, r.Start)
+	b = appendTime(b, r.End)
+	for _, t := range r.Territories {
+		b = append(b, t.a, t.b)
+	}
+	return b
+}
+
+// appendKeys appends a list for each type of key that there is.
+func appendKeys(b []byte, keys *Keys) []byte {
+	list := func(kind byte, n int) bool {
+		if n > 0 {
+			b = le.AppendUint32(append(b, kind, 0, 0, 0), uint32(n))
+		}
+		return n > 0
+	}
+	if list(keysAddresses, len(keys.Addresses)) {
 		for _, a := range keys.Addresses {
 			b = append(append(b, byte(a.Kind)), a.Digest[:]...)
 		}
 	}
-	if n := len(keys.Bytes); n > 0 {
-		b = le.AppendUint32(append(b, keysBytes, 0, 0, 0), uint32(n))
+	if list(keysBytes, len(keys.Bytes)) {
 		for i := range keys.Bytes {
 			b = append(b, keys.Bytes[i][:]...)
 		}
 	}
-	if n := len(keys.Hashes); n > 0 {
-		b = le.AppendUint32(append(b, keysHashes, 0, 0, 0), uint32(n))
+	if list(keysHashes, len(keys.Hashes)) {
 		for _, h := range keys.Hashes {
 			b = append(b, byte(h.Hash.Algorithm()), h.Variant)
 			b = appendHashBits(b, h.Hash)
 		}
 	}
-	if n := len(keys.Features); n > 0 {
-		b = le.AppendUint32(append(b, keysFeatures, 0, 0, 0), uint32(n))
+	if list(keysFeatures, len(keys.Features)) {
 		for _, f := range keys.Features {
 			at := len(b)
 			b, _ = f.AppendBinary(append(b, 0, 0, 0, 0)) // never fails
 			le.PutUint32(b[at:], uint32(len(b)-at-4))
 		}
 	}
-	if n := len(keys.Faces); n > 0 {
-		b = le.AppendUint32(append(b, keysFaces, 0, 0, 0), uint32(n))
+	if list(keysFaces, len(keys.Faces)) {
 		for i := range keys.Faces {
 			b = appendFace(b, &keys.Faces[i])
 		}
 	}
-	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
+	return b
 }
 
 func countLists(k Keys) (n int) {
@@ -161,9 +172,6 @@ func parseRecord(b []byte) (Event, error) {
 	if b[0] != recordVersion {
 		return e, fmt.Errorf("blocklist: record of version %d, this program knows %d: %w", b[0], recordVersion, ErrVersion)
 	}
-	bad := func(what string) (Event, error) {
-		return Event{}, fmt.Errorf("blocklist: record: %s: %w", what, ErrFormat)
-	}
 	e.Type = EventType(b[1])
 	e.List = le.Uint32(b[4:])
 	e.Seq = le.Uint64(b[8:])
@@ -175,128 +183,155 @@ func parseRecord(b []byte) (Event, error) {
 	if le.Uint16(b[2:]) != 0 || le.Uint32(b[60:]) != 0 {
 		return Event{}, fmt.Errorf("blocklist: record has unknown flags: %w", ErrVersion)
 	}
-	p := body[recordHeader:]
+	p, err := body[recordHeader:], error(nil)
 	keys := &e.Keys
 	if e.Type == EventAdded {
-		if len(p) < recordRule {
-			return bad("rule is cut")
+		if e.Rule, p, err = parseRule(p); err != nil {
+			return Event{}, err
 		}
-		r := &Rule{Width: Width(p[0]), Effect: Effect(p[1]), Kind: p[2]}
-		n := int(le.Uint32(p[4:]))
-		copy(r.Case[:], p[8:])
-		r.Start, r.End = timeOf(int64(le.Uint64(p[24:]))), timeOf(int64(le.Uint64(p[32:])))
-		if p[3] != 0 {
-			return bad("padding is not zero")
-		}
-		p = p[recordRule:]
-		if uint64(n) > uint64(len(p)/2) {
-			return bad("territories are cut")
-		}
-		for i := range n {
-			r.Territories = append(r.Territories, Territory{p[2*i], p[2*i+1]})
-		}
-		p = p[2*n:]
-		e.Rule, keys = r, &r.Keys
+		keys = &e.Rule.Keys
 	}
+	if p, err = parseKeys(p, lists, keys); err != nil {
+		return Event{}, err
+	}
+	if len(p) != 0 {
+		return Event{}, badRecord("%d bytes are left over", len(p))
+	}
+	if err := e.check(e.List); err != nil {
+		return Event{}, badRecord("%s: %s", err.Field, err.Why)
+	}
+	return e, nil
+}
+
+func badRecord(format string, args ...any) error {
+	return fmt.Errorf("blocklist: record: %s: %w", fmt.Sprintf(format, args...), ErrFormat)
+}
+
+// parseRule reads what appendRule wrote, and returns what comes after it.
+func parseRule(p []byte) (*Rule, []byte, error) {
+	if len(p) < recordRule {
+		return nil, nil, badRecord("rule is cut")
+	}
+	if p[3] != 0 {
+		return nil, nil, badRecord("padding is not zero")
+	}
+	r := &Rule{Width: Width(p[0]), Effect: Effect(p[1]), Kind: p[2]}
+	n := int(le.Uint32(p[4:]))
+	copy(r.Case[:], p[8:])
+	r.Start, r.End = timeOf(int64(le.Uint64(p[24:]))), timeOf(int64(le.Uint64(p[32:])))
+	p = p[recordRule:]
+	if uint64(n) > uint64(len(p)/2) {
+		return nil, nil, badRecord("territories are cut")
+	}
+	for i := range n {
+		r.Territories = append(r.Territories, Territory{p[2*i], p[2*i+1]})
+	}
+	return r, p[2*n:], nil
+}
+
+// parseKeys reads the lists that appendKeys wrote, and returns what comes after
+// them.
+func parseKeys(p []byte, lists uint32, keys *Keys) ([]byte, error) {
 	last := byte(0)
 	for range lists {
 		if len(p) < 8 || p[1] != 0 || p[2] != 0 || p[3] != 0 {
-			return bad("list of keys is cut")
+			return nil, badRecord("list of keys is cut")
 		}
-		kind, n := p[0], uint64(le.Uint32(p[4:]))
+		kind, n := p[0], le.Uint32(p[4:])
 		if kind <= last {
-			return bad("lists of keys are out of order")
+			return nil, badRecord("lists of keys are out of order")
+		}
+		if n == 0 || n > MaxKeys {
+			return nil, badRecord("list of keys has an impossible length")
 		}
 		last = kind
-		p = p[8:]
-		if n == 0 || n > MaxKeys {
-			return bad("list of keys has an impossible length")
-		}
-		switch kind {
-		case keysAddresses:
-			if uint64(len(p)) < 17*n {
-				return bad("addresses are cut")
-			}
-			keys.Addresses = make([]Address, n)
-			for i := range keys.Addresses {
-				a := &keys.Addresses[i]
-				a.Kind = AddressKind(p[0])
-				copy(a.Digest[:], p[1:])
-				p = p[17:]
-			}
-		case keysBytes:
-			if uint64(len(p)) < 32*n {
-				return bad("digests are cut")
-			}
-			keys.Bytes = make([][32]byte, n)
-			for i := range keys.Bytes {
-				copy(keys.Bytes[i][:], p)
-				p = p[32:]
-			}
-		case keysHashes:
-			if uint64(len(p)) < 10*n {
-				return bad("hashes are cut")
-			}
-			keys.Hashes = make([]HashKey, n)
-			for i := range keys.Hashes {
-				if len(p) < 2 {
-					return bad("hashes are cut")
-				}
-				alg := phash.Algorithm(p[0])
-				size := alg.Bits() / 8
-				if size == 0 {
-					return Event{}, fmt.Errorf("blocklist: record has a hash of %v: %w", alg, ErrVersion)
-				}
-				if len(p) < 2+size {
-					return bad("hashes are cut")
-				}
-				keys.Hashes[i] = HashKey{hashFromBits(alg, p[2:2+size]), p[1]}
-				p = p[2+size:]
-			}
-		case keysFeatures:
-			if n > MaxFeatures {
-				return bad("too many feature sets")
-			}
-			for range n {
-				if len(p) < 4 || uint64(le.Uint32(p)) > uint64(len(p)-4) {
-					return bad("features are cut")
-				}
-				size := int(le.Uint32(p))
-				// A copy: the record may lie in a file that is mapped.
-				f, err := features.Open(slices.Clone(p[4 : 4+size]))
-				if err != nil {
-					cause := ErrFormat
-					if errors.Is(err, features.ErrVersion) {
-						cause = ErrVersion
-					}
-					return Event{}, fmt.Errorf("blocklist: record: %w: %w", err, cause)
-				}
-				keys.Features = append(keys.Features, f)
-				p = p[4+size:]
-			}
-		case keysFaces:
-			if n > MaxFaces {
-				return bad("too many faces")
-			}
-			for range n {
-				f, size, err := parseFace(p)
-				if err != nil {
-					return Event{}, err
-				}
-				keys.Faces = append(keys.Faces, f)
-				p = p[size:]
-			}
-		default:
-			return Event{}, fmt.Errorf("blocklist: record has keys of type %d: %w", kind, ErrVersion)
+		var err error
+		if p, err = parseList(p[8:], kind, int(n), keys); err != nil {
+			return nil, err
 		}
 	}
-	if len(p) != 0 {
-		return bad(fmt.Sprintf("%d bytes are left over", len(p)))
+	return p, nil
+}
+
+// parseList reads n keys of one type, and returns what comes after them.
+func parseList(p []byte, kind byte, n int, keys *Keys) ([]byte, error) {
+	switch kind {
+	case keysAddresses:
+		if len(p) < 17*n {
+			return nil, badRecord("addresses are cut")
+		}
+		keys.Addresses = make([]Address, n)
+		for i := range keys.Addresses {
+			a := &keys.Addresses[i]
+			a.Kind = AddressKind(p[0])
+			copy(a.Digest[:], p[1:])
+			p = p[17:]
+		}
+	case keysBytes:
+		if len(p) < 32*n {
+			return nil, badRecord("digests are cut")
+		}
+		keys.Bytes = make([][32]byte, n)
+		for i := range keys.Bytes {
+			copy(keys.Bytes[i][:], p)
+			p = p[32:]
+		}
+	case keysHashes:
+		if len(p) < 10*n {
+			return nil, badRecord("hashes are cut")
+		}
+		keys.Hashes = make([]HashKey, n)
+		for i := range keys.Hashes {
+			if len(p) < 2 {
+				return nil, badRecord("hashes are cut")
+			}
+			alg := phash.Algorithm(p[0])
+			size := alg.Bits() / 8
+			if size == 0 {
+				return nil, fmt.Errorf("blocklist: record has a hash of %v: %w", alg, ErrVersion)
+			}
+			if len(p) < 2+size {
+				return nil, badRecord("hashes are cut")
+			}
+			keys.Hashes[i] = HashKey{hashFromBits(alg, p[2:2+size]), p[1]}
+			p = p[2+size:]
+		}
+	case keysFeatures:
+		if n > MaxFeatures {
+			return nil, badRecord("too many feature sets")
+		}
+		for range n {
+			if len(p) < 4 || uint64(le.Uint32(p)) > uint64(len(p)-4) {
+				return nil, badRecord("features are cut")
+			}
+			size := int(le.Uint32(p))
+			// A copy: the record may lie in a file that is mapped.
+			f, err := features.Open(slices.Clone(p[4 : 4+size]))
+			if errors.Is(err, features.ErrVersion) {
+				return nil, fmt.Errorf("blocklist: record: %w: %w", err, ErrVersion)
+			}
+			if err != nil {
+				return nil, badRecord("%v", err)
+			}
+			keys.Features = append(keys.Features, f)
+			p = p[4+size:]
+		}
+	case keysFaces:
+		if n > MaxFaces {
+			return nil, badRecord("too many faces")
+		}
+		for range n {
+			f, size, err := parseFace(p)
+			if err != nil {
+				return nil, err
+			}
+			keys.Faces = append(keys.Faces, f)
+			p = p[size:]
+		}
+	default:
+		return nil, fmt.Errorf("blocklist: record has keys of type %d: %w", kind, ErrVersion)
 	}
-	if err := e.check(e.List); err != nil {
-		return bad(err.Field + " " + err.Why)
-	}
-	return e, nil
+	return p, nil
 }
 
 // AppendBinary appends the record of e as journals hold it, so that an event
