@@ -64,7 +64,7 @@ type EventError struct {
 }
 
 func (e *EventError) Error() string {
-	return fmt.Sprintf("blocklist: event %d: %s %s", e.Index, e.Field, e.Why)
+	return fmt.Sprintf("blocklist: event %d: %s: %s", e.Index, e.Field, e.Why)
 }
 
 // Unwrap returns ErrEvent.

@@ -177,16 +177,20 @@ func (e *Event) check(list uint32) *EventError {
 		return fail("List", fmt.Sprintf("is %d; this list is %d", e.List, list))
 	}
 	if !wholeSecond(e.Time) && !e.Time.IsZero() {
-		return fail("Time", "has a fraction of a second or lies outside of the years 1 to 9999")
+		return fail("Time", notWhole)
 	}
 	keys := e.Keys
 	switch e.Type {
 	case EventAdded:
-		if e.Rule == nil {
+		switch {
+		case e.Rule == nil:
 			return fail("Rule", "is missing")
-		}
-		if e.Target != 0 || e.Keys.Len() != 0 || !e.Until.IsZero() {
-			return fail("Target", "Keys and Until must be empty in an added event; the keys belong into Rule.Keys")
+		case e.Target != 0:
+			return fail("Target", "must be 0 in an added event")
+		case e.Keys.Len() != 0:
+			return fail("Keys", "must be empty in an added event; those of a rule are in Rule.Keys")
+		case !e.Until.IsZero():
+			return fail("Until", "must be zero in an added event; Rule.End ends a rule")
 		}
 		if err := e.Rule.check(); err != nil {
 			return err
@@ -200,7 +204,7 @@ func (e *Event) check(list uint32) *EventError {
 			return fail("Target", "is zero")
 		}
 	default:
-		return fail("Type", fmt.Sprintf("%v is no type", e.Type))
+		return fail("Type", fmt.Sprintf("%v is no type of event", e.Type))
 	}
 	switch e.Type {
 	case EventLearned, EventExcepted:
@@ -217,23 +221,30 @@ func (e *Event) check(list uint32) *EventError {
 			return fail("Keys.Features", "cannot be excepted; a picture is excepted by file or hash")
 		}
 		if !e.Until.IsZero() && !wholeSecond(e.Until) {
-			return fail("Until", "has a fraction of a second or lies outside of the years 1 to 9999")
+			return fail("Until", notWhole)
 		}
 	case EventRevoked, EventUndone:
-		if e.Keys.Len() != 0 || !e.Until.IsZero() {
-			return fail("Keys", "and Until belong to learned and excepted events only")
+		if e.Keys.Len() != 0 {
+			return fail("Keys", "belong to learned and excepted events only")
+		}
+		if !e.Until.IsZero() {
+			return fail("Until", "belongs to learned and excepted events only")
 		}
 	}
-	return keys.check()
+	err := keys.check()
+	if err != nil && e.Rule != nil {
+		err.Field = "Rule." + err.Field
+	}
+	return err
 }
 
 func (r *Rule) check() *EventError {
 	fail := func(field, why string) *EventError { return &EventError{Field: "Rule." + field, Why: why} }
 	if r.Width < WidthURL || r.Width > WidthFace {
-		return fail("Width", fmt.Sprintf("%v is none", r.Width))
+		return fail("Width", fmt.Sprintf("%v is no width", r.Width))
 	}
 	if r.Effect < EffectBlock || r.Effect > EffectReview {
-		return fail("Effect", fmt.Sprintf("%v is none", r.Effect))
+		return fail("Effect", fmt.Sprintf("%v is no effect", r.Effect))
 	}
 	seen := make(map[Territory]bool, len(r.Territories))
 	for _, t := range r.Territories {
@@ -242,8 +253,11 @@ func (r *Rule) check() *EventError {
 		}
 		seen[t] = true
 	}
-	if !r.Start.IsZero() && !wholeSecond(r.Start) || !r.End.IsZero() && !wholeSecond(r.End) {
-		return fail("Start", "or End has a fraction of a second or lies outside of the years 1 to 9999")
+	if !r.Start.IsZero() && !wholeSecond(r.Start) {
+		return fail("Start", notWhole)
+	}
+	if !r.End.IsZero() && !wholeSecond(r.End) {
+		return fail("End", notWhole)
 	}
 	if !r.End.IsZero() && !r.Start.Before(r.End) {
 		return fail("End", "is not after Start")
@@ -257,7 +271,7 @@ func (r *Rule) check() *EventError {
 func (k Keys) check() *EventError {
 	fail := func(field, why string) *EventError { return &EventError{Field: "Keys." + field, Why: why} }
 	if k.Len() > MaxKeys {
-		return fail("Len", fmt.Sprintf("is %d; at most %d are accepted", k.Len(), MaxKeys))
+		return &EventError{Field: "Keys", Why: fmt.Sprintf("are %d; at most %d are accepted", k.Len(), MaxKeys)}
 	}
 	for _, a := range k.Addresses {
 		if a.Kind != ImageAddress && a.Kind != PageAddress {
@@ -277,6 +291,8 @@ func (k Keys) check() *EventError {
 	}
 	return nil
 }
+
+const notWhole = "has a fraction of a second, is the first second of 1970, or lies outside of the years 1 to 9999"
 
 // wholeSecond reports whether t can be stored as a number of seconds that is
 // not zero, which stands for no time.

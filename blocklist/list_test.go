@@ -373,13 +373,15 @@ func TestAppendRefuses(t *testing.T) {
 		{"territory twice", "Rule.Territories", rule(func(r *blocklist.Rule) { r.Territories = append(territories[:1:1], territories[0]) })},
 		{"end before start", "Rule.End", rule(func(r *blocklist.Rule) { r.Start, r.End = hour, hour })},
 		{"half a second", "Rule.Start", rule(func(r *blocklist.Rule) { r.Start = hour.Add(time.Millisecond) })},
-		{"address of no kind", "Keys.Addresses", rule(func(r *blocklist.Rule) { r.Keys.Addresses[0].Kind = 0 })},
-		{"hash of no algorithm", "Keys.Hashes", rule(func(r *blocklist.Rule) { r.Keys.Hashes = make([]blocklist.HashKey, 1) })},
-		{"too many keys", "Keys.Len", rule(func(r *blocklist.Rule) { r.Keys.Bytes = make([][32]byte, blocklist.MaxKeys) })},
+		{"address of no kind", "Rule.Keys.Addresses", rule(func(r *blocklist.Rule) { r.Keys.Addresses[0].Kind = 0 })},
+		{"hash of no algorithm", "Rule.Keys.Hashes", rule(func(r *blocklist.Rule) { r.Keys.Hashes = make([]blocklist.HashKey, 1) })},
+		{"too many keys", "Rule.Keys", rule(func(r *blocklist.Rule) { r.Keys.Bytes = make([][32]byte, blocklist.MaxKeys) })},
 		{"learned without keys", "Keys", blocklist.Event{ID: newID(1), Type: blocklist.EventLearned, Target: 1}},
 		{"excepted address", "Keys.Addresses", blocklist.Event{ID: newID(1), Type: blocklist.EventExcepted, Target: 1, Keys: addedRule(t, l, 1, "https://example.com/").Rule.Keys}},
 		{"keys in a revoked event", "Keys", blocklist.Event{ID: newID(1), Type: blocklist.EventRevoked, Target: 1, Keys: some}},
-		{"keys beside the rule", "Target", func() blocklist.Event { e := addedRule(t, l, 1); e.Keys = some; return e }()},
+		{"end of half a second", "Rule.End", rule(func(r *blocklist.Rule) { r.End = hour.Add(time.Millisecond) })},
+		{"end of a revoked event", "Until", blocklist.Event{ID: newID(1), Type: blocklist.EventRevoked, Target: 1, Until: hour}},
+		{"keys beside the rule", "Keys", func() blocklist.Event { e := addedRule(t, l, 1); e.Keys = some; return e }()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
