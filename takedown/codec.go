@@ -180,6 +180,26 @@ func readLimited(r io.Reader, max int64) ([]byte, error) {
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_.\[\]]{1,64}$`)
 
+// inJSON says what a value of a type of a field is in JSON, and what many are.
+func inJSON(t reflect.Type) (one, many string) {
+	switch {
+	case t == reflect.TypeFor[[]byte]():
+		return "a string in base64", "strings in base64"
+	case t.Kind() == reflect.Slice:
+		_, many := inJSON(t.Elem())
+		return "a list of " + many, "lists of " + many
+	case t.Kind() == reflect.Struct, t.Kind() == reflect.Map:
+		return "an object", "objects"
+	case t.Kind() == reflect.Bool:
+		return "true or false", "true and false"
+	case t.Kind() == reflect.Int:
+		return "a whole number", "whole numbers"
+	case t.Kind() == reflect.Float32:
+		return "a number", "numbers"
+	}
+	return "a string", "strings"
+}
+
 // jsonError turns an error of encoding/json, whose text can repeat what was
 // written, into one that does not.
 func jsonError(err error) error {
@@ -191,7 +211,8 @@ func jsonError(err error) error {
 		if !plainName.MatchString(field) {
 			field = ""
 		}
-		return &FormatError{Field: field, Why: fmt.Sprintf("a JSON %s is not what belongs there; see the schema", strings.Fields(typ.Value)[0])}
+		one, _ := inJSON(typ.Type)
+		return &FormatError{Field: field, Why: fmt.Sprintf("%s belongs there, not a JSON %s", one, strings.Fields(typ.Value)[0])}
 	case errors.As(err, &syntax):
 		return &FormatError{Why: fmt.Sprintf("no JSON object: syntax error at byte %d", syntax.Offset)}
 	}

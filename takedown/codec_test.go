@@ -230,6 +230,36 @@ func TestDecodeRequest_Refuses(t *testing.T) {
 	}
 }
 
+// What has another type is told what belongs there.
+func TestDecodeRequest_Types(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ json, want string }{
+		{`"image_urls":"https://example.org/a.jpg"`, "takedown: request, field image_urls: a list of strings belongs there, not a JSON string"},
+		{`"images":[7]`, "takedown: request, field images: a string in base64 belongs there, not a JSON number"},
+		{`"images":"AA=="`, "takedown: request, field images: a list of strings in base64 belongs there, not a JSON string"},
+		{`"requester":[]`, "takedown: request, field requester: an object belongs there, not a JSON array"},
+		{`"uk":"yes"`, "takedown: request, field uk: true or false belongs there, not a JSON string"},
+	} {
+		_, err := takedown.DecodeRequest(strings.NewReader(`{"kind":"gdpr_request",` + tc.json + `}`))
+		if err == nil || err.Error() != tc.want {
+			t.Errorf("%s: %v", tc.json, err)
+		}
+	}
+}
+
+// Of fields of which one would do, all are named.
+func TestValidate_OneOfSeveral(t *testing.T) {
+	t.Parallel()
+	r := samples(t, takedown.CaseID{})[takedown.KindIntimateImage].(takedown.IntimateImage)
+	r.Requester, r.ImageURLs, r.PageURLs, r.Images, r.Hashes = takedown.Requester{}, nil, nil, nil, nil
+	err := takedown.Validate(r)
+	want := "takedown: 2 problem(s) with the request: requester.email or requester.phone or requester.postal_address: required, " +
+		"image_urls or page_urls or images or hashes: required"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}
+
 // multipartForm returns a form as a browser sends it.
 func multipartForm(tb testing.TB, fields [][2]string, files map[string][]byte) *http.Request {
 	tb.Helper()
@@ -395,7 +425,7 @@ func TestValidate_Severities(t *testing.T) {
 			r := dmca
 			r.Signature, r.GoodFaith, r.Authorised.Accepted = "", takedown.Statement{}, takedown.Statement{}.Accepted
 			return r
-		}(), []string{"good_faith.text: required curable", "good_faith.accepted: not_accepted curable", "authorised.accepted: not_accepted curable", "signature: required curable"}},
+		}(), []string{"good_faith.accepted: not_accepted curable", "authorised.accepted: not_accepted curable", "signature: required curable"}},
 		{"DMCA, without the work it has no effect", func() takedown.Request {
 			r := dmca
 			r.Works, r.Signature = nil, ""
@@ -421,7 +451,7 @@ func TestValidate_Severities(t *testing.T) {
 		{"GDPR, nobody to answer", takedown.GDPRRequest{}, []string{
 			"requester.name: required incomplete", "requester.email: required incomplete", "rights: required incomplete", "image_urls: required incomplete"}},
 		{"an empty intimate image request", takedown.IntimateImage{}, []string{
-			"requester.email: required incomplete", "image_urls: required incomplete", "no_consent.text: required incomplete",
+			"requester.email: required incomplete", "image_urls: required incomplete",
 			"no_consent.accepted: not_accepted incomplete", "minor_depicted: required incomplete", "signature: required incomplete"}},
 		{"an order says where it holds", func() takedown.Request {
 			r := all[takedown.KindAuthorityOrder].(takedown.AuthorityOrder)
@@ -466,7 +496,7 @@ func TestProfile_Lenso(t *testing.T) {
 			"requester.country: required incomplete", "reason: required incomplete"}},
 		{"each problem once", takedown.DSANotice{}, []string{
 			"requester.email: required incomplete", "image_urls: required incomplete", "explanation: required incomplete",
-			"good_faith.text: required incomplete", "good_faith.accepted: not_accepted incomplete",
+			"good_faith.accepted: not_accepted incomplete",
 			"requester.given_name: required incomplete", "requester.family_name: required incomplete", "requester.phone: required incomplete", "requester.country: required incomplete"}},
 		{"reports of child sexual abuse stay anonymous", abuse, nil},
 		{"replies are not made harder", samples(t, takedown.CaseID{1})[takedown.KindComplaint], nil},

@@ -10,6 +10,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -354,7 +355,7 @@ func TestMoves(t *testing.T) {
 			t.Errorf("%s: %v, want a *MoveError", name, err)
 		}
 	}
-	if err := d.Accept(ctx, takedown.CaseID{}, takedown.Grant{}); !errors.Is(err, takedown.ErrNoCase) {
+	if err := d.Accept(ctx, takedown.CaseID{}, takedown.Grant{}); !errors.Is(err, takedown.ErrNoCase) || !strings.Contains(err.Error(), takedown.CaseID{}.String()) {
 		t.Errorf("unknown case: %v, want ErrNoCase", err)
 	}
 	pending, err := d.Submit(ctx, notice("https://example.org/c.jpg"))
@@ -385,7 +386,7 @@ func TestOpen_RestoresEverything(t *testing.T) {
 	if err := d.Withdraw(ctx, gone, takedown.Act{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := takedown.Open(dir, nil); !errors.Is(err, blocklist.ErrLocked) {
+	if _, err := takedown.Open(dir, nil); !errors.Is(err, blocklist.ErrLocked) || !strings.Contains(err.Error(), dir) {
 		t.Errorf("a second desk on the folder: %v, want ErrLocked", err)
 	}
 	snap := filepath.Join(t.TempDir(), "blocklist.snap")

@@ -403,8 +403,8 @@ func TestTexts_Problem(t *testing.T) {
 		{"th", takedown.Problem{Code: takedown.CodeTooLong, Params: map[string]string{"max": "5000"}}, "ข้อความยาวเกินไป กรุณาระบุไม่เกิน 5,000 ตัวอักษร"},
 		{"de-AT, th;q=0.5", takedown.Problem{Code: takedown.CodeRequired}, "กรุณาระบุข้อมูลนี้"},
 		{"", takedown.Problem{Code: takedown.CodeDuplicate, Params: map[string]string{"of": "0"}}, "This is the same as number 1."},
-		{"not a tag!", takedown.Problem{Code: takedown.CodeUnsupported, Params: map[string]string{"format": "heic"}},
-			"Pictures of this format (heic) cannot be read. Send it as JPEG, PNG, GIF or WebP."},
+		{"not a tag!", takedown.Problem{Code: takedown.CodeUnsupported, Params: map[string]string{"format": "HEIC"}},
+			"Pictures of this format (HEIC) cannot be read. Send it as JPEG, PNG, GIF or WebP."},
 		{"en", takedown.Problem{Code: takedown.CodeTooLarge, Params: map[string]string{"max_bytes": "10485760", "max_pixels": "100000000"}},
 			"This picture is too large: at most 10 MB and 100 million pixels."},
 	} {

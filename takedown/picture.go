@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
-	"strings"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/phash"
@@ -101,7 +100,7 @@ func imageProblem(err error) (code Code, params []string) {
 	case phash.ErrFormat:
 		return CodeNotAnImage, nil
 	case phash.ErrUnsupported:
-		return CodeUnsupported, []string{"format", strings.ToLower(de.Format.String())}
+		return CodeUnsupported, []string{"format", de.Format.String()}
 	}
 	return CodeDamagedImage, nil
 }

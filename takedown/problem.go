@@ -38,7 +38,7 @@ func (s Severity) String() string {
 type Code string
 
 const (
-	CodeRequired       Code = "required"          // the field is empty
+	CodeRequired       Code = "required"          // the field is empty; Params["or"] are fields that would do as well, with commas
 	CodeTooLong        Code = "too_long"          // more than Params["max"] characters
 	CodeTooMany        Code = "too_many"          // more than Params["max"] items
 	CodeTooLarge       Code = "too_large"         // more than Params["max_bytes"] bytes or Params["max_pixels"] pixels
@@ -87,6 +87,14 @@ type Problem struct {
 	Params map[string]string `json:"params,omitempty"`
 }
 
+// fields names the field, and those that could take its place.
+func (p Problem) fields() string {
+	if or := p.Params["or"]; or != "" {
+		return p.Field + " or " + strings.ReplaceAll(or, ",", " or ")
+	}
+	return p.Field
+}
+
 // ValidationError lists every problem of a request, in the order of its
 // fields. Its text names fields and codes only: it can be logged.
 type ValidationError struct {
@@ -100,7 +108,7 @@ func (e *ValidationError) Error() string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "%s: %s", p.Field, p.Code)
+		fmt.Fprintf(&b, "%s: %s", p.fields(), p.Code)
 	}
 	return b.String()
 }

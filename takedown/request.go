@@ -128,7 +128,9 @@ func (r *Requester) check(c *checker, n needs) {
 	c.text("requester.given_name", r.GivenName, false, maxName)
 	c.text("requester.family_name", r.FamilyName, false, maxName)
 	c.text("requester.organisation", r.Organisation, false, maxName)
-	c.email("requester.email", r.Email, n.email || n.anyContact && r.Phone == "" && r.PostalAddress == "")
+	c.oneOf("requester.email", !n.anyContact || n.email || cleanEmail(r.Email) != "" || r.Phone != "" || r.PostalAddress != "",
+		"requester.phone", "requester.postal_address")
+	c.email("requester.email", r.Email, n.email)
 	c.phone("requester.phone", r.Phone, n.phone)
 	c.text("requester.postal_address", r.PostalAddress, n.postal, maxPostal)
 	c.country("requester.country", r.Country)
@@ -160,7 +162,8 @@ type Statement struct {
 func (s Statement) made() bool { return strings.TrimSpace(s.Text) != "" && !s.Accepted.IsZero() }
 
 func (s *Statement) check(c *checker, field string) {
-	c.text(field+".text", s.Text, true, maxText)
+	// Of a statement that was not accepted, that is what is missing, not its text.
+	c.text(field+".text", s.Text, !s.Accepted.IsZero(), maxText)
 	if s.Accepted.IsZero() {
 		c.add(field+".accepted", CodeNotAccepted)
 	}

@@ -57,7 +57,7 @@ func (r DSANotice) check(c *checker) {
 		n = needsNothing // Article 16(2)(c)
 	}
 	r.Requester.check(c, n)
-	c.required("image_urls", len(r.ImageURLs)+len(r.PageURLs) > 0)
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs) > 0, "page_urls")
 	c.addresses("image_urls", r.ImageURLs, useImage)
 	c.addresses("page_urls", r.PageURLs, usePage)
 	choice(c, "ground", r.Ground, false)
@@ -129,7 +129,7 @@ func (r DMCANotice) check(c *checker) {
 			c.text(field+".registration", w.Registration, false, maxName)
 		}
 	}
-	c.required("image_urls", len(r.ImageURLs)+len(r.PageURLs) > 0)
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs) > 0, "page_urls")
 	c.addresses("image_urls", r.ImageURLs, useImage)
 	c.addresses("page_urls", r.PageURLs, usePage)
 	r.GoodFaith.check(c, "good_faith")
@@ -183,11 +183,11 @@ func (r AuthorityOrder) check(c *checker) {
 	c.text("legal_basis", r.LegalBasis, true, maxShort)
 	c.text("reasons", r.Reasons, true, maxText)
 	c.text("redress", r.Redress, false, maxText)
-	c.required("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images) > 0)
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images) > 0, "page_urls", "images")
 	c.addresses("image_urls", r.ImageURLs, useImage)
 	c.addresses("page_urls", r.PageURLs, usePage)
 	c.images("images", r.Images, false)
-	c.required("territories", len(r.Territories) > 0 || r.Worldwide)
+	c.oneOf("territories", len(r.Territories) > 0 || r.Worldwide, "worldwide")
 	if len(r.Territories) > 0 && r.Worldwide {
 		c.add("worldwide", CodeInvalidChoice)
 	}

@@ -86,7 +86,7 @@ func (r GDPRRequest) check(c *checker) {
 			objects = objects || right == RightObjection
 		}
 	}
-	c.required("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images) > 0)
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images) > 0, "page_urls", "images")
 	c.addresses("image_urls", r.ImageURLs, useImage)
 	c.addresses("page_urls", r.PageURLs, usePage)
 	c.images("images", r.Images, false)
@@ -155,7 +155,7 @@ func (r IntimateImage) asks() Width {
 
 func (r IntimateImage) check(c *checker) {
 	r.Requester.check(c, needs{anyContact: true})
-	c.required("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images)+len(r.Hashes) > 0)
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images)+len(r.Hashes) > 0, "page_urls", "images", "hashes")
 	c.addresses("image_urls", r.ImageURLs, useImage)
 	c.addresses("page_urls", r.PageURLs, usePage)
 	c.images("images", r.Images, false)

@@ -48,7 +48,7 @@ func (r CounterNotice) who() *Requester { return &r.Requester }
 func (r CounterNotice) check(c *checker) {
 	r.Requester.check(c, needs{name: true, phone: true, postal: true})
 	c.required("case", r.Case != CaseID{})
-	c.required("image_urls", len(r.ImageURLs)+len(r.PageURLs) > 0)
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs) > 0, "page_urls")
 	c.addresses("image_urls", r.ImageURLs, useNamed)
 	c.addresses("page_urls", r.PageURLs, useNamed)
 	r.Mistake.check(c, "mistake")

@@ -23,6 +23,8 @@ var ErrStore = errors.New("takedown: case store is damaged")
 // ErrNoCase says that there is no case with the given id.
 var ErrNoCase = errors.New("takedown: no such case")
 
+func noCase(id CaseID) error { return fmt.Errorf("%w: %v", ErrNoCase, id) }
+
 // Store keeps the cases of a desk: keys and values in named buckets, changed in
 // transactions. [Open] makes one in a file; another, such as a table of an
 // operator's own database, goes into [DeskOptions]. Package storetest has the
@@ -105,10 +107,10 @@ func OpenStore(path string) (Store, error) {
 	// erasure of one. That is for a person to decide, so nothing is salvaged.
 	db, err := boltcheck.Open(path, &bbolt.Options{Timeout: lockTimeout}, false)
 	if errors.Is(err, boltcheck.ErrLocked) {
-		return nil, fmt.Errorf("takedown: case store: %w", blocklist.ErrLocked)
+		return nil, fmt.Errorf("takedown: %s: %w", path, blocklist.ErrLocked)
 	}
 	if err != nil {
-		return nil, storeError(err)
+		return nil, storeError(path, err)
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
 		// They are made in one transaction. One that is missing has a damaged name,
@@ -127,7 +129,7 @@ func OpenStore(path string) (Store, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, errors.Join(storeError(err), db.Close())
+		return nil, errors.Join(storeError(path, err), db.Close())
 	}
 	return boltStore{db}, nil
 }
@@ -154,12 +156,16 @@ func damageError(err error) error {
 	return err
 }
 
-// storeError is damageError for what OpenStore returns.
-func storeError(err error) error {
-	if err = damageError(err); errors.Is(err, ErrStore) {
-		return err
+// storeError is damageError for what OpenStore returns, which says which file it
+// is about: only the operator sees that.
+func storeError(path string, err error) error {
+	if errors.Is(err, ErrStore) {
+		return fmt.Errorf("%s: %w", path, err)
 	}
-	return fmt.Errorf("takedown: case store: %w", err)
+	if errors.Is(err, boltcheck.ErrDamaged) {
+		return fmt.Errorf("%w: %s: %w", ErrStore, path, err)
+	}
+	return fmt.Errorf("takedown: case store: %s: %w", path, err)
 }
 
 type boltTx struct{ tx *bbolt.Tx }
@@ -471,7 +477,7 @@ func (s *caseStore) getIn(tx StoreTx, id CaseID) (*Case, error) {
 		return nil, err
 	}
 	if b == nil {
-		return nil, ErrNoCase
+		return nil, noCase(id)
 	}
 	c := new(Case)
 	return c, unmarshalCase(id, b, c)
@@ -540,7 +546,7 @@ func (s *caseStore) whole(id CaseID, templates bool) (*Case, error) {
 				return err
 			}
 			if b == nil {
-				return ErrNoCase
+				return noCase(id)
 			}
 			again = bytes.Equal(b, seen)
 			seen = bytes.Clone(b)

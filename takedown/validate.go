@@ -111,6 +111,13 @@ func (c *checker) required(field string, ok bool) {
 	}
 }
 
+// oneOf reports a missing field, of which others could take the place, unless ok.
+func (c *checker) oneOf(field string, ok bool, others ...string) {
+	if !ok {
+		c.add(field, CodeRequired, "or", strings.Join(others, ","))
+	}
+}
+
 // limit reports whether a list of n items is within its limit.
 func (c *checker) limit(field string, n, max int) bool {
 	if n > max {

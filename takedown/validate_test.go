@@ -85,7 +85,7 @@ func TestValidate(t *testing.T) {
 		}},
 		{"an empty notice too", takedown.DSANotice{}, []string{
 			"requester.name: required", "requester.email: required", "image_urls: required", "explanation: required",
-			"good_faith.text: required", "good_faith.accepted: not_accepted",
+			"good_faith.accepted: not_accepted",
 		}},
 		{"a page alone is enough", func() takedown.Request {
 			r := notice()
