@@ -171,7 +171,9 @@ func (e *Enforcer) Reload() (changed bool, err error) {
 func (e *Enforcer) FacesUntil() time.Time { return e.list.Status().FacesUntil }
 
 // FilterURL answers what is known of the address of an image alone. A crawler
-// asks before it fetches.
+// asks before it fetches. A text that is no address (empty, relative, of another
+// scheme than http and https) was compared with nothing: the verdict is Allow,
+// and Decision.Checked has no TierAddress.
 func (e *Enforcer) FilterURL(imageURL string) Decision { return e.decide(scope{}, imageURL, "", nil) }
 
 // FilterPage answers what is known of the address of a page that shows images.

@@ -33,7 +33,9 @@ func (Ground) values() []string {
 type DSANotice struct {
 	Requester Requester `json:"requester"`
 	// ImageURLs are the exact addresses of the pictures, PageURLs those of
-	// pages that show them; at least one of either, at most 1,000 of each.
+	// pages that show them; at least one of either, at most 1,000 of each. Several
+	// spellings of one address are one item. A second notice about an address is a
+	// case of its own, with rules of its own: withdrawing one leaves the other.
 	ImageURLs []string `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string `json:"page_urls,omitempty" max:"1000"`
 	Ground    Ground   `json:"ground,omitempty"`
