@@ -197,7 +197,9 @@ func TestTexts_CounterNotice(t *testing.T) {
 		counter := o.submit(t, r)
 		o.fail, o.only = errors.New("no connection"), takedown.MessageCounterReceived
 		ok(t, o.Accept(ctx, counter.ID, takedown.Grant{Act: alice}))
-		if erased {
+		if erased { // which it can be once its window is of no matter any more
+			ok(t, o.CourtHold(ctx, counter.ID, alice))
+			ok(t, o.Release(ctx, counter.ID, alice))
 			ok(t, o.Erase(ctx, counter.ID, alice))
 		}
 		o.fail = nil
