@@ -155,7 +155,7 @@ func (d *Desk) SettleAlarms(ctx context.Context, id CaseID, a Act) error {
 			c.Alarms[i].Settled = true
 		}
 		c.flagAlarms()
-		c.note(c.State, c.State, Act{By: a.By, Reason: string(alarmsSettled)}, now)
+		c.note(c.State, alarmsSettled, a, now)
 		return change{}, nil
 	})
 }

@@ -55,7 +55,7 @@ func newCarried(t *testing.T, d *takedown.Desk, accept func(takedown.CaseID)) *c
 		ok(t, err)
 		if n == 4 {
 			for _, e := range done.Events {
-				ok(t, d.Undo(ctx, e))
+				ok(t, d.Undo(ctx, e, alice))
 			}
 		}
 		return c
@@ -145,7 +145,7 @@ func TestChange_CarriesOver(t *testing.T) {
 			for c, err := range d.Changes(ctx, new(takedown.Cursor)) {
 				ok(t, err)
 				if c.Type == takedown.RuleExcepted && c.Rule == d.Enforcer().Filter("", hashes(t, x.file)[0]).Rule {
-					ok(t, d.Undo(ctx, c.Seq))
+					ok(t, d.Undo(ctx, c.Seq, alice))
 				}
 			}
 			wantVerdict(t, "the exception, undone", d.Enforcer().Check(x.wrong), takedown.Block)
@@ -372,7 +372,7 @@ func TestResolve_Model(t *testing.T) {
 				if f.event == 0 {
 					t.Skip("it has another number since a change")
 				}
-				check(d.Undo(ctx, f.event))
+				check(d.Undo(ctx, f.event, alice))
 				if f.excepted || !f.address {
 					facts = append(facts[:i], facts[i+1:]...)
 				} else {

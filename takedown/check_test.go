@@ -343,7 +343,7 @@ func TestResolve(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.Type == takedown.RuleLearned || c.Type == takedown.RuleExcepted {
-			if err := d.Undo(ctx, c.Seq); err != nil {
+			if err := d.Undo(ctx, c.Seq, alice); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -351,10 +351,10 @@ func TestResolve(t *testing.T) {
 	wantVerdict(t, "forgotten", e.Filter("", far.Hashes...), takedown.Allow)
 	wantVerdict(t, "no exception any more", e.Check(wrong), takedown.Block)
 
-	if err := d.Undo(ctx, rule); !errors.Is(err, takedown.ErrNoEvent) {
+	if err := d.Undo(ctx, rule, alice); !errors.Is(err, takedown.ErrNoEvent) {
 		t.Errorf("a rule was undone as if it had been learned: %v", err)
 	}
-	if err := d.Undo(ctx, 999); !errors.Is(err, takedown.ErrNoEvent) {
+	if err := d.Undo(ctx, 999, alice); !errors.Is(err, takedown.ErrNoEvent) {
 		t.Errorf("an event that is not there was undone: %v", err)
 	}
 	byURL := accept(t, d, notice("https://example.org/a.jpg"), takedown.Grant{})
@@ -549,7 +549,7 @@ func TestChanges(t *testing.T) {
 	now.set(now.Now().Add(time.Hour))
 	want("an hour later", "learned forgotten of rule 1, releases true", "rule began of rule 2, releases false")
 	now.set(now.Now().Add(time.Hour))
-	if err := d.Undo(ctx, 4); err != nil {
+	if err := d.Undo(ctx, 4, alice); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Withdraw(ctx, first, takedown.Act{}); err != nil {

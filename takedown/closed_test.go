@@ -62,7 +62,7 @@ func TestDesk_Closed(t *testing.T) {
 			"Publish":        d.Publish(path),
 			"Preview":        second(d.Preview(ctx, id, nil)),
 			"Resolve":        second(d.Resolve(ctx, match, takedown.NotTheSame)),
-			"Undo":           d.Undo(ctx, 1),
+			"Undo":           d.Undo(ctx, 1, alice),
 			"AddCommon":      second(d.AddCommon(ctx, testCandidate(t, 2), by)),
 			"RemoveCommon":   d.RemoveCommon(ctx, 1, by),
 			"CommonPictures": second(d.CommonPictures(ctx)),

@@ -124,7 +124,7 @@ func (d *Desk) AddCommon(ctx context.Context, c Candidate, a Act, despite ...str
 	log := []LogEntry{{Time: s.Time, Case: CaseID(s.Added), To: stateCommon, Act: a}}
 	for _, c := range cases {
 		c.flag(FlagCommon)
-		c.note(c.State, c.State, Act{By: a.By, Reason: string(stateCommon)}, s.Time)
+		c.note(c.State, stateCommon, a, s.Time)
 		log = append(log, c.log...)
 	}
 	if err := d.store.db.Update(func(tx StoreTx) error {

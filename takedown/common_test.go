@@ -117,7 +117,7 @@ func TestAddCommon_Shields(t *testing.T) {
 		!listed.Time.Equal(day0) || listed.By != "carol" || listed.Despite != "agreed" || listed.Event == 0 {
 		t.Errorf("%v %+v (-want +got):\n%s", err, listed, diff)
 	}
-	if err := d.Undo(ctx, listed.Event); !errors.Is(err, takedown.ErrNoEvent) {
+	if err := d.Undo(ctx, listed.Event, alice); !errors.Is(err, takedown.ErrNoEvent) {
 		t.Errorf("Undo took it off the list: %v", err)
 	}
 	if err := d.RemoveCommon(ctx, listed.Event+1, logo); !errors.Is(err, takedown.ErrNoEvent) {
@@ -144,7 +144,7 @@ func TestAddCommon_Shields(t *testing.T) {
 		}
 		return true
 	}))
-	if diff := cmp.Diff([]string{">never_block logo", "in_force>in_force never_block", "never_block>off_never_block logo"}, log); diff != "" {
+	if diff := cmp.Diff([]string{">never_block logo", "in_force>never_block logo", "never_block>off_never_block logo"}, log); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }

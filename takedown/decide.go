@@ -169,8 +169,8 @@ func (d *Desk) Reject(ctx context.Context, id CaseID, a Act, outcome ...Outcome)
 }
 
 // AskInfo asks the requester for more. fields are the paths, as in
-// [Problem].Field, of what is missing. The case waits until [Desk.Complete]; an
-// approval that waited for a second reviewer is void.
+// [Problem].Field, of what is missing; they take the place of what was asked for
+// before. The case waits until [Desk.Complete]; an approval that waited for a second reviewer is void.
 func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		c.Problems = nil
@@ -180,8 +180,14 @@ func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) 
 			}
 			c.Problems = append(c.Problems, Problem{Field: f, Code: CodeRequired, Severity: Curable})
 		}
-		if err := c.move(StateNeedsInfo, a, now); err != nil {
+		if c.State != StateNeedsInfo {
+			if err := c.move(StateNeedsInfo, a, now); err != nil {
+				return change{}, err
+			}
+		} else if err := a.check(); err != nil { // asked before: it waits on
 			return change{}, err
+		} else {
+			c.note(c.State, c.State, a, now)
 		}
 		c.First = nil
 		return change{messages: []message{{Case: id, Type: MessageNeedsInfo, Reason: a.Reason}}}, nil
@@ -354,7 +360,7 @@ func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
 			}
 		}
 		c.happened(m, now)
-		c.note(c.State, c.State, Act{By: a.By, Reason: string(m)}, now)
+		c.note(c.State, State(m), a, now)
 		return change{}, nil
 	})
 }
@@ -462,7 +468,7 @@ func (d *Desk) LegalHold(ctx context.Context, id CaseID, hold bool, a Act) error
 	}
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		c.LegalHold = hold
-		c.note(c.State, c.State, Act{By: a.By, Reason: fmt.Sprintf("legal_hold_%t", hold)}, now)
+		c.note(c.State, map[bool]State{true: legalHold, false: legalHoldEnded}[hold], a, now)
 		return change{}, nil
 	})
 }

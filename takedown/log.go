@@ -14,6 +14,16 @@ import (
 // changed, taken out or put in.
 var ErrLog = errors.New("takedown: the log does not verify")
 
+// What stands in the log where a state would, of what moves no case. Others are
+// beside what they are about.
+const (
+	legalHold      State = "legal_hold"
+	legalHoldEnded State = "legal_hold_ended"
+	factLearned    State = "learned"
+	factExcepted   State = "excepted"
+	factUndone     State = "undone"
+)
+
 // LogEntry is one step of one case. It has codes and numbers only, no text that
 // a person wrote, so that it can be kept when the person's data is erased.
 type LogEntry struct {

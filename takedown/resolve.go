@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/phash"
@@ -14,6 +15,8 @@ import (
 
 // Match is a candidate and the decision about it, at which a person has looked.
 type Match struct {
+	// Act says who looked, and why it is so; it is written into the log.
+	Act
 	Candidate Candidate
 	Decision  Decision
 	// File is the image at which the person looked. Only with it the hashes of a
@@ -90,6 +93,9 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	if r != SameImage && r != NotTheSame {
 		return done, fmt.Errorf("takedown: resolution %d is neither SameImage nor NotTheSame", r)
 	}
+	if err := m.Act.check(); err != nil {
+		return done, err
+	}
 	// Nothing is appended while a case changes: see deliver.
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -139,6 +145,13 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	if len(events) == 0 {
 		return done, fmt.Errorf("takedown: the candidate has nothing by which its picture could be known again: no file, no address, no hash that can be used")
 	}
+	what := factExcepted
+	if r == SameImage {
+		what = factLearned
+	}
+	if err := d.noteFact(rule.Case, what, m.Act, now); err != nil {
+		return Resolved{}, err
+	}
 	if done.Events, err = d.list.Append(ctx, events...); err != nil {
 		return Resolved{}, closedError(err)
 	}
@@ -148,6 +161,21 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 		done.Hashes += len(e.Keys.Hashes)
 	}
 	return done, nil
+}
+
+// noteFact writes into the log what is about to be said of a rule of a case.
+// Before it is: nothing is blocked or shown again that nobody has answered for,
+// and at worst the log has what a crash kept from happening.
+func (d *Desk) noteFact(id CaseID, what State, a Act, now time.Time) error {
+	c, err := d.store.get(id)
+	if errors.Is(err, ErrNoCase) {
+		return nil // a rule of another desk's making
+	}
+	if err != nil {
+		return err
+	}
+	c.note(c.State, what, a, now)
+	return d.store.apply(change{cases: []*Case{c}})
 }
 
 // hashKeys are the hashes that pictures with any detail can have.
@@ -201,7 +229,10 @@ func addressEvent(picture [16]byte) [16]byte {
 // Undo takes back what was learned for a rule or excepted from it, by the
 // number of the event, as [Desk.Changes] gives it. The error wraps [ErrNoEvent]
 // when that is no such event.
-func (d *Desk) Undo(ctx context.Context, event uint64) error {
+func (d *Desk) Undo(ctx context.Context, event uint64, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
 	e, err := d.event(event)
 	if err != nil {
 		return err
@@ -214,6 +245,12 @@ func (d *Desk) Undo(ctx context.Context, event uint64) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventUndone, Time: d.clock(), Target: event})
+	now := d.clock()
+	if rule, _, ok := d.list.View().Rule(e.Target); ok {
+		if err := d.noteFact(rule.Case, factUndone, a, now); err != nil {
+			return err
+		}
+	}
+	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventUndone, Time: now, Target: event})
 	return closedError(err)
 }

@@ -331,7 +331,7 @@ func (d *Desk) Confirm(ctx context.Context, id CaseID, token string) error {
 		if c.State == StateUnconfirmed {
 			return change{}, c.move(StateInReview, Act{}, now)
 		}
-		c.note(c.State, c.State, Act{Reason: "email_confirmed"}, now)
+		c.note(c.State, State(MilestoneEmailConfirmed), Act{}, now)
 		return change{}, nil
 	})
 }

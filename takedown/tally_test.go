@@ -139,6 +139,9 @@ func TestTakeTallies(t *testing.T) {
 	reasons := map[string]int{}
 	ok(t, d.Log(ctx, 1, func(e takedown.LogEntry) bool {
 		reasons[e.Reason]++
+		if e.To == "alarms_settled" && e.By != "" {
+			reasons[string(e.To)]++
+		}
 		return true
 	}))
 	if reasons["match_budget"] != 2 || reasons["alarms_settled"] != 1 {

@@ -136,7 +136,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 	case "reverse":
 		err = s.desk.Reverse(r.Context(), c.ID, act)
 	case "resolve":
-		err = s.resolve(r)
+		err = s.resolve(r, act)
 	default:
 		err = errors.New("choose what to do")
 	}
@@ -154,7 +154,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 }
 
 // resolve records what the reviewer says of a match in the index.
-func (s *server) resolve(r *http.Request) error {
+func (s *server) resolve(r *http.Request, act takedown.Act) error {
 	it, file, ok := s.index.get(r.FormValue("key"))
 	if !ok {
 		return errors.New("there is no such picture in the index")
@@ -167,7 +167,7 @@ func (s *server) resolve(r *http.Request) error {
 	if r.FormValue("same") == "yes" {
 		how = takedown.SameImage
 	}
-	_, err := s.desk.Resolve(r.Context(), takedown.Match{Candidate: it.Candidate, Decision: d, File: file}, how)
+	_, err := s.desk.Resolve(r.Context(), takedown.Match{Act: act, Candidate: it.Candidate, Decision: d, File: file}, how)
 	return err
 }
 
