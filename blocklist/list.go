@@ -478,14 +478,15 @@ func (l *List) publishTo(path string) error {
 		if err != nil {
 			return err
 		}
-	} else if l.closed.Load() {
-		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	m, err := l.moment()
 	if err != nil {
 		return err
 	}
 	defer m.forget()
+	if l.closed.Load() { // the View may be the empty one
+		return fmt.Errorf("blocklist: %w", ErrClosed)
+	}
 	if l.open.EncryptionKey != nil {
 		if err := l.finishReplacing(path); err != nil {
 			return fmt.Errorf("blocklist: %w", err)

@@ -205,6 +205,19 @@ func TestErase_Pictures(t *testing.T) {
 	wantNowhere(t, dir, "erased", slices.Concat(traced(t, testJPEG(t, 1)), traced(t, testJPEG(t, 2)))...)
 }
 
+// A key that could not be put in its place is not left beside it.
+func TestOperatorKey_Failed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "operator.key")
+	ok(t, os.Mkdir(path, 0o700)) // so that nothing can be moved there
+	if err := takedown.WriteFile(path, make([]byte, 32)); err == nil {
+		t.Error("the key is said to be in place")
+	}
+	if _, err := os.Stat(path + ".tmp"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was written is still there: %v", err)
+	}
+}
+
 // With another operator key nothing opens, and the desk says why.
 func TestOpen_OperatorKey(t *testing.T) {
 	t.Parallel()

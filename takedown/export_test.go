@@ -10,10 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/staydown/staydown/internal/aesgcm"
 )
 
 // Doors for the tests outside of the package.
 var (
+	WriteFile      = writeFile
 	SplitAddresses = func(text string) []string { return meant(splitAddresses(text)) }
 	EncodeKeyFile  = func(path string, operator [32]byte, ids ...CaseID) error {
 		k, err := openKeyFile(path, operator)
@@ -80,13 +83,13 @@ func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, 
 		return 0, err
 	}
 	defer file.close()
-	all := []cipher.AEAD{gcm(operator)}
+	all := []cipher.AEAD{aesgcm.New(operator)}
 	for _, id := range file.f.IDs() {
 		key, err := file.get(id)
 		if err != nil {
 			return 0, err
 		}
-		all = append(all, gcm(key))
+		all = append(all, aesgcm.New(key))
 	}
 	db, err := OpenStore(filepath.Join(tmp, "cases.db"))
 	if err != nil {

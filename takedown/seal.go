@@ -1,8 +1,6 @@
 package takedown
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/aesgcm"
 	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/internal/keyfile"
 )
@@ -26,29 +25,16 @@ var ErrSealed = errors.New("takedown: sealed data does not open")
 // seal encrypts plain with AES-256-GCM. label is bound to it, so that a sealed
 // value cannot be moved to another case or another use.
 func seal(key [32]byte, label, plain []byte) []byte {
-	// The standard library's own random nonce, put in front.
-	return gcm(key).Seal(nil, nil, plain, label)
+	return aesgcm.New(key).Seal(nil, nil, plain, label)
 }
 
 // unseal opens what seal made.
 func unseal(key [32]byte, label, sealed []byte) ([]byte, error) {
-	plain, err := gcm(key).Open(nil, nil, sealed, label)
+	plain, err := aesgcm.New(key).Open(nil, nil, sealed, label)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSealed, err)
 	}
 	return plain, nil
-}
-
-func gcm(key [32]byte) cipher.AEAD {
-	block, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic(err) // 32 bytes are a key
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		panic(err)
-	}
-	return aead
 }
 
 // listFaceKey returns the key under which the list keeps those of faces. It is
@@ -125,7 +111,7 @@ func operatorKey(path string) (key [32]byte, err error) {
 	return key, writeFile(path, key[:])
 }
 
-// writeFile writes a small file so that it is there whole, or not at all.
+// writeFile writes a small secret file so that it is there whole, or not at all.
 func writeFile(path string, b []byte) error {
 	tmp := path + ".tmp"
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -133,11 +119,11 @@ func writeFile(path string, b []byte) error {
 		return fmt.Errorf("takedown: %w", err)
 	}
 	_, err = f.Write(b)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("takedown: %w", err)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(tmp, path)
 	}
-	if err := os.Rename(tmp, path); err != nil {
-		return fmt.Errorf("takedown: %w", err)
+	if err != nil {
+		return fmt.Errorf("takedown: %w", errors.Join(err, os.Remove(tmp)))
 	}
 	return fsx.OS{}.SyncDir(filepath.Dir(path))
 }

@@ -1,12 +1,12 @@
 package embedding
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/staydown/staydown/internal/aesgcm"
 )
 
 var (
@@ -62,7 +62,7 @@ func Seal(k Key, context []byte, v Vector) ([]byte, error) {
 func seal(k Key, version byte, context, plain []byte) []byte {
 	sealed := make([]byte, 1, sealOverhead+len(plain))
 	sealed[0] = version
-	return aead(k).Seal(sealed, nil, plain, associated(version, context))
+	return aesgcm.New(k).Seal(sealed, nil, plain, associated(version, context))
 }
 
 // Open returns the vector that Seal sealed as the whole of sealed. Errors wrap
@@ -77,24 +77,12 @@ func Open(k Key, context []byte, sealed []byte) (Vector, error) {
 		return Vector{}, fmt.Errorf("embedding: %d bytes are no sealed vector, which has %d to %d and begins with %d: %w",
 			len(sealed), sealOverhead, sealOverhead+maxEncoded, sealVersion, ErrSealed)
 	}
-	plain, err := aead(k).Open(nil, nil, sealed[1:], associated(sealed[0], context))
+	plain, err := aesgcm.New(k).Open(nil, nil, sealed[1:], associated(sealed[0], context))
 	if err != nil {
 		return Vector{}, fmt.Errorf("embedding: wrong key or context, or damaged: %w", ErrSealed)
 	}
 	defer clear(plain)
 	return DecodeVector(plain)
-}
-
-// aead returns AES-256-GCM that draws its nonces itself.
-func aead(k Key) cipher.AEAD {
-	block, err := aes.NewCipher(k[:])
-	if err == nil {
-		var a cipher.AEAD
-		if a, err = cipher.NewGCMWithRandomNonce(block); err == nil {
-			return a
-		}
-	}
-	panic("embedding: AES-256-GCM: " + err.Error()) // not with 32 bytes of key
 }
 
 // associated returns what is authenticated beside the vector.

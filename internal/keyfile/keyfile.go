@@ -17,7 +17,6 @@ package keyfile
 
 import (
 	"bytes"
-	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
@@ -31,7 +30,9 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/staydown/staydown/internal/aesgcm"
 	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/segment"
 )
 
 var (
@@ -98,7 +99,7 @@ func Open(fsys fsx.FS, path string, wrap *Key) (k *File, err error) {
 	}
 	k = &File{f: f, slots: map[ID]uint32{}}
 	if wrap != nil {
-		k.wrap = gcm(wrap)
+		k.wrap = aesgcm.New(*wrap)
 	}
 	err = k.read()
 	if err == nil {
@@ -133,7 +134,7 @@ func (k *File) read() error {
 		return err
 	}
 	want := k.header()
-	if size <= headerSize && (size < headerSize || isZero(head)) {
+	if size <= headerSize && (size < headerSize || segment.IsZero(head)) {
 		// New, or a crash came before its header was synced, and so before the
 		// first key.
 		if _, err := k.f.WriteAt(want, 0); err != nil {
@@ -154,7 +155,7 @@ func (k *File) read() error {
 		for at := 0; at < n; at += slotSize {
 			slot := buf[at:min(at+slotSize, n)]
 			switch {
-			case isZero(slot):
+			case segment.IsZero(slot):
 			case isWhole(slot):
 				k.slots[ID(slot)] = k.numberOf(k.end)
 			default:
@@ -179,29 +180,9 @@ func (k *File) read() error {
 func (k *File) numberOf(at int64) uint32     { return uint32((at - headerSize) / slotSize) }
 func (k *File) offsetOf(number uint32) int64 { return headerSize + int64(number)*slotSize }
 
-func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
-
 func isWhole(slot []byte) bool {
 	return len(slot) == slotSize &&
 		crc32.Checksum(slot[:slotSize-4], castagnoli) == binary.BigEndian.Uint32(slot[slotSize-4:])
-}
-
-func gcm(key *Key) cipher.AEAD {
-	block, err := aes.NewCipher(key[:])
-	if err == nil {
-		var aead cipher.AEAD
-		if aead, err = cipher.NewGCMWithRandomNonce(block); err == nil {
-			return aead
-		}
-	}
-	panic("keyfile: AES-256-GCM: " + err.Error()) // not with 32 bytes of key
 }
 
 // slot returns the slot of a key.
@@ -278,14 +259,6 @@ func (k *File) get(id ID) (key Key, err error) {
 	}
 	defer clear(plain)
 	return Key(plain), nil
-}
-
-// Has reports whether there is a key for id.
-func (k *File) Has(id ID) bool {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	_, ok := k.slots[id]
-	return ok
 }
 
 // IDs returns what there are keys for, in any order.
