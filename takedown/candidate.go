@@ -25,8 +25,9 @@ type Candidate struct {
 	PageURLs []string
 	// SHA256 is the digest of the file as it was fetched; zero for none.
 	SHA256 [32]byte
-	// Hashes are those of the picture, as phash.Query gives them; of an
-	// animation, those of its first frame. All must be of one picture: what a
+	// Hashes are those of the picture, as phash.Query gives them, or the first of
+	// them alone, which is what an index stores; of an animation, those of its first
+	// frame. All must be of one picture: what a
 	// person says of a match counts for all of them.
 	Hashes []phash.Hash
 	// Frames are the hashes of the further frames of an animation.
