@@ -662,8 +662,44 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal("what was opened is not what is written")
 		}
 		search(seg, g)
-		search(mustSegment(t, features.Entry{Features: g}), fs)
+		// What is kept of it can be read again.
+		compact, _ := g.Compact().AppendBinary(nil)
+		if _, err := features.Open(compact); err != nil || len(compact) > features.MaxCompactSize {
+			t.Fatalf("its compact form has %d bytes: %v", len(compact), err)
+		}
+		s, err := features.OpenSegment(mustSegment(t, features.Entry{Features: g}).Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		search(s, fs)
 	})
+}
+
+// A thumbnail that no picture has, as thin as can be, is refused or kept in bounds.
+func TestOpen_ThinThumbnail(t *testing.T) {
+	t.Parallel()
+	whole := must(mustExtract(t, scene(4, 200, 150)).AppendBinary(nil))
+	w, h := binary.LittleEndian.Uint16(whole[4:]), binary.LittleEndian.Uint16(whole[6:])
+	for _, thumb := range [][2]uint16{{1, 12000}, {12000, 1}, {1, h}, {w, 1}, {2, h}} {
+		b := bytes.Clone(whole[:16])
+		binary.LittleEndian.PutUint16(b[8:], 0)
+		binary.LittleEndian.PutUint16(b[10:], thumb[0])
+		binary.LittleEndian.PutUint16(b[12:], thumb[1])
+		b = append(b, make([]byte, int(thumb[0])*int(thumb[1]))...)
+		f, err := features.Open(b)
+		if thumb[0] > w || thumb[1] > h {
+			if !errors.Is(err, features.ErrFormat) {
+				t.Errorf("%v: %v", thumb, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := features.OpenSegment(mustSegment(t, features.Entry{Features: f}).Bytes()); err != nil {
+			t.Errorf("%v: %v", thumb, err)
+		}
+	}
 }
 
 func FuzzOpenSegment(f *testing.F) {
