@@ -42,9 +42,10 @@ var ErrNoPixels = errors.New("picture has no pixels")
 // picture has too little structure to be told from others. PDQ never looks at
 // orientation tags; [Decode] does.
 //
-// An image without pixels gives an error that wraps [ErrNoPixels]. PDQ is safe
-// for concurrent use and reuses its buffers; to hash a stream of pictures in
-// one goroutine, a [Hasher] of its own is a little faster.
+// An image without pixels gives an error that wraps [ErrNoPixels], one of more
+// than 2^30 an error that wraps [ErrTooLarge]. PDQ is safe for concurrent use and
+// reuses its buffers; to hash a stream of pictures in one goroutine, a [Hasher]
+// of its own is a little faster.
 func PDQ(img image.Image) (h Hash, quality int, err error) {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)

@@ -32,7 +32,8 @@ type Picture struct {
 
 // NewPicture returns the picture for pixels that were decoded elsewhere, and
 // turned already. The image must not be changed afterwards. An image without
-// pixels gives an error that wraps [ErrNoPixels].
+// pixels gives an error that wraps [ErrNoPixels], one of more than 2^30 an error
+// that wraps [ErrTooLarge].
 func NewPicture(img image.Image) (*Picture, error) {
 	if err := checkBounds(img); err != nil {
 		return nil, err
@@ -214,11 +215,11 @@ func turnedPoint(x, y, w, h int, orientation uint8) (u, v int) {
 func (p *Picture) PDQ() (h Hash, quality int) {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
-	return k.Picture(p)
+	return k.PDQOf(p)
 }
 
-// Picture is [Picture.PDQ] with the buffers of k.
-func (k *Hasher) Picture(p *Picture) (h Hash, quality int) {
+// PDQOf is [Picture.PDQ] with the buffers of k.
+func (k *Hasher) PDQOf(p *Picture) (h Hash, quality int) {
 	switch p.stored.(type) {
 	case *image.Gray:
 		return k.hash(k.lumaOf(p.luma()))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"slices"
 )
 
 // Level is how many hashes a registration stores.
@@ -117,41 +118,37 @@ func (e *RefusedError) Error() string {
 		"register the picture itself, or its address and the digest of its bytes", e.Value, e.Limit)
 }
 
-// plans lists what the levels store, dearest first: where a picture has views
-// that others have not (borders, transparency), the last ones give way. Each
-// was chosen by what it adds to the recall of copies, see docs/accuracy.md.
-var plans = [...][]Kind{
-	LevelDefault: {
-		MakeKind(Whole, Upright), MakeKind(Whole, Mirrored),
-		MakeKind(Whole, Rotated90), MakeKind(Whole, Rotated270), MakeKind(Whole, Rotated180), MakeKind(Whole, Flipped),
-		MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
-		MakeKind(Crop7, Upright),
-		MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
-		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright), MakeKind(Padded, Upright),
-		MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
-	},
-	LevelWide: {
-		MakeKind(Whole, Upright), MakeKind(Whole, Mirrored),
-		MakeKind(Whole, Rotated90), MakeKind(Whole, Rotated270), MakeKind(Whole, Rotated180), MakeKind(Whole, Flipped),
-		MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
-		MakeKind(Crop7, Upright),
-		MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
-		MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright), MakeKind(Padded, Upright),
-		MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
-
-		MakeKind(Crop7, Mirrored), MakeKind(Square, Upright), MakeKind(Crop13, Upright), MakeKind(Crop20, Upright),
-		MakeKind(CutRight, Upright), MakeKind(CutLeft, Upright),
-		MakeKind(TopLeft9, Upright), MakeKind(TopRight9, Upright), MakeKind(BottomLeft9, Upright), MakeKind(BottomRight9, Upright),
-		MakeKind(Square, Mirrored), MakeKind(Crop13, Mirrored), MakeKind(Crop20, Mirrored),
-		MakeKind(TopLeft4, Mirrored), MakeKind(TopRight4, Mirrored), MakeKind(BottomLeft4, Mirrored), MakeKind(BottomRight4, Mirrored),
-		MakeKind(LeanRight, Upright), MakeKind(LeanLeft, Upright), MakeKind(Crop30, Upright), MakeKind(Crop30, Mirrored),
-		MakeKind(TiltRight, Mirrored), MakeKind(TiltLeft, Mirrored), MakeKind(CutRight, Mirrored), MakeKind(CutLeft, Mirrored),
-		MakeKind(TopLeft9, Mirrored), MakeKind(TopRight9, Mirrored), MakeKind(BottomLeft9, Mirrored), MakeKind(BottomRight9, Mirrored),
-	},
+// defaultKinds are what LevelDefault stores, most valuable first: where a
+// picture has views that others have not (borders, transparency), the last ones
+// give way. Each was chosen by what it adds to the recall of copies, see
+// docs/accuracy.md.
+var defaultKinds = []Kind{
+	MakeKind(Whole, Upright), MakeKind(Whole, Mirrored),
+	MakeKind(Whole, Rotated90), MakeKind(Whole, Rotated270), MakeKind(Whole, Rotated180), MakeKind(Whole, Flipped),
+	MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
+	MakeKind(Crop7, Upright),
+	MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
+	MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright), MakeKind(Padded, Upright),
+	MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
 }
 
-// most is the number of PDQ hashes that the levels store at most.
-var most = [...]int{LevelDefault: 16, LevelWide: 48}
+// wideOnlyKinds are what LevelWide stores after those, most valuable first.
+var wideOnlyKinds = []Kind{
+	MakeKind(Crop7, Mirrored), MakeKind(Square, Upright), MakeKind(Crop13, Upright), MakeKind(Crop20, Upright),
+	MakeKind(CutRight, Upright), MakeKind(CutLeft, Upright),
+	MakeKind(TopLeft9, Upright), MakeKind(TopRight9, Upright), MakeKind(BottomLeft9, Upright), MakeKind(BottomRight9, Upright),
+	MakeKind(Square, Mirrored), MakeKind(Crop13, Mirrored), MakeKind(Crop20, Mirrored),
+	MakeKind(TopLeft4, Mirrored), MakeKind(TopRight4, Mirrored), MakeKind(BottomLeft4, Mirrored), MakeKind(BottomRight4, Mirrored),
+	MakeKind(LeanRight, Upright), MakeKind(LeanLeft, Upright), MakeKind(Crop30, Upright), MakeKind(Crop30, Mirrored),
+	MakeKind(TiltRight, Mirrored), MakeKind(TiltLeft, Mirrored), MakeKind(CutRight, Mirrored), MakeKind(CutLeft, Mirrored),
+	MakeKind(TopLeft9, Mirrored), MakeKind(TopRight9, Mirrored), MakeKind(BottomLeft9, Mirrored), MakeKind(BottomRight9, Mirrored),
+}
+
+// What the levels store, and how many PDQ hashes of it at most.
+var (
+	kindsOf   = [...][]Kind{LevelDefault: defaultKinds, LevelWide: slices.Concat(defaultKinds, wideOnlyKinds)}
+	maxHashes = [...]int{LevelDefault: 16, LevelWide: 48}
+)
 
 // Register returns the hashes to store for p, so that copies are found by one
 // hash of theirs: also mirrored, turned, slightly cropped or bordered ones. A
@@ -168,13 +165,13 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 	if opts == nil {
 		opts = new(RegisterOptions)
 	}
-	if int(opts.Level) >= len(plans) {
+	if int(opts.Level) >= len(kindsOf) {
 		return Registration{}, fmt.Errorf("phash: %v is neither LevelDefault nor LevelWide", opts.Level)
 	}
 	if p.Truncated() {
 		return Registration{}, &RefusedError{Reason: RefusedTruncated}
 	}
-	own, quality := k.Picture(p)
+	own, quality := k.PDQOf(p)
 	if quality < QualityFloor {
 		return Registration{}, &RefusedError{RefusedQuality, quality, QualityFloor}
 	}
@@ -194,10 +191,10 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 		return Registration{}, &RefusedError{RefusedStability, r.Stability, StabilityLimit}
 	}
 
-	r.Hashes = make([]Variant, 0, most[opts.Level])
+	r.Hashes = make([]Variant, 0, maxHashes[opts.Level])
 	r.Hashes = append(r.Hashes, Variant{own, MakeKind(Whole, Upright)})
-	for _, kind := range plans[opts.Level][1:] {
-		if len(r.Hashes) == most[opts.Level] {
+	for _, kind := range kindsOf[opts.Level][1:] {
+		if len(r.Hashes) == maxHashes[opts.Level] {
 			break
 		}
 		if g := k.view(kind, p, luma); g != nil {
@@ -361,7 +358,7 @@ func Query(p *Picture) []Hash {
 // AppendQuery appends what the function [Query] returns to hs, with the buffers
 // of k.
 func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
-	own, quality := k.Picture(p)
+	own, quality := k.PDQOf(p)
 	if quality < AskFloor {
 		own = Hash{}
 	}

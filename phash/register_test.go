@@ -496,7 +496,7 @@ func TestHasherAllocates(t *testing.T) {
 	}{
 		{"PDQ of luma", func() { k.PDQ(ycc.Image()) }},
 		{"PDQ of RGB", func() { k.PDQ(rgb.Image()) }},
-		{"Picture", func() { k.Picture(ycc) }},
+		{"PDQOf", func() { k.PDQOf(ycc) }},
 		{"PDQDihedral", func() { k.PDQDihedral(rgb.Image()) }},
 		{"AppendQuery", func() { hs = k.AppendQuery(hs[:0], ycc) }},
 	} {
