@@ -164,8 +164,8 @@ func (l *List) SealFaces(event [16]byte, limits FaceLimits, vectors ...FaceVecto
 
 // DropFaces destroys, durably, the keys that SealFaces made for events that are
 // not in the journal and that keep does not want; a nil keep wants none. What
-// was sealed with them cannot be appended any more. Who keeps events before they
-// are appended calls it when none of them is left, for what a crash left behind.
+// was sealed with them cannot be appended any more. A caller that keeps events before
+// they are appended calls it when none of them is left, for what a crash left behind.
 func (l *List) DropFaces(keep func(event [16]byte) bool) error {
 	j, err := l.journal()
 	if err != nil {
@@ -176,8 +176,8 @@ func (l *List) DropFaces(keep func(event [16]byte) bool) error {
 	})
 }
 
-// openFaces opens the faces of an event that is to be appended; it is not if they
-// do not open.
+// openFaces opens the faces of an event that is to be appended; the event is
+// refused if they do not open.
 func (w *writer) openFaces(e *Event, opened map[*Rule][]FaceVector) error {
 	if e.Rule == nil || len(e.Rule.Keys.Faces) == 0 {
 		return nil

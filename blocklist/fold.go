@@ -76,7 +76,7 @@ func (f *fold) own() {
 	f.exceptions = maps.Clone(f.exceptions)
 }
 
-// mergeAll merges runs of hashes until none are due.
+// mergeAll merges the runs of hashes wherever that is due.
 func (f *fold) mergeAll() {
 	for a := range f.hashes {
 		d := &f.hashes[a]

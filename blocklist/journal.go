@@ -158,7 +158,7 @@ func (j *journal) create(tx *bbolt.Tx, o *Options) error {
 	if err != nil {
 		return err
 	}
-	if err := meta.Put(keyLast, sealed(le.AppendUint64(nil, 0))); err != nil {
+	if err := meta.Put(keyLast, summed(le.AppendUint64(nil, 0))); err != nil {
 		return err
 	}
 	if key != nil {
@@ -166,19 +166,19 @@ func (j *journal) create(tx *bbolt.Tx, o *Options) error {
 		rand.Read(entry)
 		gcm, check := key.derive(entry, "journal")
 		j.sealer = &sealer{gcm}
-		if err := meta.Put(keyEncryption, sealed(append(entry, check...))); err != nil {
+		if err := meta.Put(keyEncryption, summed(append(entry, check...))); err != nil {
 			return err
 		}
 	}
-	id := append([]byte{recordVersion}, sealed(j.sealer.seal(j.id.appendTo(nil), keyIdentity))...)
+	id := append([]byte{recordVersion}, summed(j.sealer.seal(j.id.appendTo(nil), keyIdentity))...)
 	return meta.Put(keyIdentity, id)
 }
 
-// sealed appends the CRC-32C of b.
-func sealed(b []byte) []byte { return le.AppendUint32(b, crc32.Checksum(b, castagnoli)) }
+// summed appends the CRC-32C of b.
+func summed(b []byte) []byte { return le.AppendUint32(b, crc32.Checksum(b, castagnoli)) }
 
-// unsealed checks and removes it.
-func unsealed(b []byte, size int) ([]byte, error) {
+// unsummed checks and removes it.
+func unsummed(b []byte, size int) ([]byte, error) {
 	if len(b) != size+4 {
 		return nil, fmt.Errorf("blocklist: journal entry of %d bytes, not %d: %w", len(b), size+4, ErrJournal)
 	}
@@ -202,7 +202,7 @@ func (j *journal) readMeta(tx *bbolt.Tx, key *EncryptionKey) error {
 	}
 	size := identitySize
 	if enc := meta.Get(keyEncryption); enc != nil {
-		enc, err := unsealed(enc, saltSize+checkSize)
+		enc, err := unsummed(enc, saltSize+checkSize)
 		if err != nil {
 			return err
 		}
@@ -221,7 +221,7 @@ func (j *journal) readMeta(tx *bbolt.Tx, key *EncryptionKey) error {
 	if len(raw) == 0 {
 		return fmt.Errorf("blocklist: journal has no identity: %w", ErrJournal)
 	}
-	b, err := unsealed(raw[1:], size)
+	b, err := unsummed(raw[1:], size)
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (j *journal) readMeta(tx *bbolt.Tx, key *EncryptionKey) error {
 		return err
 	}
 	j.id = parseIdentity(b)
-	b, err = unsealed(meta.Get(keyLast), 8)
+	b, err = unsummed(meta.Get(keyLast), 8)
 	if err != nil {
 		return err
 	}
@@ -288,7 +288,7 @@ func (j *journal) append(groups [][]Event) (seqs [][]uint64, fresh []Event, err 
 		if last == j.last {
 			return errNothingNew
 		}
-		return tx.Bucket(bucketMeta).Put(keyLast, sealed(le.AppendUint64(nil, last)))
+		return tx.Bucket(bucketMeta).Put(keyLast, summed(le.AppendUint64(nil, last)))
 	})
 	if errors.Is(err, errNothingNew) {
 		return seqs, nil, nil
@@ -312,7 +312,7 @@ func (j *journal) read(from uint64, yield func(*Event) bool) error {
 	if from == 0 {
 		from = 1
 	}
-	// Who wants one event does not wait for a thousand.
+	// Whoever wants one event does not wait for a thousand.
 	for limit := 1; ; limit = readBatch {
 		batch, err := j.readSome(from, limit)
 		if err != nil {
@@ -332,7 +332,7 @@ func (j *journal) read(from uint64, yield func(*Event) bool) error {
 
 func (j *journal) readSome(from uint64, limit int) (batch []Event, err error) {
 	err = j.view(func(tx *bbolt.Tx) error {
-		b, err := unsealed(tx.Bucket(bucketMeta).Get(keyLast), 8)
+		b, err := unsummed(tx.Bucket(bucketMeta).Get(keyLast), 8)
 		if err != nil {
 			return err
 		}

@@ -48,7 +48,7 @@ type Options struct {
 	// 0 stands for 7 days; a minute to MaxFaceLifetime are accepted. After it Load,
 	// and lists that have loaded it, leave the faces shut, so a newer one has to be
 	// published, and reloaded, before. That goes by the reader's clock, and nothing
-	// in the file enforces it: who has the file and the key can open the faces for
+	// in the file enforces it: whoever has the file and the key can open the faces for
 	// ever, also those that were withdrawn since.
 	FaceLifetime time.Duration
 	// Salvage opens a journal also when one of the two pages with which bbolt
@@ -449,7 +449,7 @@ func (l *List) journal() (*journal, error) {
 }
 
 // Publish writes the list to a snapshot file that Load reads, and replaces the
-// file if it exists, atomically: who reads path sees the old file or the new
+// file if it exists, atomically: whoever reads path sees the old file or the new
 // one, and who has the old one open or mapped keeps it. It returns when the
 // file is durable. After Close the error wraps ErrClosed.
 //

@@ -15,8 +15,8 @@ import (
 // A published snapshot with faces holds their keys. When another one takes its
 // place, its bytes would stay on the disk, and in files that link to it or have
 // it open; so its header is overwritten, where it lies: without the salt in it
-// nobody can make the key of the file again, and nothing in it opens. Who has
-// read the header before, to load the file, is not disturbed.
+// nobody can make the key of the file again, and nothing in it opens. Whoever
+// has read the header before, to load the file, is not disturbed.
 
 // replacedSuffix is behind the second name of a file that is being replaced, by
 // which it is found again after a crash.

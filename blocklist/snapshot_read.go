@@ -24,11 +24,11 @@ import (
 )
 
 // readSnapshot reads a snapshot file: into memory of its own, which nobody else
-// can change, or in place when mapped is set and the system can do it. Whatever
-// the file holds, the base that is returned can be searched without a panic.
+// can change, or in place with o.Map where the system can do it. Whatever the
+// file holds, the base that is returned can be searched without a panic.
 //
-// With trusted keys, it returns only a snapshot that one of them has signed.
-// With a key for encryption, it returns only one that is encrypted with it.
+// With o.TrustedKeys, it returns only a snapshot that one of them has signed.
+// With o.EncryptionKey, it returns only one that is encrypted with it.
 func readSnapshot(f fsx.File, o *LoadOptions) (*base, error) {
 	size, err := f.Size()
 	if err != nil {

@@ -56,12 +56,12 @@ func algorithmIndex(a phash.Algorithm) int {
 
 // Hit is a key that was found, and the rule it belongs to.
 type Hit struct {
-	Rule  uint64   // public id
-	Event uint64   // that brought the key: the rule's own, or a learned one
-	Case  [16]byte // of the rule, as its Kind, Width and Effect
-	Kind  uint8
-	Width
-	Effect
+	Rule      uint64   // public id
+	Event     uint64   // that brought the key: the rule's own, or a learned one
+	Case      [16]byte // of the rule, as its Kind, Width and Effect
+	Kind      uint8
+	Width     Width
+	Effect    Effect
 	Distance  int   // of a hash, in bits
 	Variant   uint8 // of a hash, as it was registered
 	Learned   bool  // the key was learned
