@@ -41,7 +41,7 @@ var ErrOtherList = errors.New("takedown: the tally is of another list")
 // [Desk.Due]; what was heard before a restart is heard again with the next
 // report of each node.
 //
-// What counts are matches beyond doubt's reach: by a hash more than 10 bits
+// What counts are matches that leave a doubt: by a hash more than 10 bits
 // away, or by features that do not prove the picture. Pictures that match some
 // rule better than that, requests for intimate pictures, and orders do not
 // count.

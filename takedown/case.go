@@ -177,15 +177,13 @@ const (
 	FlagContradiction Flag = "contradiction"
 	// FlagLate: a complaint after the window for complaints.
 	FlagLate Flag = "late"
-	// FlagOtherParty: a withdrawal by somebody else than who made the request.
-	// Risky.
+	// FlagOtherParty: a withdrawal by somebody other than the requester. Risky.
 	FlagOtherParty Flag = "other_party"
 	// FlagWider: more was granted than asked. Risky.
 	FlagWider Flag = "wider"
-	// FlagUnseen: a hash is to block without that anybody has seen the picture.
-	// Risky.
+	// FlagUnseen: a hash is to block although nobody has seen the picture. Risky.
 	FlagUnseen Flag = "unseen"
-	// FlagFace: a face is to be blocked, on whosever picture it appears. Risky.
+	// FlagFace: a face is to be blocked, in anybody's picture. Risky.
 	FlagFace Flag = "face"
 	// FlagSeveralPeople: its faces do not resemble each other as those of one
 	// person do: one may be of somebody who has agreed to nothing. Risky.

@@ -254,7 +254,7 @@ func (d *Desk) holding(c *Case) (rules []blocklist.Rule, covers [][]int, err err
 	return d.plan(c, g, d.list)
 }
 
-// Withdraw takes a case back: its rules stop to apply, and what no other rule
+// Withdraw takes a case back: its rules stop applying, and what no other rule
 // covers may be shown again. A case that waits for its review is closed. When
 // it returns nil, that is durable and in effect.
 func (d *Desk) Withdraw(ctx context.Context, id CaseID, a Act) error {

@@ -70,9 +70,9 @@ type DeskOptions struct {
 	RecheckAfter time.Duration
 	// SigningKey signs what Publish writes; nil leaves it unsigned. ListKey
 	// encrypts the journal and all snapshots, also those of Publish, which other
-	// machines then load with it; a list with faces is published only with one. A
-	// folder that is not encrypted is by the Open that has a ListKey first; from
-	// then on it is fixed.
+	// machines then load with it; a list with faces is published only with one.
+	// An unencrypted folder is encrypted by the first Open that has a ListKey;
+	// from then on the key is fixed.
 	SigningKey ed25519.PrivateKey
 	ListKey    *blocklist.EncryptionKey
 	// Now is the clock; nil is time.Now. Tests set it.
@@ -203,8 +203,8 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	return d, nil
 }
 
-// openList opens the list of the desk. One that is not encrypted is, if there is
-// a ListKey now.
+// openList opens the list of the desk. An unencrypted list is encrypted now if
+// ListKey is set.
 func (d *Desk) openList() (*blocklist.List, error) {
 	dir, faceKey := filepath.Join(d.dir, "list"), d.store.listFaceKey()
 	o := blocklist.Options{

@@ -375,7 +375,7 @@ func (w *weighing) candidate(c *Candidate) Decision {
 		w.lookUp(w.hashes)
 	}
 	w.frame, w.hashes = 0, c.Hashes
-	// The dearest tier is asked last, and only where it can still change
+	// The most expensive tier is asked last, and only where it can still change
 	// something.
 	if w.best.Verdict < Block {
 		w.lookInside(c.Features)

@@ -156,8 +156,8 @@ func (f *form) readParts(r *multipart.Reader) error {
 	}
 }
 
-// formReadError keeps errors of the connection and replaces those about the
-// form's own shape, whose texts can repeat it.
+// formReadError keeps the error of a body that is too large, and replaces all
+// others, whose texts can repeat what is in the form.
 func formReadError(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {

@@ -225,7 +225,7 @@ const (
 	tallyRowSize = 16
 	maxTallyDays = 2
 	maxTallySize = tallyHeader + maxTallyDays*(tallyDayHead+maxTallied*tallyRowSize) + 4
-	maxTallyYear = 1 << 22 // days from 1970 on: the year 13453
+	maxTallyDay  = 1 << 22 // days from 1970 on: the year 13453
 	flagFull     = 1
 )
 
@@ -285,7 +285,7 @@ func (t *Tally) UnmarshalBinary(b []byte) error {
 		}
 		day, flags, n := binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint32(p[8:]), binary.LittleEndian.Uint32(p[12:])
 		p = p[tallyDayHead:]
-		if day > maxTallyYear || i > 0 && int64(day) <= got.days[i-1].day || flags > flagFull || n > maxTallied || len(p) < int(n)*tallyRowSize {
+		if day > maxTallyDay || i > 0 && int64(day) <= got.days[i-1].day || flags > flagFull || n > maxTallied || len(p) < int(n)*tallyRowSize {
 			return bad("day %d, with flags %#x and %d rules in %d bytes, is out of bounds or order", day, flags, n, len(p))
 		}
 		d := tallyDay{day: int64(day), full: flags == flagFull, rows: make([]tallyRow, n)}

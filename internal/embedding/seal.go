@@ -18,7 +18,7 @@ var (
 	ErrSealed = errors.New("sealed vector does not open")
 )
 
-// Key seals vectors. Who destroys a key destroys what was sealed with it. A Key
+// Key seals vectors. Whoever destroys a key destroys what was sealed with it. A Key
 // may be stored as its 32 bytes; formatted, it prints none of them, but in an
 // unexported field of something else fmt sees an array of bytes as any other:
 // nothing that is formatted may hold one.

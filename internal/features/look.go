@@ -48,16 +48,15 @@ const (
 	// cellSide is the side of the compared cells in thumbnail pixels, cellStep
 	// the distance from one to the next.
 	cellSide, cellStep = 8, 4
-	// minVariance is the variance of grey levels from which on a cell has
-	// texture, faintVariance the tenfold of that from which on it has faint
-	// texture.
+	// minVariance is the variance of grey levels from which a cell has texture;
+	// faintVariance is ten times the variance from which a cell has faint texture.
 	minVariance, faintVariance = 12, 6
 	// agreeSquared is the square of the normalised correlation from which on
 	// two cells agree, in hundredths; matchSquared that from which on they
 	// match, faintSquared that from which on cells of faint texture are alike.
 	agreeSquared, matchSquared, faintSquared = 36, 72, 50
 	// maxTone is by how many grey levels a flat square may be brighter or darker
-	// than the squares that agree let expect, flatTone the same where something
+	// than the agreeing squares suggest, flatTone the same where something
 	// lies over it.
 	maxTone, flatTone = 48, 24
 	// clearPixels is the number of a cell's pixels that have to be free of what lies
