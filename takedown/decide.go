@@ -369,6 +369,11 @@ func (d *Desk) noted(ctx context.Context, id CaseID, m Milestone, a Act) error {
 // many; one that fails keeps no other from it. A rule stops to apply by itself, whenever this is called. The desk's
 // templates of faces are destroyed by it, if Open or Publish did not come first:
 // call it once a day.
+//
+// It also writes those files again that Publish wrote, and that have keys of
+// faces that have ended, or that are older than FaceLifetime. What is not there
+// any more, or is something else by now, it forgets. The error holds a
+// [*PublishedError] for each file that could not be written.
 func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	defer d.flush(ctx) // also of what has begun
 	now := d.clock()
@@ -390,7 +395,7 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 			errs = append(errs, err)
 		}
 	}
-	return n, errors.Join(errs...)
+	return n, errors.Join(append(errs, d.refreshPublished(ctx))...)
 }
 
 // expired is the change that ends a case whose time is over.

@@ -57,6 +57,8 @@ type Desk struct {
 	// sending serialises the delivery of messages, so that each is handed over
 	// once as long as the process lives.
 	sending sync.Mutex
+	// publishing serialises what is done about published files with faces.
+	publishing sync.Mutex
 }
 
 // DeskOptions are the options of [Open]. The zero value, and nil, are the
@@ -142,7 +144,8 @@ type DeskOptions struct {
 // made; with an error that wraps blocklist.ErrLocked when another process
 // has the folder open, with one that wraps [ErrListLost] when the list is older
 // than the cases, and with a [*FacesLostError]. Where the list alone has lost the
-// keys of faces, Open makes their rules anew.
+// keys of faces, Open makes their rules anew. It does for published files what
+// [Desk.Expire] does, if it can.
 func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if opts == nil {
 		opts = new(DeskOptions)
@@ -200,6 +203,8 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err := errors.Join(d.restoreFaces(ctx), d.begin(ctx)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	// A published file out of reach does not keep the desk shut: Expire says so.
+	_ = d.refreshPublished(ctx)
 	return d, nil
 }
 
@@ -338,11 +343,19 @@ func (d *Desk) Enforcer() *Enforcer { return d.enf }
 //
 // Cases whose faces were granted for a time that is over are moved to expired
 // first, as by [Desk.Expire].
+//
+// A file with faces that it replaces is made unreadable: see blocklist.List. The
+// desk remembers the paths of encrypted files, up to 100, until the files are
+// gone or have no faces, so that Expire can write them again; beyond that the
+// error wraps [ErrTooManyPublished].
 func (d *Desk) Publish(path string) error {
 	if done, err := d.prepare(path); done || err != nil {
 		return err
 	}
-	return closedError(d.list.Publish(path))
+	if d.opts.ListKey == nil {
+		return closedError(d.list.Publish(path)) // without faces, or not at all
+	}
+	return closedError(d.publishEncrypted(path))
 }
 
 // closedError says in the words of the desk that its list is closed.

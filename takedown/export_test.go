@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/aesgcm"
 )
 
@@ -55,11 +56,43 @@ func (d *Desk) Keys() int { return len(d.store.keys.f.IDs()) }
 // Compact compacts the desk's list.
 func (d *Desk) Compact(ctx context.Context) error { return d.list.Compact(ctx) }
 
+// ListKey is that of the desks of the tests.
+var ListKey = &blocklist.EncryptionKey{1}
+
+// OpenPublished returns how many faces somebody finds in a file that was
+// published who has the ListKey and minds no date.
+func OpenPublished(path string) (faces int, err error) {
+	before := func() time.Time { return time.Unix(0, 0) }
+	l, err := blocklist.Load(path, &blocklist.LoadOptions{EncryptionKey: ListKey, Now: before})
+	if errors.Is(err, blocklist.ErrNotSnapshot) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return l.View().FaceCount(), nil
+}
+
+// PublishedAt returns the published files that a desk looks after.
+func (d *Desk) PublishedAt() ([]string, error) { return d.store.publishedAt() }
+
+// MaxPublished is how many there may be.
+const MaxPublished = maxPublished
+
 // OpenEverything tries every key that the folder of keys has, the operator's
 // included, on every value of the case store in the folder of values, in every
 // use that the desk makes of them, and returns how many of what opens holds
-// something.
+// something, and how many faces open in the published files (*.snap) of that
+// folder.
 func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, err error) {
+	published, err := filepath.Glob(filepath.Join(values, "*.snap"))
+	for _, path := range published {
+		faces, failed := OpenPublished(path)
+		n, err = n+faces, errors.Join(err, failed)
+	}
+	if err != nil {
+		return 0, err
+	}
 	tmp, err := os.MkdirTemp("", "")
 	if err != nil {
 		return 0, err

@@ -61,8 +61,9 @@ func sealedFaces(tb testing.TB) (list []sealedFace, embedder takedown.FaceEmbedd
 }
 
 // wantUnreadable checks that nothing of a template can be opened with what the
-// folder still has, the operator's key included: each key that is left is tried
-// on everything that is left, and on what copies of the folder had before.
+// folder still has, the operator's key and the ListKey included: each key that is
+// left is tried on everything that is left, and on what copies of the folder had
+// before.
 func wantUnreadable(tb testing.TB, what, dir string, c takedown.Case, traces [][]byte, backups ...string) {
 	tb.Helper()
 	wantNowhere(tb, dir, what, traces...)
@@ -159,6 +160,8 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			snapshot := filepath.Join(dir, "published.snap")
 			if key != nil {
 				ok(t, d.Publish(snapshot))
+				// The bytes stay where somebody has the file open, or under another name.
+				ok(t, os.Link(snapshot, filepath.Join(dir, "linked.snap")))
 			}
 			ok(t, d.Compact(ctx))
 			ok(t, d.Close())
@@ -171,9 +174,22 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			wantNowhere(t, dir, what+", in force", tc.traces...)
 			backup := filepath.Join(t.TempDir(), "backup")
 			ok(t, os.CopyFS(backup, os.DirFS(dir)))
+			copied, err := filepath.Glob(filepath.Join(backup, "*.snap"))
+			ok(t, err)
+			for _, path := range copied {
+				ok(t, os.Remove(path)) // out of reach: docs/faces.md says so
+			}
 
 			ok(t, end.end(d, c.ID))
 			ok(t, d.Compact(ctx))
+			if key != nil && end.state != takedown.StateExpired {
+				if n, err := takedown.OpenPublished(snapshot); n == 0 || err != nil {
+					t.Errorf("%s: the published file does not open before Expire, so this shows nothing: %v", what, err)
+				}
+				if n, err := d.Expire(ctx); n != 0 || err != nil {
+					t.Errorf("%s: Expire: %d, %v", what, n, err)
+				}
+			}
 			check := func(when string) {
 				t.Helper()
 				got, err := d.Case(ctx, c.ID)
