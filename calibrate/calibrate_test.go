@@ -121,63 +121,153 @@ func TestCurveOfKnownPeople(t *testing.T) {
 	}
 }
 
-// TestChoiceHolds draws many small sets of people of whom some look like many,
-// and chooses a threshold from each. The true rate, known from a big set, must
-// be below the accepted one as often as the confidence says.
+// TestChoiceHolds draws many small sets of people, and chooses a threshold from
+// each. The true rate, known from a big set, must be below the accepted one in as
+// many of the sets as the confidence says. Some look like many, or there is a
+// rare group who all look like each other, and of whom a set has some or none.
 func TestChoiceHolds(t *testing.T) {
 	t.Parallel()
-	const sets, people, rate = 100, 60, 0.02
-	rng := rand.New(rand.NewPCG(2, 1))
-	var all []calibrate.Face
-	for k := range 1500 {
-		all = append(all, face(t, k, "", alike(rng)))
-	}
-	x := alike(rng)
-	all = append(all, face(t, -1, "", x), face(t, -1, "", x))
-	truth := newCurve(t, all)
-
-	held, chosen, naive := 0, 0, 0
-	for range sets {
-		var faces []calibrate.Face
-		for k := range people {
-			// Up to four photographs of each, all alike: as many pairs more, but
-			// nothing new.
-			x := alike(rng)
-			for range 1 + k%4 {
-				faces = append(faces, face(t, k, "", x))
-			}
-		}
-		c := newCurve(t, faces)
-		choice, err := c.Choose(rate, 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !choice.Found {
-			continue
-		}
-		chosen++
-		if trueRate(truth, choice.Point.Threshold) <= rate {
-			held++
-		}
-		for _, p := range c.Points {
-			if p.FalseMatchRate <= rate {
-				if trueRate(truth, p.Threshold) <= rate {
-					naive++
+	for _, test := range []struct {
+		name         string
+		sets, people int
+		photos       func(person int) int
+		group        float64 // the share of people in the group; 0 for people of whom some look like many
+		rate         float64
+		most         bool // most sets support the rate
+	}{
+		// Up to four photographs of each, all alike: as many pairs more, but nothing
+		// new.
+		{"some look like many", 100, 60, func(k int) int { return 1 + k%4 }, 0, 0.02, true},
+		// The rate of the group itself is 0.0004. Of a set with one member or none it has
+		// no pair, and with few members few.
+		{"a rare group", 80, 300, fewPhotos, 0.02, 0.0003, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			rng := rand.New(rand.NewPCG(2, 1))
+			middle := even(rng)
+			member := func() []float64 {
+				x := even(rng)
+				for i := range x {
+					x[i] = 0.35*x[i] + middle[i]
 				}
-				break
+				return x
 			}
+			person := func() []float64 {
+				switch {
+				case test.group == 0:
+					return alike(rng)
+				case rng.Float64() < test.group:
+					return member()
+				}
+				return even(rng)
+			}
+			truthOf := func(n int, person func() []float64) *calibrate.Curve {
+				var all []calibrate.Face
+				for k := range n {
+					all = append(all, face(t, k, "", person()))
+				}
+				x := person()
+				return newCurve(t, append(all, face(t, -1, "", x), face(t, -1, "", x)))
+			}
+			var truth func(threshold float64) float64
+			if test.group == 0 {
+				c := truthOf(1500, person)
+				truth = func(threshold float64) float64 { return trueRate(c, threshold) }
+			} else {
+				others, group := truthOf(1000, func() []float64 { return even(rng) }), truthOf(500, member)
+				both := test.group * test.group
+				truth = func(threshold float64) float64 {
+					return (1-both)*trueRate(others, threshold) + both*trueRate(group, threshold)
+				}
+			}
+			wrong, chosen, naive := 0, 0, 0
+			for range test.sets {
+				var faces []calibrate.Face
+				for k := range test.people {
+					x := person()
+					for range test.photos(k) {
+						faces = append(faces, face(t, k, "", x))
+					}
+				}
+				c := newCurve(t, faces)
+				choice, err := c.Choose(test.rate, 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if choice.Found {
+					chosen++
+					if truth(choice.Point.Threshold) > test.rate {
+						wrong++
+					}
+				}
+				for _, p := range c.Points {
+					if p.FalseMatchRate <= test.rate {
+						if truth(p.Threshold) > test.rate {
+							naive++
+						}
+						break
+					}
+				}
+			}
+			t.Logf("of %d sets %d support the rate, of which it does not hold for %d; for %d if the bound is left out", test.sets, chosen, wrong, naive)
+			if test.most && chosen < test.sets/2 {
+				t.Errorf("only %d of %d sets support the rate", chosen, test.sets)
+			}
+			n := float64(test.sets)
+			if most := 0.05*n + 2*math.Sqrt(0.95*0.05*n); float64(wrong) > most {
+				t.Errorf("the rate does not hold for %d of %d sets, promised are 5 %%", wrong, test.sets)
+			}
+			if naive <= wrong {
+				t.Errorf("the bound made it no better")
+			}
+		})
+	}
+}
+
+// However many pairs there are, few people prove little: not that there is no
+// group that all look alike, of which one at most is among them, and not that
+// there are no people of whom every photograph is missed.
+func TestFewPeople(t *testing.T) {
+	t.Parallel()
+	const people, photos = 20, 12
+	rng := rand.New(rand.NewPCG(4, 1))
+	var faces []calibrate.Face
+	for k := range people {
+		x := even(rng)
+		for range photos {
+			faces = append(faces, face(t, k, "", at(rng, x, 0.9)))
 		}
 	}
-	t.Logf("of %d sets %d support the rate; it holds for %d of them; for %d if the bound is left out", sets, chosen, held, naive)
-	if chosen < sets/2 {
-		t.Errorf("only %d of %d sets support the rate", chosen, sets)
+	c := newCurve(t, faces)
+	// The share of a group of which one in 20, or none, is seen with a probability of
+	// 5 %, and of one of which none is.
+	one := func(q float64) float64 { return math.Pow(1-q, people) + people*q*math.Pow(1-q, people-1) }
+	none := func(q float64) float64 { return math.Pow(1-q, people) }
+	for _, p := range c.Points {
+		if q := math.Sqrt(p.FalseMatchBound); one(q) > 0.05+1e-9 {
+			t.Fatalf("threshold %v: a bound of %v on false matches, though a group of that rate is not seen with a probability of %v", p.Threshold, p.FalseMatchBound, one(q))
+		}
+		if none(p.MissBound) > 0.05+1e-9 {
+			t.Fatalf("threshold %v: a bound of %v on misses, though such people are not seen with a probability of %v", p.Threshold, p.MissBound, none(p.MissBound))
+		}
 	}
-	if want := 0.95*float64(chosen) - 3*math.Sqrt(0.95*0.05*float64(chosen)); float64(held) < want {
-		t.Errorf("the rate holds for %d of %d choices, promised are 95 %%", held, chosen)
+	if last := c.Points[len(c.Points)-1]; last.FalseMatches != 0 || math.Abs(last.FalseMatchBound-c.LowestRate) > 1e-12 || math.Abs(one(math.Sqrt(c.LowestRate))-0.05) > 1e-6 {
+		t.Errorf("the lowest rate is %v; without false matches the bound is %v", c.LowestRate, last.FalseMatchBound)
 	}
-	if naive > held {
-		t.Error("the bound made it worse")
+	if _, err := c.Choose(0.99*c.LowestRate, 1); err != nil {
+		t.Error(err)
+	} else if choice, _ := c.Choose(0.99*c.LowestRate, 1); choice.Found {
+		t.Errorf("a rate below the lowest: %+v", choice)
 	}
+}
+
+// fewPhotos is one photograph of each person, and two of some.
+func fewPhotos(person int) int {
+	if person < 5 {
+		return 2
+	}
+	return 1
 }
 
 func trueRate(c *calibrate.Curve, threshold float64) float64 {

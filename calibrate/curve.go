@@ -24,10 +24,14 @@ type Curve struct {
 
 	SamePairs      int64 `json:"samePairs"`      // pairs of one person, of different photographs
 	DifferentPairs int64 `json:"differentPairs"` // pairs of different people
-	// How many pairs vary as one independent pair would. The bounds are those
-	// for SamePairs and DifferentPairs divided by these.
+	// How many pairs are worth one independent pair: they vary as much, which is
+	// known the less well the fewer people there are. The bounds are at least
+	// those for SamePairs and DifferentPairs divided by these.
 	SameDesignEffect      float64 `json:"sameDesignEffect"`
 	DifferentDesignEffect float64 `json:"differentDesignEffect"`
+	// LowestRate is the rate of false matches below which so many people show
+	// nothing, even if no two of them are alike.
+	LowestRate float64 `json:"lowestRate"`
 
 	Points []Point `json:"points"` // Thresholds of them
 }
@@ -90,14 +94,21 @@ func NewCurve(faces []Face, confidence float64) (*Curve, error) {
 	c := &Curve{
 		Model: m.Name, Dimensions: m.Dimensions, People: len(people), Faces: len(faces), Confidence: confidence,
 		SamePairs: same.pairs, DifferentPairs: different.pairs,
-		SameDesignEffect: same.designEffect(true), DifferentDesignEffect: different.designEffect(false),
+		SameDesignEffect: same.designEffect(true, confidence), DifferentDesignEffect: different.designEffect(false, confidence),
+		LowestRate: groupBound(0, len(people), confidence),
 	}
+	withPairs := same.people()
 	for i := range Thresholds {
 		p := Point{Threshold: Threshold(i), FalseMatches: different.total[i], Misses: same.pairs - same.total[i]}
 		p.FalseMatchRate = float64(p.FalseMatches) / float64(different.pairs)
 		p.MissRate = float64(p.Misses) / float64(same.pairs)
-		p.FalseMatchBound = upperBound(p.FalseMatchRate, float64(different.pairs)/c.DifferentDesignEffect, confidence)
-		p.MissBound = upperBound(p.MissRate, float64(same.pairs)/c.SameDesignEffect, confidence)
+		p.FalseMatchBound = max(
+			upperBound(p.FalseMatchRate, float64(different.pairs)/c.DifferentDesignEffect, confidence),
+			groupBound(p.FalseMatchRate, len(people), confidence))
+		// All that is missed may be of a few people, of whom everything is.
+		p.MissBound = max(
+			upperBound(p.MissRate, float64(same.pairs)/c.SameDesignEffect, confidence),
+			upperBound(p.MissRate, float64(withPairs), confidence))
 		c.Points = append(c.Points, p)
 	}
 	return c, nil
@@ -136,6 +147,16 @@ func (t *tally) add(similarity float64, a, b int) {
 	}
 }
 
+// people returns how many people are in a pair.
+func (t *tally) people() (n int) {
+	for _, pairs := range t.pairsWith {
+		if pairs > 0 {
+			n++
+		}
+	}
+	return n
+}
+
 func (t *tally) accumulate() {
 	for i := Thresholds - 2; i >= 0; i-- {
 		t.total[i] += t.total[i+1]
@@ -156,7 +177,11 @@ const (
 // as many independent pairs: the biggest value over the thresholds with at
 // least 20 events that are not more than a tenth of all. An event is a match,
 // or, if below, none. One value for all thresholds keeps the bounds monotone.
-func (t *tally) designEffect(below bool) float64 {
+//
+// The variance is estimated from people, so the value is raised as Korn and
+// Graubard do it: by the square of the ratio of the quantiles of Student's t with
+// as many degrees of freedom as there are people less one, and pairs less one.
+func (t *tally) designEffect(below bool, confidence float64) float64 {
 	worst, closest, atClosest := 0.0, int64(0), 1.0
 	for i := range Thresholds {
 		events := t.total[i]
@@ -177,7 +202,11 @@ func (t *tally) designEffect(below bool) float64 {
 	if worst == 0 {
 		worst = atClosest
 	}
-	return max(1, worst)
+	quantile := func(n float64) float64 {
+		return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: max(1, n-1)}.Quantile(confidence)
+	}
+	ratio := quantile(float64(t.people())) / quantile(float64(t.pairs))
+	return max(1, worst*ratio*ratio)
 }
 
 // designEffectAt leaves out one person after the other.
@@ -214,6 +243,23 @@ func upperBound(rate, n, confidence float64) float64 {
 		return 1
 	}
 	return distuv.Beta{Alpha: rate*n + 1, Beta: (1 - rate) * n}.Quantile(confidence)
+}
+
+// groupBound returns the share of pairs that may be of one group of people who
+// all look like each other, with that confidence, if a share of rate of the pairs
+// of so many people was alike. A small group is what leaving out people cannot
+// show: with one member among n people, or none, there is no pair, while the group
+// may be 4.74/n of all people (with confidence 0.95), and its pairs the square of
+// that of all pairs. With more members it has the pairs that were seen, at most.
+func groupBound(rate float64, people int, confidence float64) float64 {
+	n := float64(people)
+	// That many people have that many pairs.
+	members := (1 + math.Sqrt(1+4*rate*n*(n-1))) / 2
+	if members >= n {
+		return 1
+	}
+	share := distuv.Beta{Alpha: members + 1, Beta: n - members}.Quantile(confidence)
+	return share * share
 }
 
 // Choice is a threshold for a stated rate.

@@ -17,7 +17,14 @@
 // "Confidence intervals for proportions with small expected number of positive
 // counts estimated from survey data", 1998).
 //
-// They hold for people drawn as those of the data were. A set without children,
+// A small group of people who look like each other is not seen in that way: with
+// one of them among the people of the data there is no pair. So no bound is below
+// what such a group could make of the pairs that were seen: with n people, and 95 %
+// confidence, no rate of false matches below (4.74/n)² is supported, however many
+// pairs there are, nor a rate of misses below 3 by the people who have several
+// photographs.
+//
+// The bounds hold for people drawn as those of the data were. A set without children,
 // twins, or whoever uses the service says nothing about them.
 //
 // Nothing that the package writes names a person or holds a vector.

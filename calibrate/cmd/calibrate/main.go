@@ -76,6 +76,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "faces           %d of %d people\n", curve.Faces, curve.People)
 	fmt.Fprintf(stdout, "same person     %d pairs, worth %.0f independent ones\n", curve.SamePairs, float64(curve.SamePairs)/curve.SameDesignEffect)
 	fmt.Fprintf(stdout, "different       %d pairs, worth %.0f independent ones\n", curve.DifferentPairs, float64(curve.DifferentPairs)/curve.DifferentDesignEffect)
+	fmt.Fprintf(stdout, "lowest rate     %.3g of false matches, for a pair: so many people support no lower one\n", curve.LowestRate)
 	var choices []calibrate.Choice
 	var tooFew error
 	for _, s := range strings.Split(*rates, ",") {

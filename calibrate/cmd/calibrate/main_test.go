@@ -47,6 +47,7 @@ func TestRun(t *testing.T) {
 		text  string // of the output
 	}{
 		{"standard input", []string{"-rates", "0.05"}, people(40), nil, "rate 0.05, list of 1: threshold 0."},
+		{"how few people", nil, people(40), errTooFew, "lowest rate     0.0128 of false matches"},
 		{"a file", []string{"-rates", "0.05,0.1", "-model", "test@1", file}, "", nil, "test@1, 64 dimensions"},
 		{"too few people", []string{"-rates", "0.1,0.000001", file}, "", errTooFew, "not supported by so few people"},
 		{"too few people for a list", []string{"-rates", "0.05", "-list", "1000", file}, "", errTooFew, "rate 0.05, list of 1000: not supported"},
