@@ -83,7 +83,8 @@ type File struct {
 // Open opens the file, and makes it if there is none. wrap is the key under
 // which the keys are sealed; with nil they lie bare, in a file that only its
 // owner can read. A slot that is neither whole nor zero was half written or half
-// destroyed by a crash: Open finishes its destruction.
+// destroyed by a crash: Open finishes its destruction. Of two slots for one ID it
+// destroys the second.
 func Open(fsys fsx.FS, path string, wrap *Key) (k *File, err error) {
 	defer func() {
 		if err != nil {
@@ -146,35 +147,74 @@ func (k *File) read() error {
 		return fmt.Errorf("it begins with % x, not % x: %w", head, want, ErrFormat)
 	}
 	wiped := false
+	whole, err := eachSlot(k.f, size, func(at int64, slot []byte) error {
+		if segment.IsZero(slot) {
+			return nil
+		}
+		if isWhole(slot) {
+			if _, twice := k.slots[ID(slot)]; !twice {
+				k.slots[ID(slot)] = k.numberOf(at)
+				return nil
+			}
+			// Destroy would leave this one behind.
+		}
+		wiped = true
+		_, err := k.f.WriteAt(make([]byte, len(slot)), at)
+		return err
+	})
+	k.end = whole // what was cut short is written over
+	if err == nil && wiped {
+		err = k.f.Sync()
+	}
+	return err
+}
+
+// eachSlot calls yield for the slots of a file of size bytes, the last of which
+// may be cut short, and returns where the whole ones end.
+func eachSlot(f fsx.File, size int64, yield func(at int64, slot []byte) error) (end int64, err error) {
+	end = headerSize
 	buf := make([]byte, slotSize<<10)
-	for k.end < size {
-		n := int(min(int64(len(buf)), size-k.end))
-		if _, err := k.f.ReadAt(buf[:n], k.end); err != nil && !errors.Is(err, io.EOF) {
-			return err
+	defer clear(buf)
+	for end < size {
+		n := int(min(int64(len(buf)), size-end))
+		if _, err := f.ReadAt(buf[:n], end); err != nil && !errors.Is(err, io.EOF) {
+			return end, err
 		}
 		for at := 0; at < n; at += slotSize {
 			slot := buf[at:min(at+slotSize, n)]
-			switch {
-			case segment.IsZero(slot):
-			case isWhole(slot):
-				k.slots[ID(slot)] = k.numberOf(k.end)
-			default:
-				if _, err := k.f.WriteAt(make([]byte, len(slot)), k.end); err != nil {
-					return err
-				}
-				wiped = true
+			if err := yield(end, slot); err != nil {
+				return end, err
 			}
-			if len(slot) == slotSize {
-				k.end += slotSize
-			} else {
-				size = k.end // what was cut short is written over
+			if len(slot) < slotSize {
+				return end, nil
 			}
+			end += slotSize
 		}
 	}
-	if wiped {
-		return k.f.Sync()
+	return end, nil
+}
+
+// Peek returns what there are keys for in a file of any kind, in the order of
+// their slots, without a key and without changing it.
+func Peek(fsys fsx.FS, path string) (ids []ID, err error) {
+	f, err := fsys.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
 	}
-	return nil
+	defer f.Close()
+	size, err := f.Size()
+	if err == nil {
+		_, err = eachSlot(f, size, func(_ int64, slot []byte) error {
+			if isWhole(slot) {
+				ids = append(ids, ID(slot))
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys in %s: %w", path, err)
+	}
+	return ids, nil
 }
 
 func (k *File) numberOf(at int64) uint32     { return uint32((at - headerSize) / slotSize) }
@@ -300,13 +340,16 @@ func (k *File) Retain(keep func(ID) bool) error {
 	return k.Destroy(slices.DeleteFunc(k.IDs(), keep)...)
 }
 
-// CopyTo puts all keys into another file, durably.
+// CopyTo puts all keys into another file, durably, but for those that it has.
 func (k *File) CopyTo(to *File) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	to.mu.Lock()
 	defer to.mu.Unlock()
 	for id := range k.slots {
+		if _, ok := to.slots[id]; ok {
+			continue
+		}
 		key, err := k.get(id)
 		if err == nil {
 			err = to.put(id, &key)

@@ -371,3 +371,86 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// Of two slots of one ID the second goes when the file is opened: Destroy would
+// leave it behind, and the key would be there again.
+func TestOpen_TwoSlotsOfOneID(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "keys")
+	k := open(t, path, nil)
+	ids := []keyfile.ID{{1}, {2}}
+	for _, id := range ids {
+		if _, err := k.Create(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := k.Get(ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, append(raw, raw[8:88]...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k = open(t, path, nil)
+	if got, err := k.Get(ids[0]); err != nil || got != want {
+		t.Errorf("the key is another one, %v", err)
+	}
+	if err := errors.Join(k.Destroy(ids[0]), k.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err = os.ReadFile(path); err != nil || bytes.Contains(raw, want[:]) {
+		t.Errorf("the file still holds what was destroyed, %v", err)
+	}
+	k = open(t, path, nil)
+	defer k.Close()
+	if k.Has(ids[0]) || !k.Has(ids[1]) {
+		t.Errorf("opened again: %v", k.IDs())
+	}
+}
+
+// Peek tells what a file has keys for, whatever they are sealed under, and
+// CopyTo leaves the keys that are there already.
+func TestPeekAndCopyAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path, copied := filepath.Join(dir, "keys"), filepath.Join(dir, "copy")
+	k := open(t, path, &keyfile.Key{9})
+	defer k.Close()
+	to := open(t, copied, nil)
+	defer to.Close()
+	want := []keyfile.ID{{1}, {3}, {4}}
+	for i, id := range []keyfile.ID{{1}, {2}, {3}, {4}} {
+		if _, err := k.Create(id); err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			if err := errors.Join(k.Destroy(id), k.CopyTo(to)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := k.CopyTo(to); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(copied)
+	if err != nil || len(raw) != 8+3*80 {
+		t.Errorf("the copy has %d bytes, %v", len(raw), err)
+	}
+	for _, path := range []string{path, copied} {
+		got, err := keyfile.Peek(fsx.OS{}, path)
+		slices.SortFunc(got, func(a, b keyfile.ID) int { return bytes.Compare(a[:], b[:]) })
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s has %v, %v", filepath.Base(path), got, err)
+		}
+	}
+	if _, err := keyfile.Peek(fsx.OS{}, path+"?"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
