@@ -29,6 +29,9 @@ type faceKeys struct {
 	fs   fsx.FS
 	path string
 	wrap *keyfile.Key // nil for keys that lie bare
+	// foreign is the name of another file, with keys that are not in this one; empty
+	// for none.
+	foreign string
 
 	mu   sync.RWMutex
 	file *keyfile.File // nil while there is none
@@ -49,34 +52,61 @@ func faceKeysFile(key *EncryptionKey, list [16]byte) (name string, wrap *keyfile
 }
 
 // openFaceKeys opens the file of keys if there is one, and removes what Rekey
-// left behind. The lock on the journal is held.
-func openFaceKeys(fs fsx.FS, dir string, key *EncryptionKey, list [16]byte) (*faceKeys, error) {
+// left behind: a file under another key, all of whose keys are in this one. A file
+// with others is left alone. It may be the right one, and the key that was given
+// wrong, or belong to a journal that was lost, and is found again. The lock on the
+// journal is held.
+func openFaceKeys(fs fsx.FS, dir string, key *EncryptionKey, list [16]byte) (k *faceKeys, err error) {
 	name, wrap := faceKeysFile(key, list)
-	k := &faceKeys{fs: fs, path: filepath.Join(dir, name), wrap: wrap}
+	k = &faceKeys{fs: fs, path: filepath.Join(dir, name), wrap: wrap}
 	names, err := fs.List(dir)
+	if err == nil && slices.Contains(names, name) {
+		k.file, err = keyfile.Open(fs, k.path, wrap)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
-	if !slices.Contains(names, name) {
-		// What else there is may belong to a journal that was lost, and is found
-		// again.
-		return k, nil
-	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("blocklist: %w", err), k.close())
+			k = nil
+		}
+	}()
+	slices.Sort(names)
 	for _, n := range names {
-		if n != name && (n == faceKeysName || strings.HasPrefix(n, faceKeysName+"-")) {
-			if err := keyfile.Remove(fs, filepath.Join(dir, n)); err != nil {
-				return nil, fmt.Errorf("blocklist: %w", err)
+		if n == name || n != faceKeysName && !strings.HasPrefix(n, faceKeysName+"-") {
+			continue
+		}
+		path := filepath.Join(dir, n)
+		ids, err := keyfile.Peek(fs, path)
+		if err != nil {
+			return k, err
+		}
+		if slices.ContainsFunc(ids, func(id keyfile.ID) bool { return k.file == nil || !k.file.Has(id) }) {
+			k.foreign = n
+		} else if k.file != nil {
+			if err := keyfile.Remove(fs, path); err != nil {
+				return k, err
 			}
 		}
-	}
-	if k.file, err = keyfile.Open(fs, k.path, wrap); err != nil {
-		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	return k, nil
 }
 
+// refuse returns an error if there is a file of keys under another key. Another
+// one beside it would make it hard to tell which is right.
+func (k *faceKeys) refuse() error {
+	if k.foreign == "" {
+		return nil
+	}
+	return fmt.Errorf("blocklist: the keys of faces in %s are under another key: open the list with the FaceKey, or EncryptionKey, that they were made with, and change it with Rekey; remove the file only if its journal is lost for good: %w", k.foreign, ErrKey)
+}
+
 // create returns the key of an event, and makes it, durably, if there is none.
 func (k *faceKeys) create(event [16]byte) (key embedding.Key, err error) {
+	if err := k.refuse(); err != nil {
+		return key, err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.file == nil {

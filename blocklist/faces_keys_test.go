@@ -231,6 +231,90 @@ func TestFaceKeys_LostJournal(t *testing.T) {
 	}
 }
 
+// A list that is opened with another FaceKey makes no second file of keys, and
+// destroys none: not when it has been written to, and not when Rekey was cut
+// short. With the right key all faces are found again.
+func TestFaceKeys_WrongKey(t *testing.T) {
+	t.Parallel()
+	encryption := &blocklist.EncryptionKey{5}
+	right := &blocklist.Options{CompactAfter: -1, EncryptionKey: encryption, FaceKey: &blocklist.EncryptionKey{7}}
+	wrong := &blocklist.Options{CompactAfter: -1, EncryptionKey: encryption, FaceKey: &blocklist.EncryptionKey{8}}
+	limits := blocklist.FaceLimits{Block: 0.9, Review: 0.8}
+	dir := t.TempDir()
+	l := open(t, dir, right)
+	for id := range uint64(3) {
+		mustAppend(t, l, faceRule(t, l, id+1, limits, faceOf(t, faceModels[0], id+1, 0, 0)))
+	}
+	l.Close()
+	keys := func(dir string) []string {
+		names, err := filepath.Glob(filepath.Join(dir, "face-keys*"))
+		check(t, err)
+		return names
+	}
+	look := func(what, dir string, o *blocklist.Options, lost int, seals bool) {
+		t.Helper()
+		l := open(t, dir, o)
+		defer l.Close()
+		if s := l.Status(); s.FacesWithoutKey != lost {
+			t.Errorf("%s: %d faces without a key, want %d", what, s.FacesWithoutKey, lost)
+		}
+		if _, err := l.SealFaces(newID(50), limits, faceOf(t, faceModels[0], 50, 0, 0)); !errors.Is(err, blocklist.ErrKey) != seals || seals && err != nil {
+			t.Errorf("%s: SealFaces: %v", what, err)
+		}
+		// Something else can be blocked meanwhile.
+		e := blocklist.Event{ID: newID(l.View().Seq() + 1000), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}}}
+		mustAppend(t, l, e)
+	}
+	for range 2 {
+		look("wrong", dir, wrong, 3, false)
+		if err := blocklist.Rekey(t.Context(), dir, wrong, right, nil); !errors.Is(err, blocklist.ErrKey) {
+			t.Errorf("Rekey from the wrong key: %v", err)
+		}
+	}
+	if n := len(keys(dir)); n != 1 {
+		t.Errorf("%d files of keys", n)
+	}
+	look("right again", dir, right, 0, true)
+
+	// Rekey is cut short when it has copied one key of three.
+	done := filepath.Join(t.TempDir(), "done")
+	check(t, os.CopyFS(done, os.DirFS(dir)))
+	check(t, blocklist.Rekey(t.Context(), done, right, wrong, nil))
+	fresh := keys(done)
+	if len(fresh) != 1 {
+		t.Fatalf("%q", fresh)
+	}
+	for name, then := range map[string]func(dir string){
+		"opened with the old key": func(dir string) {
+			look("opened with the old key", dir, right, 0, true)
+			if n := len(keys(dir)); n != 1 {
+				t.Errorf("%d files of keys", n)
+			}
+		},
+		"opened with the new key": func(dir string) {
+			look("opened with the new key", dir, wrong, 2, false)
+			look("then with the old one", dir, right, 0, true)
+		},
+		"done again": func(dir string) {
+			check(t, blocklist.Rekey(t.Context(), dir, right, wrong, nil))
+			look("done again", dir, wrong, 0, true)
+		},
+		"opened with the new key, done again": func(dir string) {
+			look("opened with the new key", dir, wrong, 2, false)
+			check(t, blocklist.Rekey(t.Context(), dir, right, wrong, nil))
+			look("done again", dir, wrong, 0, true)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cut := filepath.Join(t.TempDir(), "cut")
+			check(t, os.CopyFS(cut, os.DirFS(dir)))
+			b := readFile(t, fresh[0])
+			check(t, os.WriteFile(filepath.Join(cut, filepath.Base(fresh[0])), b[:8+80], 0o600))
+			then(cut)
+		})
+	}
+}
+
 // A key outlives the time in which its event is kept elsewhere, restarts
 // included, and goes when the event will not come.
 func TestDropFaces(t *testing.T) {

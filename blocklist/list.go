@@ -41,8 +41,9 @@ type Options struct {
 	EncryptionKey *EncryptionKey
 	// FaceKey encrypts the keys of faces in the folder instead of EncryptionKey,
 	// which nodes have too; nil leaves that to EncryptionKey, and without one they
-	// lie bare. With another FaceKey the faces of the list are lost (Status tells),
-	// but Rekey can change it.
+	// lie bare. With another FaceKey the faces of the list cannot be searched (Status
+	// tells) and SealFaces returns ErrKey, until it is opened with the right one.
+	// Rekey changes it.
 	FaceKey *EncryptionKey
 	// FaceLifetime is how long nodes may use the faces of a published snapshot:
 	// 0 stands for 7 days; a minute to MaxFaceLifetime are accepted. After it Load,

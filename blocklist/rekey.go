@@ -26,6 +26,9 @@ const rekeyName = "journal.new"
 // them. With a nil addresses the digests stay, as do their keys, and so do the
 // rules for addresses, which must then be the current ones.
 //
+// It returns ErrKey if there are keys of faces under another FaceKey than that of
+// oldOpts.
+//
 // Events keep their numbers and all else. The list must not be open. Rekey
 // changes nothing until the new journal is complete and durable, and then
 // replaces the old one in one step; after an error or a crash it can be called
@@ -110,8 +113,11 @@ func copyFaceKeys(fs fsx.FS, dir string, list [16]byte, from, to *EncryptionKey)
 		return nil
 	}
 	old, err := openFaceKeys(fs, dir, from, list)
-	if err != nil || old.file == nil {
+	if err != nil {
 		return err
+	}
+	if err := old.refuse(); err != nil || old.file == nil {
+		return errors.Join(err, old.close())
 	}
 	fresh, err := keyfile.Open(fs, filepath.Join(dir, name), wrap)
 	if err == nil {

@@ -269,6 +269,14 @@ func (k *File) put(id ID, key *Key) error {
 	return nil
 }
 
+// Has reports whether there is a key for id.
+func (k *File) Has(id ID) bool {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	_, ok := k.slots[id]
+	return ok
+}
+
 // Get returns the key of id. Errors wrap ErrGone, ErrKey or ErrDamaged.
 func (k *File) Get(id ID) (Key, error) {
 	k.mu.RLock()
