@@ -156,7 +156,8 @@ func (f *Face) UnmarshalJSON(b []byte) error {
 	var j faceJSON
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&j); err != nil {
+	err := d.Decode(&j)
+	if _, behind := d.Token(); err != nil || behind != io.EOF {
 		return &FormatError{Why: `a face is {"model": a name, "vector": numbers}`}
 	}
 	got, err := NewFace(j.Model, j.Vector)

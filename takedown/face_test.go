@@ -202,6 +202,14 @@ func TestFace_Encodings(t *testing.T) {
 			t.Errorf("%s was taken for a face", s)
 		}
 	}
+	// As it may be called by hand, with bytes that no decoder has looked at.
+	b, err = json.Marshal(portrait(t, 1, 1))
+	ok(t, err)
+	for behind, want := range map[string]bool{"": true, " \n": true, " x": false, "{}": false, "]": false, " null": false} {
+		if err := f.UnmarshalJSON(append(bytes.Clone(b), behind...)); (err == nil) != want {
+			t.Errorf("with %q behind it: %v", behind, err)
+		}
+	}
 }
 
 // However a face is printed, it prints nothing of its vector.
