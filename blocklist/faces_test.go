@@ -236,7 +236,6 @@ func TestPublish_Faces(t *testing.T) {
 	}
 }
 
-// What a face is worth is for its own limits to say.
 // A Reload forgets faces whose time is over, whatever else comes of it: the
 // publisher may be gone for good.
 func TestReload_ForgetsFaces(t *testing.T) {
@@ -311,6 +310,7 @@ func TestClose_Faces(t *testing.T) {
 	}
 }
 
+// What a face is worth is for its own limits to say.
 func TestView_FindFaces_Limits(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir(), &blocklist.Options{CompactAfter: -1})
