@@ -3,38 +3,33 @@ package takedown_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/staydown/staydown/takedown"
 )
 
-// Whatever cannot be done in a state is refused with an error of a type, and
-// leaves the case where it is.
+// What can be done to a case in each state, and where it leads. Whatever else is
+// asked is refused with an error of a type, and leaves the case where it is.
 func TestMoves_Typed(t *testing.T) {
 	t.Parallel()
-	request := notice("https://example.org/a.jpg")
-	states := map[takedown.State]func(*office, takedown.CaseID) error{
-		takedown.StateInReview:  func(*office, takedown.CaseID) error { return nil },
-		takedown.StateNeedsInfo: func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, "explanation") },
-		takedown.StateInForce:   func(o *office, id takedown.CaseID) error { return o.Accept(ctx, id, takedown.Grant{Act: alice}) },
-		takedown.StateRejected:  func(o *office, id takedown.CaseID) error { return o.Reject(ctx, id, alice) },
-		takedown.StateWithdrawn: func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, alice) },
-		takedown.StateCourtHold: func(o *office, id takedown.CaseID) error {
-			return errors.Join(o.Accept(ctx, id, takedown.Grant{Act: alice}), o.CourtHold(ctx, id, alice))
-		},
-		takedown.StateReversed: func(o *office, id takedown.CaseID) error {
-			return errors.Join(o.Accept(ctx, id, takedown.Grant{Act: alice}), o.Reverse(ctx, id, alice))
-		},
-	}
-	methods := map[string]func(*office, takedown.CaseID) error{
-		"Accept":       func(o *office, id takedown.CaseID) error { return o.Accept(ctx, id, takedown.Grant{Act: alice}) },
+	request := samples(t, takedown.CaseID{})[takedown.KindIntimateImage]
+	claim, answer := dmca(t, published...), counter(t, takedown.CaseID{}, published[0])
+	risky := takedown.Grant{Act: alice, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]takedown.ItemDecision{0: {Width: takedown.WidthURL}}}
+	accept := func(o *office, id takedown.CaseID) error { return o.Accept(ctx, id, takedown.Grant{Act: alice}) }
+	type f = func(*office, takedown.CaseID) error
+	methods := map[string]f{
+		"Accept":       accept,
 		"Change":       func(o *office, id takedown.CaseID) error { return o.Change(ctx, id, takedown.Grant{Act: alice}) },
 		"Reject":       func(o *office, id takedown.CaseID) error { return o.Reject(ctx, id, alice) },
 		"AskInfo":      func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, "explanation") },
 		"Hold":         func(o *office, id takedown.CaseID) error { return o.Hold(ctx, id, alice) },
+		"Unhold":       func(o *office, id takedown.CaseID) error { return o.Unhold(ctx, id, alice) },
 		"Restore":      func(o *office, id takedown.CaseID) error { return o.Restore(ctx, id, alice) },
 		"CourtHold":    func(o *office, id takedown.CaseID) error { return o.CourtHold(ctx, id, alice) },
 		"Release":      func(o *office, id takedown.CaseID) error { return o.Release(ctx, id, alice) },
+		"Extend":       func(o *office, id takedown.CaseID) error { return o.Extend(ctx, id, alice) },
 		"Told":         func(o *office, id takedown.CaseID) error { return o.Told(ctx, id, alice) },
+		"LegalHold":    func(o *office, id takedown.CaseID) error { return o.LegalHold(ctx, id, true, alice) },
 		"CloseCase":    func(o *office, id takedown.CaseID) error { return o.CloseCase(ctx, id, alice) },
 		"Erase":        func(o *office, id takedown.CaseID) error { return o.Erase(ctx, id, alice) },
 		"Reverse":      func(o *office, id takedown.CaseID) error { return o.Reverse(ctx, id, alice) },
@@ -47,30 +42,103 @@ func TestMoves_Typed(t *testing.T) {
 			return err
 		},
 	}
-	refused := 0
-	for state, reach := range states {
-		o := newOffice(t)
-		for name, do := range methods {
-			c := o.submit(t, request)
-			ok(t, reach(o, c.ID))
-			o.wantState(t, c.ID, state)
-			err := do(o, c.ID)
-			if err == nil {
-				continue
+	do := func(names ...any) f { // methods by their names, and others
+		return func(o *office, id takedown.CaseID) (err error) {
+			for _, x := range names {
+				if name, named := x.(string); named {
+					err = errors.Join(err, methods[name](o, id))
+				} else {
+					err = errors.Join(err, x.(f)(o, id))
+				}
 			}
-			refused++
-			var (
-				move  *takedown.MoveError
-				early *takedown.TooEarlyError
-				token *takedown.TokenError
-			)
-			if !errors.As(err, &move) && !errors.As(err, &early) && !errors.As(err, &token) {
-				t.Errorf("%s of a case %s: %v", name, state, err)
-			}
-			o.wantState(t, c.ID, state)
+			return err
 		}
 	}
-	if refused < 60 {
-		t.Errorf("only %d of %d were refused: the test proves little", refused, len(states)*len(methods))
+	first := func(o *office, id takedown.CaseID) error {
+		wantSecond(t, "by one", o.Accept(ctx, id, risky))
+		return nil
+	}
+	expire := func(o *office, id takedown.CaseID) error {
+		ok(t, o.Accept(ctx, id, takedown.Grant{Act: alice, End: o.Now().Add(time.Hour)}))
+		o.later(time.Hour)
+		_, err := o.Expire(ctx)
+		return err
+	}
+	const (
+		needsInfo, inReview, second = takedown.StateNeedsInfo, takedown.StateInReview, takedown.StateSecondReview
+		inForce, court              = takedown.StateInForce, takedown.StateCourtHold
+		waits                       = takedown.StateCounter
+		rejected, withdrawn         = takedown.StateRejected, takedown.StateWithdrawn
+		reversed, restored, expired = takedown.StateReversed, takedown.StateRestored, takedown.StateExpired
+		closed                      = takedown.StateClosed
+	)
+	type to = map[string]takedown.State
+	for _, tc := range []struct {
+		name  string
+		reach f
+		state takedown.State
+		reply bool // the case is a counter-notice
+		can   to
+	}{
+		{"in review", do(), inReview, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": inReview, "Withdraw": withdrawn}},
+		{"on hold", do("Hold"), inReview, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": inReview, "Unhold": inReview, "Withdraw": withdrawn}},
+		{"asked", do("AskInfo"), needsInfo, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": needsInfo, "Withdraw": withdrawn, "Complete": inReview}},
+		{"asked, on hold", do("Hold", "AskInfo"), needsInfo, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": needsInfo, "Unhold": needsInfo, "Withdraw": withdrawn, "Complete": inReview}},
+		{"approved by one", do(first), second, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": second, "Withdraw": withdrawn}},
+		{"approved by one, on hold", do("Hold", first), second, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": second, "Unhold": second, "Withdraw": withdrawn}},
+		{"in force", do("Accept"), inForce, false, to{"Change": inForce, "CourtHold": court, "Told": inForce, "Reverse": reversed, "Withdraw": withdrawn, "Erase": inForce}},
+		{"at a court", do("Accept", "CourtHold"), court, false, to{"Release": inForce, "Told": court, "Reverse": reversed, "Withdraw": withdrawn}},
+		{"rejected", do("Reject"), rejected, false, to{"Told": rejected, "CloseCase": closed, "Erase": rejected}},
+		{"withdrawn", do("Withdraw"), withdrawn, false, to{"CloseCase": closed, "Erase": withdrawn}},
+		{"reversed", do("Accept", "Reverse"), reversed, false, to{"Told": reversed, "CloseCase": closed, "Erase": reversed}},
+		{"expired", expire, expired, false, to{"Told": expired, "CloseCase": closed, "Erase": expired}},
+		{"closed", do("Reject", "CloseCase"), closed, false, to{"Told": closed, "Erase": closed}},
+		{"a counter-notice", do(), inReview, true, to{"Accept": waits, "Reject": rejected, "AskInfo": needsInfo, "Withdraw": withdrawn}},
+		{"a counter-notice, asked", do("AskInfo"), needsInfo, true, to{"Accept": waits, "Reject": rejected, "AskInfo": needsInfo, "Withdraw": withdrawn}},
+		{"a counter-notice that waits", do("Accept"), waits, true, to{"CourtHold": court, "Told": waits, "Withdraw": withdrawn}},
+		{"a counter-notice that has waited", do("Accept", func(o *office, _ takedown.CaseID) error { o.later(30 * 24 * time.Hour); return nil }), waits, true, to{"Restore": restored, "CourtHold": court, "Told": waits, "Withdraw": withdrawn}},
+		{"a counter-notice at a court", do("Accept", "CourtHold"), court, true, to{"Release": closed, "Told": court, "Reverse": restored, "Withdraw": withdrawn}},
+		{"a counter-notice, rejected", do("Reject"), rejected, true, to{"Told": rejected, "CloseCase": closed, "Erase": rejected}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			for name, method := range methods {
+				var id takedown.CaseID
+				if tc.reply {
+					r := answer
+					r.Case = o.submit(t, claim).ID
+					ok(t, accept(o, r.Case))
+					id = o.submit(t, r).ID
+				} else {
+					id = o.submit(t, request).ID
+				}
+				ok(t, tc.reach(o, id))
+				o.wantState(t, id, tc.state)
+				want, can := tc.can[name]
+				if name == "Extend" || name == "LegalHold" { // of any case
+					want, can = tc.state, true
+				}
+				err := method(o, id)
+				if can && err != nil || !can && err == nil {
+					t.Errorf("%s: %v", name, err)
+					continue
+				}
+				if can {
+					o.wantState(t, id, want)
+					continue
+				}
+				var (
+					move  *takedown.MoveError
+					grant *takedown.GrantError
+					early *takedown.TooEarlyError
+					token *takedown.TokenError
+				)
+				if !errors.As(err, &move) && !errors.As(err, &grant) && !errors.As(err, &early) && !errors.As(err, &token) && !(tc.reply && name == "Complete") {
+					t.Errorf("%s: %v", name, err)
+				}
+				o.wantState(t, id, tc.state)
+			}
+		})
 	}
 }
