@@ -127,7 +127,7 @@ var replyMoves = map[State][]State{
 // MoveError says that a case cannot do what was asked of it in its state.
 type MoveError struct {
 	ID       CaseID
-	From, To State // To is "erased", "completed", "informed", "unheld" or "alarms_settled" for what is no state
+	From, To State // To is "erased", "completed", "informed", "unheld", "alarms_settled" or "flagger_confirmed" for what is no state
 }
 
 func (e *MoveError) Error() string {
@@ -169,6 +169,8 @@ const (
 	// FlagTrustedFlagger: sent as a trusted flagger; it has priority once the
 	// status is checked.
 	FlagTrustedFlagger Flag = "trusted_flagger"
+	// FlagFlaggerConfirmed: that status was checked, see [Desk.ConfirmFlagger].
+	FlagFlaggerConfirmed Flag = "flagger_confirmed"
 	// FlagEarlierClaim: another case, of somebody else, is in force for the same
 	// picture.
 	FlagEarlierClaim Flag = "earlier_claim"

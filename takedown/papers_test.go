@@ -36,7 +36,7 @@ func TestTransparencyRow(t *testing.T) {
 		takedown.GroundDefamation, takedown.GroundHate, takedown.GroundFraud, takedown.GroundMinors, takedown.GroundChildSexualAbuse, takedown.GroundOther,
 	} {
 		n := notice("https://example.org/" + string(g))
-		n.Ground, n.Requester.Role, n.Law = g, takedown.RoleTrustedFlagger, strings.Repeat("ภ", 500)
+		n.Ground, n.Requester.Role, n.Requester.FlaggerID, n.Law = g, takedown.RoleTrustedFlagger, "DE-17", strings.Repeat("ภ", 500)
 		requests = append(requests, n)
 	}
 	for _, r := range requests {
@@ -107,6 +107,51 @@ func TestStatement17(t *testing.T) {
 `
 	if got := m.Statement.Text(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// Whoever says that they are a trusted flagger is one in a statement of reasons
+// only when a person has found them in the list; a completed notice may have
+// another sender.
+func TestConfirmFlagger(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	n := notice("https://example.org/a.jpg")
+	n.Requester.Role = takedown.RoleTrustedFlagger
+	err := takedown.Validate(n)
+	if got := problems(err); len(got) != 1 || !strings.HasPrefix(got[0], "requester.flagger_id: required") {
+		t.Errorf("without its entry: %v", got)
+	}
+	n.Requester.FlaggerID = "DE-17"
+	source := func(c takedown.Case) takedown.Origin {
+		t.Helper()
+		c, err := o.Case(ctx, c.ID)
+		ok(t, err)
+		return takedown.Statement17(&c).Origin
+	}
+	c := o.submit(t, n)
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	if s := o.last(takedown.MessageStatement).Statement; s.Origin != takedown.OriginArticle16 {
+		t.Errorf("not checked: %v", s.Origin)
+	}
+	checked := o.submit(t, n)
+	if err := o.ConfirmFlagger(ctx, checked.ID, takedown.Act{}); err == nil {
+		t.Error("confirmed by nobody")
+	}
+	ok(t, o.ConfirmFlagger(ctx, checked.ID, alice))
+	if got := source(checked); got != takedown.OriginTrustedFlagger {
+		t.Errorf("checked: %v", got)
+	}
+	ok(t, o.AskInfo(ctx, checked.ID, alice, "explanation"))
+	n.Requester.FlaggerID = "DE-18"
+	_, err = o.Complete(ctx, checked.ID, n)
+	ok(t, err)
+	if got := source(checked); got != takedown.OriginArticle16 {
+		t.Errorf("completed by another: %v", got)
+	}
+	var me *takedown.MoveError
+	if err := o.ConfirmFlagger(ctx, o.submit(t, notice("https://example.org/b.jpg")).ID, alice); !errors.As(err, &me) {
+		t.Errorf("of somebody else: %v", err)
 	}
 }
 

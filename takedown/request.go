@@ -48,7 +48,7 @@ const (
 	RoleAgent          Role = "agent"           // authorised by the person concerned or the rights holder
 	RoleLawyer         Role = "lawyer"          // counsel of either
 	RoleGuardian       Role = "guardian"        // parent or guardian of the person concerned
-	RoleTrustedFlagger Role = "trusted_flagger" // DSA Art. 22; the status is checked by the operator
+	RoleTrustedFlagger Role = "trusted_flagger" // DSA Art. 22; the operator checks the status: see Desk.ConfirmFlagger
 	RoleAuthority      Role = "authority"       // a court or public authority
 	RolePublisher      Role = "publisher"       // owner of a page or picture that was blocked
 )
@@ -89,7 +89,8 @@ type Requester struct {
 	// Language is the language to answer in, BCP 47.
 	Language string `json:"language,omitempty"`
 	Role     Role   `json:"role,omitempty"`
-	// FlaggerID is the trusted flagger's entry in the published list.
+	// FlaggerID is the trusted flagger's entry in the published list; required of
+	// one. See [Desk.ConfirmFlagger].
 	FlaggerID string `json:"flagger_id,omitempty" max:"200"`
 	// OnBehalfOf names who is represented, and Authority says on what basis;
 	// both are required of agents, lawyers and guardians.
@@ -136,7 +137,7 @@ func (r *Requester) check(c *checker, n needs) {
 	c.country("requester.country", r.Country)
 	c.language("requester.language", r.Language)
 	choice(c, "requester.role", r.Role, false)
-	c.text("requester.flagger_id", r.FlaggerID, false, maxName)
+	c.text("requester.flagger_id", r.FlaggerID, r.Role == RoleTrustedFlagger, maxName)
 	represents := r.Role == RoleAgent || r.Role == RoleLawyer || r.Role == RoleGuardian
 	c.text("requester.on_behalf_of", r.OnBehalfOf, represents, maxName)
 	c.text("requester.authority", r.Authority, represents, maxText)

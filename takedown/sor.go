@@ -75,7 +75,7 @@ func Statement17(c *Case) StatementOfReasons {
 	if c.Start.After(s.From) {
 		s.From = c.Start
 	}
-	if slices.Contains(c.Flags, FlagTrustedFlagger) {
+	if slices.Contains(c.Flags, FlagFlaggerConfirmed) { // anybody can say that they are one
 		s.Origin = OriginTrustedFlagger
 	}
 	s.Ground, s.Law = groundOf(c)

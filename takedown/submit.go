@@ -255,7 +255,9 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			return change{}, err
 		}
 		for _, f := range flags {
-			if f != FlagSeveralPeople { // which is of the faces that were replaced
+			switch f {
+			case FlagSeveralPeople, FlagFlaggerConfirmed: // of the faces, and the sender, that were replaced
+			default:
 				c.flag(f)
 			}
 		}
@@ -305,6 +307,27 @@ func (d *Desk) sameItems(c *Case, before []CaseItem, mats []material) error {
 		}
 	}
 	return nil
+}
+
+// ConfirmFlagger notes that somebody has found the sender of a notice in the
+// published list of trusted flaggers, by [Requester].FlaggerID. a.By is required.
+// Without it a statement of reasons does not name a trusted flagger as the source
+// of the notice. It fails with a [*MoveError] for a case that none has sent.
+func (d *Desk) ConfirmFlagger(ctx context.Context, id CaseID, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	if a.By == "" {
+		return errors.New("takedown: who has checked the list of trusted flaggers? By is required")
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !slices.Contains(c.Flags, FlagTrustedFlagger) || c.Erased() {
+			return change{}, &MoveError{id, c.State, State(FlagFlaggerConfirmed)}
+		}
+		c.flag(FlagFlaggerConfirmed)
+		c.note(c.State, State(FlagFlaggerConfirmed), a, now)
+		return change{}, nil
+	})
 }
 
 // confirmFor is how long the token that confirms an email address is valid.
