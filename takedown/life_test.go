@@ -230,6 +230,54 @@ func TestLife_DSANotice(t *testing.T) {
 	ok(t, o.Reject(ctx, late.ID, bob, takedown.OutcomeOutOfScope))
 }
 
+// A DSA notice with gaps is taken in where somebody can act on it and ask: it
+// keeps the time of its receipt. Without that it is refused, with every problem.
+func TestLife_DSANoticeWithGaps(t *testing.T) {
+	t.Parallel()
+	full := notice("https://example.org/a.jpg")
+	for _, tc := range []struct {
+		name    string
+		change  func(n *takedown.DSANotice)
+		missing string // empty where it is refused
+	}{
+		{"no statement", func(n *takedown.DSANotice) { n.GoodFaith = takedown.Statement{} }, "good_faith.accepted"},
+		{"no name", func(n *takedown.DSANotice) { n.Requester.Name = "" }, "requester.name"},
+		{"a phone number instead of an email address", func(n *takedown.DSANotice) { n.Requester.Email, n.Requester.Phone = "", "+66812345678" }, "requester.email"},
+		{"about a child, without anything", func(n *takedown.DSANotice) {
+			n.Requester, n.Ground, n.GoodFaith = takedown.Requester{}, takedown.GroundChildSexualAbuse, takedown.Statement{}
+		}, "good_faith.accepted"},
+		{"nobody to ask", func(n *takedown.DSANotice) { n.Requester.Email = "" }, ""},
+		{"no address", func(n *takedown.DSANotice) { n.ImageURLs, n.Requester.Name = nil, "" }, ""},
+		{"no explanation", func(n *takedown.DSANotice) { n.Explanation, n.Requester.Name = "", "" }, ""},
+		{"malformed", func(n *takedown.DSANotice) { n.Requester.Country, n.Requester.Name = "Neverland", "" }, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			n := full
+			tc.change(&n)
+			c, err := o.Submit(ctx, n)
+			if tc.missing == "" {
+				var ve *takedown.ValidationError
+				if !errors.As(err, &ve) {
+					t.Errorf("taken in: %v", err)
+				}
+				return
+			}
+			ok(t, err)
+			if c.State != takedown.StateNeedsInfo || c.Problems[0].Field != tc.missing || c.Problems[0].Severity != takedown.Curable {
+				t.Errorf("it is %s, with %+v", c.State, c.Problems)
+			}
+			o.later(time.Hour)
+			_, err = o.Complete(ctx, c.ID, full)
+			ok(t, err)
+			if c = o.wantState(t, c.ID, takedown.StateInReview); c.Received != day0 || c.Times[takedown.MilestoneReceived] != day0 {
+				t.Errorf("received %v", c.Received)
+			}
+		})
+	}
+}
+
 // A complaint about a rejection opens the case again.
 func TestLife_ComplaintAboutARejection(t *testing.T) {
 	t.Parallel()

@@ -30,6 +30,9 @@ func (Ground) values() []string {
 // content at the given addresses is said to be illegal. It asks for
 // [WidthURL]: the addresses are blocked for ever, also after a re-crawl, and
 // nothing else is; a copy of the picture at another address stays.
+//
+// One that says where the content is, why it is illegal and how the sender can be
+// asked can be acted on: what else is missing is [Curable].
 type DSANotice struct {
 	Requester Requester `json:"requester"`
 	// ImageURLs are the exact addresses of the pictures, PageURLs those of
@@ -66,6 +69,12 @@ func (r DSANotice) check(c *checker) {
 	c.text("law", r.Law, false, maxShort)
 	c.text("explanation", r.Explanation, true, maxText)
 	r.GoodFaith.check(c, "good_faith")
+	// Who can be asked is asked for the rest; about a child nobody is turned away.
+	core := []string{"image_urls", "page_urls", "explanation"}
+	if r.Requester.Phone == "" && r.Requester.PostalAddress == "" {
+		core = append(core, "requester.email")
+	}
+	c.missingIs(Curable, Incomplete, core)
 	if r.Ground == GroundChildSexualAbuse {
 		c.flag(FlagChildSafety)
 	}
