@@ -39,6 +39,7 @@ func TestDesk_Closed(t *testing.T) {
 			"Submit":         second(d.Submit(ctx, notice("https://example.org/a.jpg"))),
 			"Complete":       second(d.Complete(ctx, id, optOut(t, 1))),
 			"Confirm":        d.Confirm(ctx, id, ""),
+			"ConfirmFlagger": d.ConfirmFlagger(ctx, id, by),
 			"Resend":         d.Resend(ctx, id),
 			"Case":           second(d.Case(ctx, id)),
 			"Cases":          d.Cases(ctx, func(takedown.Case) bool { return true }),

@@ -3,6 +3,7 @@ package takedown
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -310,15 +311,29 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("takedown: preview: %w", err)
 	}
-	done = func() error { return os.RemoveAll(dir) }
-	list, err := blocklist.Open(dir, &blocklist.Options{Now: d.opts.Now})
-	if err != nil {
-		return nil, nil, nil, errors.Join(err, done())
+	var list *blocklist.List
+	drop := func() (err error) {
+		if list != nil {
+			err = list.Close()
+		}
+		return errors.Join(err, os.RemoveAll(dir))
 	}
-	done = func() error { return errors.Join(list.Close(), os.RemoveAll(dir)) }
+	made := false
+	defer func() { // also when something panics
+		if !made {
+			err = errors.Join(err, drop())
+		}
+	}()
+	// The key is in memory only: what a crash leaves, or the disk keeps of a file that
+	// was removed, tells nothing of a case that is not decided.
+	key := new(blocklist.EncryptionKey)
+	rand.Read(key[:])
+	if list, err = blocklist.Open(dir, &blocklist.Options{Now: d.opts.Now, EncryptionKey: key}); err != nil {
+		return nil, nil, nil, err
+	}
 	rules, covers, err := d.plan(c, g, list)
 	if err != nil {
-		return nil, nil, nil, errors.Join(err, done())
+		return nil, nil, nil, err
 	}
 	now := d.clock()
 	faces = &trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.View()}
@@ -329,7 +344,7 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 			for _, item := range covers[i] {
 				t, err := d.store.template(c, item)
 				if err != nil {
-					return nil, nil, nil, errors.Join(err, done())
+					return nil, nil, nil, err
 				}
 				faces.faces = append(faces.faces, t.Face)
 				if rule := c.Items[item].Rule; rule != 0 && !slices.Contains(faces.replaced, rule) {
@@ -344,24 +359,24 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 	}
 	carried, err := d.carry(c, c.Rules, rules[:len(events)], covers, now)
 	if err != nil {
-		return nil, nil, nil, errors.Join(err, done())
+		return nil, nil, nil, err
 	}
 	common, err := d.commonEvents()
 	if err != nil {
-		return nil, nil, nil, errors.Join(err, done())
+		return nil, nil, nil, err
 	}
 	if events = slices.Concat(events, carried, common); len(events) > 0 {
 		aim(events, list.View().Seq())
 		if _, err := list.Append(ctx, events...); err != nil {
-			return nil, nil, nil, errors.Join(err, done())
+			return nil, nil, nil, err
 		}
 	}
 	if e, err = newEnforcer(&d.opts.Enforcer, d.now); err != nil {
-		return nil, nil, nil, errors.Join(err, done())
+		return nil, nil, nil, err
 	}
 	e.list, e.ofDesk = list, true
-	faces.would = e
-	return e, faces, done, nil
+	faces.would, made = e, true
+	return e, faces, drop, nil
 }
 
 // trialFolder begins the name of the folder of a trial; Open removes those that

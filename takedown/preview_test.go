@@ -17,6 +17,52 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
+// The list that a preview makes for itself tells nothing of the case, while it is
+// there, and goes whatever happens.
+func TestPreview_LeavesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir, nil)
+	c, err := d.Submit(ctx, optOut(t, 1))
+	ok(t, err)
+	trials := func() []string {
+		found, err := filepath.Glob(filepath.Join(dir, "preview-*"))
+		ok(t, err)
+		return found
+	}
+	looked, stopped := false, errors.New("stopped")
+	_, err = d.Preview(ctx, c.ID, func(context.Context, string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) {
+			looked = len(trials()) == 1
+			wantNowhere(t, dir, "during a preview", traced(t, testJPEG(t, 1))...)
+			yield(takedown.Item{}, stopped)
+		}
+	})
+	if !looked || !errors.Is(err, stopped) {
+		t.Errorf("there is no list to look at, %v", err)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		d.Preview(ctx, c.ID, func(context.Context, string) iter.Seq2[takedown.Item, error] { panic("of the index") })
+	}()
+	if _, err := d.Preview(ctx, c.ID, index{}.items, takedown.Grant{Width: takedown.WidthFace}); err == nil {
+		t.Error("a face of a picture")
+	}
+	if left := trials(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	ok(t, os.MkdirAll(filepath.Join(dir, "preview-of-a-crash", "x"), 0o700))
+	ok(t, d.Close())
+	open(t, dir, nil)
+	if left := trials(); len(left) > 0 {
+		t.Errorf("left behind by a crash: %v", left)
+	}
+}
+
 // flipped returns a hash with the lowest bit of its first n digits changed.
 func flipped(h phash.Hash, n int) phash.Hash {
 	text := []byte(h.String())
