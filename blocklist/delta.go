@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"iter"
 	"math/bits"
 	"slices"
 	"sync/atomic"
@@ -208,4 +209,25 @@ func (d *hashDelta) search(h phash.Hash, radius int, yield func(entry uint32, di
 		}
 	}
 	return true
+}
+
+// segmentOf is a sealed run of entries.
+type segmentOf[E any] interface {
+	Len() int
+	All() iter.Seq[E]
+}
+
+// gather returns the entries of the run that a full tail becomes, and the runs
+// before it. While there are merge runs of about one size, the new one among
+// them, they become one, up to most entries: the writer waits for it. runs stays
+// as it is: it belongs to views.
+func gather[S segmentOf[E], E any](runs []S, tail []E, merge, most int) (before []S, entries []E) {
+	before, entries = slices.Clone(runs), tail
+	for n := merge - 1; len(before) >= n && before[len(before)-n].Len() <= 2*len(entries) && len(entries) < most; {
+		for _, r := range before[len(before)-n:] {
+			entries = slices.AppendSeq(entries, r.All())
+		}
+		before = before[:len(before)-n]
+	}
+	return before, entries
 }

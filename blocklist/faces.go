@@ -333,15 +333,7 @@ func (m *faceFold) add(v FaceVector, limits FaceLimits, event [16]byte, g uint32
 	if len(m.tail) < sealFaces {
 		return
 	}
-	entries := m.tail
-	// The old slices belong to views.
-	runs := slices.Clone(m.runs)
-	for n := mergeFaces - 1; len(runs) >= n && runs[len(runs)-n].Len() <= 2*len(entries) && len(entries) < maxFaceMerge; {
-		for _, r := range runs[len(runs)-n:] {
-			entries = slices.AppendSeq(entries, r.All())
-		}
-		runs = runs[:len(runs)-n]
-	}
+	runs, entries := gather(m.runs, m.tail, mergeFaces, maxFaceMerge)
 	m.runs, m.tail = append(runs, newFaceSegment(m.model, entries)), nil
 }
 

@@ -47,17 +47,7 @@ func (d *featureDelta) add(f Features, g uint32) {
 	if len(d.tail) < sealFeatures {
 		return
 	}
-	entries := d.tail
-	// The old slices belong to views.
-	runs := append(make([]*features.Segment, 0, len(d.runs)+1), d.runs...)
-	for n := mergeFeatures - 1; len(runs) >= n && runs[len(runs)-n].Len() <= 2*len(entries) && len(entries) < maxFeatureRun; {
-		for _, r := range runs[len(runs)-n:] {
-			for e := range r.All() {
-				entries = append(entries, e)
-			}
-		}
-		runs = runs[:len(runs)-n]
-	}
+	runs, entries := gather(d.runs, d.tail, mergeFeatures, maxFeatureRun)
 	d.runs, d.tail = append(runs, newFeatureSegment(entries)), nil
 }
 
