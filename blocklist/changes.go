@@ -45,8 +45,8 @@ type Change struct {
 	// Rule is the public id of the rule it belongs to; 0 for a picture that was
 	// excepted from all rules.
 	Rule uint64
-	// Blocks is true for keys that are blocked from then on, and false for
-	// keys of which what they name may be admitted again.
+	// Blocks is true for keys that are blocked from then on, and false for keys
+	// whose pictures and addresses may be admitted again.
 	Blocks bool
 	Keys   Keys
 }

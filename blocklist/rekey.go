@@ -18,7 +18,7 @@ const rekeyName = "journal.new"
 // Rekey makes the list in a folder anew: with new keys for its digests, by the
 // current rules for addresses, and under the encryption key of newOpts. It is
 // for a list whose secret is known to others, that was made under other rules
-// (Open returns ErrRules), or that is to be encrypted, or no longer.
+// (Open returns ErrRules), or that is to be encrypted, or decrypted.
 //
 // Digests cannot be turned back into addresses. Rekey therefore calls addresses
 // for every event that has some, and writes the event with those that it

@@ -316,7 +316,7 @@ func (d *Desk) CourtHold(ctx context.Context, id CaseID, a Act) error {
 	})
 }
 
-// Release ends a court hold in favour of who asked for the removal: a case is in
+// Release ends a court hold in favour of whoever asked for the removal: a case is in
 // force as before, a counter-notice is closed.
 func (d *Desk) Release(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {

@@ -59,7 +59,7 @@ type Message struct {
 	Kind   Kind
 	Regime Regime
 	// To is who gets it: the requester of the case. Of a statement of reasons it
-	// is empty; who is affected, the operator has to know.
+	// is empty: the operator has to know who is affected.
 	To Recipient
 	// Asked and Granted are the widths of the case, Accepted and Refused the
 	// numbers of its items, Items their results. Of the accepted ones, Held only

@@ -40,7 +40,7 @@ func (p Profile) check(c *checker, r Request) {
 		if !c.has(path) {
 			c.add(path, CodeRequired)
 		}
-		// Who is asked for the parts of a name is not asked for the whole as well:
+		// Somebody who is asked for the parts of a name is not asked for the whole too:
 		// the form may have no field for it.
 		if path == "requester.given_name" || path == "requester.family_name" {
 			c.problems = slices.DeleteFunc(c.problems, func(p Problem) bool { return p.Field == "requester.name" && p.Code == CodeRequired })

@@ -57,7 +57,7 @@ type named struct{ field, address string }
 
 // namedItems returns the items of a case that a reply names by their addresses,
 // and adds a problem for each field with one that is none of the case. Whether
-// it is the address of a picture or of a page makes no difference: who answers
+// it is the address of a picture or of a page makes no difference: whoever answers
 // has not seen in which field of the notice it stood.
 func (d *Desk) namedItems(k *checker, target *Case) (items []int, err error) {
 	if len(k.named) == 0 {

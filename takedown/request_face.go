@@ -14,7 +14,7 @@ import (
 type Subject string
 
 const (
-	SubjectSelf  Subject = ""      // that of the requester, or of who is represented; the zero value
+	SubjectSelf  Subject = ""      // that of the requester, or of the one who is represented; the zero value
 	SubjectChild Subject = "child" // that of a child of the requester
 	SubjectWard  Subject = "ward"  // that of somebody whose guardian the requester is
 )

@@ -134,7 +134,7 @@ type IntimateImage struct {
 	// belongs to those who handle child safety: the case carries
 	// [FlagChildSafety] from the first moment.
 	MinorDepicted Answer `json:"minor_depicted"`
-	// Signature is the typed full name of the depicted person or of who may act
+	// Signature is the typed full name of the depicted person or of the one who may act
 	// for them.
 	Signature string `json:"signature" max:"200"`
 }

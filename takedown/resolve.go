@@ -37,7 +37,7 @@ const (
 	//
 	// Of a rule about a face it says that the same person is shown. What is
 	// learned is the picture, whose copies are blocked from then on; no template
-	// is made of it. Who is in the picture besides is blocked with it.
+	// is made of it. Whoever else is in the picture is blocked with it.
 	SameImage Resolution = 1
 	// NotTheSame: the match is wrong. The rule leaves this picture alone from
 	// now on: the file, and every picture whose hash is within

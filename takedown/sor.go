@@ -101,7 +101,7 @@ func groundOf(c *Case) (Ground, string) {
 	case KindAuthorityOrder:
 		return GroundOther, "the law that the order refers to"
 	case KindImageOptOut, KindOpenOptOut, KindHashEntry, KindFaceOptOut:
-		// Who owns a picture has no right to all those that show the face.
+		// The owner of a picture has no right to all those that show the face.
 		if c.Claim == ClaimOwner && c.Granted != WidthFace {
 			return GroundCopyright, "the right of the owner of the picture"
 		}

@@ -187,8 +187,8 @@ func (d *Desk) earlier(c *Case, mats []material, faces map[int]Face) (ids []Case
 }
 
 // findEarlier flags a case when a picture, or a face, is blocked already for
-// somebody else, whatever the same requester has in force too. Who cannot be
-// told, as after an erasure, is somebody else.
+// somebody else, whatever the same requester has in force too. A requester who
+// cannot be told, as after an erasure, is somebody else.
 func (d *Desk) findEarlier(c *Case, mats []material, faces map[int]Face) error {
 	for _, id := range d.earlier(c, mats, faces) {
 		other, err := d.store.get(id)
@@ -211,8 +211,8 @@ func (d *Desk) findEarlier(c *Case, mats []material, faces map[int]Face) error {
 
 // Complete replaces the request of a case in [StateNeedsInfo] with a completed
 // one of the same kind. The case keeps its number and the time of its receipt;
-// it goes on to the review unless something is still missing, of which the
-// [*ValidationError] then tells. Who approved the request before has not seen
+// it goes on to the review unless something is still missing, which the
+// [*ValidationError] then lists. Whoever approved the request before has not seen
 // this one: the approval is void. An email address that is another than before
 // has to be confirmed as in a new case. A hold goes on for what the request names
 // now.
