@@ -186,12 +186,12 @@ func TestOptOut(t *testing.T) {
 	// Everything that is wrong at once, beside its field, and nothing lost.
 	page := o.visitor.post("/ask/image_opt_out?lang=en", 422,
 		"images", "@", "claim", "", "reason", `"><script>alert(1)</script>`, "requester.name", "", "requester.email", "nobody", "requester.phone", "12", "requester.country", "")
-	contains(t, page, `id="images-error">This is needed.`, `id="claim-error">This is needed.`, `id="requester-name-error"`,
-		`id="requester-email-error">This is not an email address.`, `id="requester-phone-error"`, `value="nobody"`, `href="#requester-email"`, "alert(1)")
+	contains(t, page, `id="images-error"><p>This is needed.`, `id="claim-error"><p>This is needed.`, `id="requester-name-error"`,
+		`id="requester-email-error"><p>This is not an email address.`, `id="requester-phone-error"`, `value="nobody"`, `href="#requester-email"`, "alert(1)")
 	lacks(t, page, "<script>", `id="requester-country-error"`, `id="reason-error"`)
 	contains(t, o.visitor.post("/ask/image_opt_out?lang=th", 422, "images", "@"), "กรุณาระบุข้อมูลนี้")
 	contains(t, o.visitor.post("/ask/image_opt_out?lang=en", 422, "images", "@README.md", "claim", "owner", "requester.name", "สมชาย", "requester.email", "s@example.org"),
-		"1: This file is not a picture.", `value="สมชาย"`, `value="owner" selected`)
+		"Picture 1: This file is not a picture.", words["en"]["again"], `value="สมชาย"`, `value="owner" selected`)
 	contains(t, o.visitor.post("/ask/image_opt_out?lang=en", 400, "no_such_field", "x"), words["en"]["not_a_form"])
 
 	page = o.visitor.post("/ask/image_opt_out?lang=en", 200, "images", "@dogs.jpg", "claim", "depicted",
@@ -217,7 +217,7 @@ func TestOptOut(t *testing.T) {
 	o.visitor.get("/desk/case/"+id, 401)
 	o.visitor.get("/desk/index/dogs.jpg", 401)
 	o.visitor.get("/desk/case/"+id+"/image/0", 401)
-	contains(t, o.alice.get("/desk/", 200), id, "in_review")
+	contains(t, o.alice.get("/desk/", 200), id, "waits for a reviewer")
 	page = o.alice.get("/desk/case/"+id, 200)
 	contains(t, page, "s@example.org", "dogs.jpg", "mirrored-dogs.jpg", "copies.example (1)", "2 would be blocked", `value="accept"`)
 	for _, path := range []string{"/desk/case/" + id + "/image/0", "/desk/index/mirrored-dogs.jpg"} {
@@ -239,7 +239,7 @@ func TestOptOut(t *testing.T) {
 	verdict(takedown.Allow)
 	contains(t, o.alice.decide(id, "accept", 422, "width", "5"), "cannot be granted")
 	contains(t, o.alice.decide(id, "accept", 422, "reason", "not a code"), "codes")
-	contains(t, o.alice.decide(id, "accept", 200, "width", "4", "reason", "shown"), "Done.", "in_force", "2 are so today")
+	contains(t, o.alice.decide(id, "accept", 200, "width", "4", "reason", "shown"), "Done.", "in force", "2 are blocked")
 	verdict(takedown.Block)
 	contains(t, o.alice.decide(id, "accept", 422), "cannot become")
 	contains(t, o.alice.get("/desk/messages", 200), "We have accepted your request", "Your removal is in force")
@@ -251,7 +251,7 @@ func TestOptOut(t *testing.T) {
 
 	// A stranger's withdrawal takes two reviewers.
 	page = o.visitor.post("/ask/withdrawal?lang=en", 422, "case", "something", "requester.email", "stranger@example.org")
-	contains(t, page, `id="case-error">There is no case with this number`)
+	contains(t, page, `id="case-error"><p>There is no case with this number`)
 	page = o.visitor.post("/ask/withdrawal?lang=en", 200, "case", id, "requester.email", "stranger@example.org")
 	reply := number.FindString(page)
 	for _, n := range number.FindAllString(o.alice.get("/desk/messages", 200), -1) {
@@ -259,7 +259,7 @@ func TestOptOut(t *testing.T) {
 			break
 		}
 	}
-	contains(t, o.alice.decide(reply, "accept", 200), "Another reviewer", "other_party")
+	contains(t, o.alice.decide(reply, "accept", 200), "Another reviewer", "not by who made the request")
 	contains(t, o.bob.decide(reply, "accept", 200), "closed")
 	contains(t, o.alice.get("/desk/case/"+id, 200), "withdrawn")
 }
@@ -279,7 +279,7 @@ func TestNotice(t *testing.T) {
 	o := open(t)
 	page := o.visitor.post("/ask/dsa_notice?lang=en", 422, "image_urls", "not an address\nhttps://photos.example/beach5.jpg", "ground", "privacy",
 		"requester.name", "A. Person", "requester.email", "p@example.org")
-	contains(t, page, `id="image_urls-error">1: This is not a web address`, `id="explanation-error"`, `id="good_faith-error">This statement has to be accepted.`, "beach5.jpg", `value="privacy" selected`)
+	contains(t, page, `id="image_urls-error"><p>Line 1: This is not a web address`, `id="explanation-error"`, `id="good_faith-error"><p>This statement has to be accepted.`, "beach5.jpg", `value="privacy" selected`)
 	page = o.visitor.post("/ask/dsa_notice?lang=en", 422, "image_urls", "https://photos.example/beach5.jpg", "explanation", "It shows me.", "good_faith", "on",
 		"requester.name", "A. Person", "requester.email", "nobody")
 	contains(t, page, ` checked`, words["en"]["box.good_faith"])
@@ -290,7 +290,7 @@ func TestNotice(t *testing.T) {
 	if err != nil || len(c.Items) != 2 || c.Request.(takedown.DSANotice).GoodFaith.Text != words["en"]["box.good_faith"] {
 		t.Fatalf("%v: %+v", err, c)
 	}
-	contains(t, o.alice.decide(id, "accept", 200), "in_force")
+	contains(t, o.alice.decide(id, "accept", 200), "in force")
 	for key, want := range map[string]takedown.Verdict{"beach5.jpg": takedown.Block, "mirrored-beach5.jpg": takedown.Allow, "dogs.jpg": takedown.Allow} {
 		it, _, _ := o.index.get(key)
 		if got := o.desk.Enforcer().Check(it.Candidate); got.Verdict != want {
@@ -391,4 +391,35 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// What a visitor meets beside the straight way.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	o := open(t)
+	// A link to a page is enough, and the form says so.
+	page := o.visitor.post("/ask/dsa_notice?lang=en", 422, "image_urls", "")
+	contains(t, page, words["en"]["either"], `id="image_urls-error"><p>`+words["en"]["one_address"])
+	page = o.visitor.post("/ask/dsa_notice?lang=en", 422, "image_urls", "none\nhttps://a.example/\nneither")
+	contains(t, page, "<p>Line 1: ", "<p>Line 3: ")
+	// Countries have names.
+	contains(t, o.visitor.get("/ask/image_opt_out?lang=th", 200), `<option value="TH">ไทย</option>`)
+	contains(t, o.visitor.get("/ask/image_opt_out?lang=en", 200), `<option value="DE">Germany</option>`, `lang="en" aria-current="true"`)
+	// Nothing was sent: there is no case to show.
+	lacks(t, o.visitor.get("/received?lang=en", 200), words["en"]["number"])
+	contains(t, o.visitor.get("/nothing?lang=th", 404), words["th"]["missing"])
+	contains(t, o.alice.get("/desk/case/nothing", 404), words["en"]["missing"])
+
+	page = o.visitor.post("/ask/open_opt_out?lang=en", 200, "images", "@dogs.jpg", "claim", "depicted", "biometric", "on", "requester.name", "A", "requester.email", "a@example.org")
+	id := number.FindString(page)
+	// After a wrong code the other language is a page that there is.
+	page = o.visitor.post("/confirm?lang=en", 422, "case", id, "token", "wrong")
+	contains(t, page, `href="/received?lang=th"`)
+	contains(t, o.visitor.get("/received?lang=th", 200), id)
+	contains(t, o.alice.get("/desk/case/"+id, 200), "has not confirmed", "no model that finds faces", `alt="picture 1 of the request"`)
+
+	// A decision is followed by the page, which can be loaded again.
+	o.alice.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	o.alice.decide(id, "reject", http.StatusSeeOther, "reason", "other")
+	contains(t, o.alice.get("/desk/case/"+id+"?note=done", 200), "Done.")
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,6 +22,8 @@ type review struct {
 	Widths   []takedown.Width
 	Note     string
 	CanReply bool // a decision is awaited
+	// FaceAsked says that a face is meant, perhaps, but nobody could look for one.
+	FaceAsked bool
 }
 
 // details returns what the page shows of a request.
@@ -72,7 +73,7 @@ func (s *server) find(w http.ResponseWriter, r *http.Request) (c takedown.Case, 
 		c, err = s.desk.Case(r.Context(), id)
 	}
 	if err != nil {
-		http.NotFound(w, r)
+		s.missing(w, r)
 	}
 	return c, err == nil
 }
@@ -82,7 +83,13 @@ func (s *server) review(w http.ResponseWriter, r *http.Request, reviewer string)
 	if !ok {
 		return
 	}
-	s.showCase(w, r, http.StatusOK, reviewer, c, "")
+	s.showCase(w, r, http.StatusOK, reviewer, c, notes[r.URL.Query().Get("note")])
+}
+
+// notes are what a reviewer reads after a decision.
+var notes = map[string]string{
+	"done":   "Done.",
+	"second": "Noted. Another reviewer has to grant the same.",
 }
 
 func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, reviewer string, c takedown.Case, note string) {
@@ -98,6 +105,7 @@ func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, re
 	case takedown.StateInReview, takedown.StateSecondReview, takedown.StateNeedsInfo:
 		v.CanReply = true
 	}
+	v.FaceAsked = c.Asked == takedown.WidthFace && !slices.ContainsFunc(c.Items, func(it takedown.CaseItem) bool { return it.Kind == takedown.ItemFace })
 	if c.Asked > takedown.WidthURL {
 		for x := takedown.WidthBytes; x <= min(c.Asked, takedown.WidthDuplicate); x++ {
 			v.Widths = append(v.Widths, x)
@@ -115,7 +123,8 @@ func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, re
 	s.render(w, status, "review", page{Lang: "en", Title: "Case " + c.ID.String(), Reviewer: reviewer, Review: v})
 }
 
-// decide does what the reviewer chose, and shows the case as it is then.
+// decide does what the reviewer chose, and sends the browser to the case as it
+// is then, so that to load the page again does nothing again.
 func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string) {
 	c, ok := s.find(w, r)
 	if !ok {
@@ -141,15 +150,16 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 		err = errors.New("choose what to do")
 	}
 	var second *takedown.SecondReviewError
-	status, note := http.StatusOK, "Done."
-	switch {
-	case errors.As(err, &second):
-		note = fmt.Sprintf("Noted. Another reviewer has to grant the same, because of %v.", second.Risks)
-	case err != nil:
-		status, note = http.StatusUnprocessableEntity, err.Error()
+	note := "done"
+	if errors.As(err, &second) {
+		note, err = "second", nil
+	}
+	if err == nil {
+		http.Redirect(w, r, "/desk/case/"+c.ID.String()+"?note="+note, http.StatusSeeOther)
+		return
 	}
 	if c, ok = s.find(w, r); ok {
-		s.showCase(w, r, status, reviewer, c, note)
+		s.showCase(w, r, http.StatusUnprocessableEntity, reviewer, c, err.Error())
 	}
 }
 

@@ -48,7 +48,7 @@ type shown struct {
 func newServer(dir, photos string, reviewers map[string]string) (*server, error) {
 	s := &server{reviewers: reviewers}
 	var err error
-	if s.pages, err = template.New("").Funcs(template.FuncMap{"lines": lines}).ParseFS(assets, "pages.html"); err != nil {
+	if s.pages, err = template.New("").Funcs(template.FuncMap{"lines": lines, "say": say, "inc": func(i int) int { return i + 1 }}).ParseFS(assets, "pages.html"); err != nil {
 		return nil, err
 	}
 	if s.texts, err = takedown.NewTexts(); err != nil {
@@ -61,6 +61,7 @@ func newServer(dir, photos string, reviewers map[string]string) (*server, error)
 		return nil, err
 	}
 	mux := http.NewServeMux()
+	mux.HandleFunc("/", s.missing)
 	mux.HandleFunc("GET /{$}", s.first)
 	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, assets, "style.css") })
 	mux.HandleFunc("GET /ask/{kind}", s.form)
@@ -104,6 +105,7 @@ func (s *server) notify(_ context.Context, m takedown.Message) error {
 // page is what every page is given.
 type page struct {
 	Lang, Title string
+	Here        string // the path that shows the page again, in the other language too
 	Words       map[string]string
 	Forms       []form
 	Form        form
@@ -123,9 +125,11 @@ type page struct {
 // shownField is a field with what was entered and what is wrong with it.
 type shownField struct {
 	field
-	Label, Hint, Value, Error, Statement string
-	Options                              []option
-	ID                                   string
+	Label, Hint, Value, Statement string
+	Need                          string // the word for whether it has to be there
+	Errors                        []string
+	Options                       []option
+	ID                            string
 }
 
 type option struct {
@@ -155,7 +159,12 @@ func (s *server) render(w http.ResponseWriter, status int, name string, p page) 
 }
 
 func (s *server) first(w http.ResponseWriter, r *http.Request) {
-	s.render(w, http.StatusOK, "first", page{Lang: lang(r), Title: words[lang(r)]["title"]})
+	s.render(w, http.StatusOK, "first", page{Lang: lang(r), Title: words[lang(r)]["title"], Here: "/"})
+}
+
+// missing is the page of an address that there is not.
+func (s *server) missing(w http.ResponseWriter, r *http.Request) {
+	s.render(w, http.StatusNotFound, "missing", page{Lang: lang(r), Title: words[lang(r)]["missing"], Here: "/"})
 }
 
 // find returns the form of the kind that the path names.
@@ -171,7 +180,7 @@ func find(r *http.Request) (form, bool) {
 func (s *server) form(w http.ResponseWriter, r *http.Request) {
 	f, ok := find(r)
 	if !ok {
-		http.NotFound(w, r)
+		s.missing(w, r)
 		return
 	}
 	s.showForm(w, http.StatusOK, lang(r), f, nil, nil, "")
@@ -180,19 +189,31 @@ func (s *server) form(w http.ResponseWriter, r *http.Request) {
 // showForm shows a form: empty, or with what was entered and what is wrong.
 func (s *server) showForm(w http.ResponseWriter, status int, lang string, f form, entered takedown.Request, problems []takedown.Problem, failed string) {
 	text := words[lang]
-	p := page{Lang: lang, Title: text[f.Kind.String()], Form: f, Error: failed}
+	p := page{Lang: lang, Title: text[f.Kind.String()], Here: "/ask/" + f.Kind.String(), Form: f, Error: failed}
 	values := valuesOf(entered)
 	for _, ff := range f.Fields {
 		sf := shownField{field: ff, Label: text[ff.Name], Hint: text[ff.Name+".hint"], Value: values[ff.Name], ID: strings.ReplaceAll(ff.Name, ".", "-"),
-			Statement: text["box."+ff.Name]}
+			Statement: text["box."+ff.Name], Need: "optional"}
+		switch {
+		case ff.Either:
+			sf.Need = "either"
+		case ff.Required:
+			sf.Need = "required"
+		}
 		for _, c := range ff.Choices {
 			sf.Options = append(sf.Options, option{c, text[ff.Name+"."+c], sf.Value == c})
 		}
-		sf.Error = s.errorsOf(ff.Name, lang, problems)
-		if ff.Type == "file" && sf.Error == "" && len(problems) > 0 {
-			sf.Error = text["again"] // browsers do not keep files
+		if ff.Type == "country" {
+			for _, c := range countries[lang] {
+				sf.Options = append(sf.Options, option{c.code, c.name, strings.EqualFold(sf.Value, c.code)})
+			}
 		}
-		if sf.Error != "" {
+		sf.Errors = s.errorsOf(ff, lang, problems)
+		empty := slices.ContainsFunc(problems, func(p takedown.Problem) bool { return p.Field == ff.Name && p.Code == takedown.CodeRequired })
+		if ff.Type == "file" && !empty && (len(problems) > 0 || failed != "") {
+			sf.Errors = append(sf.Errors, text["again"]) // browsers do not keep files
+		}
+		if len(sf.Errors) > 0 {
 			p.Wrong = append(p.Wrong, sf)
 		}
 		p.Fields = append(p.Fields, sf)
@@ -201,23 +222,26 @@ func (s *server) showForm(w http.ResponseWriter, status int, lang string, f form
 }
 
 // errorsOf puts into words what is wrong with a field, its items and parts.
-func (s *server) errorsOf(name, lang string, problems []takedown.Problem) string {
-	var said []string
+func (s *server) errorsOf(f field, lang string, problems []takedown.Problem) (said []string) {
 	for _, p := range problems {
-		rest, ok := strings.CutPrefix(p.Field, name)
+		rest, ok := strings.CutPrefix(p.Field, f.Name)
 		if !ok || rest != "" && rest[0] != '[' && rest[0] != '.' {
 			continue
 		}
-		if rest == ".text" { // its box was not ticked: said once
-			continue
-		}
 		text := s.texts.Problem(lang, p)
+		if f.Either && p.Code == takedown.CodeRequired && rest == "" {
+			text = words[lang]["one_address"]
+		}
 		if n, err := strconv.Atoi(strings.Trim(rest, "[]")); err == nil {
-			text = strconv.Itoa(n+1) + ": " + text
+			of := "line"
+			if f.Type == "file" {
+				of = "file"
+			}
+			text = words[lang][of] + " " + strconv.Itoa(n+1) + ": " + text
 		}
 		said = append(said, text)
 	}
-	return strings.Join(said, " ")
+	return said
 }
 
 // valuesOf returns what was entered, by the names of the fields.
@@ -262,7 +286,7 @@ func valuesOf(r takedown.Request) map[string]string {
 func (s *server) submit(w http.ResponseWriter, r *http.Request) {
 	f, ok := find(r)
 	if !ok {
-		http.NotFound(w, r)
+		s.missing(w, r)
 		return
 	}
 	lang := lang(r)
@@ -300,19 +324,24 @@ func (s *server) submit(w http.ResponseWriter, r *http.Request) {
 
 // received tells the number of a case, and nothing of what it hits.
 func (s *server) received(w http.ResponseWriter, r *http.Request) {
-	p := page{Lang: lang(r)}
+	p := page{Lang: lang(r), Here: "/received"}
 	p.Title = words[p.Lang]["received"]
-	if c, err := r.Cookie("case"); err == nil {
-		if id, err := takedown.ParseCaseID(c.Value); err == nil {
-			p.Case = id.String()
-		}
+	var id takedown.CaseID
+	c, err := r.Cookie("case")
+	if err == nil {
+		id, err = takedown.ParseCaseID(c.Value)
 	}
+	if err != nil { // nothing was sent, or long ago
+		http.Redirect(w, r, "/?lang="+p.Lang, http.StatusSeeOther)
+		return
+	}
+	p.Case = id.String()
 	s.render(w, http.StatusOK, "received", p)
 }
 
 func (s *server) confirm(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
-	p := page{Lang: lang(r), Case: r.FormValue("case")}
+	p := page{Lang: lang(r), Here: "/received", Case: r.FormValue("case")}
 	id, err := takedown.ParseCaseID(p.Case)
 	if err == nil {
 		err = s.desk.Confirm(r.Context(), id, r.FormValue("token"))
