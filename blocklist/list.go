@@ -531,6 +531,10 @@ func (l *List) writeSnapshotFile(path string, m *moment, o writeOptions) (err er
 		err = cerr
 	}
 	if err == nil && o.publish {
+		// What readers have now stays until its successor is one that they can read.
+		_, err = l.readSnapshotFile(temp)
+	}
+	if err == nil && o.publish {
 		err = l.replace(temp, path)
 	} else if err == nil {
 		if err = fs.Rename(temp, path); err == nil {
