@@ -108,3 +108,60 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 		t.Error("no overlay was found that the features alone leave to a person and that they bear out")
 	}
 }
+
+// blobs draws a few soft discs: enough for a hash, and no corner for features.
+func blobs(tb testing.TB) []byte {
+	tb.Helper()
+	m := image.NewGray(image.Rect(0, 0, 480, 360))
+	for y := range 360 {
+		for x := range 480 {
+			v := 60 + x/8
+			for i, c := range [][3]int{{90, 80, 60}, {330, 110, 85}, {200, 270, 70}, {410, 300, 50}, {60, 250, 40}} {
+				dx, dy := x-c[0], y-c[1]
+				if d := dx*dx + dy*dy; d < c[2]*c[2] {
+					v += (1 - 2*(i%2)) * 150 * (c[2]*c[2] - d) / (c[2] * c[2])
+				}
+			}
+			m.SetGray(x, y, color.Gray{Y: uint8(min(max(v, 0), 255))})
+		}
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: 95}); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A picture with too little to see for features is near any other one that is laid
+// out like it: its hash reaches less far, for rankers too. A hash that came without
+// its picture reaches as far as ever.
+func TestFilter_FlatPicturesReachLessFar(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), &takedown.DeskOptions{OneReviewer: true})
+	e := d.Enforcer()
+	r := optOut(t, 1)
+	r.Images = [][]byte{blobs(t)}
+	c, err := d.Submit(ctx, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p := c.Pictures[0]; p.NotInside == "" || p.Widest != takedown.WidthDuplicate {
+		t.Fatalf("the picture of the test is not flat, or cannot be registered: %+v", p)
+	}
+	if err := d.Accept(ctx, c.ID, takedown.Grant{Act: takedown.Act{By: "alice"}}); err != nil {
+		t.Fatal(err)
+	}
+	own := c.Pictures[0].Hash
+	hash := func(n int) phash.Hash { return flipped(own, n) }
+	wantVerdict(t, "30 bits", e.Filter("", hash(30)), takedown.Block)
+	wantVerdict(t, "40 bits", e.Filter("", hash(40)), takedown.Review)
+	wantVerdict(t, "30 bits, Check", e.Check(takedown.Candidate{Hashes: []phash.Hash{hash(30)}}), takedown.Block)
+	wantVerdict(t, "40 bits, Check", e.Check(takedown.Candidate{Hashes: []phash.Hash{hash(40)}}), takedown.Review)
+
+	file := testJPEG(t, 5)
+	found := inspect(t, file, takedown.Source{})
+	if _, err := d.Resolve(ctx, takedown.Match{Candidate: found, Decision: takedown.Decision{Rule: e.Filter("", own).Rule}, File: file}, takedown.SameImage); err != nil {
+		t.Fatal(err)
+	}
+	wantVerdict(t, "a learned hash, 40 bits", e.Filter("", flipped(found.Hashes[0], 40)), takedown.Block)
+}

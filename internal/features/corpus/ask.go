@@ -129,8 +129,8 @@ func (c *corpus) ask(seg *features.Segment, index *phash.Segment, x *features.Se
 		block := func(m features.Match) bool { return m.Band == features.Block }
 		a.shown[id] = d <= identical && (shows(x, f, g, block) || shows(x, g, f, block))
 		// As takedown decides.
-		a.borne[id] = d <= phash.IdenticalRadius || !c.pics[id].featured() || f.Len() == 0 ||
-			shows(x, f, g, func(m features.Match) bool { return block(m) || m.Corroborates() })
+		a.borne[id] = d <= phash.IdenticalRadius || d <= identical && !c.pics[id].featured() ||
+			c.pics[id].featured() && (f.Len() == 0 || shows(x, f, g, func(m features.Match) bool { return block(m) || m.Corroborates() }))
 	}
 	return a, nil
 }
