@@ -27,8 +27,8 @@ type Candidate struct {
 	SHA256 [32]byte
 	// Hashes are those of the picture, as phash.Query gives them, or the first of
 	// them alone, which is what an index stores; of an animation, those of its first
-	// frame. All must be of one picture: what a
-	// person says of a match counts for all of them.
+	// frame. All must be of one picture: what a person says of a match counts for all
+	// of them.
 	Hashes []phash.Hash
 	// Frames are the hashes of the further frames of an animation.
 	Frames [][]phash.Hash

@@ -102,8 +102,9 @@ func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait boo
 // Change replaces the terms of a case in force by those of a new grant: another
 // width, fewer items, other territories or times, or, for a vetted hash entry,
 // another effect. A case whose time is over has expired, also before Expire has
-// said so: it needs a new request. What the new grant does not name is as in a new case. The old
-// rules and the new ones change places in one step.
+// said so: it needs a new request. Fields left zero take their
+// defaults, not the old grant's values. The old rules and the new ones change
+// places in one step.
 //
 // What was learned for an old rule, and excepted from it, goes over to the one
 // that takes its place for the same item. A narrower width drops the copies that

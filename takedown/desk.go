@@ -132,8 +132,8 @@ type DeskOptions struct {
 	// searched, and no Decision.Checked has TierFace.
 	Salvage bool
 	// OperatorKey seals what outlives the personal data, the keys of the cases, and
-	// those of faces, also in the list: 32 bytes, from where backups of the folder do not go. nil is a key
-	// that the desk makes and keeps in the folder.
+	// those of faces, also in the list: 32 bytes, kept somewhere that is not backed up
+	// together with the folder. nil is a key that the desk makes and keeps in it.
 	OperatorKey []byte
 }
 

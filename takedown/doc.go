@@ -22,6 +22,38 @@
 //	err = desk.Accept(ctx, c.ID, takedown.Grant{…}) // durable and in force when it returns
 //	err = desk.Publish("blocklist.snap")
 //
+// # The methods of a Desk
+//
+// Requests: [Desk.Submit] takes one in, [Desk.Confirm] and [Desk.Resend] are about
+// its email address, [Desk.AskInfo] asks for more and [Desk.Complete] brings it.
+// [Desk.Case] and [Desk.Cases] read.
+//
+// Review: [Desk.Preview] shows what would disappear, [Desk.AddEvidence] and
+// [Desk.Evidence] what the host's own index knows. [Desk.Hold] blocks until it is
+// decided, or [Desk.Unhold]; [Desk.Accept] and [Desk.Reject] decide, of replies too;
+// [Desk.Change] replaces the terms of a case in force.
+//
+// Undoing: [Desk.Withdraw] for the requester, [Desk.Reverse] for the operator,
+// [Desk.Restore] after a counter-notice, [Desk.CourtHold] and [Desk.Release] when a
+// court has the matter. [Desk.Expire] ends what was granted for a time, and
+// [Desk.CloseCase] a case of which nothing is left to do.
+//
+// Matches: [Desk.Resolve] records what a person says of one, and [Desk.Undo] takes
+// that back. [Desk.AddCommon], [Desk.RemoveCommon] and [Desk.CommonPictures] are the
+// never-block list; [Desk.TakeTallies], [Desk.Alarms] and [Desk.SettleAlarms] the
+// match budget.
+//
+// People and clocks: [Desk.Notify] sends what waits to be sent, [Desk.Told] notes
+// what was told without it, [Desk.Due] and [Desk.DueOf] say what is due, and
+// [Desk.Extend] that the requester knows of a delay.
+//
+// Papers and personal data: [Desk.Log] and [Desk.VerifyLog], [Desk.ExportCSV] and
+// [Desk.ExportJSON], [Statement17] for a statement of reasons. [Desk.Erase] and
+// [Desk.LegalHold]; [Desk.Picture] returns a picture that was kept.
+//
+// The list: [Desk.Enforcer] enforces it here, [Desk.Publish] writes it for others,
+// [Desk.Changes] says what happened to it.
+//
 // # What a decision says
 //
 // [Decision].Checked has the tiers that were compared: the address, the bytes of
@@ -34,10 +66,9 @@
 //
 // What Accept granted survives a crash at any moment, and no rule is without a
 // case that explains it. Withdrawing a case restores what no other rule covers,
-// with what was learned for it. Queries take no lock, do no I/O and, for
-// canonical addresses, allocate nothing but the table of the match budget, once
-// a day. Methods of Desk and Enforcer are safe
-// for concurrent use.
+// with what was learned for it. Queries take no lock, do no I/O and allocate
+// nothing for canonical addresses, except one counting table per day. Methods of
+// Desk and Enforcer are safe for concurrent use.
 //
 // # Personal data
 //

@@ -63,8 +63,8 @@ const (
 )
 
 // Enforcer answers whether an image is blocked. It is safe for concurrent use;
-// its queries take no lock, do no I/O and, for canonical addresses, allocate
-// nothing but the table of the match budget, once a day.
+// its queries take no lock, do no I/O and allocate nothing for canonical
+// addresses, except one counting table per day.
 type Enforcer struct {
 	list    *blocklist.List
 	now     func() time.Time
@@ -189,23 +189,22 @@ func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(scope{}
 //
 // Filter looks for hashes within the block radius, and answers [Review] only for
 // rules that ask for it, and for flat pictures, whose hashes beyond 31 bits say too
-// little to block; [Enforcer.Check] looks further. It takes no lock and,
-// when imageURL is canonical, allocates nothing but the table of the match
-// budget, once a day.
+// little to block; [Enforcer.Check] looks further. It takes no lock and, when
+// imageURL is canonical, allocates nothing, except one counting table per day.
 func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
 	return e.decide(scope{}, imageURL, "", hashes)
 }
 
 // Check answers about a candidate by everything that is known of it: all its
 // addresses, the pages that show it, its file, its hashes, and its features and
-// faces where nothing else blocks it. Around hashes it looks as far as the review
-// radius, which costs more than what Filter does: it is meant for where pixels
-// were decoded anyway.
+// faces where nothing else blocks it. It compares hashes up to ReviewRadius (Filter
+// stops at BlockRadius), so it is slower: it is meant for where pixels were
+// decoded anyway.
 func (e *Enforcer) Check(c Candidate) Decision { return e.check(scope{}, &c) }
 
 // In returns the view of somebody in a country, ISO 3166-1 alpha-2: rules for
-// other territories do not count, and rules for this one block. A code that is
-// none enforces every rule.
+// other territories do not count, and rules for this one block. With
+// an invalid or empty code, every rule applies (fail closed).
 func (e *Enforcer) In(country string) Region {
 	t, err := blocklist.ParseTerritory(country)
 	return Region{e, scope{set: true, all: err != nil, territory: t}}

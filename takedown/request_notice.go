@@ -95,7 +95,8 @@ type Work struct {
 }
 
 // DMCANotice is a notification under 17 U.S.C. 512(c)(3), or, for an index,
-// (d)(3). It asks for [WidthURL]; the law does not let it widen by itself.
+// (d)(3). It asks for [WidthURL]; copies at other addresses stay, until a notice
+// names them.
 //
 // Whether a defective one has any effect depends on what is missing: one that
 // identifies the work and the material and says how to reach the sender has to
