@@ -57,6 +57,7 @@ type Desk struct {
 	// sending serialises the delivery of messages, so that each is handed over
 	// once as long as the process lives.
 	sending sync.Mutex
+	waiting atomic.Bool // there may be messages that nobody has looked for
 	// publishing serialises what is done about published files with faces.
 	publishing sync.Mutex
 }

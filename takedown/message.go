@@ -216,14 +216,23 @@ func (d *Desk) Notify(ctx context.Context) error {
 	if err := d.begin(ctx); err != nil || d.opts.Notifier == nil {
 		return err
 	}
-	for {
-		// If another call is at it, that one also finds what is new.
-		if !d.sending.TryLock() {
-			return nil
-		}
-		sent, err := d.send(ctx)
+	// If another call is at it, that one looks once more before it is done. Whoever
+	// sends for others does not stop because its own caller has.
+	var err error
+	d.waiting.Store(true)
+	for d.waiting.Load() && d.sending.TryLock() {
+		d.waiting.Store(false)
+		err = d.sendAll(ctx)
 		d.sending.Unlock()
-		if sent == 0 || err != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return err
+}
+
+// sendAll sends what waits, and what comes meanwhile.
+func (d *Desk) sendAll(ctx context.Context) error {
+	for {
+		if sent, err := d.send(ctx); sent == 0 || err != nil {
 			return err
 		}
 	}
