@@ -28,7 +28,7 @@ func (d *Desk) begin(ctx context.Context) error {
 			}
 			c.Begins = false
 			c.happened(MilestoneEnforced, c.Start)
-			c.note(c.State, c.State, Act{Reason: string(MilestoneEnforced)}, now)
+			c.note(c.State, State(MilestoneEnforced), Act{}, now)
 			if c.over(now) || c.Erased() {
 				return change{}, nil
 			}
