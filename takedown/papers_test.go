@@ -110,6 +110,29 @@ func TestStatement17(t *testing.T) {
 	}
 }
 
+// Each restriction of a case has a PUID of its own, which stays the same.
+func TestTransparencyRow_PUID(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	c := o.submit(t, notice("https://example.org/a.jpg"))
+	puid := func() string {
+		t.Helper()
+		c, err := o.Case(ctx, c.ID)
+		ok(t, err)
+		row, err := takedown.Statement17(&c).TransparencyRow("", day0)
+		ok(t, err)
+		return row.PUID
+	}
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	first := puid()
+	ok(t, o.Change(ctx, c.ID, takedown.Grant{Act: alice, Territories: []string{"DE"}}))
+	second := puid()
+	ok(t, o.Reverse(ctx, c.ID, alice))
+	if third := puid(); first == second || second != third || first != c.ID.String()+"-1" {
+		t.Errorf("%s, then %s, then %s", first, second, third)
+	}
+}
+
 // Whoever says that they are a trusted flagger is one in a statement of reasons
 // only when a person has found them in the list; a completed notice may have
 // another sender.

@@ -27,6 +27,9 @@ const (
 // told to whom a restriction affects. It holds nothing of the requester.
 type StatementOfReasons struct {
 	Case CaseID
+	// Number counts the restrictions of the case, from 1: other terms are another
+	// one. 0 says that the case has never been in force.
+	Number int
 	// Width, Effect, Territories (none is worldwide), From and To (zero is
 	// without end) are the restriction: (a).
 	// Held is how far what is held for a person reaches beyond what is blocked;
@@ -71,6 +74,11 @@ func Statement17(c *Case) StatementOfReasons {
 	}
 	if block > 0 && hold > block {
 		s.Width, s.Held = block, hold
+	}
+	for _, m := range c.Moves {
+		if m.To == StateEnforcing {
+			s.Number++
+		}
 	}
 	if c.Start.After(s.From) {
 		s.From = c.Start
@@ -235,7 +243,7 @@ func (r TransparencyRow) Check() error {
 
 // TransparencyRow makes the row of a statement. puid names the restriction in
 // the operator's platform, for ever: letters, digits, "-" and "_"; by default
-// it is the number of the case. contentDate is when the content was published
+// it is the number of the case and that of the restriction. contentDate is when the content was published
 // or first seen.
 //
 // The database only knows territories of the EU and the EEA; others are left
@@ -245,7 +253,7 @@ func (s StatementOfReasons) TransparencyRow(puid string, contentDate time.Time) 
 	yes := map[bool]string{true: "Yes", false: "No"}
 	g := grounds[s.Ground]
 	row := TransparencyRow{
-		PUID:                      cmp.Or(puid, s.Case.String()),
+		PUID:                      cmp.Or(puid, fmt.Sprintf("%v-%d", s.Case, s.Number)),
 		DecisionVisibility:        []string{"DECISION_VISIBILITY_CONTENT_DISABLED"},
 		DecisionGround:            "DECISION_GROUND_ILLEGAL_CONTENT",
 		IllegalContentLegalGround: cut(s.Law, 500),
