@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/staydown/staydown/blocklist"
@@ -107,8 +108,9 @@ func (c *checker) sources(entry string) (addresses []string) {
 // splitAddresses takes a pasted text apart: at white space, and where
 // "https://" begins in the middle of a word. Where the character before it is
 // one that leads to an embedded address (as in web.archive.org/web/https://…
-// or ?u=https://…) it stays in one piece. What stands around an address in a
-// sentence, such as brackets, quotes and a full stop, is taken off.
+// or ?u=https://…) it stays in one piece, unless a picture file has just ended. What
+// stands around an address in a sentence, such as brackets, quotes and a full
+// stop, is taken off; so is a word in another script right behind a picture file.
 func splitAddresses(text string) (parts []string) {
 	for line := range strings.Lines(text) {
 		words := strings.Fields(line)
@@ -118,14 +120,15 @@ func splitAddresses(text string) (parts []string) {
 		}
 		for _, word := range words {
 			for word != "" {
-				next := len(word)
-				for i := 1; i < len(word); i++ {
+				// What is between the two is nothing.
+				end, next := pictureEnds(word)
+				for i := 1; i < end; i++ {
 					if beginsScheme(word[i:]) && !strings.ContainsRune("/=?&:#%+@!~-_.", rune(word[i-1])) {
-						next = i
+						end, next = i, i
 						break
 					}
 				}
-				if part := trimSentence(word[:next]); part != "" {
+				if part := trimSentence(word[:end]); part != "" {
 					parts = append(parts, part)
 				}
 				word = word[next:]
@@ -160,6 +163,31 @@ func spaced(words []string) bool {
 		return false
 	}
 	return !slices.ContainsFunc(words[1:], func(s string) bool { return likeAddress(s) || strings.ContainsAny(s, "<>\"") })
+}
+
+// pictureEnds returns where in a word the name of a picture file ends that is the
+// last part of an address, because something follows that belongs to no address:
+// a letter of another script, a mark of a table or a text, or, behind something
+// that separates it, the next address. next is where that begins. Without such an
+// end both are the length of the word.
+func pictureEnds(word string) (end, next int) {
+	path := false
+	host := strings.Index(word, "://") + 3 // 2 without a scheme
+	for i, r := range word {
+		switch {
+		case r == '?' || r == '#':
+			return len(word), len(word)
+		case !path || !pictureName(word[max(0, i-5):i]):
+			path = path || r == '/' && i >= host
+		case r == '|', r == '*', r >= utf8.RuneSelf && unicode.IsLetter(r):
+			return i, i
+		default:
+			if rest := strings.TrimLeft(word[i:], "-/_~+.:"); len(rest) < len(word)-i && beginsScheme(rest) {
+				return i, len(word) - len(rest)
+			}
+		}
+	}
+	return len(word), len(word)
 }
 
 // pictureName reports whether a text ends like the name of a picture file.

@@ -155,7 +155,7 @@ func FuzzDecodeForm(f *testing.F) {
 func FuzzSplitAddresses(f *testing.F) {
 	for _, s := range []string{
 		"https://a.example/x.jpghttps://b.example/y.jpg", "<https://a.example/x.jpg>, (https://b.example/y.jpg).",
-		"https://web.archive.org/web/2020/https://a.example/x.jpg", "https://a.example/?u=https://b.example", "a.example/x_(1).jpg", "…\u00a0https://ไทย.example/ก.jpg”",
+		"https://web.archive.org/web/2020/https://a.example/x.jpg", "https://a.example/?u=https://b.example", "a.example/x_(1).jpg", "https://a.example/1.jpg-https://b.example/2.jpgครับ|**/x.png*", "…\u00a0https://ไทย.example/ก.jpg”",
 	} {
 		f.Add(s)
 	}
