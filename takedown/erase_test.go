@@ -218,6 +218,18 @@ func TestOperatorKey_Failed(t *testing.T) {
 	}
 }
 
+// There is nothing to preview of a case that has ended and is erased.
+func TestPreview_Erased(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	id := accept(t, d, optOut(t, 1), takedown.Grant{})
+	ok(t, d.Withdraw(ctx, id, takedown.Act{}))
+	ok(t, d.Erase(ctx, id, alice))
+	if _, err := d.Preview(ctx, id, index{}.items); !errors.Is(err, takedown.ErrErased) {
+		t.Errorf("Preview: %v", err)
+	}
+}
+
 // With another operator key nothing opens, and the desk says why.
 func TestOpen_OperatorKey(t *testing.T) {
 	t.Parallel()

@@ -299,6 +299,9 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(mats) == 0 && c.Erased() {
+		return nil, nil, fmt.Errorf("takedown: case %v has ended: %w", c.ID, ErrErased)
+	}
 	if len(mats) != len(c.Items) {
 		return nil, nil, fmt.Errorf("takedown: case %v: %d items, but keys of %d", c.ID, len(c.Items), len(mats))
 	}
