@@ -2,6 +2,8 @@ package takedown
 
 import (
 	"errors"
+	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,7 +61,7 @@ func (c *checker) addresses(field string, entries []string, u use) {
 		}
 		for _, text := range found {
 			a, err := blocklist.Canonical(text)
-			if err != nil {
+			if err != nil || !public(text, a) {
 				c.add(path, CodeInvalidAddress)
 				break
 			}
@@ -79,6 +81,23 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			}
 		}
 	}
+}
+
+// public reports whether an address can be one of the web, by its form: it names
+// no machine of a network of somebody's own, and no user.
+func public(text, canonical string) bool {
+	if u, err := url.Parse(text); err == nil && u.User != nil {
+		return false
+	}
+	u, err := url.Parse(canonical)
+	if err != nil {
+		return false
+	}
+	host := u.Hostname()
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.IsGlobalUnicast() && !ip.IsPrivate()
+	}
+	return strings.Contains(host, ".") && !strings.HasSuffix(host, ".localhost")
 }
 
 // sources returns the addresses in a text, with those of the operator's service

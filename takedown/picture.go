@@ -1,7 +1,6 @@
 package takedown
 
 import (
-	"bytes"
 	"errors"
 	"strconv"
 
@@ -37,13 +36,9 @@ type Picture struct {
 	NotInside string `json:"not_inside,omitempty"`
 }
 
-// inspect decodes an image and computes what a registration stores of it. An
-// error is that of phash.Decode.
-func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
-	pic, err := decodeRequested(file)
-	if err != nil {
-		return p, m, err
-	}
+// inspect computes what a registration stores of an image. sum is the digest of
+// its file.
+func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m material, err error) {
 	p = Picture{SHA256: sum, Format: pic.Format().String(), Widest: WidthDuplicate}
 	p.Width, p.Height = pic.Size()
 	p.Hash, p.Quality = pic.PDQ()
@@ -72,11 +67,6 @@ func inspect(file []byte, sum [32]byte) (p Picture, m material, err error) {
 	p.Points = set.Len()
 	m.Features, err = set.MarshalBinary()
 	return p, m, err
-}
-
-// decodeRequested decodes an image of a request within the default limits.
-func decodeRequested(file []byte) (*phash.Picture, error) {
-	return phash.Decode(bytes.NewReader(file), nil)
 }
 
 // variants returns the hashes of a registration as the list keeps them.

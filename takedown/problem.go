@@ -42,9 +42,10 @@ const (
 	CodeTooLong        Code = "too_long"          // more than Params["max"] characters
 	CodeTooMany        Code = "too_many"          // more than Params["max"] items
 	CodeTooLarge       Code = "too_large"         // more than Params["max_bytes"] bytes or Params["max_pixels"] pixels
+	CodeTooManyPixels  Code = "too_many_pixels"   // more than Params["max_pixels"] pixels in all pictures of the request
 	CodeNotText        Code = "not_text"          // control characters or bytes that are not UTF-8
 	CodeInvalidEmail   Code = "invalid_email"     // not an email address
-	CodeInvalidPhone   Code = "invalid_phone"     // not an international number: + and 7 to 15 digits
+	CodeInvalidPhone   Code = "invalid_phone"     // no number with + and 7 to 15 digits, nor one of the requester's country
 	CodeInvalidCountry Code = "invalid_country"   // not an ISO 3166-1 alpha-2 code
 	CodeInvalidLang    Code = "invalid_language"  // not a language tag (BCP 47)
 	CodeInvalidAddress Code = "invalid_address"   // not an http or https address that a picture can have
@@ -68,7 +69,7 @@ const (
 
 // codes lists every Code, for catalogues of messages.
 var codes = []Code{
-	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
+	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeTooManyPixels, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
 	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
 	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeNotInCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNotDepicted, CodeNoFace,
 	CodeSeveralFaces, CodeInvalidMark, CodeMixedModels, CodeNoEmbedder,

@@ -78,10 +78,10 @@ type Requester struct {
 	GivenName    string `json:"given_name,omitempty" max:"200"`
 	FamilyName   string `json:"family_name,omitempty" max:"200"`
 	Organisation string `json:"organisation,omitempty" max:"200"`
-	// Email is a bare address, without a display name.
+	// Email is an address; a display name around it is left out.
 	Email string `json:"email,omitempty" max:"254"`
-	// Phone is an international number; spaces, dashes and brackets are
-	// allowed.
+	// Phone is an international number, or where Country is given one as it is
+	// dialled there; spaces, dashes, brackets and an extension are allowed.
 	Phone         string `json:"phone,omitempty" max:"40"`
 	PostalAddress string `json:"postal_address,omitempty" max:"500"`
 	// Country is where the person lives, ISO 3166-1 alpha-2.
@@ -132,7 +132,7 @@ func (r *Requester) check(c *checker, n needs) {
 	c.oneOf("requester.email", !n.anyContact || n.email || cleanEmail(r.Email) != "" || r.Phone != "" || r.PostalAddress != "",
 		"requester.phone", "requester.postal_address")
 	c.email("requester.email", r.Email, n.email)
-	c.phone("requester.phone", r.Phone, n.phone)
+	c.phone("requester.phone", r.Phone, r.Country, n.phone)
 	c.text("requester.postal_address", r.PostalAddress, n.postal, maxPostal)
 	c.country("requester.country", r.Country)
 	c.language("requester.language", r.Language)

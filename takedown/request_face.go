@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"image"
 	"slices"
@@ -145,10 +146,8 @@ func (c *checker) faceImages(field string, images [][]byte, marks []string, cons
 	}
 	for i := range c.distinct(field, images) {
 		path, data := index(field, i), images[i]
-		pic, err := decodeRequested(data)
-		if err != nil {
-			code, params := imageProblem(err)
-			c.add(path, code, params...)
+		pic, ok := c.decode(path, data)
+		if !ok {
 			continue
 		}
 		// No digest and no hash: they would outlive the template.
@@ -272,12 +271,16 @@ func (c *checker) openFaces(field string, images [][]byte, marks []string) {
 		if len(c.templates) == maxFaceItems || c.failed != nil {
 			return
 		}
-		pic, err := decodeRequested(data)
+		p := c.picture(data)
+		if p == nil {
+			continue // images has said why
+		}
+		pic, err := phash.Decode(bytes.NewReader(data), nil)
 		if err != nil {
-			continue // images has said so
+			continue
 		}
 		found := c.look(pic)
-		c.foundIn(data, len(found))
+		p.Faces = len(found)
 		mark := at(marks, i)
 		switch {
 		case len(found) == 1 && mark == "":
@@ -292,14 +295,14 @@ func (c *checker) openFaces(field string, images [][]byte, marks []string) {
 	}
 }
 
-// foundIn notes how many faces a picture shows.
-func (c *checker) foundIn(file []byte, n int) {
+// picture returns what is known of an image that could be used.
+func (c *checker) picture(file []byte) *Picture {
 	sum := sha256.Sum256(file)
-	for i := range c.pictures {
-		if c.pictures[i].SHA256 == sum {
-			c.pictures[i].Faces = n
-		}
+	i := slices.IndexFunc(c.pictures, func(p Picture) bool { return p.SHA256 == sum })
+	if i < 0 {
+		return nil
 	}
+	return &c.pictures[i]
 }
 
 func at(list []string, i int) string {

@@ -134,7 +134,7 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 func (d *Desk) party(who *Requester) []byte {
 	contact := cleanEmail(who.Email)
 	if contact == "" {
-		contact, _ = normalPhone(who.Phone)
+		contact, _ = normalPhone(who.Phone, who.Country)
 	}
 	if contact == "" {
 		return nil

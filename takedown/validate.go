@@ -1,11 +1,11 @@
 package takedown
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"fmt"
 	"iter"
-	"net/mail"
 	"reflect"
 	"regexp"
 	"slices"
@@ -29,6 +29,7 @@ const (
 	maxShort       = 500
 	maxText        = 5000
 	maxImages      = 20
+	maxPixels      = 5 * phash.DefaultMaxPixels // of all images together: 20 of 12 megapixels
 	maxHashes      = 100
 	maxWorks       = 100
 	maxAddresses   = 1000
@@ -51,6 +52,7 @@ type checker struct {
 	material  []material           // of each item
 	templates map[int]faceTemplate // of the items that are faces
 	pictures  []Picture            // one for each usable image
+	pixels    int64                // of all that were decoded
 	named     []named              // by a reply, of the items of its case
 	flags     []Flag
 	regime    Regime
@@ -180,16 +182,18 @@ func isText(s string) bool {
 }
 
 // cleanEmail takes off what people paste around an email address: blanks,
-// invisible characters, "mailto:", angle brackets, the end of a sentence.
+// invisible characters, "mailto:", angle brackets and a name, the end of a sentence.
 func cleanEmail(s string) string {
 	s = strings.TrimFunc(s, isBlank)
 	if len(s) > 7 && strings.EqualFold(s[:7], "mailto:") {
 		s = s[7:]
 	}
-	if strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") {
-		s = s[1 : len(s)-1]
+	end := func(s string) string { return strings.TrimFunc(strings.TrimRight(s, ".,;"), isBlank) }
+	s = end(s)
+	if at := strings.LastIndexByte(s, '<'); at >= 0 && strings.HasSuffix(s, ">") { // a name before it, too
+		s = end(s[at+1 : len(s)-1])
 	}
-	return strings.TrimFunc(strings.TrimRight(s, ".,;"), isBlank)
+	return s
 }
 
 // isBlank reports whether a character is a space of any kind, or an invisible
@@ -204,34 +208,60 @@ func (c *checker) email(field, s string, required bool) {
 		}
 		return
 	}
-	// The standard parser also reads "Name <address>"; only the bare form is
-	// an address to write to.
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || len(s) > maxEmail || !isText(s) {
+	if len(s) > maxEmail || !isText(s) || !isEmail(s) {
 		c.add(field, CodeInvalidEmail)
 	}
 }
 
-func (c *checker) phone(field, s string, required bool) {
+// isEmail reports whether mail can be sent to an address, as far as its form
+// tells. Dots may stand in a local part as they should not: carriers have given
+// out such addresses. The domain is one of the internet.
+func isEmail(s string) bool {
+	at := strings.LastIndexByte(s, '@')
+	if at < 1 || at > 64 || strings.ContainsFunc(s[:at], func(r rune) bool { return isBlank(r) || strings.ContainsRune("()<>[],;:\\\"@", r) }) {
+		return false
+	}
+	labels := strings.Split(s[at+1:], ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63*utf8.UTFMax || strings.HasPrefix(l, "-") || strings.HasSuffix(l, "-") ||
+			strings.ContainsFunc(l, func(r rune) bool {
+				return r != '-' && r != '\u200c' && r != '\u200d' && !unicode.In(r, unicode.L, unicode.M, unicode.Nd)
+			}) {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return len(labels) > 1 && strings.ContainsFunc(last, func(r rune) bool { return !unicode.IsDigit(r) })
+}
+
+func (c *checker) phone(field, s, country string, required bool) {
 	if strings.TrimFunc(s, isBlank) == "" {
 		c.required(field, !required)
 		return
 	}
-	if _, ok := normalPhone(s); !ok || utf8.RuneCountInString(s) > maxPhone {
+	if _, ok := normalPhone(s, country); !ok || utf8.RuneCountInString(s) > maxPhone {
 		c.add(field, CodeInvalidPhone)
 	}
 }
 
 // normalPhone returns s in E.164 form: a plus sign and 7 to 15 digits, without
 // the spaces, dots, dashes, slashes and brackets that people write. "00" as the
-// international prefix is taken for "+". Digits of other scripts count.
-func normalPhone(s string) (string, bool) {
+// international prefix is taken for "+". Digits of other scripts count. A number
+// as it is dialled inside a country has the code of the country in front instead,
+// and an extension stands behind.
+func normalPhone(s, country string) (string, bool) {
 	s = strings.TrimFunc(s, isBlank)
 	if len(s) > 4 && strings.EqualFold(s[:4], "tel:") {
 		s = s[4:]
 	}
+	extension := ""
+	if m := phoneExtension.FindStringSubmatchIndex(s); m != nil {
+		s, extension = s[:m[0]], ";ext="+s[m[2]:m[3]]
+	}
 	// "+44 (0)20 …": the digit in brackets is dialled inside the country only.
-	s = strings.Replace(s, "(0)", "", 1)
+	if inside := strings.Replace(s, "(0)", "", 1); strings.HasPrefix(inside, "+") || strings.HasPrefix(inside, "\uff0b") || strings.HasPrefix(inside, "00") {
+		s = inside
+	}
 	var b strings.Builder
 	for _, r := range s {
 		switch {
@@ -248,21 +278,27 @@ func normalPhone(s string) (string, bool) {
 	if rest, ok := strings.CutPrefix(n, "00"); ok {
 		n = "+" + rest
 	}
+	if _, err := blocklist.ParseTerritory(country); err == nil && len(n) >= 6 && len(n) <= 15 && n[0] != '+' {
+		return strings.ToUpper(country) + n + extension, true
+	}
 	if len(n) < 8 || len(n) > 16 || n[0] != '+' || n[1] == '0' {
 		return "", false
 	}
-	return n, true
+	return n + extension, true
 }
 
+var phoneExtension = regexp.MustCompile(`(?i)[\s,;]*(?:ext(?:ension)?[.:=]?|x|#)\s*([0-9]{1,6})$`)
+
 // digitValue returns the value of a decimal digit of any script: Unicode lays
-// each script's ten digits out in a row.
+// each script's ten digits out in a row, and those of mathematics one row behind
+// the other.
 func digitValue(r rune) byte {
 	v := byte(0)
-	for unicode.IsDigit(r-1) && v < 9 {
+	for unicode.IsDigit(r - 1) {
 		r--
 		v++
 	}
-	return v
+	return v % 10
 }
 
 var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
@@ -307,6 +343,24 @@ func (c *checker) distinct(field string, files [][]byte) iter.Seq2[int, [32]byte
 	}
 }
 
+// decode decodes an image of the request, unless all of its images together have
+// too many pixels: a file of a few kilobytes can take seconds.
+func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
+	left := maxPixels - c.pixels
+	pic, err := phash.Decode(bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, phash.DefaultMaxPixels))})
+	if err != nil {
+		code, params := imageProblem(err)
+		if code == CodeTooLarge && left < phash.DefaultMaxPixels {
+			code, params = CodeTooManyPixels, []string{"max_pixels", strconv.Itoa(maxPixels)}
+		}
+		c.add(path, code, params...)
+		return nil, false
+	}
+	w, h := pic.Size()
+	c.pixels += int64(w) * int64(h)
+	return pic, true
+}
+
 // images decodes each image within the limits and computes what a registration
 // stores of it.
 func (c *checker) images(field string, images [][]byte, required bool) {
@@ -319,7 +373,11 @@ func (c *checker) images(field string, images [][]byte, required bool) {
 	}
 	for i, sum := range c.distinct(field, images) {
 		path, data := index(field, i), images[i]
-		p, m, err := inspect(data, sum)
+		pic, ok := c.decode(path, data)
+		if !ok {
+			continue
+		}
+		p, m, err := inspect(pic, sum)
 		if err != nil {
 			code, params := imageProblem(err)
 			c.add(path, code, params...)

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"image/png"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,7 @@ func TestValidate(t *testing.T) {
 		}(), []string{"requester.name: not_text", "reason: not_text"}},
 		{"contact details", func() takedown.Request {
 			r := optOut(t, 1)
-			r.Requester.Email, r.Requester.Phone, r.Requester.Country, r.Requester.Language = "Me <me@example.org>", "12", "XX", "english!"
+			r.Requester.Email, r.Requester.Phone, r.Requester.Country, r.Requester.Language = "Me, me@example.org", "12", "XX", "english!"
 			return r
 		}(), []string{"requester.email: invalid_email", "requester.phone: invalid_phone", "requester.country: invalid_country", "requester.language: invalid_language"}},
 		{"images, each for itself", func() takedown.Request {
@@ -180,6 +181,12 @@ func TestValidate_RealPeople(t *testing.T) {
 		{Name: "น.ส. พิมพ์ชนก ณ อยุธยา", Email: "<pim@example.org>", Phone: "\u202a+66 2 123 4567\u202c"},
 		{Name: "X Æ A-12", Email: "mailto:x@example.org.", Phone: "tel:0066812345678"},
 		{Name: "ဒေါ်အောင်ဆန်း", Email: "a@example.org\n", Phone: "+95 9 123 456 789"},
+		{Name: "中村", Email: "foo..bar@docomo.ne.jp", Phone: "090-1234-5678", Country: "JP"},
+		{Name: "中村", Email: "foo.@docomo.ne.jp", Phone: "+81 90 1234 5678"},
+		{Name: "A. Person", Email: `A. Person <a@b.example>`, Phone: "+1 (202) 555-0100 ext. 12", Country: "US"},
+		{Name: "B. Person", Email: `"B., Person" <b@b.example>.`, Phone: "+1 202 555 0100 x12"},
+		{Name: "สมหญิง", Email: "s@example.co.th", Phone: "081-234-5678", Country: "TH"},
+		{Name: "ปุ๊ก", Email: "p@xn--12cl9ca5a0ai1ad0bea0clb11a0e.xn--o3cw4h", Phone: "(02) 123 4567", Country: "th"},
 		{Name: "नन्दिनी\u200dक", Email: "n@example.in", Phone: "+91.98765.43210", Country: "IN", Language: "hi"},
 	} {
 		o := optOut(t, 1)
@@ -187,6 +194,86 @@ func TestValidate_RealPeople(t *testing.T) {
 		if err := takedown.Validate(o); err != nil {
 			t.Errorf("%s: %v", r.Name, err)
 		}
+	}
+}
+
+// What is nothing must not pass.
+func TestValidate_Nonsense(t *testing.T) {
+	t.Parallel()
+	for _, email := range []string{
+		"a@b", "a@-.-", "a@.example", "a@b..example", "a b@c.example", "@b.example", "a@", "a@b@c.example", "a@127.0.0.1", "a@[127.0.0.1]", "<a@b.example", "a,b@c.example",
+		strings.Repeat("a", 65) + "@b.example", "a@b_c.example",
+	} {
+		o := optOut(t, 1)
+		o.Requester.Email = email
+		if got := problems(takedown.Validate(o)); len(got) != 1 || !strings.HasPrefix(got[0], "requester.email: invalid_email") {
+			t.Errorf("%q: %v", email, got)
+		}
+	}
+	for _, phone := range []string{"081-234-5678", "+0 1234567", "12", "+1 202 555 0100 ask for Bob", "0x12345678"} {
+		o := optOut(t, 1)
+		o.Requester.Phone = phone // without a country
+		if got := problems(takedown.Validate(o)); len(got) != 1 || !strings.HasPrefix(got[0], "requester.phone: invalid_phone") {
+			t.Errorf("%q: %v", phone, got)
+		}
+	}
+	for _, u := range []string{
+		"https://localhost/", "http://127.0.0.1/x.jpg", "http://2130706433/", "http://[::1]/", "http://10.0.0.1/x.jpg", "http://192.168.1.1/", "http://169.254.1.1/",
+		"https://intranet/x.jpg", "https://x.localhost/", "https://user:pw@a.example/x.jpg", "https://user@a.example/",
+	} {
+		if got := problems(takedown.Validate(notice(u))); len(got) != 1 || !strings.HasPrefix(got[0], "image_urls[0]: invalid_address") {
+			t.Errorf("%q: %v", u, got)
+		}
+	}
+	for _, u := range []string{"https://8.8.8.8/x.jpg", "https://[2606:4700::1111]/x.jpg", "https://a.example/@user/x.jpg"} {
+		ok(t, takedown.Validate(notice(u)))
+	}
+}
+
+// The same person is told by their phone number, however it is written, and
+// somebody else in the same office is not.
+func TestSubmit_SamePhone(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	entry := samples(t, takedown.CaseID{})[takedown.KindHashEntry].(takedown.HashEntry)
+	for _, tc := range []struct {
+		first, second takedown.Requester
+		same          bool
+	}{
+		{takedown.Requester{Phone: "+66 81 234 5678"}, takedown.Requester{Phone: "+๖๖ 𝟪𝟣-𝟸𝟹𝟺-𝟻𝟼𝟽𝟾"}, true},
+		{takedown.Requester{Phone: "081-234-5678", Country: "TH"}, takedown.Requester{Phone: "0812345678", Country: "th"}, true},
+		{takedown.Requester{Phone: "081-234-5678", Country: "TH"}, takedown.Requester{Phone: "081-234-5678", Country: "JP"}, false},
+		{takedown.Requester{Phone: "+1 202 555 0100 ext 12"}, takedown.Requester{Phone: "+12025550100x12"}, true},
+		{takedown.Requester{Phone: "+1 202 555 0100 ext 12"}, takedown.Requester{Phone: "+1 202 555 0100 ext 13"}, false},
+	} {
+		entry.Requester = tc.first
+		a := o.submit(t, entry)
+		entry.Requester = tc.second
+		b := o.submit(t, entry)
+		if bytes.Equal(a.Party, b.Party) != tc.same || len(a.Party) == 0 {
+			t.Errorf("%s and %s: the same %t, want %t", tc.first.Phone, tc.second.Phone, !tc.same, tc.same)
+		}
+	}
+}
+
+// Pictures that are small as files and large in memory take their time once, not
+// twenty times.
+func TestValidate_ManyPixels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decodes 250 megapixels")
+	}
+	t.Parallel()
+	var images [][]byte
+	for i := range 7 {
+		m := image.NewPaletted(image.Rect(0, 0, 7_000, 7_000), greys[i:i+1])
+		var b bytes.Buffer
+		ok(t, png.Encode(&b, m))
+		images = append(images, b.Bytes())
+	}
+	r := optOut(t, 1)
+	r.Images = images
+	if got, want := problems(takedown.Validate(r)), []string{"images[5]: too_many_pixels", "images[6]: too_many_pixels"}; len(got) != 2 || !strings.HasPrefix(got[0], want[0]) || !strings.HasPrefix(got[1], want[1]) {
+		t.Errorf("problems %v, want %v", got, want)
 	}
 }
 
