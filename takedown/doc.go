@@ -25,8 +25,9 @@
 // # The methods of a Desk
 //
 // Requests: [Desk.Submit] takes one in, [Desk.Confirm] and [Desk.Resend] are about
-// its email address, [Desk.AskInfo] asks for more and [Desk.Complete] brings it.
-// [Desk.Case] and [Desk.Cases] read.
+// its email address, [Desk.ConfirmFlagger] about who is a trusted flagger.
+// [Desk.AskInfo] asks for more, and [Desk.Complete] brings it. [Desk.Case] and
+// [Desk.Cases] read.
 //
 // Review: [Desk.Preview] shows what would disappear, [Desk.AddEvidence] and
 // [Desk.Evidence] what the host's own index knows. [Desk.Hold] blocks until it is
