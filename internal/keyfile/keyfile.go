@@ -17,6 +17,7 @@ package keyfile
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
@@ -354,7 +355,9 @@ func (k *File) CopyTo(to *File) error {
 	defer k.mu.RUnlock()
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	for id := range k.slots {
+	// In the order of the slots, so that a copy that was cut short has the first ones.
+	ids := slices.SortedFunc(maps.Keys(k.slots), func(a, b ID) int { return cmp.Compare(k.slots[a], k.slots[b]) })
+	for _, id := range ids {
 		if _, ok := to.slots[id]; ok {
 			continue
 		}
