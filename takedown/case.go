@@ -3,6 +3,7 @@ package takedown
 import (
 	"crypto/rand"
 	"encoding/base32"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -47,16 +48,18 @@ func newCaseID() CaseID {
 // String returns the text form of the id: 26 lower-case letters and digits.
 func (id CaseID) String() string { return caseIDText.EncodeToString(id[:]) }
 
+var errCaseID = errors.New("takedown: a case id")
+
 // ParseCaseID reads the text form of a case id.
 func ParseCaseID(s string) (CaseID, error) {
 	var id CaseID
 	b, err := caseIDText.DecodeString(strings.ToLower(s))
 	if err != nil || len(b) != len(id) {
-		return CaseID{}, fmt.Errorf("takedown: a case id has 26 letters and digits 2 to 7, this has %d characters or others", len(s))
+		return CaseID{}, fmt.Errorf("%w has 26 letters and digits 2 to 7, this has %d characters or others", errCaseID, len(s))
 	}
 	copy(id[:], b)
 	if id.String() != strings.ToLower(s) {
-		return CaseID{}, fmt.Errorf("takedown: a case id whose last character carries more than its two bits")
+		return CaseID{}, fmt.Errorf("%w ends with one of aeimquy4", errCaseID)
 	}
 	return id, nil
 }

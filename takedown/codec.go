@@ -216,6 +216,9 @@ func jsonError(err error) error {
 	case errors.As(err, &syntax):
 		return &FormatError{Why: fmt.Sprintf("no JSON object: syntax error at byte %d", syntax.Offset)}
 	}
+	if errors.Is(err, errCaseID) { // the only field of requests that has one
+		return &FormatError{Field: "case", Why: "it is no case number, which has 26 letters and digits"}
+	}
 	var format *FormatError
 	if errors.As(err, &format) {
 		return format

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -97,6 +98,43 @@ func sortedKinds(m map[takedown.Kind]takedown.Request) (list []takedown.Kind) {
 		}
 	}
 	return list
+}
+
+// What the schema says of hashes and case numbers is what the decoder takes.
+func TestSchema_IsDecoder(t *testing.T) {
+	t.Parallel()
+	schema := compileSchema(t, takedown.Schema())
+	id := takedown.CaseID{1, 2, 3}.String()
+	digits := strings.Repeat("0f", 32)
+	for _, tc := range []struct {
+		format, value, field string
+		fits                 bool
+	}{
+		{`{"kind":"hash_entry","requester":{},"claim":"owner","hashes":[%q]}`, "pdq:" + digits, "", true},
+		{`{"kind":"hash_entry","requester":{},"claim":"owner","hashes":[%q]}`, "pdq:" + strings.ToUpper(digits), "", true},
+		{`{"kind":"hash_entry","requester":{},"claim":"owner","hashes":[%q]}`, digits, "", true},
+		{`{"kind":"hash_entry","requester":{},"claim":"owner","hashes":[%q]}`, "p:" + digits[:16], "", true},
+		{`{"kind":"hash_entry","requester":{},"claim":"owner","hashes":[%q]}`, "a:" + digits[:16], "", false},
+		{`{"kind":"hash_entry","requester":{},"claim":"owner","hashes":[%q]}`, digits[1:], "", false},
+		{`{"kind":"withdrawal","requester":{},"case":%q}`, id, "", true},
+		{`{"kind":"withdrawal","requester":{},"case":%q}`, strings.ToUpper(id), "", true},
+		{`{"kind":"withdrawal","requester":{},"case":%q}`, id[:25] + "b", "case", false},
+		{`{"kind":"withdrawal","requester":{},"case":%q}`, id[:25], "case", false},
+		{`{"kind":"withdrawal","requester":{},"case":%q}`, "0" + id[1:], "case", false},
+	} {
+		b := fmt.Appendf(nil, tc.format, tc.value)
+		_, err := takedown.DecodeRequest(bytes.NewReader(b))
+		if (err == nil) != tc.fits {
+			t.Errorf("%s: decoded: %v", b, err)
+		}
+		var format *takedown.FormatError
+		if errors.As(err, &format) && format.Field != tc.field && tc.field != "" {
+			t.Errorf("%s: field %q", b, format.Field)
+		}
+		if err := checkSchema(t, schema, b); (err == nil) != tc.fits {
+			t.Errorf("%s: schema: %v", b, err)
+		}
+	}
 }
 
 // The published schema is the one of the types.
@@ -207,7 +245,7 @@ func TestDecodeRequest_Refuses(t *testing.T) {
 		{"a misspelt field", `{"kind":"withdrawal","requestor":{}}`, "requestor"},
 		{"a misspelt field inside", `{"kind":"withdrawal","requester":{"mail":"x"}}`, "mail"},
 		{"another type", `{"kind":"withdrawal","requester":{"email":7}}`, "requester.email"},
-		{"no case number", `{"kind":"withdrawal","case":"jane"}`, ""},
+		{"no case number", `{"kind":"withdrawal","case":"jane"}`, "case"},
 		{"two values", `{"kind":"withdrawal"} {}`, ""},
 		{"a vector that is too short", `{"kind":"face_opt_out","faces":[{"model":"m","vector":[1]}]}`, ""},
 		{"a face that is none", `{"kind":"face_opt_out","faces":["jane"]}`, ""},

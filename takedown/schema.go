@@ -15,7 +15,9 @@ import (
 // Schema returns the JSON Schema (draft 2020-12) of what [DecodeRequest] reads,
 // made from the request types themselves. The published copy is
 // schema/requests.schema.json. It describes the shape of a request; what the
-// law demands beyond that, [Validate] says.
+// law demands beyond that, [Validate] says. DecodeRequest takes a little more:
+// names of fields in another case, null for what is not there, and requests
+// without a field that they need, of which Validate tells.
 func Schema() []byte {
 	defs := map[string]any{}
 	var variants []any
@@ -61,9 +63,9 @@ func fieldSchema(t reflect.Type, max int, defs map[string]any) map[string]any {
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[CaseID]():
-		return map[string]any{"type": "string", "pattern": "^[a-z2-7]{26}$"}
+		return map[string]any{"type": "string", "pattern": "^[A-Za-z2-7]{25}[AEIMQUYaeimquy4]$"}
 	case t == reflect.TypeFor[phash.Hash]():
-		return map[string]any{"type": "string", "pattern": "^(pdq:[0-9a-f]{64})?$"}
+		return map[string]any{"type": "string", "pattern": "^((pdq:)?[0-9A-Fa-f]{64}|p:[0-9A-Fa-f]{16})?$"}
 	case t == reflect.TypeFor[Face]():
 		return map[string]any{
 			"type": []string{"object", "null"}, "additionalProperties": false, "required": []string{"model", "vector"},
