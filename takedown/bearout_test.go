@@ -7,10 +7,8 @@ import (
 	"image/draw"
 	"image/jpeg"
 	"image/png"
-	"os"
 	"testing"
 
-	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -48,14 +46,7 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	e := d.Enforcer()
-	photo := func(name string) []byte {
-		b, err := os.ReadFile(sharedtest.Path(t, "photos", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	file, other := photo("opencv_chicky-512_4d2cf040.jpg"), photo("opencv_graf3_492e0e96.jpg")
+	file, other := photo(t, "opencv_chicky-512_4d2cf040.jpg"), photo(t, "opencv_graf3_492e0e96.jpg")
 	r := optOut(t, 1)
 	r.Images = [][]byte{file}
 	id := accept(t, d, r, takedown.Grant{})

@@ -617,25 +617,28 @@ func window(tb testing.TB, file []byte, r image.Rectangle, page bool) []byte {
 	return b.Bytes()
 }
 
+// photo returns a photograph of the shared test material.
+func photo(tb testing.TB, name string) []byte {
+	tb.Helper()
+	b, err := os.ReadFile(sharedtest.Path(tb, "photos", name))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return b
+}
+
 // What no hash finds, a crawler with pixels does; and once a person said so, a
 // ranker without pixels too.
 func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	e := d.Enforcer()
-	photo := func(name string) []byte {
-		b, err := os.ReadFile(sharedtest.Path(t, "photos", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
 	optOutOf := func(file []byte) takedown.ImageOptOut {
 		r := optOut(t, 1)
 		r.Images = [][]byte{file}
 		return r
 	}
-	file, other, narrowly := photo("opencv_chicky-512_4d2cf040.jpg"), photo("opencv_graf3_492e0e96.jpg"), photo("opencv_rubberwhale1_eb312435.jpg")
+	file, other, narrowly := photo(t, "opencv_chicky-512_4d2cf040.jpg"), photo(t, "opencv_graf3_492e0e96.jpg"), photo(t, "opencv_rubberwhale1_eb312435.jpg")
 	id := accept(t, d, optOutOf(file), takedown.Grant{})
 	accept(t, d, optOutOf(narrowly), takedown.Grant{Width: takedown.WidthIdentical})
 	mirrored, err := png.Decode(bytes.NewReader(edited(t, file, func(x, y, w, h int) (int, int) { return w - 1 - x, y })))
