@@ -151,7 +151,7 @@ type vote struct {
 // hypothesis is a picture with the map that most of its votes speak for.
 type hypothesis struct {
 	in       *Segment
-	part     int // the how manieth segment that is
+	part     int // the number of that segment in the search
 	pic, mir int
 	score    int
 	t        affine
@@ -187,8 +187,8 @@ func (x *Searcher) Ask(f Features) {
 }
 
 // Collect looks for candidates among the pictures of s. keep, unless nil, is
-// called once for each that comes into question, and says whether its ID matters
-// at all: what it refuses takes no place of another. s must stay usable until
+// called for each that comes into question, once or twice, and says whether its ID
+// matters at all: what it refuses takes no place of another. s must stay usable until
 // Matches returns.
 func (x *Searcher) Collect(s *Segment, keep func(id uint32) bool) {
 	if s.m == 0 || x.points == 0 {
