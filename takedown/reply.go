@@ -48,37 +48,63 @@ func (d *Desk) checkTarget(k *checker, r Request) (*Case, error) {
 			k.flag(FlagOtherParty)
 		}
 	}
-	_, err = d.namedItems(k, target)
-	return target, err
+	return target, d.checkNamed(k, target)
 }
 
 // named is an address by which a reply names an item of its case.
 type named struct{ field, address string }
 
-// namedItems returns the items of a case that a reply names by their addresses,
-// and adds a problem for each field with one that is none of the case. Whether
-// it is the address of a picture or of a page makes no difference: whoever answers
-// has not seen in which field of the notice it stood.
-func (d *Desk) namedItems(k *checker, target *Case) (items []int, err error) {
+// checkNamed adds a problem for each field of a reply with an address that is
+// none of the case.
+func (d *Desk) checkNamed(k *checker, target *Case) error {
 	if len(k.named) == 0 {
-		return nil, nil
+		return nil
 	}
 	mats, err := d.store.material(target.ID)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, n := range k.named {
-		found := false
-		for i := range min(len(mats), len(target.Items)) {
-			if mats[i].Address == n.address {
-				items, found = append(items, i), true
-			}
-		}
-		if !found && !k.has(n.field) {
+		if len(target.itemsAt(mats, n.address)) == 0 && !k.has(n.field) {
 			k.add(n.field, CodeNotInCase)
 		}
 	}
-	return items, nil
+	return nil
+}
+
+// itemsAt returns the items of a case, of the given material, that are of an
+// address. Whether it is the address of a picture or of a page makes no
+// difference: whoever answers has not seen in which field of the notice it stood.
+func (c *Case) itemsAt(mats []material, address string) (items []int) {
+	for i := range min(len(mats), len(c.Items)) {
+		if mats[i].Address == address {
+			items = append(items, i)
+		}
+	}
+	return items
+}
+
+// stored is what is kept of a checked request to know its items by. A reply has
+// none of its own: of it the addresses are kept that it names, as they are now,
+// because the host may map what its sender wrote to others later, or to none.
+func (k *checker) stored() []material {
+	mats := k.material
+	for _, n := range k.named {
+		mats = append(mats, material{Address: n.address})
+	}
+	return mats
+}
+
+// namesAddresses reports whether a reply is about what it names by addresses
+// only.
+func namesAddresses(r Request) bool {
+	switch r := r.(type) {
+	case CounterNotice:
+		return true
+	case Objection:
+		return len(r.ImageURLs) > 0
+	}
+	return false
 }
 
 // sameParty reports whether a request is of the requester of a case.
@@ -150,7 +176,8 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 }
 
 // concerned returns the items of a case that a reply is about; none is all. They
-// are looked up each time, because a completed request can have others.
+// are looked up each time, because a completed request can have others. The
+// addresses that it names are those of when it came in: see [checker.stored].
 func (d *Desk) concerned(reply, target *Case) (items []int, err error) {
 	if reply.Request == nil {
 		return nil, fmt.Errorf("takedown: case %v: its request is erased", reply.ID)
@@ -163,13 +190,24 @@ func (d *Desk) concerned(reply, target *Case) (items []int, err error) {
 		}
 		return w.Items, nil
 	}
-	k := &checker{mapper: d.opts.AddressMapper}
-	reply.Request.check(k)
-	items, err = d.namedItems(k, target)
-	if err == nil && len(k.named) > 0 && len(items) == 0 {
-		err = &GrantError{reply.ID, fmt.Sprintf("nothing that it names is in case %v any more", target.ID)}
+	if !namesAddresses(reply.Request) {
+		return nil, nil
 	}
-	return items, err
+	named, err := d.store.material(reply.ID)
+	if err != nil {
+		return nil, err
+	}
+	mats, err := d.store.material(target.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range named {
+		items = append(items, target.itemsAt(mats, n.Address)...)
+	}
+	if len(items) == 0 { // never all of it
+		return nil, &GrantError{reply.ID, fmt.Sprintf("nothing that it names is in case %v any more", target.ID)}
+	}
+	return items, nil
 }
 
 // blocksSome refuses a reply about items of which none is in force.

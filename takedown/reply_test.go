@@ -435,3 +435,38 @@ func TestComplaint_LateAboutAClosedCase(t *testing.T) {
 		t.Errorf("after it: %v", c.Flags)
 	}
 }
+
+// What a reply names is what the service made of it when it came in: a mapper
+// that has forgotten, or cannot answer, widens nothing.
+func TestReply_MapperForgets(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"result:17", "https://img.search.example/thumb/17"} {
+		known := true
+		o := newOffice(t, func(opts *takedown.DeskOptions) {
+			opts.AddressMapper = func(s string) ([]string, bool) {
+				if s == text && known {
+					return published[:1], true
+				}
+				return nil, false
+			}
+		})
+		id := accept(t, o.Desk, dmca(t, published...), takedown.Grant{Act: alice})
+		x := o.submit(t, objection(t, id, text))
+		known = false
+		ok(t, o.Accept(ctx, x.ID, takedown.Grant{Act: bob}))
+		o.wantBlocked(t, published[1:]...)
+
+		known = true
+		id = accept(t, o.Desk, dmca(t, published[0], published[1]), takedown.Grant{Act: alice})
+		x = o.submit(t, counter(t, id, text))
+		ok(t, o.AskInfo(ctx, x.ID, alice, "signature"))
+		x, err := o.Complete(ctx, x.ID, counter(t, id, text))
+		ok(t, err)
+		ok(t, o.Accept(ctx, x.ID, takedown.Grant{Act: bob}))
+		known = false
+		o.set(at("2026-02-14 00:00"))
+		ok(t, o.Restore(ctx, x.ID, alice))
+		o.wantBlocked(t, published[1:]...)
+		o.wantState(t, id, takedown.StateInForce)
+	}
+}

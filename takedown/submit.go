@@ -79,7 +79,7 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	}
 	// Should this fail, it is not known whether the case was stored: its key stays
 	// until Open has seen that there is no case.
-	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.material, templates: templates, messages: msgs}); err != nil {
+	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.stored(), templates: templates, messages: msgs}); err != nil {
 		return Case{}, err
 	}
 	return *c, nil
@@ -278,7 +278,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		if err != nil {
 			return change{}, err
 		}
-		ch.request, ch.material, ch.messages = c.Request, k.material, msgs
+		ch.request, ch.material, ch.messages = c.Request, k.stored(), msgs
 		if ch.templates, err = d.store.giveTemplates(c, k.templates); err != nil {
 			return change{}, err
 		}
