@@ -335,6 +335,11 @@ type Case struct {
 	Party []byte `json:"party,omitempty"`
 	// Claim is that of an opt-out.
 	Claim Claim `json:"claim,omitempty"`
+	// Completions is how often the request was replaced by a completed one, and
+	// AboutCompletions that of the case that a reply is about when it came in. The
+	// numbers of items mean the same as long as the two are equal.
+	Completions      int `json:"completions,omitempty"`
+	AboutCompletions int `json:"about_completions,omitempty"`
 
 	material []material // of a request that is not stored yet; see Desk.material
 	log      []LogEntry // of the moves that are not stored yet

@@ -183,10 +183,8 @@ func (d *Desk) concerned(reply, target *Case) (items []int, err error) {
 		return nil, fmt.Errorf("takedown: case %v: its request is erased", reply.ID)
 	}
 	if w, ok := reply.Request.(WithdrawalRequest); ok {
-		for _, i := range w.Items {
-			if i >= len(target.Items) { // completed since, with fewer
-				return nil, &GrantError{reply.ID, fmt.Sprintf("case %v has no item %d any more", target.ID, i)}
-			}
+		if len(w.Items) > 0 && reply.AboutCompletions != target.Completions {
+			return nil, &GrantError{reply.ID, fmt.Sprintf("case %v was completed since, and its items may be others; the withdrawal has to name them again", target.ID)}
 		}
 		return w.Items, nil
 	}

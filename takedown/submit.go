@@ -53,6 +53,9 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 		return Case{}, err
 	}
 	c.happened(MilestoneReceived, now)
+	if target != nil {
+		c.AboutCompletions = target.Completions
+	}
 	if target != nil && c.Kind == KindComplaint && d.complaintIsLate(target, now) {
 		c.Flags = append(c.Flags, FlagLate)
 	}
@@ -233,7 +236,8 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			return change{}, &MoveError{id, c.State, "completed"}
 		}
 		// Of a reply: whether its items are there, and who sends it now.
-		if _, err := d.checkTarget(k, r); err != nil {
+		target, err := d.checkTarget(k, r)
+		if err != nil {
 			return change{}, err
 		}
 		if err := k.err(); err != nil {
@@ -262,6 +266,10 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			}
 		}
 		c.happened(MilestoneCompleted, now)
+		c.Completions++
+		if target != nil {
+			c.AboutCompletions = target.Completions
+		}
 		var rules []blocklist.Rule
 		var covers [][]int
 		if len(c.Rules) > 0 {

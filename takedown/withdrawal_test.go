@@ -150,3 +150,38 @@ func TestWithdrawal_StaysTaken(t *testing.T) {
 	ok(t, d.Accept(ctx, c.ID, takedown.Grant{}))
 	wantVerdict(t, "asked for again", e.FilterURL(first), takedown.Block)
 }
+
+// The numbers of a withdrawal are those of the request that its sender knew: when
+// that was completed since, they could be of other items.
+func TestWithdrawal_ItemsChangedSince(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	n := notice(published[0], published[1])
+	c := o.submit(t, n)
+	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	one := takedown.WithdrawalRequest{Requester: n.Requester, Case: c.ID, Items: []int{0}}
+	w := o.submit(t, one)
+	for range 2 { // the time of the first completion only is in Times
+		_, err := o.Complete(ctx, c.ID, notice(published[1], published[0], published[2]))
+		ok(t, err)
+		var ge *takedown.GrantError
+		if err := o.Accept(ctx, w.ID, takedown.Grant{Act: alice}); !errors.As(err, &ge) {
+			t.Errorf("items of the request before: %v", err)
+		}
+		ok(t, o.AskInfo(ctx, w.ID, alice, "items"))
+		_, err = o.Complete(ctx, w.ID, one)
+		ok(t, err)
+		ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	}
+	ok(t, o.Accept(ctx, w.ID, takedown.Grant{Act: alice})) // with the items of now
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
+	o.wantBlocked(t, published[0], published[2])
+	// All of it can be withdrawn whatever it has become.
+	c = o.submit(t, n)
+	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	w = o.submit(t, takedown.WithdrawalRequest{Requester: n.Requester, Case: c.ID})
+	_, err := o.Complete(ctx, c.ID, n)
+	ok(t, err)
+	ok(t, o.Accept(ctx, w.ID, takedown.Grant{Act: alice}))
+	o.wantState(t, c.ID, takedown.StateWithdrawn)
+}
