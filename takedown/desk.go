@@ -444,11 +444,14 @@ func (d *Desk) locked(ctx context.Context, id CaseID, f func(c *Case, now time.T
 	if len(ch.events) == 0 {
 		return nil
 	}
-	return d.deliver(ctx, ch.cases[0])
+	// What is decided is durable: a caller that gives up now must not leave it
+	// half done.
+	return d.deliver(context.WithoutCancel(ctx), ch.cases[0])
 }
 
 // load reads a case. If an earlier move of it failed half way, load finishes
-// that move first.
+// that move first; of a reply that of the case that it is about, too, which it
+// may have caused.
 func (d *Desk) load(ctx context.Context, id CaseID) (*Case, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -457,12 +460,27 @@ func (d *Desk) load(ctx context.Context, id CaseID) (*Case, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.State == StateEnforcing || c.State == StateRevoking {
-		if err := d.deliver(ctx, c); err != nil {
+	if err := d.finish(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.About != (CaseID{}) {
+		target, err := d.store.get(c.About)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.finish(ctx, target); err != nil {
 			return nil, err
 		}
 	}
 	return d.store.whole(id, false)
+}
+
+// finish finishes a move of a case that failed half way, if there is one.
+func (d *Desk) finish(ctx context.Context, c *Case) error {
+	if c.State != StateEnforcing && c.State != StateRevoking {
+		return nil
+	}
+	return d.deliver(ctx, c)
 }
 
 // replace moves a case to another state by way of the list: its rules end and

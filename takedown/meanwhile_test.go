@@ -201,3 +201,38 @@ func TestPreview_MovesMeanwhile(t *testing.T) {
 	}
 	ok(t, <-moved)
 }
+
+// What a reply decides of another case is done when its caller gives up in the
+// middle of it, and when the store fails there, by the next look at the reply.
+func TestReply_CutShort(t *testing.T) {
+	t.Parallel()
+	s := &interrupted{Store: storetest.Memory()}
+	o := newOffice(t, func(opts *takedown.DeskOptions) { opts.Store = s })
+	id := accept(t, o.Desk, dmca(t, published[0]), takedown.Grant{Act: alice})
+	x := o.submit(t, objection(t, id))
+	cancelled, cancel := context.WithCancel(ctx)
+	stop := func() { cancel() }
+	s.committed.Store(&stop)
+	ok(t, o.Accept(cancelled, x.ID, takedown.Grant{Act: bob}))
+	o.wantState(t, id, takedown.StateReversed)
+	o.wantBlocked(t)
+	if cancelled.Err() == nil {
+		t.Error("nobody gave up")
+	}
+
+	f := &faulty{Store: storetest.Memory()}
+	o = newOffice(t, func(opts *takedown.DeskOptions) { opts.Store = f })
+	id = accept(t, o.Desk, dmca(t, published[0]), takedown.Grant{Act: alice})
+	x = o.submit(t, objection(t, id))
+	f.in = 2
+	if err := o.Accept(ctx, x.ID, takedown.Grant{Act: bob}); !errors.Is(err, errInjected) {
+		t.Errorf("the store fails: %v", err)
+	}
+	o.wantState(t, id, takedown.StateRevoking)
+	var me *takedown.MoveError
+	if err := o.Accept(ctx, x.ID, takedown.Grant{Act: bob}); !errors.As(err, &me) || me.ID != x.ID || me.From != takedown.StateClosed {
+		t.Errorf("again: %v", err)
+	}
+	o.wantState(t, id, takedown.StateReversed)
+	o.wantBlocked(t)
+}
