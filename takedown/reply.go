@@ -253,9 +253,14 @@ func (c *Case) reopen(complaint CaseID, a Act, now time.Time) error {
 	}
 	delete(c.Times, MilestoneEnforced)
 	delete(c.Times, MilestoneEnded)
+	c.forgetGrant()
+	return c.move(StateInReview, a, now)
+}
+
+// forgetGrant makes a case one of which nothing is granted.
+func (c *Case) forgetGrant() {
 	c.Outcome, c.Granted, c.Effect = "", 0, 0
 	c.Territories, c.Start, c.End, c.Face = nil, time.Time{}, time.Time{}, FaceTerms{}
-	return c.move(StateInReview, a, now)
 }
 
 // restoring is the change by which what a counter-notice names is restored. What
@@ -295,7 +300,8 @@ func (it *CaseItem) end(how State) {
 }
 
 // take takes some items out of a case, or ends it: when none are named, and when
-// nothing is left. how is withdrawn, reversed or restored. Only rules that cover
+// nothing is left. If only what [Case.reopen] took up again is left, the case goes
+// back to its review. how is withdrawn, reversed or restored. Only rules that cover
 // one of the items end. The others, with what was learned for them and excepted
 // from them, stay as they are.
 func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (change, error) {
@@ -309,11 +315,13 @@ func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (chan
 			return change{}, nil
 		}
 	}
-	left := false
+	left, granted := false, false
 	for i, it := range c.Items {
-		if !slices.Contains(items, i) && (it.Outcome == OutcomeAccepted || open && it.Ended == "") {
-			left = true
+		if slices.Contains(items, i) || it.Ended != "" {
+			continue
 		}
+		granted = granted || it.Outcome == OutcomeAccepted
+		left = left || granted || open || it.Outcome == "" // which was taken up again
 	}
 	if len(items) == 0 || !left && !(open && how == StateRestored) || c.over(now) {
 		return d.ending(c, how, a, now)
@@ -332,6 +340,26 @@ func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (chan
 			c.Items[i].end(how)
 		}
 		return d.reviewed(c, a, now)
+	}
+	told := message{Case: c.ID, Type: MessagePartial, Reason: string(how)}
+	if how == StateRestored {
+		told = message{Case: c.ID, Type: MessageRestored}
+	}
+	if !granted {
+		// What was taken up again by a complaint is all that is left: it waits for
+		// its review, as after one about a case that was rejected.
+		if c.Erased() { // and what it is about with the last rule
+			return change{}, &GrantError{c.ID, "nothing would be left but the items that a complaint has reopened; decide about them with Change first"}
+		}
+		for _, i := range items {
+			c.Items[i].end(how)
+		}
+		c.forgetGrant()
+		ch, err := d.replace(c, nil, nil, StateInReview, a, now)
+		if err == nil {
+			ch.messages = []message{told}
+		}
+		return ch, err
 	}
 	rules, covers, err := d.without(c, items, ending)
 	if err != nil {
@@ -353,10 +381,6 @@ func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (chan
 		c.Face = FaceTerms{}
 	}
 	c.note(c.State, itemsEnded, a, now)
-	told := message{Case: c.ID, Type: MessagePartial, Reason: string(how)}
-	if how == StateRestored {
-		told = message{Case: c.ID, Type: MessageRestored}
-	}
 	ch := change{}
 	if len(ending) > 0 {
 		// What is still in force was told when it came into force.

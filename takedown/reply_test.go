@@ -470,3 +470,45 @@ func TestReply_MapperForgets(t *testing.T) {
 		o.wantState(t, id, takedown.StateInForce)
 	}
 }
+
+// When the last item in force is taken back while a complaint about the others is
+// open, the case goes to its review with them; it does not end.
+func TestReply_LastItemWhileOthersAreReopened(t *testing.T) {
+	t.Parallel()
+	for _, erased := range []bool{false, true} {
+		for _, withdrawn := range []bool{true, false} {
+			o := newOffice(t)
+			rejected := takedown.ItemDecision{Outcome: takedown.OutcomeRejected}
+			n := notice(published...)
+			id := accept(t, o.Desk, n, takedown.Grant{Act: alice, Items: map[int]takedown.ItemDecision{1: rejected, 2: rejected}})
+			accept(t, o.Desk, takedown.Complaint{Requester: n.Requester, Case: id, Party: takedown.PartyNotifier, Grounds: "Look again."}, takedown.Grant{Act: bob})
+			var reply takedown.Request = objection(t, id, published[0])
+			if withdrawn {
+				reply = takedown.WithdrawalRequest{Requester: n.Requester, Case: id, Items: []int{0}}
+			}
+			x := o.submit(t, reply)
+			if erased {
+				// What it is about would be gone with its last rule.
+				ok(t, o.Erase(ctx, id, alice))
+				var ge *takedown.GrantError
+				if err := o.Accept(ctx, x.ID, takedown.Grant{Act: bob}); !errors.As(err, &ge) {
+					t.Errorf("of an erased case: %v", err)
+				}
+				o.wantBlocked(t, published[0])
+				ok(t, o.Change(ctx, id, takedown.Grant{Act: alice, Items: map[int]takedown.ItemDecision{1: rejected, 2: rejected}}))
+				ok(t, o.Accept(ctx, x.ID, takedown.Grant{Act: bob}))
+				o.wantBlocked(t)
+				continue
+			}
+			ok(t, o.Accept(ctx, x.ID, takedown.Grant{Act: bob}))
+			got := o.wantState(t, id, takedown.StateInReview)
+			o.wantBlocked(t)
+			if got.Granted != 0 || got.Outcome != "" || got.Items[0].Ended == "" || got.Items[1].Ended != "" || got.Items[1].Outcome != "" {
+				t.Errorf("granted %v, %q, items %+v", got.Granted, got.Outcome, got.Items)
+			}
+			ok(t, o.Accept(ctx, id, takedown.Grant{Act: alice}))
+			o.wantState(t, id, takedown.StateInForce)
+			o.wantBlocked(t, published[1:]...)
+		}
+	}
+}
