@@ -197,14 +197,15 @@ func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) 
 
 // Hold blocks what a request names while the case is still open: its addresses,
 // and the identical pictures. A hash of which it has no picture holds matches for
-// a person, as when it is granted. The decision ends the hold, whichever it is. It is
-// for intimate pictures, and for the restriction of Article 18 GDPR.
+// a person, as when it is granted. Of a request that is completed, what was on
+// hold stays so, and what is new in it waits for whoever looks at it, and can call
+// Hold again. The decision ends the hold, whichever it is. It is for intimate pictures, and for the restriction of Article 18 GDPR.
 func (d *Desk) Hold(ctx context.Context, id CaseID, a Act) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		if !c.undecided() || c.State == StateUnconfirmed {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
-		rules, covers, err := d.holding(c)
+		rules, covers, err := d.holding(c, false)
 		if err != nil {
 			return change{}, err
 		}
@@ -227,8 +228,9 @@ func (d *Desk) Unhold(ctx context.Context, id CaseID, a Act) error {
 }
 
 // holding returns the rules of a hold, with the items that each covers; none if
-// there is nothing that a hold can block.
-func (d *Desk) holding(c *Case) (rules []blocklist.Rule, covers [][]int, err error) {
+// there is nothing that a hold can block. One that goes on is for what is on hold
+// already: nobody has looked at the rest.
+func (d *Desk) holding(c *Case, goesOn bool) (rules []blocklist.Rule, covers [][]int, err error) {
 	mats, err := d.material(c)
 	if err != nil {
 		return nil, nil, err
@@ -242,7 +244,7 @@ func (d *Desk) holding(c *Case) (rules []blocklist.Rule, covers [][]int, err err
 		}
 		g.Items[i] = ItemDecision{Width: width}
 		// Faces are for the decision, and so is a hash of a common picture.
-		if it.Ended != "" || it.Kind == ItemFace || it.Kind == ItemHash && width < WidthIdentical {
+		if it.Ended != "" || goesOn && it.Rule == 0 || it.Kind == ItemFace || it.Kind == ItemHash && width < WidthIdentical {
 			g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
 			continue
 		}

@@ -11,7 +11,8 @@ import (
 )
 
 // A case on hold can be completed, in one step: nothing that is still asked for
-// is shown meanwhile, and what was said of its pictures goes on to hold.
+// is shown meanwhile, and what was said of its pictures goes on to hold. What is
+// new waits for a reviewer.
 func TestComplete_OnHold(t *testing.T) {
 	t.Parallel()
 	for _, emailToo := range []bool{false, true} {
@@ -35,17 +36,20 @@ func TestComplete_OnHold(t *testing.T) {
 		r.Images = append([][]byte{testJPEG(t, 2)}, r.Images...)
 		c, err = o.Complete(ctx, c.ID, r)
 		ok(t, err)
-		if got := o.wantState(t, c.ID, want); c.State != want || len(c.Rules) != 2 || !cmp.Equal(c.Rules, got.Rules) || !c.Pauses[len(c.Pauses)-1].To.Equal(o.Now()) {
+		if got := o.wantState(t, c.ID, want); c.State != want || len(c.Rules) != 1 || !cmp.Equal(c.Rules, got.Rules) || !c.Pauses[len(c.Pauses)-1].To.Equal(o.Now()) {
 			t.Errorf("completed: %s, rules %v, pauses %v", c.State, c.Rules, c.Pauses)
 		}
 		wantVerdict(t, "still asked for", look(1), takedown.Block)
-		wantVerdict(t, "asked for now", look(2), takedown.Block)
+		wantVerdict(t, "new, and seen by nobody", look(2), takedown.Allow)
 		wantVerdict(t, "learned before", o.Enforcer().FilterURL(learned.ImageURLs[0]), takedown.Block)
 		if emailToo {
 			ok(t, o.Withdraw(ctx, c.ID, takedown.Act{}))
 			wantVerdict(t, "withdrawn", look(1), takedown.Allow)
 			continue
 		}
+		ok(t, o.Hold(ctx, c.ID, alice))
+		wantVerdict(t, "on hold again, with what is new", look(2), takedown.Block)
+		wantVerdict(t, "learned before", o.Enforcer().FilterURL(learned.ImageURLs[0]), takedown.Block)
 		ok(t, o.AskInfo(ctx, c.ID, alice, "images"))
 		r.Images = r.Images[:1]
 		_, err = o.Complete(ctx, c.ID, r)
@@ -55,6 +59,44 @@ func TestComplete_OnHold(t *testing.T) {
 		ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice}))
 		wantVerdict(t, "accepted", look(2), takedown.Block)
 	}
+}
+
+// With a hold, nobody gets blocked by completing a request what no reviewer has
+// seen: not instead of what was on hold, and not when an item is taken back.
+func TestComplete_HoldsNothingUnseen(t *testing.T) {
+	t.Parallel()
+	a, b, c := published[0], published[1], published[2]
+	for _, tc := range []struct {
+		name           string
+		completed      []string
+		blocked, again []string // and after another hold
+	}{
+		{"others", []string{b, c}, nil, []string{b, c}},
+		{"one more, in front", []string{b, a}, []string{a}, []string{a, b}},
+		{"the same", []string{a}, []string{a}, []string{a}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			o := newOffice(t)
+			id := o.submit(t, notice(a)).ID
+			ok(t, o.Hold(ctx, id, alice))
+			ok(t, o.AskInfo(ctx, id, alice, "explanation"))
+			_, err := o.Complete(ctx, id, notice(tc.completed...))
+			ok(t, err)
+			o.wantBlocked(t, tc.blocked...)
+			ok(t, o.Hold(ctx, id, alice))
+			o.wantBlocked(t, tc.again...)
+		})
+	}
+	o := newOffice(t)
+	n := notice(a, b)
+	id := o.submit(t, n).ID
+	ok(t, o.Hold(ctx, id, alice))
+	ok(t, o.AskInfo(ctx, id, alice, "explanation"))
+	_, err := o.Complete(ctx, id, notice(a, b, c))
+	ok(t, err)
+	accept(t, o.Desk, takedown.WithdrawalRequest{Requester: n.Requester, Case: id, Items: []int{0}}, takedown.Grant{Act: bob})
+	o.wantBlocked(t, b)
 }
 
 // A hold can be lifted before the decision, wherever the case waits for it; what

@@ -433,7 +433,7 @@ func (d *Desk) reviewed(c *Case, a Act, now time.Time) (change, error) {
 	if len(c.Rules) == 0 {
 		return change{}, a.check()
 	}
-	rules, covers, err := d.holding(c)
+	rules, covers, err := d.holding(c, true)
 	if err != nil {
 		return change{}, err
 	}

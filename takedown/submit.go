@@ -217,8 +217,9 @@ func (d *Desk) findEarlier(c *Case, mats []material, faces map[int]Face) error {
 // it goes on to the review unless something is still missing, which the
 // [*ValidationError] then lists. Whoever approved the request before has not seen
 // this one: the approval is void. An email address that is another than before
-// has to be confirmed as in a new case. A hold goes on for what the request names
-// now.
+// has to be confirmed as in a new case. A hold goes on for what was on hold and is
+// in this request too; what is new in it is not on hold before somebody has
+// looked at it and calls [Desk.Hold] again.
 //
 // It fails with a [*MoveError] when nobody has asked for more.
 func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error) {
@@ -278,7 +279,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 			}
 			c.material = k.material
 			var err error
-			if rules, covers, err = d.holding(c); err != nil {
+			if rules, covers, err = d.holding(c, true); err != nil {
 				return change{}, err
 			}
 		}
@@ -301,7 +302,8 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 
 // sameItems gives the items of a completed request on hold the rules of those
 // before that are the same, so that what was learned for them, and excepted from
-// them, goes over to the rules that take their place.
+// them, goes over to the rules that take their place. The others have none, and
+// are not on hold.
 func (d *Desk) sameItems(c *Case, before []CaseItem, mats []material) error {
 	old, err := d.store.material(c.ID)
 	if err != nil {
