@@ -341,10 +341,6 @@ func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (chan
 		}
 		return d.reviewed(c, a, now)
 	}
-	told := message{Case: c.ID, Type: MessagePartial, Reason: string(how)}
-	if how == StateRestored {
-		told = message{Case: c.ID, Type: MessageRestored}
-	}
 	if !granted {
 		// What was taken up again by a complaint is all that is left: it waits for
 		// its review, as after one about a case that was rejected.
@@ -356,8 +352,8 @@ func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (chan
 		}
 		c.forgetGrant()
 		ch, err := d.replace(c, nil, nil, StateInReview, a, now)
-		if err == nil {
-			ch.messages = []message{told}
+		if how != StateWithdrawn { // all that it blocked ends; a withdrawal is told to who sent it
+			ch.messages = []message{{Case: c.ID, Type: arrivals[how], Reason: a.Reason}}
 		}
 		return ch, err
 	}
@@ -381,6 +377,10 @@ func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (chan
 		c.Face = FaceTerms{}
 	}
 	c.note(c.State, itemsEnded, a, now)
+	told := message{Case: c.ID, Type: MessagePartial, Reason: string(how)}
+	if how == StateRestored {
+		told = message{Case: c.ID, Type: MessageRestored}
+	}
 	ch := change{}
 	if len(ending) > 0 {
 		// What is still in force was told when it came into force.

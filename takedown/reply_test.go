@@ -500,9 +500,15 @@ func TestReply_LastItemWhileOthersAreReopened(t *testing.T) {
 				o.wantBlocked(t)
 				continue
 			}
+			o.letters(id)
 			ok(t, o.Accept(ctx, x.ID, takedown.Grant{Act: bob}))
 			got := o.wantState(t, id, takedown.StateInReview)
 			o.wantBlocked(t)
+			if withdrawn {
+				o.wantLetters(t, id)
+			} else { // what is still open is not told to be refused
+				o.wantLetters(t, id, takedown.MessageReversed)
+			}
 			if got.Granted != 0 || got.Outcome != "" || got.Items[0].Ended == "" || got.Items[1].Ended != "" || got.Items[1].Outcome != "" {
 				t.Errorf("granted %v, %q, items %+v", got.Granted, got.Outcome, got.Items)
 			}
