@@ -135,7 +135,8 @@ type WithdrawalRequest struct {
 	Requester Requester `json:"requester"`
 	Case      CaseID    `json:"case"`
 	// Items are the numbers, in [Case].Items, of what is taken back; none means
-	// everything.
+	// everything. When the case is completed after this has come in, it has to name
+	// them again.
 	Items  []int  `json:"items,omitempty" max:"1000"`
 	Reason string `json:"reason,omitempty" max:"5000"`
 }
