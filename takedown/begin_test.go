@@ -1,6 +1,9 @@
 package takedown_test
 
 import (
+	"errors"
+	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,5 +96,91 @@ func TestLife_ChangedBeforeItBegins(t *testing.T) {
 			ok(t, o.Retry())
 			o.wantLetters(t, c.ID, tc.then...)
 		})
+	}
+}
+
+// unreadable is a store that cannot read the request of one case.
+type unreadable struct {
+	takedown.Store
+	id atomic.Pointer[takedown.CaseID]
+}
+
+var errUnreadable = errors.New("damaged")
+
+type unreadableTx struct {
+	takedown.StoreTx
+	s *unreadable
+}
+
+func (t unreadableTx) Get(b takedown.Bucket, key []byte) ([]byte, error) {
+	if id := t.s.id.Load(); id != nil && b == takedown.BucketRequests && string(key) == string(id[:]) {
+		return nil, errUnreadable
+	}
+	return t.StoreTx.Get(b, key)
+}
+
+func (s *unreadable) View(f func(takedown.StoreTx) error) error {
+	return s.Store.View(func(tx takedown.StoreTx) error { return f(unreadableTx{tx, s}) })
+}
+
+func (s *unreadable) Update(f func(takedown.StoreTx) error) error {
+	return s.Store.Update(func(tx takedown.StoreTx) error { return f(unreadableTx{tx, s}) })
+}
+
+func newUnreadable(tb testing.TB) *unreadable {
+	tb.Helper()
+	s, err := takedown.OpenStore(filepath.Join(tb.TempDir(), "cases.db"))
+	ok(tb, err)
+	return &unreadable{Store: s}
+}
+
+// A case that cannot be read when its day comes keeps no message of another case
+// from its recipient, and Notify says so.
+func TestLife_UnreadableBegins(t *testing.T) {
+	t.Parallel()
+	s := newUnreadable(t)
+	o := newOffice(t, func(opts *takedown.DeskOptions) { opts.Store = s })
+	start := day0.AddDate(0, 0, 10)
+	bad, other := o.submit(t, notice(published[0])), o.submit(t, notice(published[1]))
+	for _, id := range []takedown.CaseID{bad.ID, other.ID} {
+		ok(t, o.Accept(ctx, id, takedown.Grant{Act: alice, Start: start}))
+		o.letters(id)
+	}
+	s.id.Store(&bad.ID)
+	o.set(start.Add(time.Hour))
+	if err := o.Retry(); !errors.Is(err, errUnreadable) {
+		t.Errorf("Notify: %v", err)
+	}
+	o.wantLetters(t, other.ID, takedown.MessageInForce, takedown.MessageStatement)
+	third := o.submit(t, notice(published[2]))
+	o.wantLetters(t, third.ID, takedown.MessageReceipt)
+	s.id.Store(nil)
+	ok(t, o.Retry())
+	o.wantLetters(t, bad.ID, takedown.MessageInForce, takedown.MessageStatement)
+}
+
+// One case that cannot be read keeps no face of another beyond its time.
+func TestFaceOptOut_UnreadableExpires(t *testing.T) {
+	t.Parallel()
+	s, now := newUnreadable(t), &clock{}
+	now.set(day0)
+	d := faceDesk(t, t.TempDir(), func(opts *takedown.DeskOptions) { opts.Store, opts.Now = s, now.Now })
+	defer func() { ok(t, d.Close()) }()
+	end := day0.AddDate(0, 0, 10)
+	var ids []takedown.CaseID
+	for person := range uint64(8) { // maps give their keys in any order
+		ids = append(ids, accept(t, d, faceOptOut(portrait(t, person+1, 0)), takedown.Grant{End: end}))
+	}
+	s.id.Store(&ids[0])
+	now.set(end)
+	if err := d.Publish(filepath.Join(t.TempDir(), "x.snap")); !errors.Is(err, errUnreadable) {
+		t.Errorf("Publish: %v", err)
+	}
+	for _, id := range ids[1:] {
+		c, err := d.Case(ctx, id)
+		ok(t, err)
+		if c.State != takedown.StateExpired {
+			t.Errorf("a case is %s", c.State)
+		}
 	}
 }

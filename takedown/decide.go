@@ -429,9 +429,10 @@ func (d *Desk) watch(c *Case) {
 
 // expireFaces moves the cases to expired whose faces were granted for a time
 // that is over, so that no template outlives it for want of a call of Expire. A
-// case that a court has is left to it.
+// case that a court has is left to it. One that fails keeps no other from it.
 func (d *Desk) expireFaces(ctx context.Context) error {
 	now := d.clock()
+	var errs []error
 	for id, end := range d.faceEnds {
 		if now.Before(end) {
 			continue
@@ -440,11 +441,9 @@ func (d *Desk) expireFaces(ctx context.Context) error {
 		if err == nil && c.State == StateInForce && c.over(now) {
 			err = d.locked(ctx, id, d.expired)
 		}
-		if err != nil {
-			return err
-		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // CloseCase closes a case that has ended. A case under the DSA can be closed

@@ -213,8 +213,10 @@ func (d *Desk) flush(ctx context.Context) { _ = d.Notify(ctx) }
 // other methods do so by themselves; it is for trying again after an outage, or a
 // restart, and for days on which nothing else is called.
 func (d *Desk) Notify(ctx context.Context) error {
-	if err := d.begin(ctx); err != nil || d.opts.Notifier == nil {
-		return err
+	// A case that cannot be read keeps no message of another from its recipient.
+	begun := d.begin(ctx)
+	if d.opts.Notifier == nil {
+		return begun
 	}
 	// If another call is at it, that one looks once more before it is done. Whoever
 	// sends for others does not stop because its own caller has.
@@ -226,7 +228,7 @@ func (d *Desk) Notify(ctx context.Context) error {
 		d.sending.Unlock()
 		ctx = context.WithoutCancel(ctx)
 	}
-	return err
+	return errors.Join(begun, err)
 }
 
 // sendAll sends what waits, and what comes meanwhile.
