@@ -109,6 +109,10 @@ func (r *Requester) FullName() string {
 	return r.Organisation
 }
 
+// reachable reports whether there is a telephone number or a postal address: blanks
+// are none.
+func (r *Requester) reachable() bool { return strings.TrimFunc(r.Phone+r.PostalAddress, isBlank) != "" }
+
 // needs says what a kind of request demands of its requester.
 type needs struct {
 	name, email, phone, postal bool
@@ -129,7 +133,7 @@ func (r *Requester) check(c *checker, n needs) {
 	c.text("requester.given_name", r.GivenName, false, maxName)
 	c.text("requester.family_name", r.FamilyName, false, maxName)
 	c.text("requester.organisation", r.Organisation, false, maxName)
-	c.oneOf("requester.email", !n.anyContact || n.email || cleanEmail(r.Email) != "" || r.Phone != "" || r.PostalAddress != "",
+	c.oneOf("requester.email", !n.anyContact || n.email || cleanEmail(r.Email) != "" || r.reachable(),
 		"requester.phone", "requester.postal_address")
 	c.email("requester.email", r.Email, n.email)
 	c.phone("requester.phone", r.Phone, r.Country, n.phone)

@@ -71,7 +71,7 @@ func (r DSANotice) check(c *checker) {
 	r.GoodFaith.check(c, "good_faith")
 	// Who can be asked is asked for the rest; about a child nobody is turned away.
 	core := []string{"image_urls", "page_urls", "explanation"}
-	if r.Requester.Phone == "" && r.Requester.PostalAddress == "" {
+	if !r.Requester.reachable() {
 		core = append(core, "requester.email")
 	}
 	c.missingIs(Curable, Incomplete, core)

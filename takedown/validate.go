@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"image"
 	"iter"
 	"reflect"
 	"regexp"
@@ -353,12 +354,25 @@ func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
 		if code == CodeTooLarge && left < phash.DefaultMaxPixels {
 			code, params = CodeTooManyPixels, []string{"max_pixels", strconv.Itoa(maxPixels)}
 		}
+		if code == CodeDamagedImage { // it was decoded up to where it is damaged
+			c.pixels += min(left, announced(file))
+		}
 		c.add(path, code, params...)
 		return nil, false
 	}
 	w, h := pic.Size()
 	c.pixels += int64(w) * int64(h)
 	return pic, true
+}
+
+// announced returns how many pixels a file says that it has, and the most that are
+// decoded of one if it cannot be told.
+func announced(file []byte) int64 {
+	m, _, err := image.DecodeConfig(bytes.NewReader(file))
+	if err != nil || m.Width <= 0 || m.Height <= 0 || int64(m.Width) > phash.DefaultMaxPixels/int64(m.Height) {
+		return phash.DefaultMaxPixels
+	}
+	return int64(m.Width) * int64(m.Height)
 }
 
 // images decodes each image within the limits and computes what a registration

@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -274,6 +275,66 @@ func TestValidate_ManyPixels(t *testing.T) {
 	r.Images = images
 	if got, want := problems(takedown.Validate(r)), []string{"images[5]: too_many_pixels", "images[6]: too_many_pixels"}; len(got) != 2 || !strings.HasPrefix(got[0], want[0]) || !strings.HasPrefix(got[1], want[1]) {
 		t.Errorf("problems %v, want %v", got, want)
+	}
+}
+
+// A damaged picture takes its time as well, so it counts too, by what its file
+// says: small ones leave room for the rest.
+func TestValidate_DamagedPixels(t *testing.T) {
+	t.Parallel()
+	cutOff := func(side, shade int) []byte {
+		m := image.NewPaletted(image.Rect(0, 0, side, side), greys[shade:shade+1])
+		var b bytes.Buffer
+		ok(t, png.Encode(&b, m))
+		return b.Bytes()[:b.Len()-20]
+	}
+	r := optOut(t, 1)
+	for i := range 8 {
+		r.Images = append(r.Images, cutOff(8, i))
+	}
+	want := make([]string, 8)
+	for i := range want {
+		want[i] = "damaged_image"
+	}
+	codes := func() (list []string) {
+		for _, p := range problems(takedown.Validate(r)) {
+			_, code, _ := strings.Cut(p, ": ")
+			code, _, _ = strings.Cut(code, " ")
+			list = append(list, code)
+		}
+		return list
+	}
+	if diff := cmp.Diff(want, codes()); diff != "" {
+		t.Errorf("small ones (-want +got):\n%s", diff)
+	}
+	if testing.Short() {
+		t.Skip("decodes 250 megapixels")
+	}
+	r.Images = nil
+	for i := range 8 {
+		r.Images = append(r.Images, cutOff(7_000, i))
+	}
+	want[5], want[6], want[7] = "too_many_pixels", "too_many_pixels", "too_many_pixels"
+	if diff := cmp.Diff(want, codes()); diff != "" {
+		t.Errorf("large ones (-want +got):\n%s", diff)
+	}
+}
+
+// Blanks are no telephone number and no postal address: who gives nothing else
+// cannot be reached.
+func TestValidate_BlankContact(t *testing.T) {
+	t.Parallel()
+	g := samples(t, takedown.CaseID{})[takedown.KindGDPRRequest].(takedown.GDPRRequest)
+	n := notice(published[0])
+	for _, blank := range []string{"", " ", "\u200b\u00a0"} {
+		g.Requester.Email, g.Requester.Phone, g.Requester.PostalAddress = "", blank, blank
+		if err := takedown.Validate(g); !hasProblem(err, "requester.email") {
+			t.Errorf("%q: %v", blank, err)
+		}
+		n.Requester.Email, n.Requester.Phone, n.Requester.PostalAddress = "", blank, blank
+		if got := problems(takedown.Validate(n)); !slices.Contains(got, "requester.email: required "+takedown.Incomplete.String()) {
+			t.Errorf("notice, %q: %v", blank, got)
+		}
 	}
 }
 
