@@ -3,6 +3,7 @@ package takedown_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -182,5 +183,67 @@ func TestFaceOptOut_UnreadableExpires(t *testing.T) {
 		if c.State != takedown.StateExpired {
 			t.Errorf("a case is %s", c.State)
 		}
+	}
+}
+
+// A change of which nobody is told, as the first call after the day on which a
+// case begins, keeps nobody from being told that it is in force.
+func TestLife_SilentChangeBegins(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	start := day0.AddDate(0, 0, 10)
+	c := o.submit(t, dmca(t, published...))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Start: start}))
+	x := o.submit(t, objection(t, c.ID, published[0]))
+	o.letters(c.ID)
+	o.set(start.Add(time.Hour))
+	ok(t, o.Accept(ctx, x.ID, takedown.Grant{Act: bob}))
+	ok(t, o.Retry())
+	got := o.letters(c.ID)
+	for _, m := range []takedown.MessageType{takedown.MessageInForce, takedown.MessageStatement} {
+		if n := len(slices.DeleteFunc(slices.Clone(got), func(x takedown.MessageType) bool { return x != m })); n != 1 {
+			t.Errorf("%d messages %s, want 1: %v", n, m, got)
+		}
+	}
+	if c = o.wantState(t, c.ID, takedown.StateInForce); c.Times[takedown.MilestoneEnforced] != start {
+		t.Errorf("enforced at %v, want %v", c.Times[takedown.MilestoneEnforced], start)
+	}
+	o.wantBlocked(t, published[1:]...)
+	if _, _, err := o.VerifyLog(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// A hold is not the decision: what is granted from some day on after it is
+// enforced from that day, and holds are not counted as restrictions.
+func TestHold_BeforeLaterBegin(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	start := day0.AddDate(0, 0, 3)
+	c := o.submit(t, notice(published[0]))
+	number := func(want int) {
+		t.Helper()
+		got, err := o.Case(ctx, c.ID)
+		ok(t, err)
+		if n := takedown.Statement17(&got).Number; n != want {
+			t.Errorf("number %d, want %d", n, want)
+		}
+	}
+	ok(t, o.Hold(ctx, c.ID, alice))
+	number(0)
+	ok(t, o.Unhold(ctx, c.ID, alice))
+	number(0)
+	ok(t, o.Hold(ctx, c.ID, alice))
+	ok(t, o.Accept(ctx, c.ID, takedown.Grant{Act: alice, Start: start}))
+	number(1)
+	if c = o.wantState(t, c.ID, takedown.StateInForce); !c.Times[takedown.MilestoneEnforced].IsZero() {
+		t.Errorf("enforced at %v, before it begins", c.Times[takedown.MilestoneEnforced])
+	}
+	o.set(start)
+	ok(t, o.Retry())
+	ok(t, o.Change(ctx, c.ID, takedown.Grant{Act: alice, Start: start.AddDate(0, 0, 3)}))
+	number(2)
+	if c = o.wantState(t, c.ID, takedown.StateInForce); c.Times[takedown.MilestoneEnforced] != start {
+		t.Errorf("enforced at %v, want %v", c.Times[takedown.MilestoneEnforced], start)
 	}
 }

@@ -363,6 +363,13 @@ func (c *Case) undecided() bool {
 	return false
 }
 
+// wasHeld reports whether a case that has just come into force was waiting for
+// its decision before: what was enforced until then was a hold.
+func (c *Case) wasHeld() bool {
+	n := len(c.Moves) - 3 // before enforcing and in force
+	return n < 0 || (&Case{State: c.Moves[n].To}).undecided()
+}
+
 // ended reports whether nothing of the case is in force, and nothing will be
 // by itself.
 func (c *Case) ended() bool {

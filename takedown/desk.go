@@ -586,10 +586,19 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 		return err
 	}
 	silent := c.Silent
+	if silent && c.Begins && c.State == StateInForce && !now.Before(c.Start) {
+		// What begin does: the case does not wait for it any more.
+		silent = c.over(now)
+		c.happened(MilestoneEnforced, c.Start)
+		c.note(c.State, State(MilestoneEnforced), Act{}, now)
+	}
 	c.After, c.Incoming, c.Silent = "", nil, false
 	c.Begins = c.State == StateInForce && now.Before(c.Start) && (c.Begins || !silent)
 	switch {
 	case c.Begins:
+		if c.wasHeld() { // the hold ended with the decision
+			delete(c.Times, MilestoneEnforced)
+		}
 	case len(c.Rules) > 0:
 		c.happened(MilestoneEnforced, now)
 	case c.undecided(): // a hold was lifted

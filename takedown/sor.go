@@ -75,8 +75,9 @@ func Statement17(c *Case) StatementOfReasons {
 	if block > 0 && hold > block {
 		s.Width, s.Held = block, hold
 	}
-	for _, m := range c.Moves {
-		if m.To == StateEnforcing {
+	for i, m := range c.Moves {
+		// A hold, and its end, goes back to where the case waits for its decision.
+		if m.To == StateInForce && i > 0 && c.Moves[i-1].To == StateEnforcing {
 			s.Number++
 		}
 	}
