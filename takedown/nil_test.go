@@ -1,7 +1,9 @@
 package takedown_test
 
 import (
+	"context"
 	"errors"
+	"iter"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,5 +61,34 @@ func TestNil(t *testing.T) {
 	}
 	if n != 3 {
 		t.Errorf("%d steps, want 3", n)
+	}
+}
+
+// Without a cursor nothing is remembered: a sequence gives the same again when it
+// is ranged over twice.
+func TestNilCursor_RemembersNothing(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	accept(t, o.Desk, notice(published[0]), takedown.Grant{Act: alice})
+	items := func(context.Context, string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) {
+			yield(takedown.Item{Key: "a", Candidate: takedown.Candidate{ImageURLs: published[:1]}}, nil)
+		}
+	}
+	sweep, changes := o.Enforcer().Sweep(ctx, items, nil), o.Changes(ctx, nil)
+	for range 2 {
+		found := 0
+		for _, err := range sweep {
+			ok(t, err)
+			found++
+		}
+		changed := 0
+		for _, err := range changes {
+			ok(t, err)
+			changed++
+		}
+		if found != 1 || changed != 1 {
+			t.Errorf("found %d, changes %d, want 1 and 1", found, changed)
+		}
 	}
 }

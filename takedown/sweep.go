@@ -68,10 +68,11 @@ type Found struct {
 // closed; at then says where to go on. It ends with [ErrFacesNotSearched] when
 // it is through but could not compare the faces of some items.
 func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2[Found, error] {
-	if at == nil {
-		at = new(Cursor)
-	}
 	return func(yield func(Found, error) bool) {
+		at := at
+		if at == nil { // a new one each time that the sequence is ranged over
+			at = new(Cursor)
+		}
 		if items == nil {
 			yield(Found{}, &ArgumentError{"Sweep, items", "they are nil; an index without entries gives an empty sequence"})
 			return
@@ -171,10 +172,11 @@ type Change struct {
 // zero Cursor, and nil, give every event, and nothing that the clock did. Of the
 // cursor, only Since and Time are used.
 func (d *Desk) Changes(ctx context.Context, at *Cursor) iter.Seq2[Change, error] {
-	if at == nil {
-		at = new(Cursor)
-	}
 	return func(yield func(Change, error) bool) {
+		at := at
+		if at == nil { // a new one each time that the sequence is ranged over
+			at = new(Cursor)
+		}
 		view, now := d.list.View(), d.now().UTC()
 		stopped := false
 		var failed error
