@@ -228,12 +228,13 @@ func TestClose_Loaded(t *testing.T) {
 		return n
 	}
 	v := r.View()
+	before := mapped() // not where addresses have 32 bits: there it is copied
 	for range 2 {
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if still := mapped(); hits(v) != 1 || !still {
+	if still := mapped(); hits(v) != 1 || still != before {
 		t.Error("a View does not outlive Close")
 	}
 	if n := hits(r.View()); n != 0 {
