@@ -138,23 +138,33 @@ func splitAddresses(text string) (parts []string) {
 			continue
 		}
 		for _, word := range words {
-			for word != "" {
-				// What is between the two is nothing.
-				end, next := pictureEnds(word)
-				for i := 1; i < end; i++ {
-					if beginsScheme(word[i:]) && !strings.ContainsRune("/=?&:#%+@!~-_.", rune(word[i-1])) {
-						end, next = i, i
-						break
-					}
+			// Nothing is looked at again for every part: a text of nothing but
+			// beginnings would take seconds.
+			for scheme := 0; word != ""; {
+				if scheme == 0 {
+					scheme = nextScheme(word)
 				}
+				// What is between the two is nothing.
+				end, next := pictureEnds(word[:scheme])
 				if part := trimSentence(word[:end]); part != "" {
 					parts = append(parts, part)
 				}
-				word = word[next:]
+				word, scheme = word[next:], scheme-next
 			}
 		}
 	}
 	return parts
+}
+
+// nextScheme returns where in a word, behind its first character, the next address
+// begins that is not embedded in it; the length of the word if none does.
+func nextScheme(word string) int {
+	for i := 1; i < len(word); i++ {
+		if beginsScheme(word[i:]) && !strings.ContainsRune("/=?&:#%+@!~-_.", rune(word[i-1])) {
+			return i
+		}
+	}
+	return len(word)
 }
 
 // meant leaves out the words of a sentence, where anything else was meant as an
@@ -190,8 +200,10 @@ func spaced(words []string) bool {
 // that separates it, the next address. next is where that begins. Without such an
 // end both are the length of the word.
 func pictureEnds(word string) (end, next int) {
-	path := false
-	host := strings.Index(word, "://") + 3 // 2 without a scheme
+	path, host := false, 2
+	if slash := strings.IndexByte(word, '/'); slash > 0 && word[slash-1] == ':' && strings.HasPrefix(word[slash:], "//") {
+		host = slash + 2
+	}
 	for i, r := range word {
 		switch {
 		case r == '?' || r == '#':

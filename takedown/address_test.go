@@ -1,7 +1,10 @@
 package takedown_test
 
 import (
+	"math"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -49,5 +52,27 @@ func TestSplitAddresses(t *testing.T) {
 				t.Errorf("addresses (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is pasted is taken apart in a time that grows with its length only,
+// however many parts it has.
+func TestSplitAddresses_Linear(t *testing.T) {
+	t.Parallel()
+	for _, part := range []string{"xhttps://a", "https://a.example/x.jpg|", "a/x.jpg|", "a/x:.jpg|", "/x.jpg-https://a", "https://a", "x.jpg", "/x.jpg--", "http:/"} {
+		took := func(n int) time.Duration {
+			text := strings.Repeat(part, n/len(part))
+			best := time.Duration(math.MaxInt64)
+			for range 3 {
+				start := time.Now()
+				takedown.SplitAddresses(text)
+				best = min(best, time.Since(start))
+			}
+			return best
+		}
+		// Eight times the length: 64 times the time if it were quadratic.
+		if short, long := took(64<<10), took(512<<10); long > 24*short+20*time.Millisecond {
+			t.Errorf("%q: 64 KiB take %v, 512 KiB %v", part, short, long)
+		}
 	}
 }
