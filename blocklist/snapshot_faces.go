@@ -124,10 +124,13 @@ func (l *List) moment() (m moment, err error) {
 			return m, err
 		}
 	}
-	if failed := l.writer.do(l.writer.ctx, func() { m, _, err = l.tryMoment() }); failed != nil {
-		return m, failed
-	}
-	return m, err
+	// No event comes meanwhile, but the clock goes on, and rules end by it too. The
+	// keys of a moment that changed are overwritten: they are never used.
+	failed := l.writer.do(l.writer.ctx, func() {
+		for m, changed, err = l.tryMoment(); changed && err == nil; m, changed, err = l.tryMoment() {
+		}
+	})
+	return m, cmp.Or(failed, err)
 }
 
 // tryMoment reads a View and the keys of its faces one after the other. changed
