@@ -8,6 +8,7 @@ import (
 	iofs "io/fs"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/staydown/staydown/internal/fsx"
 )
@@ -46,7 +47,7 @@ func (l *List) Refresh(path string) (found bool, err error) {
 	}
 	p, err := l.readPublished(path)
 	switch {
-	case errors.Is(err, iofs.ErrNotExist) || err == nil && !p.ours:
+	case isNotThere(err) || err == nil && !p.ours:
 		return false, nil
 	case err != nil:
 		return true, fmt.Errorf("blocklist: %w", err)
@@ -74,6 +75,12 @@ func (l *List) Refresh(path string) (found bool, err error) {
 		return true, fmt.Errorf("blocklist: the file is signed, and there is no key to sign another: %w", ErrSignature)
 	}
 	return true, l.publishTo(path)
+}
+
+// isNotThere reports whether an error says that there is no file at a path: what
+// is there is something else, such as a folder, or its folder is none.
+func isNotThere(err error) bool {
+	return errors.Is(err, iofs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fsx.ErrNotRegular)
 }
 
 // published is what is in a file where a snapshot was published.
@@ -204,13 +211,13 @@ func (l *List) replace(temp, path string) error {
 // left beside the file goes, and is made unreadable unless it is the file itself.
 func (l *List) finishReplacing(path string) error {
 	now, err := l.readPublished(path)
-	if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+	if err != nil && !isNotThere(err) {
 		return err
 	}
 	for _, suffix := range []string{tempSuffix, replacedSuffix} {
 		p, err := l.readPublished(path + suffix)
 		switch {
-		case errors.Is(err, iofs.ErrNotExist):
+		case errors.Is(err, iofs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 			continue
 		case err != nil:
 			return err

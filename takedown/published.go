@@ -44,18 +44,27 @@ func (d *Desk) publishEncrypted(path string) error {
 	d.publishing.Lock()
 	defer d.publishing.Unlock()
 	// It is noted first: a crash leaves no file that nobody knows of.
-	err = d.store.notePublishedAt(path)
+	added, err := d.store.notePublishedAt(path)
 	if errors.Is(err, ErrTooManyPublished) {
 		// Some may be gone by now.
 		failed := d.refresh(context.Background())
-		if err = d.store.notePublishedAt(path); err != nil {
+		if added, err = d.store.notePublishedAt(path); err != nil {
 			err = errors.Join(err, failed)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return d.list.Publish(path)
+	err = d.list.Publish(path)
+	if err == nil || !added {
+		return err
+	}
+	// If it failed before anything was there, as where there cannot be a file,
+	// there is nothing to look after. What is not certain stays noted.
+	if found, e := d.list.Refresh(path); e == nil && !found {
+		err = errors.Join(err, d.store.forgetPublishedAt(path))
+	}
+	return err
 }
 
 // refreshPublished writes those published files again that have keys of faces
@@ -104,10 +113,11 @@ func (s *caseStore) publishedAt() (paths []string, err error) {
 	return paths, err
 }
 
-// notePublishedAt notes the path of a published file.
-func (s *caseStore) notePublishedAt(path string) error {
+// notePublishedAt notes the path of a published file. added says that it was not
+// noted before.
+func (s *caseStore) notePublishedAt(path string) (added bool, err error) {
 	key, n, known := publishedKey(path), 0, false
-	err := s.db.View(func(tx StoreTx) error {
+	err = s.db.View(func(tx StoreTx) error {
 		return tx.Scan(BucketMeta, keyPublishedAt, func(k, _ []byte) error {
 			n++
 			known = known || bytes.Equal(k, key)
@@ -115,12 +125,13 @@ func (s *caseStore) notePublishedAt(path string) error {
 		})
 	})
 	if err != nil || known {
-		return err
+		return false, err
 	}
 	if n >= maxPublished {
-		return fmt.Errorf("%w: %d, delete those that nobody uses", ErrTooManyPublished, n)
+		return false, fmt.Errorf("%w: %d, delete those that nobody uses", ErrTooManyPublished, n)
 	}
-	return s.db.Update(func(tx StoreTx) error { return tx.Put(BucketMeta, key, []byte{1}) })
+	err = s.db.Update(func(tx StoreTx) error { return tx.Put(BucketMeta, key, []byte{1}) })
+	return err == nil, err
 }
 
 func (s *caseStore) forgetPublishedAt(path string) error {

@@ -118,8 +118,7 @@ func TestPublished_Forgotten(t *testing.T) {
 	wantPublished(t, "published", d, at("a without faces"), at("b gone"), at("c foreign"), at("d folder"), at("e fine"))
 	ok(t, os.Remove(at("b gone")))
 	ok(t, os.WriteFile(at("c foreign"), []byte("something else"), 0o600))
-	ok(t, os.Remove(at("d folder")))
-	ok(t, os.Mkdir(at("d folder"), 0o700))
+	ok(t, os.Mkdir(at("d folder.replaced"), 0o700)) // where Publish puts what it replaces
 	ok(t, d.Withdraw(ctx, id, alice))
 	_, err := d.Expire(ctx)
 	var failed *takedown.PublishedError
@@ -136,7 +135,9 @@ func TestPublished_Forgotten(t *testing.T) {
 	ok(t, d.Close())
 	d = faceDesk(t, dir)
 	defer func() { ok(t, d.Close()) }()
+	ok(t, os.Remove(at("d folder.replaced")))
 	ok(t, os.Remove(at("d folder")))
+	ok(t, os.Mkdir(at("d folder"), 0o700))
 	_, err = d.Expire(ctx)
 	ok(t, err)
 	wantPublished(t, "in the end", d)
@@ -188,4 +189,24 @@ func TestPublished_Plain(t *testing.T) {
 	if _, err := blocklist.Load(path, &blocklist.LoadOptions{EncryptionKey: takedown.ListKey}); !errors.Is(err, blocklist.ErrKey) {
 		t.Errorf("it is encrypted: %v", err)
 	}
+}
+
+// Where no file can be, there is nothing to look after: Publish fails, and
+// Expire does not.
+func TestPublished_NoFile(t *testing.T) {
+	t.Parallel()
+	out := t.TempDir()
+	d := faceDesk(t, t.TempDir())
+	defer func() { ok(t, d.Close()) }()
+	accept(t, d, faceOptOut(portrait(t, 1, 0)), takedown.Grant{})
+	file := filepath.Join(out, "file")
+	ok(t, os.WriteFile(file, []byte("x"), 0o600))
+	for _, path := range []string{out, filepath.Join(file, "x.snap"), filepath.Join(out, "none", "x.snap")} {
+		if err := d.Publish(path); err == nil {
+			t.Errorf("%s: published", path)
+		}
+	}
+	wantPublished(t, "failed", d)
+	_, err := d.Expire(ctx)
+	ok(t, err)
 }

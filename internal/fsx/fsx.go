@@ -43,6 +43,9 @@ type File interface {
 	Size() (int64, error)
 }
 
+// ErrNotRegular says that something is no regular file: a folder, for example.
+var ErrNotRegular = errors.New("not a regular file")
+
 // OS is the file system of the operating system.
 type OS struct{}
 
@@ -113,7 +116,7 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	if !fi.Mode().IsRegular() {
-		return 0, &fs.PathError{Op: "open", Path: f.Name(), Err: errors.New("not a regular file")}
+		return 0, &fs.PathError{Op: "open", Path: f.Name(), Err: ErrNotRegular}
 	}
 	return fi.Size(), nil
 }
