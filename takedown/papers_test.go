@@ -304,10 +304,13 @@ func TestTexts_Fields(t *testing.T) {
 		{Field: "good_faith.accepted", Code: takedown.CodeNotAccepted}, {Field: "works[1].description", Code: takedown.CodeRequired}, {Field: "requester.phone", Code: takedown.CodeRequired},
 		{Field: "of_the_operator", Code: takedown.CodeRequired},
 	}}
-	partial := takedown.Message{Type: takedown.MessagePartial, Items: []takedown.CaseItem{{Field: "image_urls[0]", Kind: takedown.ItemImageURL, Outcome: takedown.OutcomeAccepted}}}
+	partial := takedown.Message{Type: takedown.MessagePartial, Items: []takedown.CaseItem{
+		{Field: "image_urls[0]", Kind: takedown.ItemImageURL, Outcome: takedown.OutcomeAccepted},
+		{Field: "image_urls[1]", Kind: takedown.ItemImageURL}, // taken up again, not decided yet
+	}}
 	for lang, want := range map[string][]string{
-		"en": {"- Statement of good faith: This statement", "- Description of the work 2: This is", "- Phone number: This is", "- of_the_operator: This is", "(Web address of the picture 1): accepted"},
-		"th": {"- คำรับรองโดยสุจริต: ", "- คำอธิบายงาน 2: ", "- หมายเลขโทรศัพท์: ", "- of_the_operator: ", "(ที่อยู่เว็บของรูปภาพ 1): อนุมัติ"},
+		"en": {"- Statement of good faith: This statement", "- Description of the work 2: This is", "- Phone number: This is", "- of_the_operator: This is", "(Web address of the picture 1): accepted", "(Web address of the picture 2): still to be decided"},
+		"th": {"- คำรับรองโดยสุจริต: ", "- คำอธิบายงาน 2: ", "- หมายเลขโทรศัพท์: ", "- of_the_operator: ", "(ที่อยู่เว็บของรูปภาพ 1): อนุมัติ", "(ที่อยู่เว็บของรูปภาพ 2): รอการพิจารณา"},
 	} {
 		m.To.Language, partial.To.Language = lang, lang
 		_, body, err := texts.Message(m)
