@@ -73,6 +73,9 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 			t.Errorf("%s: %v, want %v by %v", name, got, tt.want, tt.why)
 		}
 	}
+	cut := at(40, foreign.Features)
+	cut.Truncated = true
+	wantVerdict(t, "far, and features of what is noise in part", e.Check(cut), takedown.Block)
 	wantVerdict(t, "a ranker, who has no features", e.Filter("", flipped(same.Hashes[0], 40)), takedown.Block)
 
 	// What the features alone leave to a person, because much lies over it, they

@@ -261,7 +261,7 @@ type weighing struct {
 	facesSince uint64
 	facesTime  time.Time
 
-	// sighted says that the features of the picture are known. Then a hash beyond
+	// sighted says that the features of the whole picture are known. Then a hash beyond
 	// the identical radius blocks only if they bear it out: as they do for the
 	// rules in borne.
 	sighted bool
@@ -371,7 +371,7 @@ func (w *weighing) candidate(c *Candidate) Decision {
 	}
 	for i := range 1 + len(c.Frames) {
 		w.frame, w.hashes = i, c.frame(i)
-		w.sighted = i == 0 && c.Features.f.Len() > 0
+		w.sighted = i == 0 && c.Features.f.Len() > 0 && !c.Truncated
 		w.lookUp(w.hashes)
 	}
 	w.frame, w.hashes = 0, c.Hashes
@@ -643,9 +643,8 @@ func (w *weighing) nearness(h blocklist.Hit) Verdict {
 }
 
 // flatRadius is the distance in bits up to which the PDQ hash of a flat picture
-// blocks: one frame, disc or bar is near any other one. Of the false matches among
-// unrelated pictures within BlockRadius three in four are with such, and two in
-// three of these lie beyond.
+// blocks: one frame, disc or bar is near any other one. Most false matches among
+// unrelated pictures within BlockRadius are with such, and most of these lie beyond.
 const flatRadius = 31
 
 // flat reports whether a hit is with a picture that somebody has looked at and that

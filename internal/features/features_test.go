@@ -847,6 +847,20 @@ func TestSearch_ManyInOneFrame(t *testing.T) {
 	}
 }
 
+// The dearest search: as many pictures as are looked at closely share the frame.
+func BenchmarkSearch_OneFrame(b *testing.B) {
+	var entries []features.Entry
+	for i := range 60 {
+		entries = append(entries, features.Entry{Features: mustExtract(b, inFrame(scene(uint64(6000+i), 640, 480))), ID: uint32(i)})
+	}
+	seg, asked := mustSegment(b, entries...), mustExtract(b, inFrame(scene(5000, 640, 480)))
+	var x features.Searcher
+	b.ReportAllocs()
+	for b.Loop() {
+		seg.Search(&x, asked, func(features.Match) bool { return true })
+	}
+}
+
 // What keep refuses takes no place of others, and pictures with the very same
 // features cost one look.
 func TestSearcher_Keep(t *testing.T) {

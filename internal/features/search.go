@@ -27,8 +27,8 @@ type Match struct {
 	Coverage, Share float64
 	// Cells is the number of squares of the overlap that could be compared
 	// pixel by pixel, Agreeing the number of them that agree and lie in that
-	// rectangle. Agreement is their share, Close the share that match closely and do, Hole the share that
-	// the largest group of disagreeing ones has.
+	// rectangle. Agreement is their share, Close the share that match closely and
+	// do, Hole the share that the largest group of disagreeing ones has.
 	Cells, Agreeing        int
 	Agreement, Close, Hole float64
 	// Pure is the share of the visible squares, plain ones included, that lie
