@@ -9,7 +9,7 @@ import (
 )
 
 // BenchmarkSearch searches random hashes for random hashes, with every index.
-// Compare the figures of one run with each other; benchmarks/index measures
+// Compare the figures of one run with each other; internal/tools/benchmarks/index measures
 // more kinds of data, and other libraries.
 //
 //	go test -bench Search -run ^$ ./phash

@@ -28,7 +28,7 @@ const (
 )
 
 // Embedder asks a child process for the faces of pictures: here
-// calibrate/descriptors/serve.js, which describes what they say to each other. A
+// examples/calibrate/descriptors/serve.js, which describes what they say to each other. A
 // service would talk to its model server in the same way, or call it directly.
 //
 // One picture is asked about at a time. A child that does not answer in time, or
@@ -47,7 +47,7 @@ type Embedder struct {
 // errNotInstalled says what is missing on this machine.
 var errNotInstalled = errors.New("the face model is not installed")
 
-// startModel starts the public model in the folder calibrate/descriptors.
+// startModel starts the public model in the folder examples/calibrate/descriptors.
 func startModel(ctx context.Context, folder string) (*Embedder, error) {
 	node, err := exec.LookPath("node")
 	if err != nil {

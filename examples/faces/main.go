@@ -44,7 +44,7 @@ const (
 func main() {
 	person := flag.String("person", "family1-mom", "whose opt-out is shown step by step; somebody with several photographs")
 	photos := flag.String("photos", "", "folder with photographs and SOURCES.tsv; the default is ../shared/testdata/faces beside the repository")
-	model := flag.String("model", "", "folder of the model's server; the default is calibrate/descriptors of the repository")
+	model := flag.String("model", "", "folder of the model's server; the default is examples/calibrate/descriptors of the repository")
 	flag.Parse()
 	if err := main1(*person, *photos, *model); err != nil {
 		fmt.Fprintln(os.Stderr, "faces:", err)
@@ -63,7 +63,7 @@ func main1(person, photos, model string) error {
 		return err
 	}
 	ctx := context.Background()
-	embedder, err := startModel(ctx, cmp.Or(model, filepath.Join(root, "calibrate", "descriptors")))
+	embedder, err := startModel(ctx, cmp.Or(model, filepath.Join(root, "examples", "calibrate", "descriptors")))
 	if err != nil {
 		return err
 	}
@@ -82,12 +82,12 @@ func repository() (string, error) {
 		return "", err
 	}
 	for {
-		if _, err := os.Stat(filepath.Join(dir, "calibrate", "descriptors", "serve.js")); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "examples", "calibrate", "descriptors", "serve.js")); err == nil {
 			return dir, nil
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("this is not in the repository of staydown: run it from there, it needs calibrate/descriptors")
+			return "", errors.New("this is not in the repository of staydown: run it from there, it needs examples/calibrate/descriptors")
 		}
 		dir = parent
 	}

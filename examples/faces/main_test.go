@@ -18,7 +18,7 @@ import (
 )
 
 // The example with the real model: it runs where node, the packages of
-// calibrate/descriptors and the shared photographs are there.
+// examples/calibrate/descriptors and the shared photographs are there.
 func TestExample(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: -short; the model takes 10 s for the photographs")
@@ -39,7 +39,7 @@ func TestExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	album = album[:min(len(album), 34)] // the model takes its time; .ci/run examples has all of them
-	embedder, err := startModel(t.Context(), filepath.Join(root, "calibrate", "descriptors"))
+	embedder, err := startModel(t.Context(), filepath.Join(root, "examples", "calibrate", "descriptors"))
 	if errors.Is(err, errNotInstalled) {
 		t.Skipf("skipped: %v", err)
 	}

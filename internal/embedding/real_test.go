@@ -11,10 +11,10 @@ import (
 	"github.com/staydown/staydown/internal/embedding"
 )
 
-// realVectors reads the vectors that calibrate/descriptors writes, one JSON
+// realVectors reads the vectors that examples/calibrate/descriptors writes, one JSON
 // object on each line:
 //
-//	node calibrate/descriptors/descriptors.js --copies ../shared/testdata/faces > /tmp/faces.jsonl
+//	node examples/calibrate/descriptors/descriptors.js --copies ../shared/testdata/faces > /tmp/faces.jsonl
 //	STAYDOWN_FACE_VECTORS=/tmp/faces.jsonl go test -v -run Real -bench Real ./internal/embedding
 //
 // They are not in the repository: they are biometric data.
