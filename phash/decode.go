@@ -357,7 +357,9 @@ func (f *file) frames(o *DecodeOptions, yield func(*Picture, error) bool) {
 			return
 		}
 		pic := newPicture(canvas.draw(img, p, i == len(f.parts)-1), f.orientation, f.format)
-		pic.truncated = truncated
+		if pic.truncated = truncated; truncated {
+			pic.damage = Damage{Reason: DamageCut}
+		}
 		if !yield(pic, nil) {
 			return
 		}

@@ -24,6 +24,7 @@ type Picture struct {
 	stored      image.Image // as the decoder gave it
 	orientation uint8       // of EXIF: what turns stored into the picture
 	truncated   bool
+	damage      Damage
 
 	shown func() image.Image
 	luma  func() *image.Gray
@@ -59,6 +60,10 @@ func (p *Picture) Format() Format { return p.format }
 // it is noise; see [DecodeOptions].AcceptTruncated. [Register] refuses such a
 // picture.
 func (p *Picture) Truncated() bool { return p.truncated }
+
+// Damage describes what is wrong with the file, and how much of the picture is
+// missing.
+func (p *Picture) Damage() Damage { return p.damage }
 
 // Size returns width and height in pixels, as the picture is shown.
 func (p *Picture) Size() (width, height int) {
