@@ -14,6 +14,7 @@ const (
 	plainPath                       // inPath without the slash, behind which a dot segment may come
 	plainQuery                      // inQuery without the ampersand, behind which a parameter begins
 	trackingFirst                   // first byte of the name of some tracking parameter
+	sameInPath                      // stands for itself in a path, where its escape means the same
 )
 
 var (
@@ -52,6 +53,10 @@ func init() {
 	set("!$&'()*+,;=:@/", inPath)
 	set("!$&()*+,;=:@/?", inQuery)
 	set("_defgilmostuvwyS", trackingFirst)
+	// No server of note tells these from their escapes in a path, and every
+	// encoder writes them in its own way. The other sub-delims (& + ; =) and
+	// the slash may separate something and keep their spelling.
+	set("!$'()*,:@", sameInPath)
 	for i := range class {
 		if class[i]&inPath != 0 && i != '/' {
 			class[i] |= plainPath
@@ -99,7 +104,7 @@ path:
 				return "", false
 			}
 		case c == '%':
-			if !isCanonicalEscape(rest[i:]) {
+			if !isCanonicalEscape(rest[i:], unreserved|sameInPath) {
 				return "", false
 			}
 			i += 2
@@ -125,7 +130,7 @@ path:
 				return "", false
 			}
 		case c == '%':
-			if !isCanonicalEscape(rest[i:]) {
+			if !isCanonicalEscape(rest[i:], unreserved) {
 				return "", false
 			}
 			i += 2
@@ -200,8 +205,8 @@ func isDotSegment(s string) bool {
 }
 
 // isCanonicalEscape reports whether s begins with an escape in upper case of a
-// byte that must stay escaped.
-func isCanonicalEscape(s string) bool {
+// byte that must stay escaped: one of none of the decoded classes.
+func isCanonicalEscape(s string, decoded uint8) bool {
 	if len(s) < 3 {
 		return false
 	}
@@ -209,7 +214,7 @@ func isCanonicalEscape(s string) bool {
 	if unhex[h] > 15 || unhex[l] > 15 || h >= 'a' || l >= 'a' {
 		return false
 	}
-	return class[unhex[h]<<4|unhex[l]]&unreserved == 0
+	return class[unhex[h]<<4|unhex[l]]&decoded == 0
 }
 
 func paramEnd(s string, i int) int {

@@ -21,7 +21,7 @@ import (
 // cannot be compared: whoever stores keys stores this number with them. It is
 // raised with every change after which some address gets another form, also
 // one that comes from a newer parser or newer Unicode tables.
-const Version = 1
+const Version = 2
 
 // MaxLen is the longest address in bytes, as it is given and in its canonical
 // form. Longer ones are no addresses: browsers and servers refuse them too.
@@ -94,12 +94,8 @@ func Canonical(raw string) (string, error) {
 	if reason != 0 {
 		return "", &Error{reason, len(raw)}
 	}
-	u, err := parser.Parse(s)
-	if err != nil {
-		return "", &Error{Syntax, len(raw)}
-	}
-	host := strings.TrimSuffix(u.Hostname(), ".")
-	if host == "" || strings.HasSuffix(host, ".") || !stable(host) {
+	u, host, ok := parse(s)
+	if !ok {
 		return "", &Error{Syntax, len(raw)}
 	}
 	var b strings.Builder
@@ -117,16 +113,6 @@ func Canonical(raw string) (string, error) {
 		return "", &Error{TooLong, len(raw)}
 	}
 	return b.String(), nil
-}
-
-// stable reports whether the parser leaves a host alone that it has made. Some
-// it would change again, or refuse: no canonical form, and no host in use.
-func stable(host string) bool {
-	if !strings.Contains(host, "xn--") {
-		return true
-	}
-	u, err := parser.Parse(httpsPrefix + host + "/")
-	return err == nil && u.Hostname() == host
 }
 
 // escapeInvalidUTF8 percent-encodes the bytes that are no UTF-8. The parser
@@ -174,7 +160,7 @@ func withScheme(s string) (string, Reason) {
 	}
 	// A host that was pasted without a scheme is known by its dot, which may be
 	// the full stop of another script.
-	if i := strings.IndexAny(head, ".。．｡"); i <= 0 || i == len(head)-1 || strings.ContainsAny(head, " <>\"'(),;") {
+	if i := strings.IndexAny(head, dots); i <= 0 || i == len(head)-1 || strings.ContainsAny(head, " <>\"'(),;") || isFileName(head) {
 		return "", NoHost
 	}
 	return httpsPrefix + s, 0
@@ -217,17 +203,22 @@ func writeQuery(b *strings.Builder, query string) {
 	}
 }
 
-// writeEscaped writes s with its percent-encoding normalised: letters, digits
-// and -._~ stand for themselves, bytes that the component does not allow are
-// escaped, escapes of anything else stay, in upper case, and a percent sign
-// that begins no escape becomes %25.
+// writeEscaped writes s, a path or a query, with its percent-encoding
+// normalised. Letters, digits and -._~ stand for themselves, and in a path also
+// the characters of sameInPath. Bytes that the component does not allow are
+// escaped. Other escapes stay, in upper case. A percent sign that begins no
+// escape becomes %25.
 func writeEscaped(b *strings.Builder, s string, allowed uint8) {
+	decoded := unreserved
+	if allowed == inPath {
+		decoded |= sameInPath
+	}
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
 		case c == '%' && i+2 < len(s) && unhex[s[i+1]] < 16 && unhex[s[i+2]] < 16:
 			v := unhex[s[i+1]]<<4 | unhex[s[i+2]]
-			if class[v]&unreserved != 0 {
+			if class[v]&decoded != 0 {
 				b.WriteByte(v)
 			} else {
 				writeEscape(b, v)
