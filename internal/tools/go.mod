@@ -1,6 +1,6 @@
 module github.com/staydown/staydown/internal/tools
 
-go 1.25.0
+go 1.26.0
 
 require (
 	github.com/coder/hnsw v0.6.1
@@ -9,6 +9,7 @@ require (
 	github.com/philippgille/chromem-go v0.7.0
 	github.com/staydown/staydown v0.0.0
 	golang.org/x/image v0.45.0
+	golang.org/x/mod v0.43.0
 	gonum.org/v1/plot v0.16.0
 )
 
