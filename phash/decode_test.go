@@ -673,7 +673,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("luma %v, image %v of %d × %d", p.Luma().Bounds(), p.Image().Bounds(), w, h)
 			}
 			phash.Query(p)
-			reg, err := phash.Register(p, &phash.RegisterOptions{Perception: true})
+			reg, err := phash.Register(p, &phash.RegisterOptions{AllAlgorithms: true})
 			if err == nil && (len(reg.Hashes) < 1 || len(reg.Hashes) > 24) {
 				t.Fatalf("%d hashes", len(reg.Hashes))
 			}

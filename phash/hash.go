@@ -11,49 +11,6 @@ import (
 	"github.com/corona10/goimagehash"
 )
 
-// Algorithm names how a hash was computed: the algorithm and the version of
-// its pipeline. Hashes of different algorithms have no distance.
-//
-// The values are written to journals and snapshots and never change their
-// meaning; a changed pipeline gets a new value.
-type Algorithm uint8
-
-const (
-	// AlgNone is the algorithm of the zero Hash: there is no hash.
-	AlgNone Algorithm = 0
-	// AlgPDQ is PDQ, 256 bits, computed from the picture at its full size, the
-	// pipeline on which python-threatexchange, HMA and the Java and Rust
-	// implementations agree.
-	AlgPDQ Algorithm = 1
-	// AlgPerception is the 64-bit perception hash of goimagehash v1.1.0.
-	AlgPerception Algorithm = 2
-)
-
-// Bits returns the length of the algorithm's hashes in bits: 256 for AlgPDQ,
-// 64 for AlgPerception, 0 for anything else.
-func (a Algorithm) Bits() int {
-	switch a {
-	case AlgPDQ:
-		return 256
-	case AlgPerception:
-		return 64
-	}
-	return 0
-}
-
-// String returns "pdq", "perception", "none" or "Algorithm(n)".
-func (a Algorithm) String() string {
-	switch a {
-	case AlgNone:
-		return "none"
-	case AlgPDQ:
-		return "pdq"
-	case AlgPerception:
-		return "perception"
-	}
-	return fmt.Sprintf("Algorithm(%d)", uint8(a))
-}
-
 // Hash is a perceptual hash together with the algorithm that made it. It is a
 // small value: compare it with ==, use it as a map key, copy it freely. Its
 // methods are safe for concurrent use.
@@ -77,24 +34,63 @@ func FromPDQ(b [32]byte) Hash {
 	return h
 }
 
+// FromPDQSlice is [FromPDQ] for a slice. Another length than 32 bytes gives an
+// error that wraps [ErrHashForm].
+func FromPDQSlice(b []byte) (Hash, error) { return FromBytes(AlgPDQ, b) }
+
 // FromPerception returns the perception hash with the given bits, as
-// goimagehash's GetHash gives them.
+// goimagehash's GetHash returns them.
 func FromPerception(bits uint64) Hash {
 	return Hash{w: [4]uint64{bits}, alg: AlgPerception}
 }
 
-// FromGoImageHash converts a hash made by goimagehash. It accepts only its
-// perception hash: average, difference and wavelet hashes, and a nil pointer,
-// give an error that wraps ErrHashKind.
+// FromBytes returns the hash of an algorithm with the given bytes, most
+// significant first, as [Hash.Bytes] returns them. Another length than that of
+// the algorithm's hashes gives an error that wraps [ErrHashForm], an algorithm
+// that is not valid one that wraps [ErrHashKind].
+func FromBytes(alg Algorithm, b []byte) (Hash, error) {
+	if !alg.IsValid() {
+		return Hash{}, fmt.Errorf("phash: %v: %w", alg, ErrHashKind)
+	}
+	if want := alg.Bits() / 8; len(b) != want {
+		return Hash{}, fmt.Errorf("phash: %d bytes where %v has %d: %w", len(b), alg, want, ErrHashForm)
+	}
+	h := Hash{alg: alg}
+	for i := 0; len(b) > 0; i++ {
+		h.w[i] = binary.BigEndian.Uint64(b[len(b)-8:])
+		b = b[:len(b)-8]
+	}
+	return h, nil
+}
+
+// FromWords returns the hash of an algorithm with the given bits, as
+// [Hash.Words] returns them. A bit beyond the length of the algorithm's hashes
+// gives an error that wraps [ErrHashForm], an algorithm that is not valid one
+// that wraps [ErrHashKind].
+func FromWords(alg Algorithm, w [4]uint64) (Hash, error) {
+	if !alg.IsValid() {
+		return Hash{}, fmt.Errorf("phash: %v: %w", alg, ErrHashKind)
+	}
+	for _, beyond := range w[alg.Bits()/64:] {
+		if beyond != 0 {
+			return Hash{}, fmt.Errorf("phash: %v has %d bits, and bits beyond them are set: %w", alg, alg.Bits(), ErrHashForm)
+		}
+	}
+	return Hash{w: w, alg: alg}, nil
+}
+
+// FromGoImageHash converts a hash made by goimagehash. Its kinds for which there
+// is no [Algorithm], and a nil pointer, give an error that wraps [ErrHashKind].
 func FromGoImageHash(h *goimagehash.ImageHash) (Hash, error) {
 	if h == nil {
 		return Hash{}, fmt.Errorf("phash: nil goimagehash hash: %w", ErrHashKind)
 	}
-	if h.GetKind() != goimagehash.PHash {
-		return Hash{}, fmt.Errorf("phash: goimagehash kind %d is not a perception hash (%d): %w",
-			h.GetKind(), goimagehash.PHash, ErrHashKind)
+	// goimagehash's text form names the kind as Parse does.
+	p, err := Parse(h.ToString())
+	if err != nil {
+		return Hash{}, fmt.Errorf("phash: goimagehash kind %d; accepted are %s: %w", h.GetKind(), accepted(), ErrHashKind)
 	}
-	return FromPerception(h.GetHash()), nil
+	return p, nil
 }
 
 // Algorithm returns the algorithm of h, AlgNone for the zero Hash.
@@ -107,12 +103,39 @@ func (h Hash) IsZero() bool { return h.alg == AlgNone }
 // bits uses only the first word; the others are zero.
 func (h Hash) Words() [4]uint64 { return h.w }
 
+// Bytes returns the bits of h, most significant first, in the order of the
+// digits of the text form: 32 bytes for PDQ, 8 for a hash of 64 bits, nil for the
+// zero Hash. [FromBytes] reads them.
+func (h Hash) Bytes() []byte {
+	if h.alg == AlgNone {
+		return nil
+	}
+	return h.appendBits(make([]byte, 0, 32))
+}
+
+func (h Hash) appendBits(b []byte) []byte {
+	for i := h.alg.Bits()/64 - 1; i >= 0; i-- {
+		b = binary.BigEndian.AppendUint64(b, h.w[i])
+	}
+	return b
+}
+
 // OnesCount returns how many bits of h are set. A PDQ hash of a picture with
-// any detail has exactly 128, a perception hash exactly 32; another count is
-// the mark of a flat picture or of a hash that no picture gave.
+// any detail has exactly 128, a perception hash exactly 32; see [Hash.Plausible].
 func (h Hash) OnesCount() int {
 	return bits.OnesCount64(h.w[0]) + bits.OnesCount64(h.w[1]) +
 		bits.OnesCount64(h.w[2]) + bits.OnesCount64(h.w[3])
+}
+
+// Plausible reports whether as many bits of h are set as in the hash of a picture
+// with any detail. Otherwise h is of a flat picture, or of none. The zero Hash is
+// not plausible.
+func (h Hash) Plausible() bool {
+	if h.alg == AlgNone {
+		return false
+	}
+	a, n := &algorithms[h.alg], h.OnesCount()
+	return a.least <= n && n <= a.most
 }
 
 // Distance returns the number of bits in which h and o differ. ok is false,
@@ -129,20 +152,13 @@ func (h Hash) Distance(o Hash) (d int, ok bool) {
 // AppendText appends the text form of h: "pdq:" and 64 lower-case hex digits,
 // "p:" and 16, or nothing for the zero Hash. It never fails.
 func (h Hash) AppendText(b []byte) ([]byte, error) {
-	var raw [32]byte
-	switch h.alg {
-	case AlgPDQ:
-		for i, w := range h.w {
-			binary.BigEndian.PutUint64(raw[24-8*i:], w)
-		}
-		b = append(b, "pdq:"...)
-		return hex.AppendEncode(b, raw[:]), nil
-	case AlgPerception:
-		binary.BigEndian.PutUint64(raw[:8], h.w[0])
-		b = append(b, "p:"...)
-		return hex.AppendEncode(b, raw[:8]), nil
+	if h.alg == AlgNone {
+		return b, nil
 	}
-	return b, nil
+	var raw [32]byte
+	b = append(b, algorithms[h.alg].prefix...)
+	b = append(b, ':')
+	return hex.AppendEncode(b, h.appendBits(raw[:0])), nil
 }
 
 // String returns the text form of h, which Parse reads; "" for the zero Hash.
@@ -154,13 +170,8 @@ func (h Hash) String() string {
 // MarshalText implements encoding.TextMarshaler with the form of AppendText.
 func (h Hash) MarshalText() ([]byte, error) { return h.AppendText(nil) }
 
-// UnmarshalText implements encoding.TextUnmarshaler. Empty text gives the zero
-// Hash; anything else must satisfy Parse.
+// UnmarshalText implements encoding.TextUnmarshaler. It accepts what Parse does.
 func (h *Hash) UnmarshalText(text []byte) error {
-	if len(text) == 0 {
-		*h = Hash{}
-		return nil
-	}
 	p, err := Parse(string(text))
 	if err != nil {
 		return err
@@ -169,25 +180,52 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Parse reads the text form of a hash: "pdq:" and 64 hex digits, goimagehash's
-// "p:" and 16 hex digits, or 64 bare hex digits, which are a PDQ hash. Upper
-// and lower case digits are accepted. Missing or extra characters, also spaces
-// around it, are errors of type *ParseError.
-func Parse(s string) (Hash, error) {
-	name, digits, found := strings.Cut(s, ":")
-	if !found {
-		name, digits = "pdq", s
+// AppendBinary appends the binary form of h: one byte for the algorithm, and the
+// bytes of [Hash.Bytes]; nothing for the zero Hash. It never fails.
+func (h Hash) AppendBinary(b []byte) ([]byte, error) {
+	if h.alg == AlgNone {
+		return b, nil
 	}
-	var alg Algorithm
-	switch name {
-	case "pdq":
-		alg = AlgPDQ
-	case "p":
-		alg = AlgPerception
-	case "a", "d", "w":
-		return Hash{}, &ParseError{s, "goimagehash kind " + name + ": is not supported, only its perception hash p: is"}
-	default:
-		return Hash{}, &ParseError{s, "unknown algorithm before the colon; accepted are pdq: and p:"}
+	return h.appendBits(append(b, byte(h.alg))), nil
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler with the form of
+// AppendBinary. Package gob uses it.
+func (h Hash) MarshalBinary() ([]byte, error) { return h.AppendBinary(make([]byte, 0, 33)) }
+
+// UnmarshalBinary implements encoding.BinaryUnmarshaler for the form of
+// AppendBinary. Its errors wrap ErrHashKind or ErrHashForm.
+func (h *Hash) UnmarshalBinary(b []byte) error {
+	if len(b) == 0 {
+		*h = Hash{}
+		return nil
+	}
+	p, err := FromBytes(Algorithm(b[0]), b[1:])
+	if err != nil {
+		return err
+	}
+	*h = p
+	return nil
+}
+
+// Parse reads the text form of a hash: "pdq:" and 64 hex digits, "p:" and 16 hex
+// digits as goimagehash writes its perception hash, or 64 bare hex digits, which
+// are a PDQ hash. Upper and lower case digits are accepted. The empty text is the
+// zero Hash, no hash at all. Missing or extra characters, also spaces around it,
+// are errors of type *ParseError.
+func Parse(s string) (Hash, error) {
+	if s == "" {
+		return Hash{}, nil
+	}
+	alg, digits := AlgPDQ, s
+	if name, rest, found := strings.Cut(s, ":"); found {
+		if alg = byPrefix(name); alg == AlgNone {
+			return Hash{}, &ParseError{s, "no algorithm is called so before the colon; accepted are " + accepted()}
+		}
+		digits = rest
+	} else if len(s) == 16 {
+		return Hash{}, &ParseError{s, "16 hex digits do not tell their algorithm; put goimagehash's letter in front, " +
+			"p: for its perception hash"}
 	}
 	want := alg.Bits() / 4
 	if len(digits) != want {
@@ -203,6 +241,16 @@ func Parse(s string) (Hash, error) {
 		h.w[k/64] |= uint64(v) << (k % 64)
 	}
 	return h, nil
+}
+
+// byPrefix returns the algorithm whose text form has the prefix, or AlgNone.
+func byPrefix(name string) Algorithm {
+	for a := range Algorithms() {
+		if algorithms[a].prefix == name {
+			return a
+		}
+	}
+	return AlgNone
 }
 
 // MustParse is Parse for constants: it panics on an error.
@@ -226,14 +274,18 @@ func hexValue(c byte) (byte, bool) {
 	return 0, false
 }
 
+// ErrHashForm is wrapped by errors about bytes, words or values of a database
+// that are not a hash.
+var ErrHashForm = errors.New("not the form of a hash")
+
 // ErrHashKind is wrapped by errors about hashes of an algorithm that is not
 // supported.
 var ErrHashKind = errors.New("kind of hash not supported")
 
-// ParseError says why a text is no hash.
+// ParseError says why a text is not a hash.
 type ParseError struct {
 	Text string // the text, as it was given
-	Why  string // what is wrong, and what would be accepted
+	Why  string // what is wrong, and what is accepted
 }
 
 func (e *ParseError) Error() string {

@@ -82,8 +82,8 @@ func (l *Linear) Len() int { return len(l.ids) }
 
 // checkAlgorithm returns an error unless h is a hash of alg.
 func checkAlgorithm(alg Algorithm, h Hash) error {
-	if alg.Bits() == 0 {
-		return fmt.Errorf("phash: no index for algorithm %v, only for pdq and perception: %w", alg, ErrHashKind)
+	if !alg.IsValid() {
+		return fmt.Errorf("phash: no index for algorithm %v: %w", alg, ErrHashKind)
 	}
 	if h.alg != alg {
 		return fmt.Errorf("phash: hash of algorithm %v in an index of %v: %w", h.alg, alg, ErrHashKind)

@@ -63,6 +63,12 @@ func PDQDihedral(img image.Image) (h [8]Hash, quality int, err error) {
 	return k.PDQDihedral(img)
 }
 
+// pdqDihedral is [PDQDihedral] for the picture as it is shown.
+func (p *Picture) pdqDihedral() ([nOrientations]Hash, error) {
+	hs, _, err := PDQDihedral(p.shown())
+	return hs, err
+}
+
 var hashers = sync.Pool{New: func() any { return new(Hasher) }}
 
 // Hasher computes hashes and keeps its buffers from one picture to the next, so

@@ -40,7 +40,7 @@ func (p *Picture) Perception() (Hash, error) {
 	if err != nil {
 		return Hash{}, fmt.Errorf("phash: goimagehash: %w", err)
 	}
-	return FromGoImageHash(h)
+	return FromPerception(h.GetHash()), nil
 }
 
 // perceptionDihedral returns the perception hashes of the eight orientations.
@@ -57,9 +57,7 @@ func (p *Picture) perceptionDihedral() (hs [nOrientations]Hash, err error) {
 		if err != nil {
 			return hs, fmt.Errorf("phash: goimagehash: %w", err)
 		}
-		if hs[o], err = FromGoImageHash(g); err != nil {
-			return hs, err
-		}
+		hs[o] = FromPerception(g.GetHash())
 	}
 	return hs, nil
 }

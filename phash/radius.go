@@ -1,5 +1,35 @@
 package phash
 
+// Radii are the distances, in bits, up to which a match between hashes of one
+// algorithm means something: see [Algorithm.Radii]. A radius of 0 accepts equal
+// hashes only.
+type Radii struct {
+	// Near is for the same picture recompressed or resized. A nearer hash leaves
+	// no doubt.
+	Near int
+	// Identical is for the same picture re-encoded or resized, but not edited.
+	// Compare the picture's own hash, Whole and Upright, only.
+	Identical int
+	// Flat is Block for a registered picture with so little detail that other
+	// pictures come near to it: one frame, disc or bar looks like any other.
+	Flat int
+	// Block is for a copy.
+	Block int
+	// Review is for what a person should look at. It is 0 if the algorithm has no
+	// such band.
+	Review int
+}
+
+// Reach returns how far around a hash to search: up to the largest radius from
+// which a match follows, with or without Review. (Near only grades a match.)
+func (r Radii) Reach(review bool) int {
+	n := max(r.Identical, r.Block)
+	if review {
+		n = max(n, r.Review)
+	}
+	return n
+}
+
 // Radii for PDQ, in bits, chosen from the curves in docs/accuracy.md. Distances
 // between the PDQ hashes of pictures with detail are even.
 const (
@@ -16,18 +46,25 @@ const (
 	ReviewRadius = 56
 )
 
-// PerceptionRadius returns the radius, in bits, for perception hashes in a list
-// of n of them, orientations counted. 64 bits cannot carry a wide radius over a
-// long list: the radius is such that an innocent picture is hit at most about
-// every hundredth time, by the rates in docs/accuracy.md, and at most 8.
-func PerceptionRadius(n int) int {
+// pdqRadii: the length of the list does not matter for 256 bits. Pictures that
+// nobody edited lie within 10 bits between implementations; most false matches
+// within BlockRadius are with flat pictures, and most of these lie beyond 31.
+func pdqRadii(int) Radii {
+	return Radii{Near: 10, Identical: IdenticalRadius, Flat: 31, Block: BlockRadius, Review: ReviewRadius}
+}
+
+// perceptionRadii: 64 bits cannot carry a wide radius over a long list. The
+// radius is such that an innocent picture is hit at most about every hundredth
+// time, by the rates in docs/accuracy.md, and at most 8.
+func perceptionRadii(n int) Radii {
+	block := 2
 	switch {
 	case n <= 2_000:
-		return 8
+		block = 8
 	case n <= 20_000:
-		return 6
+		block = 6
 	case n <= 200_000:
-		return 4
+		block = 4
 	}
-	return 2
+	return Radii{Near: 4, Identical: min(block, 4), Flat: block, Block: block}
 }

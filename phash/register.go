@@ -50,9 +50,9 @@ type Registration struct {
 // RegisterOptions choose what [Register] stores. A nil pointer means defaults.
 type RegisterOptions struct {
 	Level Level
-	// Perception adds the perception hashes of the eight orientations, for
-	// services that store those. They do not count for the level.
-	Perception bool
+	// AllAlgorithms adds the hashes of the eight orientations by every algorithm
+	// beside PDQ, for services that store those. They do not count for the level.
+	AllAlgorithms bool
 }
 
 // The bounds for fuzzy registration. A picture beyond them is found by its own
@@ -114,7 +114,7 @@ func (e *RefusedError) Error() string {
 	case RefusedTruncated:
 		return "phash: the file is cut off and part of the picture is missing: register the whole file, or its address and the digest of its bytes"
 	}
-	return fmt.Sprintf("phash: the hash has %d ones where a picture with any detail has exactly %d: it is of a flat picture or of none; "+
+	return fmt.Sprintf("phash: the hash has %d ones, a picture with any detail has %d: it is of a flat picture or of none; "+
 		"register the picture itself, or its address and the digest of its bytes", e.Value, e.Limit)
 }
 
@@ -175,8 +175,8 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 	if quality < QualityFloor {
 		return Registration{}, &RefusedError{RefusedQuality, quality, QualityFloor}
 	}
-	if n := own.OnesCount(); n != onesOf(AlgPDQ) {
-		return Registration{}, &RefusedError{RefusedBits, n, onesOf(AlgPDQ)}
+	if !own.Plausible() {
+		return Registration{}, refusedBits(own)
 	}
 
 	// The views are cut from a smaller picture, where that is enough.
@@ -203,9 +203,14 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 			}
 		}
 	}
-	if opts.Perception {
-		if err := r.addPerception(p); err != nil {
-			return Registration{}, err
+	if opts.AllAlgorithms {
+		for a := range Algorithms() {
+			if a == AlgPDQ {
+				continue
+			}
+			if err := r.addDihedral(p, a); err != nil {
+				return Registration{}, err
+			}
 		}
 	}
 	return r, nil
@@ -259,7 +264,7 @@ func (k *Hasher) stability(g *image.Gray) int {
 
 // add stores a hash unless it is there already, or is of a flat view.
 func (r *Registration) add(h Hash, kind Kind) {
-	if h.OnesCount() != onesOf(h.alg) {
+	if !h.Plausible() {
 		return
 	}
 	for _, w := range r.Hashes {
@@ -270,9 +275,9 @@ func (r *Registration) add(h Hash, kind Kind) {
 	r.Hashes = append(r.Hashes, Variant{h, kind})
 }
 
-// addPerception stores the perception hashes of the eight orientations.
-func (r *Registration) addPerception(p *Picture) error {
-	hs, err := p.perceptionDihedral()
+// addDihedral stores the hashes of the eight orientations by an algorithm.
+func (r *Registration) addDihedral(p *Picture, a Algorithm) error {
+	hs, err := hashFuncs[a](p)
 	if err != nil {
 		return err
 	}
@@ -282,58 +287,67 @@ func (r *Registration) addPerception(p *Picture) error {
 	return nil
 }
 
-// onesOf is how many bits are set in the hash of every picture with detail.
-func onesOf(a Algorithm) int { return a.Bits() / 2 }
+// refusedBits is the error about a hash that is not plausible.
+func refusedBits(h Hash) *RefusedError {
+	a, n := &algorithms[h.alg], h.OnesCount()
+	return &RefusedError{RefusedBits, n, min(max(n, a.least), a.most)}
+}
 
 // RegisterHash returns the hashes to store where only a hash is at hand, as in
-// lists that are exchanged: h itself and its other orientations, derived from
-// the bits alone. Those lie within about 30 bits of the true ones, so matching
-// them finds less than [Register] does. A hash without exactly half of its bits
-// set is refused with a [*RefusedError]; the zero Hash gives an error that wraps
-// [ErrHashKind].
+// lists that are exchanged: h itself and its other orientations, as far as they
+// can be derived from the bits alone. Those lie within about 30 bits of the true
+// ones, so matching them finds less than [Register] does. A hash that is not
+// [Hash.Plausible] is refused with a [*RefusedError]; the zero Hash gives an error
+// that wraps [ErrHashKind].
 func RegisterHash(h Hash) (Registration, error) {
 	if h.IsZero() {
 		return Registration{}, fmt.Errorf("phash: the zero Hash is no hash: %w", ErrHashKind)
 	}
-	if n := h.OnesCount(); n != onesOf(h.alg) {
-		return Registration{}, &RefusedError{RefusedBits, n, onesOf(h.alg)}
+	if !h.Plausible() {
+		return Registration{}, refusedBits(h)
 	}
 	r := Registration{Quality: -1, Stability: -1}
 	for o := Upright; o < nOrientations; o++ {
-		r.Hashes = append(r.Hashes, Variant{h.Turned(o), MakeKind(Whole, o)})
+		if t := h.Turned(o); !t.IsZero() {
+			r.Hashes = append(r.Hashes, Variant{t, MakeKind(Whole, o)})
+		}
 	}
 	return r, nil
 }
 
 // Turned estimates the hash of the same picture in another orientation from the
-// bits of h: the signs of the coefficients that mirroring turns are inverted as
-// if the median were zero, and transposing is exact. On photographs the result
-// lies a median of 4 to 10 bits from the true one.
+// bits of h. For PDQ and perception hashes the signs of the coefficients that
+// mirroring turns are inverted as if the median were zero, and transposing is
+// exact; on photographs the result lies a median of 4 to 10 bits from the true
+// one. If the bits do not tell, and for the zero Hash, it returns the zero Hash.
 func (h Hash) Turned(o Orientation) Hash {
-	side, first := freqs, 1 // PDQ: rows of 16 from bit 0 up, frequencies from 1
-	if h.alg == AlgPerception {
-		side, first = 8, 0 // rows of 8 from bit 63 down, frequencies from 0
-	}
-	at := func(i, j int) int {
-		if h.alg == AlgPerception {
-			return 63 - (i*side + j)
-		}
-		return i*side + j
-	}
-	if h.alg.Bits() == 0 {
+	if h.alg == AlgNone {
 		return h
 	}
+	return algorithms[h.alg].turned(h, o)
+}
+
+// turnedPDQ: rows of 16 from bit 0 up, frequencies from 1.
+func turnedPDQ(h Hash, o Orientation) Hash { return turnedSpectrum(h, o, freqs, 1, 0) }
+
+// turnedPerception: rows of 8 from bit 63 down, frequencies from 0.
+func turnedPerception(h Hash, o Orientation) Hash { return turnedSpectrum(h, o, 8, 0, 63) }
+
+// turnedSpectrum turns a hash whose bits are the signs of side × side cosine
+// coefficients, row by row, the lowest frequency being first. The coefficient
+// with index k has the bit k^flip.
+func turnedSpectrum(h Hash, o Orientation, side, first, flip int) Hash {
 	oddRows, oddCols, transpose := o.rules()
 	t := Hash{alg: h.alg}
 	for i := range side {
 		for j := range side {
-			k := at(i, j)
+			k := (i*side + j) ^ flip
 			bit := h.w[k/64] >> (k % 64) & 1
 			if (oddRows && (i+first)%2 == 1) != (oddCols && (j+first)%2 == 1) {
 				bit ^= 1
 			}
 			if transpose {
-				k = at(j, i)
+				k = (j*side + i) ^ flip
 			}
 			t.w[k/64] |= bit << (k % 64)
 		}

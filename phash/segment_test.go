@@ -47,15 +47,20 @@ func diffHits(want, got []hit) string {
 	return cmp.Diff(want, got)
 }
 
+// randomHash draws as it did when the golden digests were made.
 func randomHash(rng *rand.Rand, alg phash.Algorithm) phash.Hash {
-	if alg == phash.AlgPerception {
-		return phash.FromPerception(rng.Uint64())
+	if alg.Bits() == 64 {
+		return fromWords(alg, [4]uint64{rng.Uint64()})
 	}
-	var b [32]byte
+	b := make([]byte, alg.Bits()/8)
 	for i := range b {
 		b[i] = byte(rng.Uint32())
 	}
-	return phash.FromPDQ(b)
+	h, err := phash.FromBytes(alg, b)
+	if err != nil {
+		panic(err)
+	}
+	return h
 }
 
 // flip returns h with n random bits changed.
@@ -68,18 +73,14 @@ func flip(rng *rand.Rand, h phash.Hash, n int) phash.Hash {
 }
 
 func fromWords(alg phash.Algorithm, w [4]uint64) phash.Hash {
-	if alg == phash.AlgPerception {
-		return phash.FromPerception(w[0])
+	h, err := phash.FromWords(alg, w)
+	if err != nil {
+		panic(err)
 	}
-	var b [32]byte
-	for i := range b {
-		k := 8 * (31 - i)
-		b[i] = byte(w[k/64] >> (k % 64))
-	}
-	return phash.FromPDQ(b)
+	return h
 }
 
-var algorithms = []phash.Algorithm{phash.AlgPDQ, phash.AlgPerception}
+var algorithms = slices.Collect(phash.Algorithms())
 
 func TestSegmentSearch(t *testing.T) {
 	t.Parallel()

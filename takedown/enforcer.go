@@ -527,10 +527,10 @@ func (w *weighing) reach() int {
 }
 
 // radii returns those for the hash that is being looked up. Those of perception
-// hashes shrink as the list grows: see phash.PerceptionRadius.
+// hashes shrink as the list grows: see phash.Radii.
 func (w *weighing) radii() radii {
 	if w.alg == phash.AlgPerception {
-		r := phash.PerceptionRadius(w.view.HashCount(phash.AlgPerception))
+		r := phash.AlgPerception.Radii(w.view.HashCount(phash.AlgPerception)).Block
 		return radii{identical: min(r, identicalPerception), block: r}
 	}
 	return w.e.pdq

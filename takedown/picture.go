@@ -44,7 +44,7 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m material, err error
 	p.Hash, p.Quality = pic.PDQ()
 	m = material{Bytes: &p.SHA256, Quality: p.Quality}
 	// With perception hashes, for those who store goimagehash's.
-	reg, err := phash.Register(pic, &phash.RegisterOptions{Perception: true})
+	reg, err := phash.Register(pic, &phash.RegisterOptions{AllAlgorithms: true})
 	var refused *phash.RefusedError
 	if errors.As(err, &refused) {
 		p.Widest, p.Refused = WidthBytes, refused.Error()

@@ -166,7 +166,7 @@ func readOriginal(path string) (original, error) {
 		level phash.Level
 		to    *[]stored
 	}{{phash.LevelDefault, &o.Default}, {phash.LevelWide, &o.Wide}} {
-		r, err := phash.Register(p, &phash.RegisterOptions{Level: l.level, Perception: true})
+		r, err := phash.Register(p, &phash.RegisterOptions{Level: l.level, AllAlgorithms: true})
 		if refused := (*phash.RefusedError)(nil); errors.As(err, &refused) {
 			o.Refused = fmt.Sprintf("%v %d", refused.Reason, refused.Value)
 			break
@@ -175,10 +175,11 @@ func readOriginal(path string) (original, error) {
 		}
 		o.Perception = nil
 		for _, v := range r.Hashes {
-			if v.Hash.Algorithm() == phash.AlgPerception {
-				o.Perception = append(o.Perception, stored(v))
-			} else {
+			switch v.Hash.Algorithm() {
+			case phash.AlgPDQ:
 				*l.to = append(*l.to, stored(v))
+			case phash.AlgPerception:
+				o.Perception = append(o.Perception, stored(v))
 			}
 		}
 	}
