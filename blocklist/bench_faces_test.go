@@ -95,7 +95,7 @@ func benchmarkFaces(b *testing.B, n int) {
 		}
 		return l
 	}
-	search := func(b *testing.B, v *blocklist.View) {
+	search := func(b *testing.B, v *blocklist.State) {
 		b.ReportAllocs()
 		if got := v.FaceCount(); got < n || got > n+2 {
 			b.Fatalf("%d faces, want %d", got, n)

@@ -24,7 +24,7 @@ func BenchmarkFeatures(b *testing.B) {
 	}
 	points := int(binary.LittleEndian.Uint16(one[8:]))
 	r := rand.New(rand.NewPCG(1, 2))
-	rule := func(v *blocklist.View) *blocklist.Event {
+	rule := func(v *blocklist.State) *blocklist.Event {
 		// An eighth of the bits of each descriptor turned over makes another picture.
 		set := bytes.Clone(one)
 		for d := set[16:][:32*points]; len(d) > 0; d = d[8:] {
@@ -43,13 +43,13 @@ func BenchmarkFeatures(b *testing.B) {
 		binary.LittleEndian.PutUint64(e.Rule.Case[:], r.Uint64())
 		return e
 	}
-	v := blocklist.Fill(time.Now, func(v *blocklist.View, add func(*blocklist.Event)) {
+	v := blocklist.Fill(time.Now, func(v *blocklist.State, add func(*blocklist.Event)) {
 		for range pictures {
 			add(rule(v))
 		}
 	})
 	path := filepath.Join(b.TempDir(), "snap")
-	write := func(b *testing.B, v *blocklist.View) {
+	write := func(b *testing.B, v *blocklist.State) {
 		b.ReportAllocs()
 		for b.Loop() {
 			if err := blocklist.WriteSnapshotFile(path, v); err != nil {

@@ -51,7 +51,7 @@ var snapshotOfSize = sync.OnceValue(func() string {
 	}
 	n := benchSize()
 	r := rand.New(rand.NewPCG(1, 1))
-	v := blocklist.Fill(time.Now, func(v *blocklist.View, add func(*blocklist.Event)) {
+	v := blocklist.Fill(time.Now, func(v *blocklist.State, add func(*blocklist.Event)) {
 		var url []byte
 		hashes := min(n/10, 500_000)
 		for i := range n {
@@ -94,7 +94,7 @@ func unknown(n int) []string {
 	return urls
 }
 
-func benchMiss(b *testing.B, v *blocklist.View, urls []string) {
+func benchMiss(b *testing.B, v *blocklist.State, urls []string) {
 	b.ReportAllocs()
 	i, hits := 0, 0
 	for b.Loop() {

@@ -37,7 +37,7 @@ func (l *List) Follow(ctx context.Context, from uint64, yield func(Event) bool) 
 }
 
 // Change says where the answers of a list may have changed. It names keys; what
-// holds for them now is for the View to say, because other rules may cover them
+// holds for them now is for the State to say, because other rules may cover them
 // too.
 type Change struct {
 	// Seq is the number of the event that made the change.
@@ -55,7 +55,7 @@ type Change struct {
 // in order, until yield returns false: what is new in an index that was in step
 // with the list at since must go, or may come back. The journal answers it, so
 // the list must be opened for writing. What begins and ends with the clock is
-// for View.Transitions to say.
+// for State.Transitions to say.
 func (l *List) Changes(since uint64, yield func(Change) bool) error {
 	var inner error
 	err := l.Events(since+1, func(e Event) bool {

@@ -70,7 +70,7 @@ func (t *keyTable) view() keyView { return keyView(*t) }
 
 func (t *keyTable) add(e keyEntry) {
 	if 2*(len(t.entries)+1) > len(t.slots) {
-		// Views keep the old slots.
+		// States keep the old slots.
 		n := max(minSlots, 2*len(t.slots))
 		t.slots, t.filter = make([]atomic.Uint64, n), make([]atomic.Uint64, n/8)
 		for i := range t.entries {

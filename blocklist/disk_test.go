@@ -219,7 +219,7 @@ func TestClose_Loaded(t *testing.T) {
 		}
 		return bytes.Contains(maps, []byte(path))
 	}
-	hits := func(v *blocklist.View) (n int) {
+	hits := func(v *blocklist.State) (n int) {
 		d, err := v.Digest(blocklist.ImageAddress, "https://example.com/1")
 		if err != nil {
 			t.Fatal(err)

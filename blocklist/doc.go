@@ -5,7 +5,7 @@
 // A list is a fold over a journal of events (rules added, keys learned,
 // pictures excepted, rules revoked). [Open] opens a folder with that journal
 // for writing; [Load] opens a snapshot file, which Publish wrote, for reading
-// only. Both answer through a [View], an immutable state of the list at one
+// only. Both answer through a [State], an immutable state of the list at one
 // sequence number:
 //
 //	l, err := blocklist.Load("blocklist.snap", nil)
@@ -15,9 +15,9 @@
 //
 // # Guarantees
 //
-// Append returns when its events are durable and every View taken after it
+// Append returns when its events are durable and every State taken after it
 // shows them. A crash at any moment loses no event whose Append returned.
-// View, Digest of a canonical address and the Find methods take no lock and
+// State, Digest of a canonical address and the Find methods take no lock and
 // allocate nothing; readers never wait for writers or for compaction.
 //
 // A bloom filter in front of the exact keys only ever says no: it is the exact
@@ -25,7 +25,7 @@
 //
 // # Caveats
 //
-// Take a Digest from the View that is asked: after [Rekey] the next View has
+// Take a Digest from the State that is asked: after [Rekey] the next State has
 // other keys.
 //
 // [Load] copies the file into memory, where nobody can change it. With Map it

@@ -86,7 +86,7 @@ func (k Keys) Len() int {
 	return len(k.Addresses) + len(k.Bytes) + len(k.Hashes) + len(k.Features) + len(k.Faces)
 }
 
-// Address is the key of an address: see View.Digest.
+// Address is the key of an address: see State.Digest.
 type Address struct {
 	Kind   AddressKind
 	Digest Digest
@@ -110,7 +110,7 @@ const (
 	EventLearned EventType = 2
 	// EventExcepted names pictures, by file or hash, that the rule Target must
 	// leave alone. With Target 0 they are common ones, which no rule must take for
-	// its own picture: see View.CommonDistance.
+	// its own picture: see State.CommonDistance.
 	EventExcepted EventType = 3
 	// EventRevoked ends the rule Target, with all that was learned for it and
 	// excepted from it. A rule that has ended does not come back.

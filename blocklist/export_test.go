@@ -37,7 +37,7 @@ func LoadWithFS(opts LoadOptions, fs fsx.FS) *LoadOptions {
 }
 
 // LoadBytes is Load of a snapshot that lies in memory.
-func LoadBytes(data []byte, now func() time.Time) (*View, error) {
+func LoadBytes(data []byte, now func() time.Time) (*State, error) {
 	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, &LoadOptions{})
 	if err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func LoadBytes(data []byte, now func() time.Time) (*View, error) {
 
 // LoadDecrypted is LoadBytes of what an encrypted snapshot holds. It leaves data
 // as it is.
-func LoadDecrypted(data []byte, now func() time.Time) (*View, error) {
+func LoadDecrypted(data []byte, now func() time.Time) (*State, error) {
 	data = slices.Clone(data)
 	mem := newMemory(int64(len(data)))
 	copy(mem.data, data)
@@ -80,7 +80,7 @@ func (e *Event) Check() error {
 
 // Fill makes a list in memory, without a journal, and calls each with every
 // event to add; it returns its View.
-func Fill(now func() time.Time, each func(v *View, add func(*Event))) *View {
+func Fill(now func() time.Time, each func(v *State, add func(*Event))) *State {
 	id := newIdentity(0)
 	keys := newDigestKeys(id.Secret)
 	f := newFold(emptyBase(id), keys, now)
@@ -92,17 +92,17 @@ func Fill(now func() time.Time, each func(v *View, add func(*Event))) *View {
 }
 
 // WriteSnapshotFile writes the snapshot of a View.
-func WriteSnapshotFile(path string, v *View) error {
+func WriteSnapshotFile(path string, v *State) error {
 	return (&List{fs: fsx.OS{}, now: time.Now}).writeSnapshotFile(path, &moment{view: v, at: time.Now()}, writeOptions{})
 }
 
 // WriteSnapshotFileWith writes it signed, encrypted, or both.
-func WriteSnapshotFileWith(path string, v *View, signingKey ed25519.PrivateKey, key *EncryptionKey) error {
+func WriteSnapshotFileWith(path string, v *State, signingKey ed25519.PrivateKey, key *EncryptionKey) error {
 	return (&List{fs: fsx.OS{}, now: time.Now, open: LoadOptions{EncryptionKey: key}}).writeSnapshotFile(path, &moment{view: v, at: time.Now()}, writeOptions{signingKey: signingKey})
 }
 
 // Continue returns the View of v with more events.
-func Continue(v *View, each func(add func(*Event))) *View {
+func Continue(v *State, each func(add func(*Event))) *State {
 	f := newFold(v.base, v.keys, v.now)
 	each(func(e *Event) {
 		e.Seq = f.seq + 1
@@ -113,7 +113,7 @@ func Continue(v *View, each func(add func(*Event))) *View {
 
 // FilterRate returns the share of n unknown keys that the filter of v's base
 // lets through.
-func FilterRate(v *View, n int) float64 {
+func FilterRate(v *State, n int) float64 {
 	hits := 0
 	x := uint64(12345)
 	next := func() uint64 { // splitmix64
@@ -132,7 +132,7 @@ func FilterRate(v *View, n int) float64 {
 }
 
 // BytesPerKey returns what the exact part of the keys in v's base takes.
-func BytesPerKey(v *View) float64 {
+func BytesPerKey(v *State) float64 {
 	b := v.base
 	n := 4*len(b.directory) + 8*len(b.keyLo) + 4*len(b.keyMid) + 2*len(b.keyHigh) + 2*len(b.keyTop) + 4*len(b.keyGrants)
 	return float64(n) / float64(len(b.keyLo))
@@ -174,7 +174,7 @@ func SealRecord(b []byte) []byte {
 }
 
 // SnapshotBytes is the snapshot of a View.
-func SnapshotBytes(v *View) ([]byte, error) {
+func SnapshotBytes(v *State) ([]byte, error) {
 	var f growing
 	err := writeSnapshot(&f, v, &writeOptions{created: v.base.header.createdAt()})
 	return f.data, err
@@ -191,7 +191,7 @@ func (g *growing) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // LoadBytesWith is Load of a snapshot that lies in memory.
-func LoadBytesWith(data []byte, o LoadOptions) (*View, error) {
+func LoadBytesWith(data []byte, o LoadOptions) (*State, error) {
 	b, err := readSnapshot(byteFile{bytes.NewReader(data)}, &o)
 	if err != nil {
 		return nil, err
@@ -235,7 +235,7 @@ type DumpException struct {
 }
 
 // DumpOf returns the dump of the base of v, and the digests of addresses.
-func DumpOf(v *View, addresses []string) Dump {
+func DumpOf(v *State, addresses []string) Dump {
 	b := v.base
 	d := Dump{Seq: b.header.seq, Created: b.header.created, Tenant: b.header.List, Rules: b.header.Rules, Exceptions: []DumpException{}, Digests: []string{}}
 	for i := range b.len() {
@@ -364,7 +364,7 @@ func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][
 }
 
 // RetainFaces destroys the keys of rules that v shows to have ended.
-func (l *List) RetainFaces(v *View) error { return l.writer.faceKeys.retainLive(l.writer.journal, v) }
+func (l *List) RetainFaces(v *State) error { return l.writer.faceKeys.retainLive(l.writer.journal, v) }
 
 // FaceKeys returns the events that there are keys of faces for.
 func (l *List) FaceKeys() [][16]byte {

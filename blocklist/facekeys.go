@@ -179,9 +179,9 @@ func (k *faceKeys) retain(j *journal, keep func(event [16]byte, seq uint64) bool
 	return k.destroy(gone...)
 }
 
-// retainLive destroys the keys of all rules that a View shows to have ended, by
+// retainLive destroys the keys of all rules that a State shows to have ended, by
 // an event or by the clock. An event that is not in the journal may still come.
-func (k *faceKeys) retainLive(j *journal, v *View) error {
+func (k *faceKeys) retainLive(j *journal, v *State) error {
 	now := v.now().Unix()
 	return k.retain(j, func(_ [16]byte, seq uint64) bool {
 		if seq == 0 || seq > v.seq {

@@ -230,7 +230,7 @@ type baseFaces struct {
 	limits  []FaceLimits
 }
 
-// faceIndex is what a View has of one model. All slices only grow at their end,
+// faceIndex is what a State has of one model. All slices only grow at their end,
 // or are replaced, so that a copy of the struct is a view.
 type faceIndex struct {
 	model FaceModel
@@ -247,7 +247,7 @@ type faceIndex struct {
 	lowest float64      // Review limit of faces of rules that were not revoked; above 1 without any
 }
 
-// faceFold makes Views of one model.
+// faceFold makes States of one model.
 type faceFold struct {
 	faceIndex
 	live []int // for each of the limits, the faces of rules that were not revoked
@@ -364,8 +364,8 @@ func firstRow(rows []faceRow, g uint32) int {
 	return i
 }
 
-// showFaces gives a View the faces.
-func (f *fold) showFaces(v *View) {
+// showFaces gives a State the faces.
+func (f *fold) showFaces(v *State) {
 	// The clock that ended a rule, whose key is gone since, may have been ahead of
 	// this one.
 	now := max(f.now().Unix(), f.base.header.created)
@@ -401,7 +401,7 @@ func (f *fold) showFaces(v *View) {
 //
 // Similarities are those of vectors rounded to a byte a dimension, and may miss
 // one in 10,000 faces: docs/faces.md.
-func (v *View) FindFaces(x FaceVector, yield func(Hit) bool) bool {
+func (v *State) FindFaces(x FaceVector, yield func(Hit) bool) bool {
 	ok := true
 	for i := range v.faces {
 		if m := &v.faces[i]; m.model == x.Model() && m.lowest <= 1 && v.mayUseFaces() {
@@ -413,7 +413,7 @@ func (v *View) FindFaces(x FaceVector, yield func(Hit) bool) bool {
 	return ok
 }
 
-func (v *View) findFaces(m *faceIndex, x FaceVector, yield func(Hit) bool) bool {
+func (v *State) findFaces(m *faceIndex, x FaceVector, yield func(Hit) bool) bool {
 	if s := m.base.segment; s != nil && !s.Search(x, m.lowest, func(id uint32, similarity float64) bool {
 		return v.emitFace(m, m.base.rows[id], similarity, yield)
 	}) {
@@ -435,7 +435,7 @@ func (v *View) findFaces(m *faceIndex, x FaceVector, yield func(Hit) bool) bool 
 	return true
 }
 
-func (v *View) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(Hit) bool) bool {
+func (v *State) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(Hit) bool) bool {
 	limits := m.limits[r.limits]
 	if similarity < limits.Review {
 		return true
@@ -445,7 +445,7 @@ func (v *View) emitFace(m *faceIndex, r faceRow, similarity float64, yield func(
 
 // hasEndedPictures reports whether there are faces or features of rules that have
 // ended, which a compaction would leave out.
-func (v *View) hasEndedPictures() bool {
+func (v *State) hasEndedPictures() bool {
 	now := v.now().Unix()
 	ended := func(g uint32) bool { return v.hasEnded(g, now) }
 	if slices.ContainsFunc(v.base.features.grants, ended) || slices.ContainsFunc(v.features.grants, ended) {
@@ -464,22 +464,22 @@ func (v *View) hasEndedPictures() bool {
 // not in a list that was loaded from a snapshot without the keys of its faces, or
 // whose keys are too old to be used, nor if the keys of some faces were lost:
 // then it looks at the others. Status tells.
-func (v *View) SearchesFaces() bool { return v.lostFaces == 0 && v.mayUseFaces() }
+func (v *State) SearchesFaces() bool { return v.lostFaces == 0 && v.mayUseFaces() }
 
 // mayUseFaces reports whether the faces that were opened may be searched.
-func (v *View) mayUseFaces() bool {
+func (v *State) mayUseFaces() bool {
 	return !v.base.facesShut && (v.base.facesUntil == 0 || v.now().Unix() < v.base.facesUntil)
 }
 
 // RulesWithoutFaces returns the rules, ascending, that had not ended when v was
 // made and of which faces cannot be searched, because their key was lost. Such a
 // rule has to be made anew.
-func (v *View) RulesWithoutFaces() []uint64 { return slices.Clone(v.withoutFaces) }
+func (v *State) RulesWithoutFaces() []uint64 { return slices.Clone(v.withoutFaces) }
 
 // ComparesFaces reports whether FindFaces says everything about a face of a
 // model: SearchesFaces, and faces of that model are registered, or none are at
 // all. It does not allocate.
-func (v *View) ComparesFaces(m FaceModel) bool {
+func (v *State) ComparesFaces(m FaceModel) bool {
 	if !v.SearchesFaces() {
 		return false
 	}
@@ -493,7 +493,7 @@ func (v *View) ComparesFaces(m FaceModel) bool {
 
 // FaceCount returns the number of faces that are indexed, those of rules that
 // have ended since the last compaction included.
-func (v *View) FaceCount() int {
+func (v *State) FaceCount() int {
 	n := 0
 	for i := range v.faces {
 		n += len(v.faces[i].base.rows) + len(v.faces[i].rows)

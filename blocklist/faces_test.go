@@ -47,7 +47,7 @@ func faceRule(tb testing.TB, l *blocklist.List, id uint64, limits blocklist.Face
 }
 
 // facesFound are the rules that a view finds a face under, and how.
-func facesFound(v *blocklist.View, x blocklist.FaceVector) map[uint64]bool {
+func facesFound(v *blocklist.State, x blocklist.FaceVector) map[uint64]bool {
 	got := map[uint64]bool{}
 	v.FindFaces(x, func(h blocklist.Hit) bool {
 		got[h.Rule] = got[h.Rule] || h.AtBlock
@@ -83,7 +83,7 @@ func TestView_FindFaces(t *testing.T) {
 	for i, seq := range mustAppend(t, l, events...) {
 		rules[i] = seq
 	}
-	check := func(what string, v *blocklist.View, gone ...int) {
+	check := func(what string, v *blocklist.State, gone ...int) {
 		t.Helper()
 		if !v.SearchesFaces() {
 			t.Fatalf("%s: faces are not searched", what)

@@ -27,7 +27,7 @@ type featureDelta struct {
 }
 
 const (
-	// sealFeatures is how many sets a run has when it is made. A View needs the
+	// sealFeatures is how many sets a run has when it is made. A State needs the
 	// tail as a segment, which is made anew, at about 0.05 ms a set, for each
 	// group of events that brings one.
 	sealFeatures = 16
@@ -51,7 +51,7 @@ func (d *featureDelta) add(f Features, g uint32) {
 	d.runs, d.tail = append(runs, newFeatureSegment(entries)), nil
 }
 
-// view makes the tail searchable and returns a copy for a View.
+// view makes the tail searchable and returns a copy for a State.
 func (d *featureDelta) view() featureDelta {
 	if d.last == nil && len(d.tail) > 0 {
 		d.last = newFeatureSegment(d.tail)
@@ -68,7 +68,7 @@ func newFeatureSegment(entries []features.Entry) *features.Segment {
 	return s
 }
 
-// segments are those that hold all sets of the delta of a View.
+// segments are those that hold all sets of the delta of a State.
 func (d *featureDelta) segments() iter.Seq[*features.Segment] {
 	return func(yield func(*features.Segment) bool) {
 		for _, r := range d.runs {
@@ -94,7 +94,7 @@ type FeatureMatch = features.Match
 // unless nil, says which rules matter to the caller: a search looks closely at a
 // limited number of pictures, and what does not matter, or has ended, takes no
 // place among them. It does not allocate once x has its memory.
-func (v *View) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) bool, yield func(Hit, FeatureMatch) bool) {
+func (v *State) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) bool, yield func(Hit, FeatureMatch) bool) {
 	defer runtime.KeepAlive(v)
 	x.Ask(f)
 	collect := func(s *features.Segment, grants []uint32) {
@@ -122,9 +122,9 @@ func (v *View) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) bool
 	})
 }
 
-// HasFeatures reports whether the event that brought the key of a hit of this View
+// HasFeatures reports whether the event that brought the key of a hit of this State
 // brought features too: whether FindFeatures can find the picture.
-func (v *View) HasFeatures(hit Hit) bool {
+func (v *State) HasFeatures(hit Hit) bool {
 	if int(hit.grant) < v.base.len() {
 		return v.base.features.of != nil && v.base.features.of.Contains(hit.grant)
 	}
@@ -134,7 +134,7 @@ func (v *View) HasFeatures(hit Hit) bool {
 
 // FeatureCount returns the number of pictures that are found by features, those
 // of rules that have ended since the last compaction included.
-func (v *View) FeatureCount() int {
+func (v *State) FeatureCount() int {
 	n := len(v.features.grants)
 	if s := v.base.features.segment; s != nil {
 		n += s.Len()

@@ -62,7 +62,7 @@ func TestView_FindFeatures(t *testing.T) {
 		return seqs[0]
 	}
 	want := map[uint64]bool{} // rules in force
-	check := func(what string, v *blocklist.View) {
+	check := func(what string, v *blocklist.State) {
 		t.Helper()
 		var x blocklist.FeatureSearcher
 		for i, f := range sets {

@@ -8,8 +8,8 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// fold applies events to a base, one after the other, and makes Views of the
-// result. It belongs to one goroutine. A View shares what only grows; dead and
+// fold applies events to a base, one after the other, and makes States of the
+// result. It belongs to one goroutine. A State shares what only grows; dead and
 // exceptions are copied before they change.
 type fold struct {
 	seq        uint64
@@ -30,7 +30,7 @@ type fold struct {
 	lostFaces map[uint32]int         // grant → faces whose key is gone
 	ended     []uint64               // rules of faces that were revoked; for the writer
 
-	shared      bool                // a View has dead and exceptions
+	shared      bool                // a State has dead and exceptions
 	learned     map[uint64][]uint32 // rule → grants that were learned for it
 	exceptionOf map[uint64]uint64   // excepted event → rule
 }
@@ -53,9 +53,9 @@ func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
 }
 
 // view returns the state as it is.
-func (f *fold) view() *View {
+func (f *fold) view() *State {
 	f.shared = true
-	v := &View{
+	v := &State{
 		seq: f.seq, now: f.now, keys: f.keys, base: f.base,
 		grants: f.grants, entries: f.table.view(), hashes: f.hashes, features: f.features.view(),
 		dead: f.dead, exceptions: f.exceptions,
@@ -210,8 +210,8 @@ func (f *fold) kill(g uint32) {
 	}
 }
 
-// look is the View of the state, for its readers only.
-func (f *fold) look() View { return View{base: f.base, grants: f.grants, dead: f.dead} }
+// look is the State of the state, for its readers only.
+func (f *fold) look() State { return State{base: f.base, grants: f.grants, dead: f.dead} }
 
 func (f *fold) grantOf(seq uint64) (uint32, bool) { v := f.look(); return v.grantOf(seq) }
 func (f *fold) grantAt(g uint32) grant            { v := f.look(); return v.grantAt(g) }

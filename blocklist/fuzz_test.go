@@ -105,7 +105,7 @@ func FuzzSnapshot_Faces(f *testing.F) {
 	})
 }
 
-func use(v *blocklist.View, u *universe) {
+func use(v *blocklist.State, u *universe) {
 	visit := func(h blocklist.Hit) bool {
 		v.InForceIn(h, territories[0])
 		v.Excepted(h, &u.files[0], u.hashes)

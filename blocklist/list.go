@@ -96,7 +96,7 @@ type LoadOptions struct {
 // List is a blocklist, opened for writing by Open or for reading by Load. Its
 // methods may be called by any number of goroutines.
 type List struct {
-	view atomic.Pointer[View]
+	view atomic.Pointer[State]
 	now  func() time.Time
 	fs   fsx.FS
 	open LoadOptions // how snapshots are opened
@@ -107,7 +107,7 @@ type List struct {
 
 	path     string      // of the snapshot of a loaded list
 	reload   sync.Mutex  // held by Reload, and by Close of a loaded list
-	closed   atomic.Bool // a loaded list; set before the View is dropped
+	closed   atomic.Bool // a loaded list; set before the State is dropped
 	publish  sync.Mutex  // held by Publish
 	writer   *writer     // nil for a loaded list
 	statusMu sync.Mutex
@@ -134,7 +134,7 @@ type Status struct {
 	// FacesWithoutKey is how many faces of rules that have not ended cannot be
 	// searched, because their key is gone: there are none unless the file of keys
 	// was lost or damaged, or is older than the journal. They are counted in
-	// snapshots too, until their rules end: View.RulesWithoutFaces.
+	// snapshots too, until their rules end: State.RulesWithoutFaces.
 	FacesWithoutKey int
 	// FacesUntil is when the faces of a loaded list must not be used any more;
 	// the zero Time for never, as in a list that is open for writing.
@@ -376,20 +376,20 @@ func (l *List) forgetFaces() {
 	l.view.Store(newFold(&old, v.keys, l.now).view())
 }
 
-// View returns the list as it is now, which for a list opened for writing is
+// State returns the list as it is now, which for a list opened for writing is
 // with every event whose Append has returned. It takes no lock and does not
-// allocate. After Close it returns the last View of a list that was open for
+// allocate. After Close it returns the last State of a list that was open for
 // writing, and an empty one of a loaded list.
-func (l *List) View() *View { return l.view.Load() }
+func (l *List) View() *State { return l.view.Load() }
 
 // Digest is View().Digest. The keys of digests change only when Reload meets
-// a list that was made anew: take the Digest from the View that is asked.
+// a list that was made anew: take the Digest from the State that is asked.
 func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
 	return l.View().Digest(kind, rawURL)
 }
 
 // Append adds events to the journal. When it returns without an error they are
-// durable, and shown by every View taken from then on. It returns the sequence
+// durable, and shown by every State taken from then on. It returns the sequence
 // number of each; an event whose ID is in the journal already keeps the number
 // that it has, and is not added again. Either all events of a call are added or
 // none. Calls that run at once share one commit.
@@ -485,7 +485,7 @@ func (l *List) publishTo(path string) error {
 		return err
 	}
 	defer m.forget()
-	if l.closed.Load() { // the View may be the empty one
+	if l.closed.Load() { // the State may be the empty one
 		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	if l.open.EncryptionKey != nil {
@@ -593,7 +593,7 @@ func (l *List) Verify(ctx context.Context) error {
 	return all
 }
 
-// Close ends a list. It waits for the Append calls that run. Views that were
+// Close ends a list. It waits for the Append calls that run. States that were
 // taken stay usable: the memory of a loaded list, or its mapping, is released
 // with the last of them.
 func (l *List) Close() error {
@@ -612,7 +612,7 @@ func (l *List) Close() error {
 
 // since is how much lies beside the base: grants, keys, exceptions, and grants
 // that ended.
-func (v *View) since() int {
+func (v *State) since() int {
 	n := len(v.grants) + len(v.entries.entries) + len(v.exceptions)
 	for i := range v.hashes {
 		n += len(v.hashes[i].grants)

@@ -60,7 +60,7 @@ func mustAppend(tb testing.TB, l *blocklist.List, events ...blocklist.Event) []u
 	return seqs
 }
 
-func blocked(tb testing.TB, v *blocklist.View, url string) (rules []uint64) {
+func blocked(tb testing.TB, v *blocklist.State, url string) (rules []uint64) {
 	tb.Helper()
 	d, err := v.Digest(blocklist.ImageAddress, url)
 	if err != nil {
@@ -324,7 +324,7 @@ func TestMappingsOutliveTheirLists(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, filepath.Join(dir, "l"), &blocklist.Options{CompactAfter: -1})
 	path := filepath.Join(dir, "p")
-	var views []*blocklist.View
+	var views []*blocklist.State
 	for i := range 40 {
 		mustAppend(t, l, addedRule(t, l, uint64(i+1), fmt.Sprintf("https://example.com/%d", i)))
 		if err := l.Publish(path); err != nil {

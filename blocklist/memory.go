@@ -7,7 +7,7 @@ import (
 )
 
 // memory holds the bytes of a snapshot. They go when nothing refers to the
-// memory any more: a base, and by it every View, holds it.
+// memory any more: a base, and by it every State, holds it.
 type memory struct {
 	data  []byte
 	arena *arena.Arena // nil for a mapped file

@@ -292,7 +292,7 @@ func sorted(fs []found) []found {
 	return fs
 }
 
-func collect(v *blocklist.View, sha *[32]byte, hashes []phash.Hash, find func(func(blocklist.Hit) bool) bool) (out []found) {
+func collect(v *blocklist.State, sha *[32]byte, hashes []phash.Hash, find func(func(blocklist.Hit) bool) bool) (out []found) {
 	find(func(h blocklist.Hit) bool {
 		f := found{Rule: h.Rule, Event: h.Event, Case: h.Case, Kind: h.Kind, Width: h.Width, Effect: h.Effect,
 			Distance: h.Distance, Variant: h.Variant, Learned: h.Learned, Excepted: v.Excepted(h, sha, hashes),
@@ -375,7 +375,7 @@ func flip(h phash.Hash, r *rand.Rand, n int) phash.Hash {
 func compare(t interface {
 	Helper()
 	Fatalf(string, ...any)
-}, u *universe, m *model, v *blocklist.View) {
+}, u *universe, m *model, v *blocklist.State) {
 	t.Helper()
 	if v.Seq() != m.seq {
 		t.Fatalf("view is at %d, the model at %d", v.Seq(), m.seq)

@@ -105,7 +105,7 @@ func eachRow(m *faceIndex, yield func(r faceRow, event [16]byte)) {
 // A moment is the list as it is at one time, with the keys of its faces, of rules
 // that have not ended.
 type moment struct {
-	view *View
+	view *State
 	at   time.Time
 	keys []faceKey // ascending
 }
@@ -113,7 +113,7 @@ type moment struct {
 // forget overwrites the keys.
 func (m *moment) forget() { clear(m.keys) }
 
-// moment returns the list as it is now. A rule that is revoked between the View
+// moment returns the list as it is now. A rule that is revoked between the State
 // and the reading of its key has no key any more; a snapshot that has the rule
 // and lacks the key would tell nodes that its faces were lost. So it looks again
 // then, and in the end between commits, when no rule is revoked.
@@ -133,7 +133,7 @@ func (l *List) moment() (m moment, err error) {
 	return m, cmp.Or(failed, err)
 }
 
-// tryMoment reads a View and the keys of its faces one after the other. changed
+// tryMoment reads a State and the keys of its faces one after the other. changed
 // says that rules have ended meanwhile. A key that is missing otherwise is lost.
 func (l *List) tryMoment() (m moment, changed bool, err error) {
 	m = moment{view: l.View(), at: l.now()}
@@ -205,7 +205,7 @@ func (s *snapshotWriter) collectFaces(o *writeOptions) {
 func (s *snapshotWriter) stays(g uint32) bool { _, ok := s.newNumber(g); return ok }
 
 // seqOf returns the number of the event that made a grant.
-func (v *View) seqOf(g uint32) uint64 {
+func (v *State) seqOf(g uint32) uint64 {
 	if i := int(g) - v.base.len(); i >= 0 {
 		return v.grants[i].seq
 	}
@@ -213,7 +213,7 @@ func (v *View) seqOf(g uint32) uint64 {
 }
 
 // endOf returns when a grant ends, 0 for never.
-func (v *View) endOf(g uint32) int64 {
+func (v *State) endOf(g uint32) int64 {
 	if i := int(g) - v.base.len(); i >= 0 {
 		return v.grants[i].end
 	}
@@ -222,7 +222,7 @@ func (v *View) endOf(g uint32) int64 {
 }
 
 // hasEnded reports whether a grant was revoked, or its time is over.
-func (v *View) hasEnded(g uint32, now int64) bool {
+func (v *State) hasEnded(g uint32, now int64) bool {
 	end := v.endOf(g)
 	return v.isDead(g) || end != 0 && now >= end
 }

@@ -110,7 +110,7 @@ func parseSnapshot(source io.ReaderAt, mem *memory, head []byte, o *LoadOptions,
 		err = b.parseFaces(content, o, encrypted)
 	}
 	if encrypted {
-		// In memory of our own, which a View will keep.
+		// In memory of our own, which a State will keep.
 		clear(content[secFaceKeys])
 	}
 	if err != nil {

@@ -35,7 +35,7 @@ type writeOptions struct {
 // the grants numbered anew. It writes the columns of the big tables side by
 // side and never holds them in memory, unless the snapshot is to be encrypted:
 // then no byte of it comes to the disk before.
-func writeSnapshot(w io.WriterAt, v *View, o *writeOptions) error {
+func writeSnapshot(w io.WriterAt, v *State, o *writeOptions) error {
 	if v.base.len()+len(v.grants) > maxGrants {
 		return fmt.Errorf("blocklist: snapshot of %d grants, at most %d are possible: %w", v.base.len()+len(v.grants), maxGrants, ErrLimit)
 	}
@@ -86,7 +86,7 @@ func (s *snapshotWriter) write(w io.WriterAt) error {
 
 type snapshotWriter struct {
 	w      io.WriterAt
-	v      *View
+	v      *State
 	key    ed25519.PrivateKey
 	header header
 
@@ -110,7 +110,7 @@ type snapshotWriter struct {
 
 const gone = ^uint32(0)
 
-func newSnapshotWriter(v *View, o *writeOptions) *snapshotWriter {
+func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 	key := o.signingKey
 	s := &snapshotWriter{v: v, key: key}
 	s.header = header{identity: v.base.header.identity, seq: v.seq, created: o.created.Unix()}

@@ -15,7 +15,7 @@ import (
 
 // everywhere runs check against the list as it was appended, compacted, opened
 // again, and published and loaded.
-func everywhere(t *testing.T, l *blocklist.List, dir string, opts *blocklist.Options, check func(where string, v *blocklist.View)) {
+func everywhere(t *testing.T, l *blocklist.List, dir string, opts *blocklist.Options, check func(where string, v *blocklist.State)) {
 	t.Helper()
 	check("appended", l.View())
 	path := filepath.Join(dir, "published")
@@ -68,7 +68,7 @@ func TestTimes(t *testing.T) {
 
 	// The seconds, from and until just before, in which each file is found.
 	inForce := map[byte][2]int64{1: {10, 20}, 2: {-100, 15}, 3: {15, 200}, 4: {-100, 200}, 5: {10, 12}, 6: {10, 20}, 7: {-100, 18}, 8: {-100, 15}}
-	everywhere(t, l, dir, opts, func(where string, v *blocklist.View) {
+	everywhere(t, l, dir, opts, func(where string, v *blocklist.State) {
 		for sec := int64(-1); sec <= 100; sec++ {
 			c.sec.Store(base + sec)
 			want, got := map[byte]bool{}, map[byte]bool{}
@@ -116,7 +116,7 @@ func TestExceptions(t *testing.T) {
 	except := func(rule uint64, keys blocklist.Keys) uint64 {
 		return mustAppend(t, l, blocklist.Event{ID: newID(100 + rule + uint64(len(keys.Bytes))*10), Type: blocklist.EventExcepted, Target: rule, Keys: keys})[0]
 	}
-	excepted := func(v *blocklist.View, sha *[32]byte, hashes ...phash.Hash) (rules []uint64) {
+	excepted := func(v *blocklist.State, sha *[32]byte, hashes ...phash.Hash) (rules []uint64) {
 		v.FindBytes(file, func(h blocklist.Hit) bool {
 			if v.Excepted(h, sha, hashes) {
 				rules = append(rules, h.Rule)
@@ -128,7 +128,7 @@ func TestExceptions(t *testing.T) {
 	except(1, blocklist.Keys{Bytes: [][32]byte{file}})
 	byHash := except(2, blocklist.Keys{Hashes: []blocklist.HashKey{{Hash: pdq()}, {Hash: phash.FromPerception(0xff00)}}})
 	other := [32]byte{2}
-	check := func(where string, v *blocklist.View) {
+	check := func(where string, v *blocklist.State) {
 		for name, tt := range map[string]struct {
 			sha    *[32]byte
 			hashes []phash.Hash
@@ -206,7 +206,7 @@ func TestSharedKeys(t *testing.T) {
 			t.Errorf("rule %d: the new View must not show it, the old one must", id)
 		}
 	}
-	everywhere(t, l, dir, opts, func(where string, v *blocklist.View) {
+	everywhere(t, l, dir, opts, func(where string, v *blocklist.State) {
 		if len(blocked(t, v, url)) != 0 {
 			t.Errorf("%s: still blocked", where)
 		}

@@ -27,7 +27,7 @@ const (
 // Transitions calls yield for everything that the clock did to rules that are
 // not revoked, after from and not after to, in no particular order, until yield
 // returns false. It looks at every rule that has a start or an end.
-func (v *View) Transitions(from, to time.Time, yield func(Transition) bool) {
+func (v *State) Transitions(from, to time.Time, yield func(Transition) bool) {
 	defer runtime.KeepAlive(v)
 	within := func(t int64) bool { return t != 0 && t > from.Unix() && t <= to.Unix() }
 	of := func(d *grant) bool {

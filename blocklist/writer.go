@@ -15,7 +15,7 @@ import (
 var errExist = iofs.ErrExist
 
 // writer owns the journal and the fold of a list. One goroutine commits what
-// Append hands over, everything that waits in one go, and publishes the View
+// Append hands over, everything that waits in one go, and publishes the State
 // that shows it. Another one compacts.
 type writer struct {
 	list    *List

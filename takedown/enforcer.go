@@ -145,7 +145,7 @@ func (e *Enforcer) release() error {
 
 // view returns the list as it is now; ok is false after Close. A closed list is
 // empty, so it is taken before closed is looked at.
-func (e *Enforcer) view() (v *blocklist.View, ok bool) {
+func (e *Enforcer) view() (v *blocklist.State, ok bool) {
 	v = e.list.View()
 	return v, !e.closed.Load()
 }
@@ -244,7 +244,7 @@ const maxRadius = 64
 // weighing gathers the hits about one candidate and keeps the strongest.
 type weighing struct {
 	e    *Enforcer
-	view *blocklist.View
+	view *blocklist.State
 	in   scope
 	// The file and hashes of what is being looked up, to see which rules except
 	// it, and which frame of an animation it is.

@@ -232,9 +232,9 @@ type trialFaces struct {
 	effect      blocklist.Effect
 	territories bool // the rule has some
 	faces       []Face
-	would       *Enforcer       // of the trial, which has the never-block list
-	today       *blocklist.View // of the desk
-	replaced    []uint64        // the rules of today in whose place the grant would come
+	would       *Enforcer        // of the trial, which has the never-block list
+	today       *blocklist.State // of the desk
+	replaced    []uint64         // the rules of today in whose place the grant would come
 }
 
 // nearest returns the face of a candidate that is most similar to one of the

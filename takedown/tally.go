@@ -327,7 +327,7 @@ type tallies map[int64]map[uint64]uint64
 
 // take adds a tally. Days of which nobody's clock can be right, and rules that
 // the list does not have, are passed over, so that what nodes send is bounded.
-func (t tallies) take(x Tally, today int64, view *blocklist.View) (full bool) {
+func (t tallies) take(x Tally, today int64, view *blocklist.State) (full bool) {
 	for _, d := range x.days {
 		if d.day < today-1 || d.day > today+1 {
 			continue

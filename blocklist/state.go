@@ -13,10 +13,10 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// View is the list at one sequence number. It never changes, except that rules
+// State is the list at one sequence number. It never changes, except that rules
 // begin and end with the clock, and stays usable after the list was closed or
 // reloaded. Any number of goroutines may use it.
-type View struct {
+type State struct {
 	seq  uint64
 	now  func() time.Time
 	keys *digestKeys
@@ -32,7 +32,7 @@ type View struct {
 	dead     *roaring.Bitmap
 
 	// Faces that are searched, of rules that were not revoked; of rules that had
-	// not ended when the View was made, the faces whose key is gone, and these
+	// not ended when the State was made, the faces whose key is gone, and these
 	// rules, ascending.
 	liveFaces, lostFaces int
 	withoutFaces         []uint64
@@ -81,17 +81,17 @@ type Hit struct {
 const ExceptionRadius = 4
 
 // Seq returns the sequence number of the last event in v.
-func (v *View) Seq() uint64 { return v.seq }
+func (v *State) Seq() uint64 { return v.seq }
 
 // ID returns the random number that tells this list from all others. It is the
 // same in the list, in its snapshots, and after Rekey.
-func (v *View) ID() [16]byte { return v.base.header.identity.ID }
+func (v *State) ID() [16]byte { return v.base.header.identity.ID }
 
 // Digest returns the key of an address, in any spelling, in the list of v. It
 // does not allocate for canonical addresses, nor for those that differ only in
 // their http scheme. The error is an *AddressError if the text is no web
 // address.
-func (v *View) Digest(kind AddressKind, rawURL string) (Digest, error) {
+func (v *State) Digest(kind AddressKind, rawURL string) (Digest, error) {
 	// One comparison for both ends: of kind 0, kind-1 is 255.
 	if rest, ok := urlkey.Check(rawURL); ok && kind-1 < 2 {
 		return v.keys.address(kind, rest), nil
@@ -102,20 +102,20 @@ func (v *View) Digest(kind AddressKind, rawURL string) (Digest, error) {
 // FindAddress calls yield for every rule in force that covers the address, in
 // no particular order, until yield returns false; it reports whether it came to
 // the end. It does not allocate.
-func (v *View) FindAddress(d Digest, yield func(Hit) bool) bool {
+func (v *State) FindAddress(d Digest, yield func(Hit) bool) bool {
 	ok := v.find(d, yield)
 	runtime.KeepAlive(v)
 	return ok
 }
 
 // FindBytes is FindAddress for the SHA-256 of a file.
-func (v *View) FindBytes(sha [32]byte, yield func(Hit) bool) bool {
+func (v *State) FindBytes(sha [32]byte, yield func(Hit) bool) bool {
 	ok := v.find(v.keys.file(&sha), yield)
 	runtime.KeepAlive(v)
 	return ok
 }
 
-func (v *View) find(d Digest, yield func(Hit) bool) bool {
+func (v *State) find(d Digest, yield func(Hit) bool) bool {
 	hi, lo := d.halves()
 	if v.base.mayHold(hi, lo) {
 		for row := v.base.find(hi, lo); row >= 0; row = v.base.findNext(row, hi, lo) {
@@ -139,7 +139,7 @@ func (v *View) find(d Digest, yield func(Hit) bool) bool {
 // bits of h, once for each such hash, in no particular order, until yield
 // returns false; it reports whether it came to the end. The zero Hash and a
 // negative radius find nothing. It does not allocate.
-func (v *View) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
+func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 	a := algorithmIndex(h.Algorithm())
 	if a < 0 || radius < 0 {
 		return true
@@ -161,7 +161,7 @@ func (v *View) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 
 // emit yields a hit of which the grant is known, and how near it is, if the
 // grant is in force.
-func (v *View) emit(h Hit, yield func(Hit) bool) bool {
+func (v *State) emit(h Hit, yield func(Hit) bool) bool {
 	g := h.grant
 	if v.dead != nil && v.dead.Contains(g) {
 		return true
@@ -198,8 +198,8 @@ func within(now time.Time, start, end int64) bool {
 	return t >= start && (end == 0 || t < end)
 }
 
-// InForceIn reports whether the rule of a hit of this View holds in t.
-func (v *View) InForceIn(hit Hit, t Territory) bool {
+// InForceIn reports whether the rule of a hit of this State holds in t.
+func (v *State) InForceIn(hit Hit, t Territory) bool {
 	if hit.Worldwide {
 		return true
 	}
@@ -221,7 +221,7 @@ type exception struct {
 // Excepted reports whether the rule of a hit must leave a picture alone: its
 // file (sha may be nil) is excepted, or one of its hashes is within
 // ExceptionRadius of an excepted hash.
-func (v *View) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
+func (v *State) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	list := v.exceptionsOf(hit.Rule)
 	if len(list) == 0 {
 		return false
@@ -255,7 +255,7 @@ func (v *View) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 //
 // It compares with each of them, some 5 ns for each, and does not allocate. What
 // a common picture is shielded from is for the caller to say.
-func (v *View) CommonDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) {
+func (v *State) CommonDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) {
 	list := v.exceptionsOf(0)
 	if len(list) == 0 {
 		return 0, false
@@ -278,7 +278,7 @@ func (v *View) CommonDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) {
 	return bits, ok
 }
 
-func (v *View) exceptionsOf(rule uint64) []exception {
+func (v *State) exceptionsOf(rule uint64) []exception {
 	if list, ok := v.exceptions[rule]; ok {
 		return list
 	}
@@ -306,7 +306,7 @@ func (s RuleState) String() string {
 // Rule returns a rule without its keys, which only the journal tells, and
 // whether it holds. A revoked rule is forgotten by the compaction or snapshot
 // that follows; ok is then false, as it is for a number that is no rule's.
-func (v *View) Rule(id uint64) (r Rule, state RuleState, ok bool) {
+func (v *State) Rule(id uint64) (r Rule, state RuleState, ok bool) {
 	defer runtime.KeepAlive(v)
 	g, found := v.grantOf(id)
 	if !found {
@@ -338,7 +338,7 @@ func (v *View) Rule(id uint64) (r Rule, state RuleState, ok bool) {
 // in force now or not, ascending by id, until yield returns false; it reports
 // whether it came to the end. With a territory that is not zero, only rules
 // that hold there.
-func (v *View) Rules(kind uint8, t Territory, yield func(rule uint64) bool) bool {
+func (v *State) Rules(kind uint8, t Territory, yield func(rule uint64) bool) bool {
 	defer runtime.KeepAlive(v)
 	if set := v.base.kinds[kind]; set != nil {
 		if !t.IsZero() {
@@ -371,10 +371,10 @@ func (v *View) Rules(kind uint8, t Territory, yield func(rule uint64) bool) bool
 	return true
 }
 
-func (v *View) isDead(g uint32) bool { return v.dead != nil && v.dead.Contains(g) }
+func (v *State) isDead(g uint32) bool { return v.dead != nil && v.dead.Contains(g) }
 
 // grantOf returns the number of the grant that event seq made.
-func (v *View) grantOf(seq uint64) (g uint32, ok bool) {
+func (v *State) grantOf(seq uint64) (g uint32, ok bool) {
 	defer runtime.KeepAlive(v)
 	if i, ok := slices.BinarySearch(v.base.seqs, seq); ok {
 		return uint32(i), true
@@ -385,7 +385,7 @@ func (v *View) grantOf(seq uint64) (g uint32, ok bool) {
 
 // grantAt returns a grant of the base or of what came since, with territories
 // of its own.
-func (v *View) grantAt(g uint32) grant {
+func (v *State) grantAt(g uint32) grant {
 	if i := int(g) - v.base.len(); i >= 0 {
 		d := v.grants[i]
 		d.territories = slices.Clone(d.territories)
@@ -396,7 +396,7 @@ func (v *View) grantAt(g uint32) grant {
 
 // HashCount returns the number of hashes of an algorithm that are indexed,
 // those of rules that have ended since the last compaction included.
-func (v *View) HashCount(alg phash.Algorithm) int {
+func (v *State) HashCount(alg phash.Algorithm) int {
 	a := algorithmIndex(alg)
 	if a < 0 {
 		return 0
@@ -410,4 +410,4 @@ func (v *View) HashCount(alg phash.Algorithm) int {
 
 // SnapshotTime returns when the snapshot on which the list stands was written,
 // to the second; the zero Time if there is none.
-func (v *View) SnapshotTime() time.Time { return v.base.header.createdAt() }
+func (v *State) SnapshotTime() time.Time { return v.base.header.createdAt() }
