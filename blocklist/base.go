@@ -42,7 +42,7 @@ type base struct {
 	keyGrants []uint32
 	filter    filter // without blocks when there are no keys
 
-	hashes     [len(algorithms)]baseHashes
+	hashes     [phash.NumAlgorithms]baseHashes // by algorithm
 	features   baseFeatures
 	faces      []*baseFaces           // one for each model
 	lostFaces  map[uint32]int         // grant → faces whose key is gone

@@ -127,15 +127,14 @@ func appendHashBits(b []byte, h phash.Hash) []byte {
 	return b
 }
 
-func hashFromBits(alg phash.Algorithm, b []byte) phash.Hash {
-	if alg == phash.AlgPDQ {
-		var raw [32]byte
-		for i := range raw {
-			raw[i] = b[31-i]
-		}
-		return phash.FromPDQ(raw)
+// hashFromBits reads what appendHashBits wrote; b may be longer. It fails for an
+// algorithm that this program does not know.
+func hashFromBits(alg phash.Algorithm, b []byte) (phash.Hash, error) {
+	var w [4]uint64
+	for i := range alg.Bits() / 64 {
+		w[i] = le.Uint64(b[8*i:])
 	}
-	return phash.FromPerception(le.Uint64(b))
+	return phash.FromWords(alg, w)
 }
 
 // appendTime appends a time as seconds since 1970, zero for the zero Time.
@@ -293,7 +292,11 @@ func parseList(p []byte, kind byte, n int, keys *Keys) ([]byte, error) {
 			if len(p) < 2+size {
 				return nil, badRecord("hashes are cut")
 			}
-			keys.Hashes[i] = HashKey{hashFromBits(alg, p[2:2+size]), p[1]}
+			h, err := hashFromBits(alg, p[2:2+size])
+			if err != nil {
+				return nil, fmt.Errorf("blocklist: record: %w: %w", err, ErrVersion)
+			}
+			keys.Hashes[i] = HashKey{h, p[1]}
 			p = p[2+size:]
 		}
 	case keysFeatures:

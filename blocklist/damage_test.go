@@ -244,7 +244,7 @@ func TestLoad_Contradictions(t *testing.T) {
 func TestLoadErrors_Faces(t *testing.T) {
 	t.Parallel()
 	data, _, _ := faceSnapshot(t, newUniverse(5, 6))
-	const faces, keys = 26, 27
+	const faces, keys = 18, 19
 	row := 24 // of the first model, whose name has 6 bytes
 	tests := []struct {
 		name   string

@@ -12,8 +12,9 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// Enough hashes for runs to be sealed and merged, asked beside a linear scan,
-// before and after reopening and compaction.
+// Enough hashes of every algorithm for runs to be sealed and merged, asked beside
+// a linear scan, before and after reopening and compaction: also those of
+// exceptions, which have a form of their own.
 func TestManyHashes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -29,7 +30,8 @@ func TestManyHashes(t *testing.T) {
 	for i := range events {
 		event = addedRule(t, l, uint64(i+1))
 		for range each {
-			for _, h := range []phash.Hash{randomPDQ(r), phash.FromPerception(r.Uint64())} {
+			for alg := range phash.Algorithms() {
+				h := randomHash(r, alg)
 				if len(all) > 10 && r.IntN(2) == 0 {
 					h = flip(all[r.IntN(len(all))].h, r, r.IntN(12))
 				}
@@ -40,9 +42,28 @@ func TestManyHashes(t *testing.T) {
 		mustAppend(t, l, event)
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(900), Type: blocklist.EventRevoked, Target: 7})
+	var common []phash.Hash
+	for alg := range phash.Algorithms() {
+		common = append(common, randomHash(r, alg))
+	}
+	except := blocklist.Event{ID: newID(901), Type: blocklist.EventExcepted}
+	for _, h := range common {
+		except.Keys.Hashes = append(except.Keys.Hashes, blocklist.HashKey{Hash: h})
+	}
+	mustAppend(t, l, except)
 	check := func(when string) {
 		t.Helper()
 		v := l.View()
+		for _, h := range common {
+			if d, ok := v.CommonDistance(nil, flip(h, r, 1)); !ok || d != 1 {
+				t.Fatalf("%s: %v is %d bits from the allow list, %v; want 1", when, h, d, ok)
+			}
+		}
+		for alg := range phash.Algorithms() {
+			if n := v.HashCount(alg); n < events*each/2 {
+				t.Fatalf("%s: %d hashes of %v", when, n, alg)
+			}
+		}
 		for i := range 30 {
 			q := flip(all[i*611%len(all)].h, r, 3)
 			for _, radius := range []int{0, 8, 20} {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/staydown/staydown/phash"
 )
 
 // fold applies events to a base, one after the other, and makes States of the
@@ -18,7 +20,7 @@ type fold struct {
 	base       *base
 	grants     []grant
 	table      keyTable
-	hashes     [len(algorithms)]hashDelta
+	hashes     [phash.NumAlgorithms]hashDelta // by algorithm
 	features   featureDelta
 	faces      []*faceFold // by model
 	dead       *roaring.Bitmap
@@ -165,7 +167,7 @@ func (f *fold) addGrant(d grant, keys Keys) {
 		f.table.add(keyEntry{hi, lo, g})
 	}
 	for _, h := range keys.Hashes {
-		f.hashes[algorithmIndex(h.Hash.Algorithm())].add(h.Hash, h.Variant, g)
+		f.hashes[h.Hash.Algorithm()].add(h.Hash, h.Variant, g)
 	}
 	for _, set := range keys.Features {
 		f.features.add(set, g)

@@ -326,18 +326,13 @@ func newUniverse(seed uint64, n int) *universe {
 	for i := range n {
 		u.addresses = append(u.addresses, fmt.Sprintf("https://example.com/photos/%d.jpg", i))
 		u.files = append(u.files, sha256.Sum256(fmt.Append(nil, i)))
-		var h phash.Hash
-		if i%2 == 0 || i < 2 {
-			var b [32]byte
-			for j := range 4 {
-				binary.BigEndian.PutUint64(b[8*j:], r.Uint64())
-			}
-			h = phash.FromPDQ(b)
-		} else {
-			h = phash.FromPerception(r.Uint64())
+		alg := phash.AlgPDQ
+		if i >= 2 { // all algorithms in turn
+			alg = 1 + phash.Algorithm(i%(phash.NumAlgorithms-1))
 		}
-		if i >= 2 && r.IntN(2) == 0 {
-			h = flip(u.hashes[i-2], r, 1+r.IntN(8))
+		h := randomHash(r, alg)
+		if k := i - (phash.NumAlgorithms - 1); k >= 0 && r.IntN(2) == 0 {
+			h = flip(u.hashes[k], r, 1+r.IntN(8))
 		}
 		u.hashes = append(u.hashes, h)
 		if i < 16 {
@@ -361,14 +356,23 @@ func flip(h phash.Hash, r *rand.Rand, n int) phash.Hash {
 		k := r.IntN(h.Algorithm().Bits())
 		w[k/64] ^= 1 << (k % 64)
 	}
-	if h.Algorithm() == phash.AlgPerception {
-		return phash.FromPerception(w[0])
+	return fromWords(h.Algorithm(), w)
+}
+
+func fromWords(alg phash.Algorithm, w [4]uint64) phash.Hash {
+	h, err := phash.FromWords(alg, w)
+	if err != nil {
+		panic(err)
 	}
-	var b [32]byte
-	for i := range 4 {
-		binary.BigEndian.PutUint64(b[8*i:], w[3-i])
+	return h
+}
+
+func randomHash(r *rand.Rand, alg phash.Algorithm) phash.Hash {
+	var w [4]uint64
+	for i := range alg.Bits() / 64 {
+		w[i] = r.Uint64()
 	}
-	return phash.FromPDQ(b)
+	return fromWords(alg, w)
 }
 
 // compare asks the view and the model everything there is.

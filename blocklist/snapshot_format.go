@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strings"
+
+	"github.com/staydown/staydown/phash"
 )
 
 // The snapshot file, as docs/format/snapshot.md describes it: a header, a table
@@ -36,34 +38,37 @@ const (
 	secFilter     = 13
 	secExceptions = 14
 	secSignature  = 15
-	// For algorithm index a: the segment, the grants and the variants.
-	secHashes = 16 // + 4*a
 	// The segment of local features, and its grants.
-	secFeatures      = secHashes + 4*len(algorithms)
-	secFeatureGrants = secFeatures + 1
+	secFeatures      = 16
+	secFeatureGrants = 17
 	// The sealed faces; and their keys, in an encrypted file that is published.
-	secFaces    = secFeatures + 2
-	secFaceKeys = secFeatures + 3
-	secLast     = secFaceKeys
+	secFaces    = 18
+	secFaceKeys = 19
+	// For every algorithm: the segment, the grants and the variants. The number
+	// follows from that of the algorithm, which never changes; so these are the
+	// last ones.
+	secHashes = 32 // + 4*algorithm
+	secLast   = secHashes + 4*(phash.NumAlgorithms-1) + 2
 )
+
+// hashSection returns the section of a part of the hashes of an algorithm.
+func hashSection(alg phash.Algorithm, part int) int { return secHashes + 4*int(alg) + part }
+
+// knownSection reports whether this program knows a type of sections.
+func knownSection(t uint32) bool {
+	return 0 < t && t <= secFaceKeys || secHashes+4 <= t && t <= secLast && t%4 != 3
+}
 
 func sectionName(t uint32) string {
 	names := [...]string{"", "sequence numbers", "attributes", "cases", "learned", "timed", "sets", "directory",
-		"lower halves", "upper halves", "upper halves (high)", "upper halves (top)", "grants of keys", "filter", "exceptions", "signature"}
+		"lower halves", "upper halves", "upper halves (high)", "upper halves (top)", "grants of keys", "filter", "exceptions", "signature",
+		"features", "grants of features", "faces", "keys of faces"}
 	switch {
 	case t > 0 && int(t) < len(names):
 		return names[t]
-	case t == uint32(secFeatures):
-		return "features"
-	case t == uint32(secFeatureGrants):
-		return "grants of features"
-	case t == uint32(secFaces):
-		return "faces"
-	case t == uint32(secFaceKeys):
-		return "keys of faces"
-	case t >= secHashes && t < uint32(secFeatures):
-		part := [...]string{"hashes", "grants of hashes", "variants of hashes", "unused"}
-		return part[(t-secHashes)%4] + " (" + algorithms[(t-secHashes)/4].String() + ")"
+	case t >= secHashes && knownSection(t):
+		part := [...]string{"hashes", "grants of hashes", "variants of hashes"}
+		return part[(t-secHashes)%4] + " (" + phash.Algorithm((t-secHashes)/4).String() + ")"
 	}
 	return fmt.Sprintf("section %d", t)
 }
@@ -185,7 +190,7 @@ func parseTable(h *header, b []byte) ([]section, error) {
 	for i := range sections {
 		p := b[headerSize+i*tableEntry:]
 		s := section{le.Uint32(p), le.Uint32(p[4:]), int64(le.Uint64(p[8:])), int64(le.Uint64(p[16:]))}
-		if s.kind == 0 || s.kind > uint32(secLast) {
+		if !knownSection(s.kind) {
 			return nil, fmt.Errorf("blocklist: snapshot has a section of unknown type %d: %w", s.kind, ErrVersion)
 		}
 		if s.kind <= last || s.offset < at || s.offset%sectionAlign != 0 || s.length < 0 || s.length > h.size-s.offset {

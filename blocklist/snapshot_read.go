@@ -487,13 +487,14 @@ func (b *base) parseExceptions(c *checker) error {
 		rule := le.Uint64(p)
 		e := exception{event: le.Uint64(p[8:]), until: int64(le.Uint64(p[16:]))}
 		alg := phash.Algorithm(p[24])
-		switch {
-		case alg == phash.AlgNone:
+		if alg == phash.AlgNone {
 			copy(e.file[:], p[32:])
-		case algorithmIndex(alg) < 0:
-			return c.fail(ErrVersion, secExceptions, "hash of %v", alg)
-		default:
-			e.hash = hashFromBits(alg, p[32:64])
+		} else {
+			h, err := hashFromBits(alg, p[32:64])
+			if err != nil {
+				return c.fail(ErrVersion, secExceptions, "%v", err)
+			}
+			e.hash = h
 		}
 		b.exceptions[rule] = append(b.exceptions[rule], e)
 	}
@@ -515,20 +516,20 @@ func appendException(b []byte, rule uint64, e *exception) []byte {
 }
 
 func (b *base) parseHashes(c *checker) error {
-	for a := range algorithms {
-		if err := b.parseHashesOf(c, a); err != nil {
+	for alg := range phash.Algorithms() {
+		if err := b.parseHashesOf(c, alg); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *base) parseHashesOf(c *checker, a int) error {
-	first := secHashes + 4*a
+func (b *base) parseHashesOf(c *checker, alg phash.Algorithm) error {
+	first := hashSection(alg, 0)
 	raw := c.content[first]
 	n := c.rows(first+1, 4)
 	c.expect(first+2, n)
-	if len(raw) == 0 && n != 0 || c.content[first+3] != nil {
+	if len(raw) == 0 && n != 0 {
 		c.fail(ErrFormat, first, "is missing")
 	}
 	if c.err != nil || len(raw) == 0 {
@@ -538,15 +539,15 @@ func (b *base) parseHashesOf(c *checker, a int) error {
 	if err != nil {
 		return c.failSegment(first, err)
 	}
-	if segment.Algorithm() != algorithms[a] || segment.Len() != n {
-		return c.fail(ErrFormat, first, "%d hashes of %v, %d of %v expected", segment.Len(), segment.Algorithm(), n, algorithms[a])
+	if segment.Algorithm() != alg || segment.Len() != n {
+		return c.fail(ErrFormat, first, "%d hashes of %v, %d of %v expected", segment.Len(), segment.Algorithm(), n, alg)
 	}
 	for e := range segment.All() {
 		if int64(e.ID) >= int64(n) {
 			return c.fail(ErrFormat, first, "entry %d of %d", e.ID, n)
 		}
 	}
-	h := &b.hashes[a]
+	h := &b.hashes[alg]
 	h.segment, h.grants, h.variants = segment, array[uint32](c.content[first+1]), c.content[first+2]
 	return c.checkGrants(first+1, h.grants, b.len())
 }

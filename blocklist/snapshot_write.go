@@ -73,14 +73,14 @@ func (s *snapshotWriter) write(w io.WriterAt) error {
 	s.writeWhole(secTimed, s.timed)
 	s.writeWhole(secSets, s.sets)
 	s.writeWhole(secExceptions, s.exceptions)
-	for a := range algorithms {
-		for i, p := range s.hashes[a] {
-			s.writeWhole(secHashes+4*a+i, p)
-		}
-	}
 	s.writeWhole(secFeatures, s.features)
 	s.writeWhole(secFeatureGrants, s.featureGrants)
 	s.writeFaces()
+	for alg := range phash.Algorithms() {
+		for i, p := range s.hashes[alg] {
+			s.writeWhole(hashSection(alg, i), p)
+		}
+	}
 	return s.finish()
 }
 
@@ -98,7 +98,7 @@ type snapshotWriter struct {
 
 	// Sections that are small, or have to be whole before they are written.
 	learned, timed, sets, exceptions []byte
-	hashes                           [len(algorithms)][3][]byte
+	hashes                           [phash.NumAlgorithms][3][]byte // by algorithm
 	features, featureGrants          []byte
 	faces                            faceWriter
 
@@ -118,8 +118,8 @@ func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 	s.countKeys()
 	s.collectSets()
 	s.collectExceptions()
-	for a := range algorithms {
-		s.collectHashes(a)
+	for alg := range phash.Algorithms() {
+		s.collectHashes(alg)
 	}
 	s.collectFeatures()
 	s.collectFaces(o)
@@ -143,9 +143,9 @@ func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 	if key != nil {
 		length[secSignature] = signatureSize
 	}
-	for a := range algorithms {
-		for i, p := range s.hashes[a] {
-			length[secHashes+4*a+i] = int64(len(p))
+	for alg := range phash.Algorithms() {
+		for i, p := range s.hashes[alg] {
+			length[hashSection(alg, i)] = int64(len(p))
 		}
 	}
 	for _, n := range length {
@@ -338,8 +338,8 @@ func (s *snapshotWriter) collectExceptions() {
 	}
 }
 
-func (s *snapshotWriter) collectHashes(a int) {
-	base, delta := &s.v.base.hashes[a], &s.v.hashes[a]
+func (s *snapshotWriter) collectHashes(alg phash.Algorithm) {
+	base, delta := &s.v.base.hashes[alg], &s.v.hashes[alg]
 	var entries []phash.Entry
 	var grants, variants []byte
 	add := func(h phash.Hash, g uint32, variant uint8) {
@@ -366,14 +366,14 @@ func (s *snapshotWriter) collectHashes(a int) {
 	if len(entries) == 0 {
 		return
 	}
-	segment, err := phash.NewSegment(algorithms[a], entries)
+	segment, err := phash.NewSegment(alg, entries)
 	if err != nil {
 		s.err = cmp.Or(s.err, err)
 		return
 	}
 	raw, err := segment.AppendBinary(nil)
 	s.err = cmp.Or(s.err, err)
-	s.hashes[a] = [3][]byte{raw, grants, variants}
+	s.hashes[alg] = [3][]byte{raw, grants, variants}
 }
 
 // collectFeatures leaves out those of rules whose time is over: they show pictures

@@ -26,7 +26,7 @@ type State struct {
 	// ended; nil if none has.
 	grants   []grant
 	entries  keyView
-	hashes   [len(algorithms)]hashDelta
+	hashes   [phash.NumAlgorithms]hashDelta // by algorithm
 	features featureDelta
 	faces    []faceIndex // by model
 	dead     *roaring.Bitmap
@@ -40,18 +40,6 @@ type State struct {
 	// exceptions of the rules that had some added or undone since the base,
 	// which replace those of the base.
 	exceptions map[uint64][]exception
-}
-
-// algorithms are those of the hashes in a list, in the order of their indexes.
-var algorithms = [...]phash.Algorithm{phash.AlgPDQ, phash.AlgPerception}
-
-func algorithmIndex(a phash.Algorithm) int {
-	for i, b := range algorithms {
-		if a == b {
-			return i
-		}
-	}
-	return -1
 }
 
 // Hit is a key that was found, and the rule it belongs to.
@@ -140,10 +128,10 @@ func (v *State) find(d Digest, yield func(Hit) bool) bool {
 // returns false; it reports whether it came to the end. The zero Hash and a
 // negative radius find nothing. It does not allocate.
 func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
-	a := algorithmIndex(h.Algorithm())
-	if a < 0 || radius < 0 {
+	if h.IsZero() || radius < 0 {
 		return true
 	}
+	a := h.Algorithm()
 	ok := true
 	if b := &v.base.hashes[a]; b.segment != nil {
 		ok = b.segment.Search(h, radius, func(id uint32, distance int) bool {
@@ -397,12 +385,11 @@ func (v *State) grantAt(g uint32) grant {
 // HashCount returns the number of hashes of an algorithm that are indexed,
 // those of rules that have ended since the last compaction included.
 func (v *State) HashCount(alg phash.Algorithm) int {
-	a := algorithmIndex(alg)
-	if a < 0 {
+	if !alg.IsValid() {
 		return 0
 	}
-	n := len(v.hashes[a].grants)
-	if s := v.base.hashes[a].segment; s != nil {
+	n := len(v.hashes[alg].grants)
+	if s := v.base.hashes[alg].segment; s != nil {
 		n += s.Len()
 	}
 	return n

@@ -64,6 +64,8 @@ def roaring(b):
     assert at == len(b)
     return out
 
+ALGORITHMS = {1: ("pdq", 32), 2: ("p", 8)}  # prefix, bytes: docs/hashes.md
+
 def segment(b):  # docs/format/segment.md: entries as (id, text of the hash)
     magic, version, alg, n, distinct = struct.unpack_from("<8sHBxxxxxQQ", b)
     assert magic == b"sdSEGMT\n" and version == 1
@@ -73,11 +75,11 @@ def segment(b):  # docs/format/segment.md: entries as (id, text of the hash)
     if distinct != n:
         first = struct.unpack_from("<%dI" % (distinct + 1), b, at); at += pad(4 * (distinct + 1))
     for k in range(distinct):
-        if alg == 1:
+        if ALGORITHMS[alg][1] == 32:
             low = at + 16 * distinct
-            text = "pdq:%016x%016x%016x%016x" % (struct.unpack_from("<QQ", b, at + 16 * k) + struct.unpack_from("<QQ", b, low + 16 * k))
+            text = ALGORITHMS[alg][0] + ":%016x%016x%016x%016x" % (struct.unpack_from("<QQ", b, at + 16 * k) + struct.unpack_from("<QQ", b, low + 16 * k))
         else:
-            text = "p:%016x" % struct.unpack_from("<Q", b, at + 8 * k)
+            text = ALGORITHMS[alg][0] + ":%016x" % struct.unpack_from("<Q", b, at + 8 * k)
         for i in range(first[k], first[k + 1]):
             yield ids[i], text
 
@@ -123,15 +125,15 @@ def read(f):
                 bit = lo[row] >> 9 * j & 511
                 assert words[(hi * blocks >> 64) * 8 + bit // 64] >> bit % 64 & 1
             grants[owner[row]]["keys"].append(struct.pack("<QQ", lo[row], hi).hex())
-    for base in (16, 20):
+    for base in range(36, 288, 4):
         of, variants = col(base + 1, "I"), s.get(base + 2, b"")
         for i, text in segment(s[base]) if base in s else ():
             grants[of[i]]["hashes"].append("%s/%d" % (text, variants[i]))
     exceptions = []
     for rule, event, until, alg, data in struct.iter_unpack("<QQqB7x40s", s.get(14, b"")):
-        what = data[:16].hex() if alg == 0 else ("pdq:" + data[31::-1].hex() if alg == 1 else "p:" + data[7::-1].hex())
+        what = data[:16].hex() if alg == 0 else ALGORITHMS[alg][0] + ":" + data[ALGORITHMS[alg][1] - 1::-1].hex()
         exceptions.append({"rule": rule, "event": event, "until": until, "what": what})
-    at, faces = 0, s.get(26, b"")
+    at, faces = 0, s.get(18, b"")
     while at < len(faces):
         n, _, d, _, rows = struct.unpack_from("<BBHIQ", faces, at)
         model = faces[at + 16:at + 16 + n].decode("ascii")
