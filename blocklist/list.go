@@ -107,7 +107,7 @@ type List struct {
 
 	path     string      // of the snapshot of a loaded list
 	reload   sync.Mutex  // held by Reload, and by Close of a loaded list
-	closed   atomic.Bool // a loaded list; set before the State is dropped
+	closed   atomic.Bool // set before the State of a loaded list is dropped
 	publish  sync.Mutex  // held by Publish
 	writer   *writer     // nil for a loaded list
 	statusMu sync.Mutex
@@ -598,6 +598,7 @@ func (l *List) Verify(ctx context.Context) error {
 // with the last of them.
 func (l *List) Close() error {
 	if l.writer != nil {
+		l.closed.Store(true)
 		return l.writer.close()
 	}
 	l.reload.Lock()
@@ -609,6 +610,10 @@ func (l *List) Close() error {
 	l.view.Store(newFold(none, v.keys, l.now).view())
 	return nil
 }
+
+// Closed reports whether Close was called. It is set before the View of a loaded
+// list is replaced by an empty one.
+func (l *List) Closed() bool { return l.closed.Load() }
 
 // since is how much lies beside the base: grants, keys, exceptions, and grants
 // that ended.

@@ -1,7 +1,6 @@
 package takedown
 
 import (
-	"errors"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -11,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // AddressMapper turns what a person copied from the operator's own service, the
@@ -44,7 +45,7 @@ func (c *checker) addresses(field string, entries []string, u use) {
 		// A single address has its field's own path.
 		path := field
 		if !strings.HasSuffix(field, ".original") {
-			path = index(field, i)
+			path = fields.Index(field, i)
 		}
 		if len(entry) > maxPasted {
 			c.add(path, CodeTooLong, "max", strconv.Itoa(maxPasted))
@@ -239,7 +240,7 @@ func beginsScheme(s string) bool {
 // trimSentence takes the punctuation of a sentence off an address. A closing
 // bracket stays when the address has an opening one.
 func trimSentence(s string) string {
-	s = strings.TrimLeftFunc(s, func(r rune) bool { return isBlank(r) || strings.ContainsRune(`<([{"'“‘«„,;`, r) })
+	s = strings.TrimLeftFunc(s, func(r rune) bool { return contact.IsBlank(r) || strings.ContainsRune(`<([{"'“‘«„,;`, r) })
 	// What is taken off below is never an opening bracket.
 	round, square, curly := strings.Contains(s, "("), strings.Contains(s, "["), strings.Contains(s, "{")
 	for s != "" {
@@ -247,48 +248,11 @@ func trimSentence(s string) string {
 		switch {
 		case last == ')' && round, last == ']' && square, last == '}' && curly:
 			return s
-		case isBlank(last) || strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last) && last != utf8.RuneError:
+		case contact.IsBlank(last) || strings.ContainsRune(`.,;:!>)]}"'”’»“…。，、`, last) && last != utf8.RuneError:
 			s = s[:len(s)-size]
 		default:
 			return s
 		}
 	}
 	return s
-}
-
-// Sets of territories that can be named where a territory can. The United
-// Kingdom and Switzerland are in neither.
-var territorySets = map[string]string{
-	"EU27":  "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK",
-	"EEA30": "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK",
-}
-
-// beyond reports whether a grant for some territories reaches places that were
-// not asked for. Without territories it is for the whole world.
-func beyond(granted, asked []string) (bool, error) {
-	g, err1 := territories(granted)
-	a, err2 := territories(asked)
-	wider := len(g) == 0 || slices.ContainsFunc(g, func(t blocklist.Territory) bool { return !slices.Contains(a, t) })
-	return len(a) > 0 && wider, errors.Join(err1, err2)
-}
-
-// territories reads codes of ISO 3166-1, and names of sets, without
-// repetitions.
-func territories(codes []string) (list []blocklist.Territory, err error) {
-	for _, code := range codes {
-		members := []string{code}
-		if set, ok := territorySets[strings.ToUpper(code)]; ok {
-			members = strings.Fields(set)
-		}
-		for _, m := range members {
-			t, err := blocklist.ParseTerritory(m)
-			if err != nil {
-				return nil, err
-			}
-			if !slices.Contains(list, t) {
-				list = append(list, t)
-			}
-		}
-	}
-	return list, nil
 }

@@ -1,10 +1,16 @@
 package takedown
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
+	"math/bits"
 	"slices"
 	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/counts"
 )
 
 // DefaultMatchBudget is how many different pictures a rule may match far out in
@@ -50,16 +56,19 @@ func (d *Desk) TakeTallies(ctx context.Context, reports ...Tally) (raised []Alar
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
 	view, now := d.list.View(), d.clock()
-	today := dayOf(now)
+	today := counts.Day(now)
 	d.tallies.forget(today)
-	full := d.tallies.take(d.enf.Tally(), today, view)
-	for _, r := range reports {
+	full := false
+	for _, r := range append(slices.Clone(reports), d.enf.Tally()) {
+		c, e := countsOf(r)
 		switch {
-		case r.list == [16]byte{}:
-		case r.list != view.ID():
+		case e != nil:
+			err = errors.Join(err, e)
+		case c.List == [16]byte{}:
+		case c.List != view.ID():
 			err = errors.Join(err, ErrOtherList)
 		default:
-			full = d.tallies.take(r, today, view) || full
+			full = d.tallies.take(c, today, view) || full
 		}
 	}
 	if full {
@@ -88,6 +97,15 @@ func (d *Desk) TakeTallies(ctx context.Context, reports ...Tally) (raised []Alar
 	return raised, err
 }
 
+// countsOf reads a tally in the form in which a node sends it.
+func countsOf(t Tally) (c counts.Counts, err error) {
+	b, err := t.MarshalBinary()
+	if err == nil {
+		err = c.UnmarshalBinary(b)
+	}
+	return c, err
+}
+
 // raise notes an alarm in its case, unless it is there.
 func (d *Desk) raise(ctx context.Context, a Alarm, today int64) (isNew bool, err error) {
 	same := func(b Alarm) bool { return b.Rule == a.Rule && b.Day.Equal(a.Day) }
@@ -101,7 +119,7 @@ func (d *Desk) raise(ctx context.Context, a Alarm, today int64) (isNew bool, err
 		}
 		isNew = true
 		// Those of days that are over, and were settled, are in the log.
-		c.Alarms = slices.DeleteFunc(c.Alarms, func(b Alarm) bool { return b.Settled && dayOf(b.Day) < today-1 })
+		c.Alarms = slices.DeleteFunc(c.Alarms, func(b Alarm) bool { return b.Settled && counts.Day(b.Day) < today-1 })
 		c.Alarms = append(c.Alarms, a)
 		c.flagAlarms()
 		c.note(c.State, c.State, Act{Reason: "match_budget"}, now)
@@ -158,4 +176,47 @@ func (d *Desk) SettleAlarms(ctx context.Context, id CaseID, a Act) error {
 		c.note(c.State, alarmsSettled, a, now)
 		return change{}, nil
 	})
+}
+
+// tallies are what the desk has heard of all nodes: for each day and rule, the
+// bits, ored. What is said again changes nothing. The desk's mutex guards it.
+type tallies map[int64]map[uint64]uint64
+
+// take adds a tally. Days of which nobody's clock can be right, and rules that
+// the list does not have, are passed over, so that what nodes send is bounded.
+func (t tallies) take(x counts.Counts, today int64, view *blocklist.State) (full bool) {
+	for _, d := range x.Days {
+		if d.Day < today-1 || d.Day > today+1 {
+			continue
+		}
+		full = full || d.Full
+		for _, r := range d.Rows {
+			if _, state, ok := view.Rule(r.Rule); !ok || state == blocklist.RuleRevoked {
+				continue
+			}
+			if t[d.Day] == nil {
+				t[d.Day] = map[uint64]uint64{}
+			}
+			t[d.Day][r.Rule] |= r.Bits
+		}
+	}
+	return full
+}
+
+// over returns the rules and days with more pictures than the budget, in order.
+func (t tallies) over(budget int) (list []Alarm) {
+	for day, rules := range t {
+		for rule, set := range rules {
+			if n := counts.Pictures[bits.OnesCount64(set)]; n > budget {
+				list = append(list, Alarm{Rule: rule, Day: time.Unix(day*counts.DaySeconds, 0).UTC(), Pictures: n})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Alarm) int { return cmp.Or(a.Day.Compare(b.Day), cmp.Compare(a.Rule, b.Rule)) })
+	return list
+}
+
+// forget drops days that are over.
+func (t tallies) forget(today int64) {
+	maps.DeleteFunc(t, func(day int64, _ map[uint64]uint64) bool { return day < today-1 })
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -24,7 +25,7 @@ func (d *Desk) carry(c *Case, ending []uint64, rules []blocklist.Rule, covers []
 			if err != nil {
 				return nil, err
 			}
-			for _, e := range past.over(&rules[k], d.enf.pdq, now) {
+			for _, e := range past.over(&rules[k], d.radii, now) {
 				e.Target = carryTarget | uint64(k)
 				events = append(events, e)
 			}
@@ -75,7 +76,7 @@ func (p *past) renamed(id [16]byte) [16]byte {
 
 // over returns the facts that hold for a rule that comes in the place of the
 // old one, under new IDs.
-func (p *past) over(rule *blocklist.Rule, r radii, now time.Time) (events []blocklist.Event) {
+func (p *past) over(rule *blocklist.Rule, r radius.Radii, now time.Time) (events []blocklist.Event) {
 	for _, e := range p.facts {
 		if !e.Until.IsZero() && !now.Before(e.Until) {
 			continue
@@ -99,7 +100,7 @@ func (p *past) over(rule *blocklist.Rule, r radii, now time.Time) (events []bloc
 
 // within reports whether a copy that was learned under a wider rule is reached
 // by a narrower one by its own width, and returns those of its keys that are.
-func within(learned blocklist.Keys, rule *blocklist.Rule, r radii) (kept blocklist.Keys, reached bool) {
+func within(learned blocklist.Keys, rule *blocklist.Rule, r radius.Radii) (kept blocklist.Keys, reached bool) {
 	for _, b := range learned.Bytes {
 		if slices.Contains(rule.Keys.Bytes, b) {
 			// A key of the rule already; but it tells what lies at an address.
@@ -109,14 +110,14 @@ func within(learned blocklist.Keys, rule *blocklist.Rule, r radii) (kept blockli
 	if rule.Width < WidthIdentical {
 		return kept, reached
 	}
-	pdq := r.identical
+	pdq := r.Identical
 	if rule.Width > WidthIdentical { // of a face before
-		pdq = r.block
+		pdq = r.Block
 	}
 	for _, h := range learned.Hashes {
 		if slices.ContainsFunc(rule.Keys.Hashes, func(own blocklist.HashKey) bool {
 			n, ok := h.Hash.Distance(own.Hash)
-			return ok && (n <= identicalPerception || n <= pdq && h.Hash.Algorithm() == phash.AlgPDQ)
+			return ok && (n <= radius.IdenticalPerception || n <= pdq && h.Hash.Algorithm() == phash.AlgPDQ)
 		}) {
 			kept.Hashes = append(kept.Hashes, h)
 		}

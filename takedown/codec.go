@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io"
 	"reflect"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // MaxRequestBytes is how much of a request in JSON or of a form is read: 20
@@ -178,8 +179,6 @@ func readLimited(r io.Reader, max int64) ([]byte, error) {
 	return b, nil
 }
 
-var plainName = regexp.MustCompile(`^[A-Za-z0-9_.\[\]]{1,64}$`)
-
 // inJSON says what a value of a type of a field is in JSON, and what many are.
 func inJSON(t reflect.Type) (one, many string) {
 	switch {
@@ -208,7 +207,7 @@ func jsonError(err error) error {
 	switch {
 	case errors.As(err, &typ):
 		field := typ.Field
-		if !plainName.MatchString(field) {
+		if !fields.Plain.MatchString(field) {
 			field = ""
 		}
 		one, _ := inJSON(typ.Type)
@@ -229,7 +228,7 @@ func jsonError(err error) error {
 		}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		if name = strings.Trim(name, `"`); plainName.MatchString(name) {
+		if name = strings.Trim(name, `"`); fields.Plain.MatchString(name) {
 			return &FormatError{Field: name, Why: "requests of this kind have no such field"}
 		}
 		return &FormatError{Why: "it has a field that requests of this kind do not have"}

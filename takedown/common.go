@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -21,7 +22,7 @@ import (
 
 // CommonRadius is the distance in bits up to which a PDQ hash is of a picture on
 // the never-block list; for a perception hash it is 4.
-const CommonRadius = nearHit
+const CommonRadius = radius.Common
 
 // CommonPicture is a picture on the never-block list.
 type CommonPicture struct {
@@ -154,8 +155,8 @@ func (d *Desk) shielded(hashes []phash.Hash) (cases []*Case, err error) {
 	var ids []CaseID
 	view := d.list.View()
 	for _, h := range hashes {
-		view.FindHash(h, commonRadius(h), func(hit blocklist.Hit) bool {
-			if id := CaseID(hit.Case); d.enf.shields(TierHash, h.Algorithm(), &hit) && !slices.Contains(ids, id) {
+		view.FindHash(h, radius.OfCommon(h), func(hit blocklist.Hit) bool {
+			if id := CaseID(hit.Case); d.radii.Shields(hit.Kind, true, h.Algorithm(), hit.Variant, hit.Distance) && !slices.Contains(ids, id) {
 				ids = append(ids, id)
 			}
 			return true
@@ -205,7 +206,7 @@ func (d *Desk) scheduled(hashes []phash.Hash) (ids []CaseID, err error) {
 			for _, k := range asItIs(mats[i].Hashes) {
 				about = about || slices.ContainsFunc(hashes, func(h phash.Hash) bool {
 					n, ok := k.Hash.Distance(h)
-					return ok && n <= commonRadius(h)
+					return ok && n <= radius.OfCommon(h)
 				})
 			}
 		}
@@ -341,55 +342,6 @@ func (s *caseStore) common() (list []storedCommon, err error) {
 	return list, err
 }
 
-// commonRadius is the distance up to which a hash is of a common picture.
-func commonRadius(h phash.Hash) int {
-	if h.Algorithm() == phash.AlgPDQ {
-		return CommonRadius
-	}
-	return identicalPerception
-}
-
-// shields reports whether the never-block list keeps a common picture from a
-// hit. It does where pictures are matched by likeness, but for orders, and for
-// the identical picture of a request for intimate ones.
-func (e *Enforcer) shields(why Tier, alg phash.Algorithm, h *blocklist.Hit) bool {
-	switch {
-	case why == TierAddress, why == TierBytes, Kind(h.Kind) == KindAuthorityOrder:
-		return false
-	case Kind(h.Kind) == KindIntimateImage && why == TierHash && asSent(h.Variant):
-		if alg == phash.AlgPDQ {
-			return h.Distance > e.pdq.identical
-		}
-		return h.Distance > identicalPerception
-	}
-	return true
-}
-
-// common reports whether the picture that is being looked up is on the
-// never-block list: by its file, or by the hash that was hit; where features or
-// a face were hit, by the picture's own hash.
-func (w *weighing) common(why Tier, h *blocklist.Hit) bool {
-	if w.unshielded || !w.e.shields(why, w.alg, h) {
-		return false
-	}
-	hash := w.asked
-	if why != TierHash {
-		hash = phash.Hash{}
-		if len(w.hashes) > 0 {
-			hash = w.hashes[0]
-		}
-	}
-	if !w.seen || hash != w.seenHash {
-		var file *[32]byte
-		if w.file != [32]byte{} && !w.animated {
-			file = &w.file
-		}
-		bits, ok := w.view.CommonDistance(file, hash)
-		w.seen, w.seenHash, w.isCommon = true, hash, ok && bits <= commonRadius(hash)
-	}
-	return w.isCommon
-}
-
 // widest bounds the width of an item by the never-block list: where the
 // picture is on it, the file alone can be blocked.
 func (d *Desk) widest(kind Kind, it CaseItem, m *material) Width {
@@ -409,7 +361,7 @@ func (d *Desk) isCommon(m *material) bool {
 		return true
 	}
 	for _, k := range asItIs(m.Hashes) {
-		if bits, ok := view.CommonDistance(nil, k.Hash); ok && bits <= commonRadius(k.Hash) {
+		if bits, ok := view.CommonDistance(nil, k.Hash); ok && bits <= radius.OfCommon(k.Hash) {
 			return true
 		}
 	}
@@ -419,16 +371,16 @@ func (d *Desk) isCommon(m *material) bool {
 // nearCommon reports whether a picture, granted a width, would match pictures on
 // the never-block list, from which it is kept.
 func (d *Desk) nearCommon(m *material, width Width) bool {
-	keys, pdq := asItIs(m.Hashes), d.enf.pdq.identical
+	keys, pdq := asItIs(m.Hashes), d.radii.Identical
 	if width > WidthIdentical {
-		keys, pdq = m.Hashes, d.enf.pdq.block
+		keys, pdq = m.Hashes, d.radii.Block
 	}
 	for _, k := range keys {
-		radius := identicalPerception
+		reach := radius.IdenticalPerception
 		if k.Hash.Algorithm() == phash.AlgPDQ {
-			radius = pdq
+			reach = pdq
 		}
-		if bits, ok := d.list.View().CommonDistance(nil, k.Hash); ok && bits <= radius && width >= WidthIdentical {
+		if bits, ok := d.list.View().CommonDistance(nil, k.Hash); ok && bits <= reach && width >= WidthIdentical {
 			return true
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // Accept grants a request as the grant says. When it returns nil, what was
@@ -169,14 +170,14 @@ func (d *Desk) Reject(ctx context.Context, id CaseID, a Act, outcome ...Outcome)
 	})
 }
 
-// AskInfo asks the requester for more. fields are the paths, as in
+// AskInfo asks the requester for more. missing are the paths, as in
 // [Problem].Field, of what is missing; they take the place of what was asked for
 // before. The case waits until [Desk.Complete]; an approval that waited for a second reviewer is void.
-func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, fields ...string) error {
+func (d *Desk) AskInfo(ctx context.Context, id CaseID, a Act, missing ...string) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
 		c.Problems = nil
-		for _, f := range fields {
-			if !plainName.MatchString(f) {
+		for _, f := range missing {
+			if !fields.Plain.MatchString(f) {
 				return change{}, fmt.Errorf("takedown: AskInfo takes paths of fields")
 			}
 			c.Problems = append(c.Problems, Problem{Field: f, Code: CodeRequired, Severity: Curable})

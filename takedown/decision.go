@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -119,6 +120,19 @@ type Decision struct {
 	// Learned says that the key that matched was not registered with the rule
 	// but learned from a copy that was found later.
 	Learned bool
+}
+
+// Stronger reports whether d is to be told rather than o: the stronger verdict,
+// then the more exact tier, the nearer hash, more points, the more similar face,
+// the older rule. Who asks several times about one image keeps the strongest.
+func (d Decision) Stronger(o Decision) bool { return d.compare(o) > 0 }
+
+func (d Decision) compare(o Decision) int {
+	return cmp.Or(
+		cmp.Compare(d.Verdict, o.Verdict), cmp.Compare(o.Why, d.Why),
+		cmp.Compare(o.Distance, d.Distance), cmp.Compare(d.Inliers, o.Inliers), cmp.Compare(d.Similarity, o.Similarity),
+		cmp.Compare(o.Rule, d.Rule),
+	)
 }
 
 // String describes the decision in one line for logs: it names no address and

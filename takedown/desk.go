@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/embedding"
+	"github.com/staydown/staydown/internal/radius"
 )
 
 // Desk takes requests in, keeps their cases, and puts what is decided into
@@ -39,6 +41,11 @@ type Desk struct {
 	store        *caseStore
 	list         *blocklist.List
 	enf          *Enforcer
+	// near looks no further than the block radius, and quiet as far as enf: the
+	// desk's own questions are nobody's matches.
+	near, quiet *Enforcer
+	radii       radius.Radii
+	closed      atomic.Bool
 
 	deadlines []Deadline
 	calendars map[string]Calendar
@@ -163,8 +170,7 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if d.now == nil {
 		d.now = time.Now
 	}
-	enforcer, err := newEnforcer(&opts.Enforcer, d.now)
-	if err != nil {
+	if err := opts.Enforcer.Check(); err != nil {
 		return nil, err
 	}
 	for _, row := range Deadlines {
@@ -178,14 +184,16 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("takedown: %w", err)
 	}
+	var err error
 	if d.store, err = openCases(dir, opts); err != nil {
 		return nil, err
 	}
 	if d.list, err = d.openList(); err != nil {
 		return nil, errors.Join(err, d.store.close())
 	}
-	enforcer.list, enforcer.ofDesk = d.list, true
-	d.enf = enforcer
+	if err := d.enforce(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	if err := d.compareList(); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -207,6 +215,26 @@ func Open(dir string, opts *DeskOptions) (*Desk, error) {
 	// A published file out of reach does not keep the desk shut: Expire says so.
 	_ = d.refreshPublished(ctx)
 	return d, nil
+}
+
+// enforce makes the enforcers over the desk's list.
+func (d *Desk) enforce() (err error) {
+	d.radii = radius.PDQ(d.opts.Enforcer.BlockRadius, d.opts.Enforcer.ReviewRadius)
+	d.opts.Enforcer.MaxAge = 0 // its own list is never old
+	if d.opts.Enforcer.Now == nil {
+		d.opts.Enforcer.Now = d.now
+	}
+	near := d.opts.Enforcer
+	near.ReviewRadius = 1 // no such band
+	for _, e := range []struct {
+		to   **Enforcer
+		opts EnforcerOptions
+	}{{&d.enf, d.opts.Enforcer}, {&d.quiet, d.opts.Enforcer}, {&d.near, near}} {
+		if *e.to, err = NewEnforcer(d.list, &e.opts); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openList opens the list of the desk. An unencrypted list is encrypted now if
@@ -321,10 +349,10 @@ func (d *Desk) replay() error {
 func (d *Desk) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.enf.closed.Load() {
+	if d.closed.Swap(true) {
 		return nil
 	}
-	return errors.Join(d.enf.release(), d.store.close())
+	return errors.Join(d.list.Close(), d.store.close())
 }
 
 // Enforcer returns the enforcer over the desk's own list: what [Desk.Accept]
@@ -537,7 +565,9 @@ func (d *Desk) sealFaces(c *Case, items []int, e *blocklist.Event) error {
 		if err != nil {
 			return err
 		}
-		vectors[i] = t.Face.v
+		if vectors[i], err = vectorOf(t.Face); err != nil {
+			return err
+		}
 	}
 	faces, err := d.list.SealFaces(e.ID, blocklist.FaceLimits{Block: c.Face.Block, Review: c.Face.Review}, vectors...)
 	if err != nil {
@@ -545,6 +575,15 @@ func (d *Desk) sealFaces(c *Case, items []int, e *blocklist.Event) error {
 	}
 	e.Rule.Keys.Faces = faces
 	return nil
+}
+
+// vectorOf returns the vector of a face, as the list takes it.
+func vectorOf(f Face) (blocklist.FaceVector, error) {
+	b, err := f.MarshalBinary()
+	if err != nil {
+		return blocklist.FaceVector{}, err
+	}
+	return embedding.DecodeVector(b)
 }
 
 // deliver appends the events of a case that is on its way to the journal and

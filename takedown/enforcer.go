@@ -1,8 +1,8 @@
 package takedown
 
 import (
-	"cmp"
 	"crypto/ed25519"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/counts"
 	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -42,6 +44,9 @@ type EnforcerOptions struct {
 	// changed or cut in place, only replaced as Publish does it. Without Map the
 	// file is copied, and may be treated in any way.
 	Map bool
+	// NoCommon looks also at pictures on the never-block list as at any other: for
+	// a preview of what the list of them hides.
+	NoCommon bool
 	// TrustedKeys, if there are any, are the keys of which one must have signed
 	// what Load and Reload read. EncryptionKey, unless nil, is the key that it
 	// is encrypted with. A desk takes its own from DeskOptions.
@@ -68,12 +73,13 @@ const (
 type Enforcer struct {
 	list    *blocklist.List
 	now     func() time.Time
-	pdq     radii
+	pdq     radius.Radii
 	maxAge  time.Duration // 0 for a desk's own list, and for none
 	stale   Stale         // 0 for none
-	ofDesk  bool
+	foreign bool          // the list is closed by whoever opened it
+	bare    bool          // without the never-block list
 	closed  atomic.Bool
-	counter counter
+	counter counts.Counter
 }
 
 // Load opens a snapshot that [Desk.Publish] wrote, read-only. [Enforcer.Reload]
@@ -84,7 +90,7 @@ func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 	if opts == nil {
 		opts = new(EnforcerOptions)
 	}
-	e, err := newEnforcer(opts, time.Now)
+	e, err := newEnforcer(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -93,52 +99,75 @@ func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 	}); err != nil {
 		return nil, err
 	}
-	e.maxAge = opts.MaxAge
 	return e, nil
+}
+
+// NewEnforcer returns an enforcer over a list that the caller has opened, as one
+// that follows a journal. The options about files have no meaning. Whoever opened the list closes it; queries then answer
+// [Unknown].
+func NewEnforcer(list *blocklist.List, opts *EnforcerOptions) (*Enforcer, error) {
+	if list == nil {
+		return nil, badOption("NewEnforcer, list", "it is nil")
+	}
+	e, err := newEnforcer(opts)
+	if err != nil {
+		return nil, err
+	}
+	e.list, e.foreign = list, true
+	return e, nil
+}
+
+// Check returns what is wrong with the options, an [*ArgumentError], or nil.
+func (o *EnforcerOptions) Check() error {
+	for _, r := range []struct {
+		name   string
+		radius int
+	}{{"BlockRadius", o.BlockRadius}, {"ReviewRadius", o.ReviewRadius}} {
+		if r.radius < 0 || r.radius > radius.Max {
+			return badOption("EnforcerOptions."+r.name, "1 to %d bits, or 0 for the default, not %d", radius.Max, r.radius)
+		}
+	}
+	if o.MaxAge < 0 {
+		return badOption("EnforcerOptions.MaxAge", "%v is negative; 0 is the default", o.MaxAge)
+	}
+	switch o.Stale {
+	case StaleUnknown, StaleAllow, StaleBlock:
+	case 0:
+		if o.MaxAge != 0 {
+			return badOption("EnforcerOptions.Stale", "MaxAge needs it: what to answer when the list is too old")
+		}
+	default:
+		return badOption("EnforcerOptions.Stale", "it is none of StaleUnknown, StaleAllow and StaleBlock")
+	}
+	return nil
 }
 
 // newEnforcer checks the options and makes an enforcer that still needs its
 // list.
-func newEnforcer(opts *EnforcerOptions, now func() time.Time) (*Enforcer, error) {
-	e := &Enforcer{
-		now: opts.Now,
-		pdq: radii{phash.IdenticalRadius, cmp.Or(opts.BlockRadius, phash.BlockRadius), cmp.Or(opts.ReviewRadius, phash.ReviewRadius)},
+func newEnforcer(opts *EnforcerOptions) (*Enforcer, error) {
+	if opts == nil {
+		opts = new(EnforcerOptions)
 	}
-	if e.now == nil {
-		e.now = now
-	}
-	for name, radius := range map[string]int{"BlockRadius": opts.BlockRadius, "ReviewRadius": opts.ReviewRadius} {
-		if radius < 0 || radius > maxRadius {
-			return nil, badOption("EnforcerOptions."+name, "1 to %d bits, or 0 for the default, not %d", maxRadius, radius)
-		}
-	}
-	if err := notNegative("EnforcerOptions.MaxAge", opts.MaxAge); err != nil {
+	if err := opts.Check(); err != nil {
 		return nil, err
 	}
-	switch opts.Stale {
-	case StaleUnknown, StaleAllow, StaleBlock:
-		e.stale = opts.Stale
-	case 0:
-		if opts.MaxAge != 0 {
-			return nil, badOption("EnforcerOptions.Stale", "MaxAge needs it: what to answer when the list is too old")
-		}
-	default:
-		return nil, badOption("EnforcerOptions.Stale", "it is none of StaleUnknown, StaleAllow and StaleBlock")
+	e := &Enforcer{
+		now: opts.Now, pdq: radius.PDQ(opts.BlockRadius, opts.ReviewRadius),
+		maxAge: opts.MaxAge, stale: opts.Stale, bare: opts.NoCommon,
+	}
+	if e.now == nil {
+		e.now = time.Now
 	}
 	return e, nil
 }
 
 // Close releases the list that [Load] opened. Queries answer [Unknown] from
-// then on; one that is running ends undisturbed. The enforcer of a [Desk] is
-// closed with the desk, and only so.
+// then on; one that is running ends undisturbed. The list of [NewEnforcer], and of
+// the enforcer of a [Desk], is closed by whoever opened it, and only so.
 func (e *Enforcer) Close() error {
-	if e.ofDesk {
+	if e.foreign {
 		return nil
 	}
-	return e.release()
-}
-
-func (e *Enforcer) release() error {
 	e.closed.Store(true)
 	return e.list.Close()
 }
@@ -147,18 +176,20 @@ func (e *Enforcer) release() error {
 // empty, so it is taken before closed is looked at.
 func (e *Enforcer) view() (v *blocklist.State, ok bool) {
 	v = e.list.View()
-	return v, !e.closed.Load()
+	return v, !e.isClosed()
 }
+
+func (e *Enforcer) isClosed() bool { return e.closed.Load() || e.list.Closed() }
 
 // Reload looks whether the file that [Load] opened was replaced, and uses the
 // new one if so. If it cannot be used, the old list stays in force and the
-// error says why. An enforcer of a desk has nothing to reload, and says so by
-// false and no error.
+// error says why. An enforcer of a desk, or of [NewEnforcer], has nothing to
+// reload, and says so by false and no error.
 func (e *Enforcer) Reload() (changed bool, err error) {
 	switch {
-	case e.closed.Load():
+	case e.isClosed():
 		return false, ErrClosed
-	case e.ofDesk:
+	case e.foreign:
 		return false, nil
 	}
 	return e.list.Reload()
@@ -238,9 +269,6 @@ type scope struct {
 	territory blocklist.Territory
 }
 
-// maxRadius is half of what unlike pictures differ by.
-const maxRadius = 64
-
 // weighing gathers the hits about one candidate and keeps the strongest.
 type weighing struct {
 	e    *Enforcer
@@ -274,16 +302,17 @@ type weighing struct {
 	face    int                    // of the frame, that is being looked up
 	checked Tier
 	best    Decision
+	all     map[uint64]Decision // the best of each rule, if all are asked for
 	// facesMissed says that the candidate has faces that the list could not
 	// compare, though it has some.
 	facesMissed bool
 
 	// Whether a hash, or the file, is on the never-block list, once that was asked.
-	// An animation is not, by its file. unshielded passes over the list.
-	seen, isCommon       bool
-	seenHash             phash.Hash
-	animated, unshielded bool
-	truncated            bool // part of the picture is noise
+	// An animation is not, by its file.
+	seen, isCommon bool
+	seenHash       phash.Hash
+	animated       bool
+	truncated      bool // part of the picture is noise
 
 	// For the match budget: the rules that were hit far out, and whether the
 	// picture is known to be one that was asked for.
@@ -322,33 +351,26 @@ func (e *Enforcer) check(in scope, c *Candidate) Decision {
 	return d
 }
 
-// quietly answers as Check does, and counts nothing: the desk's own questions
-// are nobody's matches.
-func (e *Enforcer) quietly(c *Candidate) Decision {
-	view, ok := e.view()
-	if !ok {
-		return Decision{}
-	}
-	w := weighing{e: e, view: view}
-	return w.candidate(c)
-}
-
-// bare answers as Check does without the never-block list, about a candidate
-// that may be on it; about others it says nothing.
-func (e *Enforcer) bare(c *Candidate) (d Decision, listed bool) {
-	w := weighing{e: e, view: e.list.View(), unshielded: true}
-	bits, ok := w.view.CommonDistance(&c.SHA256, phash.Hash{})
-	listed = ok && bits == 0
-	for i := range 1 + len(c.Frames) {
-		for _, h := range c.frame(i) {
-			bits, ok := w.view.CommonDistance(nil, h)
-			listed = listed || ok && bits <= commonRadius(h)
+// Matches gives what [Enforcer.Check] would decide by each rule alone that the
+// candidate matches, the strongest first. It goes on where Check has its answer,
+// so it is slower, and it counts nothing: support and reviewers ask it.
+// Decision.Checked is that of the whole question. It gives nothing of a closed
+// list.
+func (e *Enforcer) Matches(c Candidate) iter.Seq[Decision] {
+	return func(yield func(Decision) bool) {
+		view, ok := e.view()
+		if !ok {
+			return
+		}
+		w := weighing{e: e, view: view, all: map[uint64]Decision{}}
+		w.candidate(&c)
+		for _, d := range slices.SortedFunc(maps.Values(w.all), func(a, b Decision) int { return -a.compare(b) }) {
+			d.Checked = w.checked
+			if !yield(d) {
+				return
+			}
 		}
 	}
-	if !listed {
-		return Decision{}, false
-	}
-	return w.candidate(c), true
 }
 
 func (w *weighing) candidate(c *Candidate) Decision {
@@ -377,19 +399,23 @@ func (w *weighing) candidate(c *Candidate) Decision {
 	w.frame, w.hashes = 0, c.Hashes
 	// The most expensive tier is asked last, and only where it can still change
 	// something.
-	if w.best.Verdict < Block {
+	if w.open() {
 		w.lookInside(c.Features)
 	}
-	if w.best.Verdict < Block && w.nBorne > 0 {
+	if w.open() && w.nBorne > 0 {
 		w.sighted = true
 		w.lookUp(w.hashes)
 	}
-	for i := 0; i <= max(len(c.Frames), len(c.FrameFaces)) && w.best.Verdict < Block; i++ {
+	for i := 0; i <= max(len(c.Frames), len(c.FrameFaces)) && w.open(); i++ {
 		w.frame, w.hashes = i, c.frame(i)
 		w.recognise(c.faces(i))
 	}
 	return w.decision()
 }
+
+// open reports whether another tier can change something: nothing is stronger than
+// Block.
+func (w *weighing) open() bool { return w.best.Verdict < Block || w.all != nil }
 
 // recognise looks for registered faces among those of the candidate.
 func (w *weighing) recognise(faces []Face) {
@@ -405,35 +431,6 @@ func (w *weighing) recognise(faces []Face) {
 		w.face = i
 		w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.weigh(TierFace, h) })
 	}
-}
-
-// cases returns those whose rules block, or hold, the picture or a face of a
-// request already, in any territory: the one with the oldest rule first.
-func (e *Enforcer) cases(c *Candidate) (ids []CaseID) {
-	w := weighing{e: e, view: e.list.View(), file: c.SHA256, hashes: c.Hashes}
-	rules := map[uint64]CaseID{}
-	note := func(why Tier, h blocklist.Hit) bool {
-		if w.verdict(why, h) > Allow && !w.excepted(h) && !w.common(why, &h) {
-			rules[h.Rule] = h.Case
-		}
-		return true
-	}
-	if c.SHA256 != [32]byte{} {
-		w.view.FindBytes(c.SHA256, func(h blocklist.Hit) bool { return note(TierBytes, h) })
-	}
-	for _, h := range c.Hashes {
-		w.asked, w.alg = h, h.Algorithm()
-		w.view.FindHash(h, w.reach(), func(h blocklist.Hit) bool { return note(TierHash, h) })
-	}
-	for _, f := range c.Faces {
-		w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return note(TierFace, h) })
-	}
-	for _, rule := range slices.Sorted(maps.Keys(rules)) {
-		if !slices.Contains(ids, rules[rule]) {
-			ids = append(ids, rules[rule])
-		}
-	}
-	return ids
 }
 
 func (w *weighing) address(kind blocklist.AddressKind, u string) {
@@ -479,7 +476,7 @@ func (w *weighing) lookInside(f Features) {
 			w.borne[w.nBorne] = h.Rule
 			w.nBorne++
 		}
-		return w.best.Verdict < Block // nothing is stronger
+		return w.open()
 	})
 }
 
@@ -514,31 +511,24 @@ func (s Stale) verdict() Verdict {
 	return Unknown
 }
 
-// radii are the distances in bits up to which a hash means something.
-type radii struct{ identical, block, review int }
-
 // reach is how far around the hash that is being looked up to look.
 func (w *weighing) reach() int {
 	r := w.radii()
 	if w.far {
-		return max(r.identical, r.block, r.review)
+		return max(r.Identical, r.Block, r.Review)
 	}
-	return max(r.identical, r.block)
+	return max(r.Identical, r.Block)
 }
 
 // radii returns those for the hash that is being looked up. Those of perception
 // hashes shrink as the list grows: see phash.Radii.
-func (w *weighing) radii() radii {
+func (w *weighing) radii() radius.Radii {
 	if w.alg == phash.AlgPerception {
 		r := phash.AlgPerception.Radii(w.view.HashCount(phash.AlgPerception)).Block
-		return radii{identical: min(r, identicalPerception), block: r}
+		return radius.Radii{Identical: min(r, radius.IdenticalPerception), Block: r}
 	}
 	return w.e.pdq
 }
-
-// identicalPerception is the distance in bits up to which a perception hash is
-// of the identical picture, re-encoded or resized.
-const identicalPerception = 4
 
 // weigh takes a hit into account. It always returns true: all hits count.
 func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
@@ -566,8 +556,13 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 	case TierFace:
 		d.Similarity, d.Face, d.Frame = h.Similarity, w.face, w.frame
 	}
-	if stronger(d, w.best) {
+	if d.Stronger(w.best) {
 		w.best = d
+	}
+	if w.all != nil {
+		if best, ok := w.all[h.Rule]; !ok || d.Stronger(best) {
+			w.all[h.Rule] = d
+		}
 	}
 	return true
 }
@@ -627,25 +622,20 @@ func (w *weighing) verdict(why Tier, h blocklist.Hit) Verdict {
 func (w *weighing) nearness(h blocklist.Hit) Verdict {
 	r := w.radii()
 	if w.flat(h) {
-		r.block = min(r.block, flatRadius)
+		r.Block = min(r.Block, radius.Flat)
 	}
 	switch {
-	case h.Width == WidthIdentical && h.Distance <= r.identical:
+	case h.Width == WidthIdentical && h.Distance <= r.Identical:
 		return Block
 	// The hashes of a face were learned, of pictures in which somebody recognised
 	// it: their copies show it as well.
-	case h.Width >= WidthDuplicate && h.Distance <= r.block:
+	case h.Width >= WidthDuplicate && h.Distance <= r.Block:
 		return Block
-	case h.Width >= WidthDuplicate && h.Distance <= r.review:
+	case h.Width >= WidthDuplicate && h.Distance <= r.Review:
 		return Review
 	}
 	return Allow
 }
-
-// flatRadius is the distance in bits up to which the PDQ hash of a flat picture
-// blocks: one frame, disc or bar is near any other one. Most false matches among
-// unrelated pictures within BlockRadius are with such, and most of these lie beyond.
-const flatRadius = 31
 
 // flat reports whether a hit is with a picture that somebody has looked at and that
 // has too little to see for features.
@@ -656,7 +646,7 @@ func (w *weighing) flat(h blocklist.Hit) bool {
 // doubts reports whether a hash that is near enough to block is in need of the
 // features, and they do not bear it out.
 func (w *weighing) doubts(h blocklist.Hit) bool {
-	return w.sighted && h.Distance > w.radii().identical && w.view.HasFeatures(h) &&
+	return w.sighted && h.Distance > w.radii().Identical && w.view.HasFeatures(h) &&
 		!slices.Contains(w.borne[:w.nBorne], h.Rule)
 }
 
@@ -671,13 +661,35 @@ func (w *weighing) evidence(h blocklist.Hit) Verdict {
 	return Review
 }
 
-// stronger reports whether a is to be told rather than b: the stronger verdict,
-// then the more exact tier, the nearer hash, more points, the more similar face,
-// the older rule.
-func stronger(a, b Decision) bool {
-	return cmp.Or(
-		cmp.Compare(a.Verdict, b.Verdict), cmp.Compare(b.Why, a.Why),
-		cmp.Compare(b.Distance, a.Distance), cmp.Compare(a.Inliers, b.Inliers), cmp.Compare(a.Similarity, b.Similarity),
-		cmp.Compare(b.Rule, a.Rule),
-	) > 0
+// shields reports whether the never-block list keeps a common picture from a hit.
+func (e *Enforcer) shields(why Tier, alg phash.Algorithm, h *blocklist.Hit) bool {
+	if why == TierAddress || why == TierBytes {
+		return false
+	}
+	return e.pdq.Shields(h.Kind, why == TierHash, alg, h.Variant, h.Distance)
+}
+
+// common reports whether the picture that is being looked up is on the
+// never-block list: by its file, or by the hash that was hit; where features or
+// a face were hit, by the picture's own hash.
+func (w *weighing) common(why Tier, h *blocklist.Hit) bool {
+	if w.e.bare || !w.e.shields(why, w.alg, h) {
+		return false
+	}
+	hash := w.asked
+	if why != TierHash {
+		hash = phash.Hash{}
+		if len(w.hashes) > 0 {
+			hash = w.hashes[0]
+		}
+	}
+	if !w.seen || hash != w.seenHash {
+		var file *[32]byte
+		if w.file != [32]byte{} && !w.animated {
+			file = &w.file
+		}
+		bits, ok := w.view.CommonDistance(file, hash)
+		w.seen, w.seenHash, w.isCommon = true, hash, ok && bits <= radius.OfCommon(hash)
+	}
+	return w.isCommon
 }

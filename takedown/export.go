@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // columns are what is exported of a case: codes, numbers and times, nothing
@@ -28,7 +30,7 @@ var columns = []struct {
 		}
 		return c.About.String()
 	}},
-	{"flags", func(c *Case) any { return names(c.Flags...) }},
+	{"flags", func(c *Case) any { return fields.Names(c.Flags...) }},
 	{"asked", func(c *Case) any { return widthName(c.Asked) }},
 	{"granted", func(c *Case) any { return widthName(c.Granted) }},
 	{"face_model", func(c *Case) any { return c.Face.Model }},

@@ -3,12 +3,9 @@ package takedown
 import (
 	"context"
 	"crypto/cipher"
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -174,48 +171,4 @@ func DocumentedNames() (names []string) {
 		names = append(names, string(c))
 	}
 	return names
-}
-
-// PicturesOf is how many pictures a count of bits stands for.
-func PicturesOf(bits int) int { return pictures[bits] }
-
-// Counter counts for the match budget.
-type Counter struct{ c counter }
-
-func (c *Counter) Add(now time.Time, rule, picture uint64) { c.c.add(now, rule, picture) }
-
-func (c *Counter) Full() bool { return c.c.today.Load().full.Load() }
-
-// Each calls f with what was counted of the last two days with any.
-func (c *Counter) Each(f func(day int64, rule, bits uint64)) {
-	n := 0
-	for t := c.c.today.Load(); t != nil; t = t.yesterday.Load() {
-		for i := range t.slots {
-			if bits := t.slots[i].bits.Load(); bits != 0 {
-				f(t.day, t.slots[i].rule.Load(), bits)
-			}
-		}
-		n++
-	}
-	if n > 2 {
-		panic("more than two days are kept")
-	}
-}
-
-// SealTally makes the checksum of an encoded tally right.
-func SealTally(b []byte) []byte {
-	if len(b) < 4 {
-		return b
-	}
-	b = slices.Clone(b)
-	binary.LittleEndian.PutUint32(b[len(b)-4:], crc32.Checksum(b[:len(b)-4], castagnoli))
-	return b
-}
-
-// Grounds are all that a notice can name.
-func Grounds() (list []Ground) {
-	for _, g := range Ground("").values() {
-		list = append(list, Ground(g))
-	}
-	return list
 }

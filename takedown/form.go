@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/staydown/staydown/internal/fields"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -218,14 +219,14 @@ func (f *form) request() (Request, error) {
 
 // plain returns a field's name if it can stand in an error.
 func plain(name string) string {
-	if plainName.MatchString(name) {
+	if fields.Plain.MatchString(name) {
 		return name
 	}
 	return ""
 }
 
 func (f *form) set(r reflect.Value, ff formField) error {
-	v, ok := fieldAt(r, ff.name, true)
+	v, ok := fields.At(r, ff.name, true)
 	if !ok {
 		return &FormatError{Field: plain(ff.name), Why: "requests of this kind have no such field"}
 	}
@@ -284,7 +285,7 @@ func (f *form) setPlain(r, v reflect.Value, ff formField, text string) error {
 // appendTo adds to a list, within the limit of its tag and one more, which
 // shows the validation that there are too many.
 func (f *form) appendTo(r, v reflect.Value, ff formField) error {
-	sf, ok := jsonField(r.Type(), ff.name)
+	sf, ok := fields.ByName(r.Type(), ff.name)
 	max, err := strconv.Atoi(sf.Tag.Get("max"))
 	if !ok || err != nil {
 		return &FormatError{Field: ff.name, Why: "it is no list of a form"}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/internal/territory"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -143,7 +145,7 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 			flags = append(flags, f)
 		}
 	}
-	elsewhere, err := beyond(c.Territories, c.AskedTerritories)
+	elsewhere, err := territory.Beyond(c.Territories, c.AskedTerritories)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +190,7 @@ func (d *Desk) unseen(c *Case, mats []material, item int) bool {
 		for _, own := range asItIs(mats[item].Hashes) {
 			if slices.ContainsFunc(asItIs(mats[i].Hashes), func(k blocklist.HashKey) bool {
 				n, ok := k.Hash.Distance(own.Hash)
-				return ok && own.Hash.Algorithm() == phash.AlgPDQ && n <= d.enf.pdq.identical
+				return ok && own.Hash.Algorithm() == phash.AlgPDQ && n <= d.radii.Identical
 			}) {
 				return false
 			}
@@ -276,11 +278,11 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 	if len(g.Territories) == 0 {
 		g.Territories = c.AskedTerritories
 	}
-	where, err := territories(g.Territories)
+	where, err := territory.Parse(g.Territories)
 	if err != nil {
 		return nil, nil, refuse("a territory is not an ISO 3166-1 alpha-2 code, EU27 or EEA30")
 	}
-	switch elsewhere, err := beyond(g.Territories, c.AskedTerritories); {
+	switch elsewhere, err := territory.Beyond(g.Territories, c.AskedTerritories); {
 	case err != nil:
 		return nil, nil, err
 	case elsewhere && g.Wider == "":
@@ -477,16 +479,11 @@ func ruleTime(t time.Time) (whole time.Time, ok bool) {
 // other orientations and crops.
 func asItIs(keys []blocklist.HashKey) (own []blocklist.HashKey) {
 	for _, k := range keys {
-		if asSent(k.Variant) {
+		if radius.AsSent(k.Variant) {
 			own = append(own, k)
 		}
 	}
 	return own
-}
-
-func asSent(variant uint8) bool {
-	kind := phash.Kind(variant)
-	return kind.Orientation() == phash.Upright && (kind.View() == phash.Whole || kind.View() == phash.OverWhite)
 }
 
 // hasFaces reports whether a case has an item that is a face.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"github.com/staydown/staydown/internal/radius"
 )
 
 // Kind is the kind of a request. The values are stored with cases and rules
@@ -11,19 +13,19 @@ import (
 type Kind uint8
 
 const (
-	KindImageOptOut    Kind = 1  // [ImageOptOut]
-	KindDSANotice      Kind = 2  // [DSANotice]
-	KindDMCANotice     Kind = 3  // [DMCANotice]
-	KindCounterNotice  Kind = 4  // [CounterNotice]
-	KindObjection      Kind = 5  // [Objection]
-	KindGDPRRequest    Kind = 6  // [GDPRRequest]
-	KindIntimateImage  Kind = 7  // [IntimateImage]
-	KindAuthorityOrder Kind = 8  // [AuthorityOrder]
-	KindHashEntry      Kind = 9  // [HashEntry]
-	KindComplaint      Kind = 10 // [Complaint]
-	KindWithdrawal     Kind = 11 // [WithdrawalRequest]
-	KindOpenOptOut     Kind = 12 // [OpenOptOut]
-	KindFaceOptOut     Kind = 13 // [FaceOptOut]
+	KindImageOptOut    Kind = 1                         // [ImageOptOut]
+	KindDSANotice      Kind = 2                         // [DSANotice]
+	KindDMCANotice     Kind = 3                         // [DMCANotice]
+	KindCounterNotice  Kind = 4                         // [CounterNotice]
+	KindObjection      Kind = 5                         // [Objection]
+	KindGDPRRequest    Kind = 6                         // [GDPRRequest]
+	KindIntimateImage  Kind = radius.KindIntimateImage  // [IntimateImage]
+	KindAuthorityOrder Kind = radius.KindAuthorityOrder // [AuthorityOrder]
+	KindHashEntry      Kind = 9                         // [HashEntry]
+	KindComplaint      Kind = 10                        // [Complaint]
+	KindWithdrawal     Kind = 11                        // [WithdrawalRequest]
+	KindOpenOptOut     Kind = 12                        // [OpenOptOut]
+	KindFaceOptOut     Kind = 13                        // [FaceOptOut]
 )
 
 // A requestType is what the desk has to know of one kind of request.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/contact"
 )
 
 // MessageType says what a message is about.
@@ -344,7 +345,7 @@ func (d *Desk) compose(m message) (Message, error) {
 	}
 	if c.Request != nil {
 		who := c.Request.who()
-		msg.To = Recipient{who.FullName(), cleanEmail(who.Email), who.Phone, who.PostalAddress, who.Language}
+		msg.To = Recipient{who.FullName(), contact.Email(who.Email), who.Phone, who.PostalAddress, who.Language}
 	}
 	return msg, nil
 }

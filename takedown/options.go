@@ -6,6 +6,9 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/staydown/staydown/internal/counts"
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // ArgumentError says that an option, or an argument, cannot be used as it was
@@ -30,8 +33,8 @@ func (o *DeskOptions) check() error {
 	if n := len(o.OperatorKey); o.OperatorKey != nil && n != operatorKeySize {
 		return badOption("DeskOptions.OperatorKey", "it has %d bytes, not %d", n, operatorKeySize)
 	}
-	if o.MatchBudget > maxBudget {
-		return badOption("DeskOptions.MatchBudget", "at most %d pictures, not %d", maxBudget, o.MatchBudget)
+	if o.MatchBudget > counts.MaxBudget {
+		return badOption("DeskOptions.MatchBudget", "at most %d pictures, not %d", counts.MaxBudget, o.MatchBudget)
 	}
 	if o.ManyMatches < 0 {
 		return badOption("DeskOptions.ManyMatches", "%d is negative; 0 is the default", o.ManyMatches)
@@ -72,7 +75,7 @@ func checkProfiles(profiles []Profile) error {
 	for _, p := range profiles {
 		for _, path := range p.Require {
 			if !slices.ContainsFunc(Kinds(), func(k Kind) bool {
-				_, ok := fieldAt(reflect.New(reflect.TypeOf(requestTypes[k].empty)).Elem(), path, true)
+				_, ok := fields.At(reflect.New(reflect.TypeOf(requestTypes[k].empty)).Elem(), path, true)
 				return ok && path != ""
 			}) {
 				return badOption("Profile.Require", "profile %q: no kind of request has a field %q", p.Name, path)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/phash"
 )
 
 // Limits of what a preview lists; everything is counted.
@@ -130,7 +132,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 		g = at[0]
 	}
 	g.preview = true
-	would, faces, done, err := d.trial(ctx, c, g)
+	would, done, err := d.trial(ctx, c, g)
 	if err != nil {
 		return p, err
 	}
@@ -163,24 +165,22 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 			return p, err
 		}
 		p.Looked++
-		dec := faces.strengthen(would.quietly(&it.Candidate), &it.Candidate, false)
+		dec := would.check(&it.Candidate)
 		switch dec.Verdict {
 		case Block, Restricted:
 			p.Block++
 		case Review:
 			p.Review++
 		default:
-			if bare, listed := would.bare(&it.Candidate); listed {
-				if bare = faces.strengthen(bare, &it.Candidate, true); bare.Verdict > Allow {
-					p.Common++
-					if len(p.CommonFound) < previewCommon {
-						p.CommonFound = append(p.CommonFound, Found{it, bare})
-					}
-					continue
+			if bare := would.hidden(&it.Candidate); bare.Verdict > Allow {
+				p.Common++
+				if len(p.CommonFound) < previewCommon {
+					p.CommonFound = append(p.CommonFound, Found{it, bare})
 				}
+				continue
 			}
 			p.miss(it, mats)
-			p.missFace(it, faces)
+			p.missFace(it, &would.faces)
 			continue
 		}
 		if dec.FarOut {
@@ -188,7 +188,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 				p.Far = append(p.Far, Found{it, dec})
 			}
 		}
-		if d.enf.quietly(&it.Candidate).Verdict >= dec.Verdict {
+		if d.quiet.Check(it.Candidate).Verdict >= dec.Verdict {
 			p.Already++
 		} else if len(p.Found) < previewFound {
 			p.Found = append(p.Found, Found{it, dec})
@@ -221,7 +221,60 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 func (p *Preview) crowded(d *Desk, k Kind) bool {
 	n := p.Block + p.Review
 	return n > cmp.Or(d.opts.ManyMatches, 1000) || p.Looked >= 1000 && 100*n > p.Looked ||
-		d.budget >= 0 && p.FarOut > d.budget && budgeted(k)
+		d.budget >= 0 && p.FarOut > d.budget && radius.Budgeted(uint8(k))
+}
+
+// trial is what a grant would be: a list that has nothing but its rules and the
+// never-block list, and its faces.
+type trial struct {
+	list      *blocklist.List
+	enf, bare *Enforcer // with the never-block list and without
+	faces     trialFaces
+}
+
+// check answers about a candidate.
+func (t *trial) check(c *Candidate) Decision {
+	return t.faces.strengthen(t.enf.Check(*c), c, t.list.View())
+}
+
+// hidden answers, about a candidate that is on the never-block list, as if it were
+// not; about others it returns the zero Decision.
+func (t *trial) hidden(c *Candidate) Decision {
+	view := t.list.View()
+	bits, ok := view.CommonDistance(&c.SHA256, phash.Hash{})
+	listed := ok && bits == 0
+	for i := range 1 + len(c.Frames) {
+		for _, h := range hashesOf(c, i) {
+			bits, ok := view.CommonDistance(nil, h)
+			listed = listed || ok && bits <= radius.OfCommon(h)
+		}
+	}
+	if !listed {
+		return Decision{}
+	}
+	return t.faces.strengthen(t.bare.Check(*c), c, nil)
+}
+
+// hashesOf returns the hashes of a frame of a candidate: 0 is the first.
+func hashesOf(c *Candidate, frame int) []phash.Hash {
+	switch {
+	case frame == 0:
+		return c.Hashes
+	case frame <= len(c.Frames):
+		return c.Frames[frame-1]
+	}
+	return nil
+}
+
+// facesIn returns the faces of a frame of a candidate, as many as are compared.
+func facesIn(c *Candidate, frame int) (faces []Face) {
+	switch {
+	case frame == 0:
+		faces = c.Faces
+	case frame <= len(c.FrameFaces):
+		faces = c.FrameFaces[frame-1]
+	}
+	return faces[:min(len(faces), MaxFaces)]
 }
 
 // trialFaces are the faces of a grant, which are compared one by one.
@@ -232,7 +285,6 @@ type trialFaces struct {
 	effect      blocklist.Effect
 	territories bool // the rule has some
 	faces       []Face
-	would       *Enforcer        // of the trial, which has the never-block list
 	today       *blocklist.State // of the desk
 	replaced    []uint64         // the rules of today in whose place the grant would come
 }
@@ -246,7 +298,7 @@ func (t *trialFaces) nearest(c *Candidate, looks func(frame int) bool) (best Dec
 		if !looks(frame) {
 			continue
 		}
-		for i, f := range c.faces(frame) {
+		for i, f := range facesIn(c, frame) {
 			for _, g := range t.faces {
 				if s, ok := f.Similarity(g); ok && s > best.Similarity {
 					best.Similarity, best.Face, best.Frame = s, i, frame
@@ -259,17 +311,13 @@ func (t *trialFaces) nearest(c *Candidate, looks func(frame int) bool) (best Dec
 
 func everyFrame(int) bool { return true }
 
-// strengthen returns the decision about a candidate with what its faces add.
-// unshielded passes over the never-block list.
-func (t *trialFaces) strengthen(d Decision, c *Candidate, unshielded bool) Decision {
+// strengthen returns the decision about a candidate with what its faces add. common
+// has the never-block list, and nil passes over it.
+func (t *trialFaces) strengthen(d Decision, c *Candidate, common *blocklist.State) Decision {
 	if len(t.faces) == 0 {
 		return d
 	}
-	w := weighing{e: t.would, view: t.would.list.View(), file: c.SHA256, animated: len(c.Frames) > 0, unshielded: unshielded}
-	f := t.nearest(c, func(frame int) bool {
-		w.frame, w.hashes = frame, c.frame(frame)
-		return !w.common(TierFace, &blocklist.Hit{Kind: uint8(t.kind)}) && !t.excepted(&w)
-	})
+	f := t.nearest(c, func(frame int) bool { return !t.leavesAlone(c, frame, common) })
 	if t.nearest(c, everyFrame).Similarity >= -1 {
 		d.Checked |= TierFace
 	}
@@ -286,30 +334,42 @@ func (t *trialFaces) strengthen(d Decision, c *Candidate, unshielded bool) Decis
 	}
 	f.FarOut = f.Similarity < t.terms.Block
 	f.Checked, f.Why, f.Case, f.Kind, f.Width = d.Checked, TierFace, t.id, t.kind, WidthFace
-	if stronger(f, d) {
+	if f.Stronger(d) {
 		return f
 	}
 	return d
 }
 
-// excepted reports whether the picture that is being looked up is excepted from
-// a rule in whose place the grant would come: its exceptions go over.
-func (t *trialFaces) excepted(w *weighing) bool {
+// leavesAlone reports whether a frame of a candidate is on the never-block list, or
+// excepted from a rule in whose place the grant would come: its exceptions go over.
+func (t *trialFaces) leavesAlone(c *Candidate, frame int, common *blocklist.State) bool {
+	hashes := hashesOf(c, frame)
 	var file *[32]byte
-	if w.file != [32]byte{} {
-		file = &w.file
+	if c.SHA256 != [32]byte{} {
+		file = &c.SHA256
+	}
+	if common != nil && t.kind != KindAuthorityOrder {
+		own, of := phash.Hash{}, file
+		if len(hashes) > 0 {
+			own = hashes[0]
+		}
+		if len(c.Frames) > 0 { // an animation is not listed by its file
+			of = nil
+		}
+		if bits, ok := common.CommonDistance(of, own); ok && bits <= radius.OfCommon(own) {
+			return true
+		}
 	}
 	return slices.ContainsFunc(t.replaced, func(rule uint64) bool {
-		return t.today.Excepted(blocklist.Hit{Rule: rule}, file, w.hashes)
+		return t.today.Excepted(blocklist.Hit{Rule: rule}, file, hashes)
 	})
 }
 
-// trial makes an enforcer over a list that has nothing but the rules of a
-// grant, and returns beside it the faces of the grant.
-func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces *trialFaces, done func() error, err error) {
+// trial makes a list of nothing but the rules of a grant. done removes it.
+func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (t *trial, done func() error, err error) {
 	dir, err := os.MkdirTemp(d.dir, trialFolder+"*")
 	if err != nil {
-		return nil, nil, nil, fmt.Errorf("takedown: preview: %w", err)
+		return nil, nil, fmt.Errorf("takedown: preview: %w", err)
 	}
 	var list *blocklist.List
 	drop := func() (err error) {
@@ -329,24 +389,24 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 	key := new(blocklist.EncryptionKey)
 	rand.Read(key[:])
 	if list, err = blocklist.Open(dir, &blocklist.Options{Now: d.opts.Now, EncryptionKey: key}); err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	rules, covers, err := d.plan(c, g, list)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	now := d.clock()
-	faces = &trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.View()}
+	faces := trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.View()}
 	var events []blocklist.Event
 	for i := range rules { // that of the faces is the last
 		if rules[i].Width == WidthFace {
 			faces.effect, faces.territories = rules[i].Effect, len(rules[i].Territories) > 0
 			for _, item := range covers[i] {
-				t, err := d.store.template(c, item)
+				kept, err := d.store.template(c, item)
 				if err != nil {
-					return nil, nil, nil, err
+					return nil, nil, err
 				}
-				faces.faces = append(faces.faces, t.Face)
+				faces.faces = append(faces.faces, kept.Face)
 				if rule := c.Items[item].Rule; rule != 0 && !slices.Contains(faces.replaced, rule) {
 					faces.replaced = append(faces.replaced, rule)
 				}
@@ -359,24 +419,29 @@ func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (e *Enforcer, faces 
 	}
 	carried, err := d.carry(c, c.Rules, rules[:len(events)], covers, now)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	common, err := d.commonEvents()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
 	if events = slices.Concat(events, carried, common); len(events) > 0 {
 		aim(events, list.View().Seq())
 		if _, err := list.Append(ctx, events...); err != nil {
-			return nil, nil, nil, err
+			return nil, nil, err
 		}
 	}
-	if e, err = newEnforcer(&d.opts.Enforcer, d.now); err != nil {
-		return nil, nil, nil, err
+	t = &trial{list: list, faces: faces}
+	opts := d.opts.Enforcer
+	if t.enf, err = NewEnforcer(list, &opts); err != nil {
+		return nil, nil, err
 	}
-	e.list, e.ofDesk = list, true
-	faces.would, made = e, true
-	return e, faces, drop, nil
+	opts.NoCommon = true
+	if t.bare, err = NewEnforcer(list, &opts); err != nil {
+		return nil, nil, err
+	}
+	made = true
+	return t, drop, nil
 }
 
 // trialFolder begins the name of the folder of a trial; Open removes those that

@@ -3,8 +3,9 @@ package takedown
 import (
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // Profile is what an operator demands of requests on top of what their own
@@ -33,7 +34,7 @@ func (p Profile) check(c *checker, r Request) {
 		return
 	}
 	for _, path := range p.Require {
-		v, ok := fieldAt(reflect.Indirect(reflect.ValueOf(r)), path, false)
+		v, ok := fields.At(reflect.Indirect(reflect.ValueOf(r)), path, false)
 		if !ok || !emptyField(v) {
 			continue
 		}
@@ -53,50 +54,4 @@ func emptyField(v reflect.Value) bool {
 		return strings.TrimSpace(v.String()) == ""
 	}
 	return v.IsZero()
-}
-
-// fieldAt returns the field of a struct with the given path in JSON, such as
-// "requester.email" or "works[2].kind". With grow, lists are made longer as far
-// as their tag "max" allows; v must then be addressable.
-func fieldAt(v reflect.Value, path string, grow bool) (reflect.Value, bool) {
-	for path != "" {
-		var name string
-		name, path, _ = strings.Cut(path, ".")
-		name, rest, indexed := strings.Cut(name, "[")
-		if v.Kind() != reflect.Struct {
-			return v, false
-		}
-		f, ok := jsonField(v.Type(), name)
-		if !ok {
-			return v, false
-		}
-		v = v.FieldByIndex(f.Index)
-		if !indexed {
-			continue
-		}
-		i, err := strconv.Atoi(strings.TrimSuffix(rest, "]"))
-		if err != nil || i < 0 || !strings.HasSuffix(rest, "]") || v.Kind() != reflect.Slice {
-			return v, false
-		}
-		if i >= v.Len() {
-			if max, _ := strconv.Atoi(f.Tag.Get("max")); !grow || i >= max {
-				return v, false
-			}
-			longer := reflect.MakeSlice(v.Type(), i+1, i+1)
-			reflect.Copy(longer, v)
-			v.Set(longer)
-		}
-		v = v.Index(i)
-	}
-	return v, true
-}
-
-// jsonField returns the field of t that has the given name in JSON.
-func jsonField(t reflect.Type, name string) (reflect.StructField, bool) {
-	for i := range t.NumField() {
-		if n, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); n == name && n != "" && n != "-" {
-			return t.Field(i), true
-		}
-	}
-	return reflect.StructField{}, false
 }

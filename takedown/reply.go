@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // targetMove is what a reply, when it is accepted, does to the case that it
@@ -41,7 +42,7 @@ func (d *Desk) checkTarget(k *checker, r Request) (*Case, error) {
 	if w, ok := value(r).(WithdrawalRequest); ok {
 		for i, n := range w.Items {
 			if n >= len(target.Items) {
-				k.add(index("items", i), CodeInvalidChoice)
+				k.add(fields.Index("items", i), CodeInvalidChoice)
 			}
 		}
 		if !d.sameParty(r, target) {

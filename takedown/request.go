@@ -3,6 +3,9 @@ package takedown
 import (
 	"strings"
 	"time"
+
+	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/internal/fields"
 )
 
 // Request is what somebody asks for. Each kind has a type of its own, with the
@@ -54,16 +57,7 @@ const (
 )
 
 func (Role) values() []string {
-	return names(RoleRightsHolder, RoleAgent, RoleLawyer, RoleGuardian, RoleTrustedFlagger, RoleAuthority, RolePublisher)
-}
-
-// names lists the values of an enumerated field.
-func names[T ~string](values ...T) []string {
-	s := make([]string, len(values))
-	for i, v := range values {
-		s[i] = string(v)
-	}
-	return s
+	return fields.Names(RoleRightsHolder, RoleAgent, RoleLawyer, RoleGuardian, RoleTrustedFlagger, RoleAuthority, RolePublisher)
 }
 
 // Requester is who asks. What it holds is personal data: it stays in the case
@@ -111,7 +105,9 @@ func (r *Requester) FullName() string {
 
 // reachable reports whether there is a telephone number or a postal address: blanks
 // are none.
-func (r *Requester) reachable() bool { return strings.TrimFunc(r.Phone+r.PostalAddress, isBlank) != "" }
+func (r *Requester) reachable() bool {
+	return strings.TrimFunc(r.Phone+r.PostalAddress, contact.IsBlank) != ""
+}
 
 // needs says what a kind of request demands of its requester.
 type needs struct {
@@ -133,7 +129,7 @@ func (r *Requester) check(c *checker, n needs) {
 	c.text("requester.given_name", r.GivenName, false, maxName)
 	c.text("requester.family_name", r.FamilyName, false, maxName)
 	c.text("requester.organisation", r.Organisation, false, maxName)
-	c.oneOf("requester.email", !n.anyContact || n.email || cleanEmail(r.Email) != "" || r.reachable(),
+	c.oneOf("requester.email", !n.anyContact || n.email || contact.Email(r.Email) != "" || r.reachable(),
 		"requester.phone", "requester.postal_address")
 	c.email("requester.email", r.Email, n.email)
 	c.phone("requester.phone", r.Phone, r.Country, n.phone)

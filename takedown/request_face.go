@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/staydown/staydown/internal/fields"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -20,7 +21,7 @@ const (
 	SubjectWard  Subject = "ward"  // that of somebody whose guardian the requester is
 )
 
-func (Subject) values() []string { return names(SubjectChild, SubjectWard) }
+func (Subject) values() []string { return fields.Names(SubjectChild, SubjectWard) }
 
 // FaceOptOut asks that every picture disappears in which a face appears, at any
 // address, now and in future. It asks for [WidthFace], and for nothing
@@ -125,7 +126,7 @@ func (c *checker) addFace(path string, t faceTemplate) {
 // faces takes vectors that the sender made.
 func (c *checker) faces(field string, faces []Face) {
 	for i, f := range faces {
-		path := index(field, i)
+		path := fields.Index(field, i)
 		if f.IsZero() {
 			c.add(path, CodeRequired)
 			continue
@@ -145,7 +146,7 @@ func (c *checker) faceImages(field string, images [][]byte, marks []string, cons
 		c.add(field, CodeNoEmbedder)
 	}
 	for i := range c.distinct(field, images) {
-		path, data := index(field, i), images[i]
+		path, data := fields.Index(field, i), images[i]
 		pic, ok := c.decode(path, data)
 		if !ok {
 			continue
@@ -243,7 +244,7 @@ func (c *checker) marks(field string, marks []string, images int) bool {
 	fine := true
 	for i, m := range marks {
 		if _, _, ok := parseMark(m); m != "" && !ok {
-			c.add(index(field, i), CodeInvalidMark)
+			c.add(fields.Index(field, i), CodeInvalidMark)
 			fine = false
 		}
 	}
@@ -284,12 +285,12 @@ func (c *checker) openFaces(field string, images [][]byte, marks []string) {
 		mark := at(marks, i)
 		switch {
 		case len(found) == 1 && mark == "":
-			c.addFace(index(field, i), faceTemplate{Face: found[0].Face})
+			c.addFace(fields.Index(field, i), faceTemplate{Face: found[0].Face})
 		case mark != "":
 			if f, ok := marked(pic, found, mark); ok {
-				c.addFace(index(field, i), faceTemplate{Face: f})
+				c.addFace(fields.Index(field, i), faceTemplate{Face: f})
 			} else {
-				c.add(index(field, i), CodeInvalidMark)
+				c.add(fields.Index(field, i), CodeInvalidMark)
 			}
 		}
 	}

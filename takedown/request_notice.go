@@ -1,5 +1,10 @@
 package takedown
 
+import (
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/internal/territory"
+)
+
 // Ground is why content is said to be illegal. The zero Ground means that the
 // notice does not say; the law does not demand it.
 type Ground string
@@ -22,7 +27,7 @@ const (
 )
 
 func (Ground) values() []string {
-	return names(GroundCopyright, GroundTrademark, GroundPrivacy, GroundIntimateImage, GroundImpersonation,
+	return fields.Names(GroundCopyright, GroundTrademark, GroundPrivacy, GroundIntimateImage, GroundImpersonation,
 		GroundDefamation, GroundHate, GroundFraud, GroundMinors, GroundChildSexualAbuse, GroundOther)
 }
 
@@ -132,7 +137,7 @@ func (r DMCANotice) check(c *checker) {
 	c.required("works", len(r.Works) > 0)
 	if c.limit("works", len(r.Works), maxWorks) {
 		for i, w := range r.Works {
-			field := index("works", i)
+			field := fields.Index("works", i)
 			c.text(field+".description", w.Description, true, maxText)
 			c.text(field+".kind", w.Kind, false, maxName)
 			if w.Original != "" {
@@ -205,8 +210,8 @@ func (r AuthorityOrder) check(c *checker) {
 	}
 	if c.limit("territories", len(r.Territories), maxTerritories) {
 		for i, t := range r.Territories {
-			if _, err := territories([]string{t}); err != nil {
-				c.add(index("territories", i), CodeInvalidCountry)
+			if _, err := territory.Parse([]string{t}); err != nil {
+				c.add(fields.Index("territories", i), CodeInvalidCountry)
 			}
 		}
 	}

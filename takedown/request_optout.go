@@ -1,6 +1,9 @@
 package takedown
 
-import "github.com/staydown/staydown/phash"
+import (
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/phash"
+)
 
 // Claim is on what an opt-out rests.
 type Claim string
@@ -10,7 +13,7 @@ const (
 	ClaimOwner    Claim = "owner"    // the requester, or who is represented, owns the picture
 )
 
-func (Claim) values() []string { return names(ClaimDepicted, ClaimOwner) }
+func (Claim) values() []string { return fields.Names(ClaimDepicted, ClaimOwner) }
 
 // ImageOptOut asks that a picture disappears with all its copies, at any
 // address, now and in future: re-encoded, resized, mirrored, rotated, and so

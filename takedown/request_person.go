@@ -1,6 +1,9 @@
 package takedown
 
-import "github.com/staydown/staydown/phash"
+import (
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/phash"
+)
 
 // Right is a right of a data subject under the GDPR, or the UK GDPR.
 type Right string
@@ -11,7 +14,7 @@ const (
 	RightRestriction Right = "restriction" // Art. 18
 )
 
-func (Right) values() []string { return names(RightErasure, RightObjection, RightRestriction) }
+func (Right) values() []string { return fields.Names(RightErasure, RightObjection, RightRestriction) }
 
 // ErasureGround is a ground of Article 17(1), by its letter.
 type ErasureGround string
@@ -26,7 +29,7 @@ const (
 )
 
 func (ErasureGround) values() []string {
-	return names(ErasureNotNeeded, ErasureConsent, ErasureObjection, ErasureUnlawful, ErasureLegalDuty, ErasureChildService)
+	return fields.Names(ErasureNotNeeded, ErasureConsent, ErasureObjection, ErasureUnlawful, ErasureLegalDuty, ErasureChildService)
 }
 
 // Channel is how somebody wants to be answered.
@@ -38,7 +41,7 @@ const (
 	ChannelPost  Channel = "post"
 )
 
-func (Channel) values() []string { return names(ChannelEmail, ChannelPhone, ChannelPost) }
+func (Channel) values() []string { return fields.Names(ChannelEmail, ChannelPhone, ChannelPost) }
 
 // GDPRRequest invokes the rights to erasure, objection or restriction of
 // Regulation (EU) 2016/679, or of the UK GDPR. It asks for [WidthURL], or for
@@ -82,7 +85,7 @@ func (r GDPRRequest) check(c *checker) {
 	objects := false
 	if c.limit("rights", len(r.Rights), 3) {
 		for i, right := range r.Rights {
-			choice(c, index("rights", i), right, true)
+			choice(c, fields.Index("rights", i), right, true)
 			objects = objects || right == RightObjection
 		}
 	}
@@ -109,7 +112,7 @@ const (
 	AnswerUnsure Answer = "unsure"
 )
 
-func (Answer) values() []string { return names(AnswerYes, AnswerNo, AnswerUnsure) }
+func (Answer) values() []string { return fields.Names(AnswerYes, AnswerNo, AnswerUnsure) }
 
 // IntimateImage asks for the removal of an intimate picture that was published
 // without consent, under the TAKE IT DOWN Act (47 U.S.C. 223a) or of an

@@ -1,5 +1,7 @@
 package takedown
 
+import "github.com/staydown/staydown/internal/fields"
+
 // CounterReason is why somebody says that a removal was a mistake.
 type CounterReason string
 
@@ -13,7 +15,7 @@ const (
 )
 
 func (CounterReason) values() []string {
-	return names(CounterOwner, CounterAuthorised, CounterFairUse, CounterNoRight, CounterNotUsed, CounterOther)
+	return fields.Names(CounterOwner, CounterAuthorised, CounterFairUse, CounterNoRight, CounterNotUsed, CounterOther)
 }
 
 // CounterNotice is a counter-notification under 17 U.S.C. 512(g)(3). When it is
@@ -97,7 +99,7 @@ const (
 	PartyNotifier Party = "notifier" // who sent the notice
 )
 
-func (Party) values() []string { return names(PartyAffected, PartyNotifier) }
+func (Party) values() []string { return fields.Names(PartyAffected, PartyNotifier) }
 
 // Complaint is a complaint about a decision, Article 20 of Regulation (EU)
 // 2022/2065: by whom it restricts, or by whose notice it rejected, in part too, or
@@ -153,7 +155,7 @@ func (r WithdrawalRequest) check(c *checker) {
 	if c.limit("items", len(r.Items), maxAddresses) {
 		for i, n := range r.Items {
 			if n < 0 {
-				c.add(index("items", i), CodeInvalidChoice)
+				c.add(fields.Index("items", i), CodeInvalidChoice)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -111,7 +112,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	if c.SHA256 != [32]byte{} && (r == SameImage || len(c.Frames) == 0) {
 		picture.Bytes = [][32]byte{c.SHA256}
 	}
-	hashes := c.frame(m.Decision.Frame)
+	hashes := hashesOf(c, m.Decision.Frame)
 	switch {
 	case r == NotTheSame:
 		// A hash with another count of ones is of a flat picture, or of none: it
@@ -202,7 +203,7 @@ func (m *Match) test(own phash.Hash) Unlearned {
 			return UnlearnedUnreadable
 		}
 		// Other software may have computed it of the same frame, a few bits off.
-		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > nearHit {
+		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > radius.Near {
 			continue
 		}
 		_, err := phash.Register(pic, nil)

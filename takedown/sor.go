@@ -11,6 +11,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/dsatdb"
+	"github.com/staydown/staydown/internal/territory"
 )
 
 // Origin says who brought a matter up, as a statement of reasons tells it.
@@ -274,11 +275,11 @@ func (s StatementOfReasons) TransparencyRow(puid string, contentDate time.Time) 
 	if !s.To.IsZero() {
 		row.EndDateVisibility = s.To.UTC().Format(time.DateOnly)
 	}
-	list, err := territories(s.Territories)
+	list, err := territory.Parse(s.Territories)
 	if err != nil {
 		return row, fmt.Errorf("takedown: statement of reasons: %w", err)
 	}
-	eea := strings.Fields(territorySets["EEA30"])
+	eea := strings.Fields(territory.Sets["EEA30"])
 	for _, t := range list {
 		if code := t.String(); slices.Contains(eea, code) {
 			row.TerritorialScope = append(row.TerritorialScope, code)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/contact"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -135,15 +136,15 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 
 // party returns a keyed digest of how a requester is reached.
 func (d *Desk) party(who *Requester) []byte {
-	contact := cleanEmail(who.Email)
-	if contact == "" {
-		contact, _ = normalPhone(who.Phone, who.Country)
+	reached := contact.Email(who.Email)
+	if reached == "" {
+		reached, _ = contact.Phone(who.Phone, who.Country)
 	}
-	if contact == "" {
+	if reached == "" {
 		return nil
 	}
 	mac := hmac.New(sha256.New, d.store.operator[:])
-	mac.Write([]byte("party:" + strings.ToLower(contact)))
+	mac.Write([]byte("party:" + strings.ToLower(reached)))
 	return mac.Sum(nil)[:16]
 }
 
@@ -180,9 +181,9 @@ func (d *Desk) earlier(c *Case, mats []material, faces map[int]Face) (ids []Case
 		if f, ok := faces[i]; ok {
 			known.Faces = []Face{f}
 		}
-		for _, id := range d.enf.cases(&known) {
-			if id != c.ID && !slices.Contains(ids, id) {
-				ids = append(ids, id)
+		for _, m := range slices.SortedFunc(d.near.Matches(known), func(a, b Decision) int { return cmp.Compare(a.Rule, b.Rule) }) {
+			if m.Case != c.ID && !slices.Contains(ids, m.Case) {
+				ids = append(ids, m.Case)
 			}
 		}
 	}
@@ -246,7 +247,7 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		}
 		c.First, c.Crowded = nil, 0
 		var msgs []message
-		if email := cleanEmail(r.who().Email); d.opts.ConfirmEmail && (c.Request == nil || email != cleanEmail(c.Request.who().Email)) {
+		if email := contact.Email(r.who().Email); d.opts.ConfirmEmail && (c.Request == nil || email != contact.Email(c.Request.who().Email)) {
 			delete(c.Times, MilestoneEmailConfirmed)
 			if c.Token = nil; email != "" {
 				msgs = append(msgs, c.newToken(now))
@@ -385,7 +386,7 @@ func (d *Desk) Resend(ctx context.Context, id CaseID) error {
 func (c *Case) newToken(now time.Time) message {
 	var b [16]byte
 	rand.Read(b[:])
-	token := caseIDText.EncodeToString(b[:])
+	token := CaseID(b).String()
 	sum := sha256.Sum256([]byte(token))
 	c.Token, c.TokenSent = sum[:], now
 	return message{Case: c.ID, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"image"
 	"iter"
 	"reflect"
@@ -16,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/internal/fields"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -182,27 +183,8 @@ func isText(s string) bool {
 	})
 }
 
-// cleanEmail takes off what people paste around an email address: blanks,
-// invisible characters, "mailto:", angle brackets and a name, the end of a sentence.
-func cleanEmail(s string) string {
-	s = strings.TrimFunc(s, isBlank)
-	if len(s) > 7 && strings.EqualFold(s[:7], "mailto:") {
-		s = s[7:]
-	}
-	end := func(s string) string { return strings.TrimFunc(strings.TrimRight(s, ".,;"), isBlank) }
-	s = end(s)
-	if at := strings.LastIndexByte(s, '<'); at >= 0 && strings.HasSuffix(s, ">") { // a name before it, too
-		s = end(s[at+1 : len(s)-1])
-	}
-	return s
-}
-
-// isBlank reports whether a character is a space of any kind, or an invisible
-// one such as a mark of direction that came along when something was copied.
-func isBlank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
-
 func (c *checker) email(field, s string, required bool) {
-	s = cleanEmail(s)
+	s = contact.Email(s)
 	if s == "" {
 		if required {
 			c.add(field, CodeRequired)
@@ -219,7 +201,7 @@ func (c *checker) email(field, s string, required bool) {
 // out such addresses. The domain is one of the internet.
 func isEmail(s string) bool {
 	at := strings.LastIndexByte(s, '@')
-	if at < 1 || at > 64 || strings.ContainsFunc(s[:at], func(r rune) bool { return isBlank(r) || strings.ContainsRune("()<>[],;:\\\"@", r) }) {
+	if at < 1 || at > 64 || strings.ContainsFunc(s[:at], func(r rune) bool { return contact.IsBlank(r) || strings.ContainsRune("()<>[],;:\\\"@", r) }) {
 		return false
 	}
 	labels := strings.Split(s[at+1:], ".")
@@ -236,70 +218,13 @@ func isEmail(s string) bool {
 }
 
 func (c *checker) phone(field, s, country string, required bool) {
-	if strings.TrimFunc(s, isBlank) == "" {
+	if strings.TrimFunc(s, contact.IsBlank) == "" {
 		c.required(field, !required)
 		return
 	}
-	if _, ok := normalPhone(s, country); !ok || utf8.RuneCountInString(s) > maxPhone {
+	if _, ok := contact.Phone(s, country); !ok || utf8.RuneCountInString(s) > maxPhone {
 		c.add(field, CodeInvalidPhone)
 	}
-}
-
-// normalPhone returns s in E.164 form: a plus sign and 7 to 15 digits, without
-// the spaces, dots, dashes, slashes and brackets that people write. "00" as the
-// international prefix is taken for "+". Digits of other scripts count. A number
-// as it is dialled inside a country has the code of the country in front instead,
-// and an extension stands behind.
-func normalPhone(s, country string) (string, bool) {
-	s = strings.TrimFunc(s, isBlank)
-	if len(s) > 4 && strings.EqualFold(s[:4], "tel:") {
-		s = s[4:]
-	}
-	extension := ""
-	if m := phoneExtension.FindStringSubmatchIndex(s); m != nil {
-		s, extension = s[:m[0]], ";ext="+s[m[2]:m[3]]
-	}
-	// "+44 (0)20 …": the digit in brackets is dialled inside the country only.
-	if inside := strings.Replace(s, "(0)", "", 1); strings.HasPrefix(inside, "+") || strings.HasPrefix(inside, "\uff0b") || strings.HasPrefix(inside, "00") {
-		s = inside
-	}
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case (r == '+' || r == '\uff0b') && b.Len() == 0:
-			b.WriteByte('+')
-		case unicode.IsDigit(r):
-			b.WriteByte('0' + digitValue(r))
-		case isBlank(r), unicode.Is(unicode.Pd, r), strings.ContainsRune("./()\u2212", r):
-		default:
-			return "", false
-		}
-	}
-	n := b.String()
-	if rest, ok := strings.CutPrefix(n, "00"); ok {
-		n = "+" + rest
-	}
-	if _, err := blocklist.ParseTerritory(country); err == nil && len(n) >= 6 && len(n) <= 15 && n[0] != '+' {
-		return strings.ToUpper(country) + n + extension, true
-	}
-	if len(n) < 8 || len(n) > 16 || n[0] != '+' || n[1] == '0' {
-		return "", false
-	}
-	return n + extension, true
-}
-
-var phoneExtension = regexp.MustCompile(`(?i)[\s,;]*(?:ext(?:ension)?[.:=]?|x|#)\s*([0-9]{1,6})$`)
-
-// digitValue returns the value of a decimal digit of any script: Unicode lays
-// each script's ten digits out in a row, and those of mathematics one row behind
-// the other.
-func digitValue(r rune) byte {
-	v := byte(0)
-	for unicode.IsDigit(r - 1) {
-		r--
-		v++
-	}
-	return v % 10
 }
 
 var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
@@ -326,7 +251,7 @@ func (c *checker) distinct(field string, files [][]byte) iter.Seq2[int, [32]byte
 	return func(yield func(int, [32]byte) bool) {
 		seen := map[[32]byte]int{}
 		for i, data := range files {
-			path := index(field, i)
+			path := fields.Index(field, i)
 			if len(data) == 0 {
 				c.add(path, CodeRequired)
 				continue
@@ -386,7 +311,7 @@ func (c *checker) images(field string, images [][]byte, required bool) {
 		return
 	}
 	for i, sum := range c.distinct(field, images) {
-		path, data := index(field, i), images[i]
+		path, data := fields.Index(field, i), images[i]
 		pic, ok := c.decode(path, data)
 		if !ok {
 			continue
@@ -412,7 +337,7 @@ func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
 	}
 	seen := map[phash.Hash]int{}
 	for i, h := range hashes {
-		path := index(field, i)
+		path := fields.Index(field, i)
 		if of, again := seen[h]; again {
 			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
 			continue
@@ -431,8 +356,6 @@ func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
 		c.material = append(c.material, material{Hashes: variants(reg), Quality: -1})
 	}
 }
-
-func index(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }
 
 // choice checks that v is one of a field's values; the empty value is a
 // problem only when the field is required.
