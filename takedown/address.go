@@ -48,22 +48,22 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			path = fields.Index(field, i)
 		}
 		if len(entry) > maxPasted {
-			c.add(path, CodeTooLong, "max", strconv.Itoa(maxPasted))
+			c.Add(path, CodeTooLong, "max", strconv.Itoa(maxPasted))
 			continue
 		}
 		found := c.sources(entry)
 		if pasted += len(found); pasted > maxAddresses {
-			c.add(field, CodeTooMany, "max", strconv.Itoa(maxAddresses))
+			c.Add(field, CodeTooMany, "max", strconv.Itoa(maxAddresses))
 			return
 		}
 		if len(found) == 0 {
-			c.add(path, CodeInvalidAddress)
+			c.Add(path, CodeInvalidAddress)
 			continue
 		}
 		for _, text := range found {
 			a, err := blocklist.Canonical(text)
 			if err != nil || !public(text, a) {
-				c.add(path, CodeInvalidAddress)
+				c.Add(path, CodeInvalidAddress)
 				break
 			}
 			if slices.Contains(canonical, a) {
@@ -72,13 +72,13 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			canonical = append(canonical, a)
 			switch u {
 			case useImage:
-				c.items = append(c.items, CaseItem{Field: path, Kind: ItemImageURL, Widest: WidthURL})
-				c.material = append(c.material, material{Address: a})
+				c.Items = append(c.Items, RequestItem{Field: path, Kind: ItemImageURL, Widest: WidthURL})
+				c.Material = append(c.Material, Material{Address: a})
 			case useNamed:
-				c.named = append(c.named, named{path, a})
+				c.Named = append(c.Named, Named{path, a})
 			case usePage:
-				c.items = append(c.items, CaseItem{Field: path, Kind: ItemPageURL, Widest: WidthURL})
-				c.material = append(c.material, material{Address: a})
+				c.Items = append(c.Items, RequestItem{Field: path, Kind: ItemPageURL, Widest: WidthURL})
+				c.Material = append(c.Material, Material{Address: a})
 			}
 		}
 	}
@@ -104,15 +104,15 @@ func public(text, canonical string) bool {
 // sources returns the addresses in a text, with those of the operator's service
 // replaced by their sources.
 func (c *checker) sources(entry string) (addresses []string) {
-	if c.mapper != nil {
-		if mapped, ok := c.mapper(strings.TrimSpace(entry)); ok {
+	if c.opts.Mapper != nil {
+		if mapped, ok := c.opts.Mapper(strings.TrimSpace(entry)); ok {
 			return mapped
 		}
 	}
 	var rest []string
 	for _, text := range splitAddresses(entry) {
-		if c.mapper != nil {
-			if mapped, ok := c.mapper(text); ok {
+		if c.opts.Mapper != nil {
+			if mapped, ok := c.opts.Mapper(text); ok {
 				addresses = append(addresses, mapped...)
 				continue
 			}

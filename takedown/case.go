@@ -2,75 +2,18 @@ package takedown
 
 import (
 	"crypto/rand"
-	"encoding/base32"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
 )
 
-// Width is how far a rule reaches. It is asked for by a request and granted by
-// a reviewer, never implied.
-type Width = blocklist.Width
-
-const (
-	// WidthURL: the given addresses only, for ever. A copy under another
-	// address may stay.
-	WidthURL = blocklist.WidthURL
-	// WidthBytes: the same file at any address.
-	WidthBytes = blocklist.WidthBytes
-	// WidthIdentical: the same picture, re-encoded or resized, at any address.
-	WidthIdentical = blocklist.WidthIdentical
-	// WidthDuplicate: the same picture at any address, also mirrored, rotated,
-	// bordered or slightly cropped.
-	WidthDuplicate = blocklist.WidthDuplicate
-	// WidthFace: every picture in which a face appears.
-	WidthFace = blocklist.WidthFace
-)
-
-// CaseID names a case. It is random, so that a number says nothing about how
-// many cases there are, and it is all that a rule knows of its case.
-type CaseID [16]byte
-
-// The alphabet of RFC 4648 without padding, in lower case: 26 characters.
-var caseIDText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
-
 func newCaseID() CaseID {
 	var id CaseID
 	rand.Read(id[:])
 	return id
-}
-
-// String returns the text form of the id: 26 lower-case letters and digits.
-func (id CaseID) String() string { return caseIDText.EncodeToString(id[:]) }
-
-var errCaseID = errors.New("takedown: a case id")
-
-// ParseCaseID reads the text form of a case id.
-func ParseCaseID(s string) (CaseID, error) {
-	var id CaseID
-	b, err := caseIDText.DecodeString(strings.ToLower(s))
-	if err != nil || len(b) != len(id) {
-		return CaseID{}, fmt.Errorf("%w has 26 letters and digits 2 to 7, this has %d characters or others", errCaseID, len(s))
-	}
-	copy(id[:], b)
-	if id.String() != strings.ToLower(s) {
-		return CaseID{}, fmt.Errorf("%w ends with one of aeimquy4", errCaseID)
-	}
-	return id, nil
-}
-
-// MarshalText returns the text form.
-func (id CaseID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
-
-// UnmarshalText reads the text form.
-func (id *CaseID) UnmarshalText(b []byte) (err error) {
-	*id, err = ParseCaseID(string(b))
-	return err
 }
 
 // State is where a case stands.
@@ -161,17 +104,8 @@ type Moved struct {
 	Time time.Time `json:"time"`
 }
 
-// Flag is something that whoever handles a case should know. Flags order
-// nothing by themselves but a second reviewer for the risky ones.
-type Flag string
-
+// The flags that the desk gives a case; those of its request are in package request.
 const (
-	// FlagChildSafety: a minor is, or may be, shown; the case belongs to those
-	// who handle child safety, at once.
-	FlagChildSafety Flag = "child_safety"
-	// FlagTrustedFlagger: sent as a trusted flagger; it has priority once the
-	// status is checked.
-	FlagTrustedFlagger Flag = "trusted_flagger"
 	// FlagFlaggerConfirmed: that status was checked, see [Desk.ConfirmFlagger].
 	FlagFlaggerConfirmed Flag = "flagger_confirmed"
 	// FlagEarlierClaim: another case, of somebody else, is in force for the same
@@ -206,17 +140,6 @@ const (
 	FlagOverBudget Flag = "over_budget"
 )
 
-// ItemKind says what an item of a request is.
-type ItemKind string
-
-const (
-	ItemImageURL ItemKind = "image_url"
-	ItemPageURL  ItemKind = "page_url"
-	ItemPicture  ItemKind = "picture"
-	ItemHash     ItemKind = "hash"
-	ItemFace     ItemKind = "face"
-)
-
 // Outcome is what was decided.
 type Outcome string
 
@@ -237,11 +160,7 @@ const (
 // hash. Each is decided by itself. It holds nothing that names the thing: what
 // it is stands in the request, and sealed in the store.
 type CaseItem struct {
-	// Field is the path of the field of the request that it comes from.
-	Field string   `json:"field"`
-	Kind  ItemKind `json:"kind"`
-	// Widest is the widest width that can be granted for it.
-	Widest  Width   `json:"widest"`
+	RequestItem
 	Outcome Outcome `json:"outcome,omitempty"` // empty until decided
 	Reason  string  `json:"reason,omitempty"`  // a code of the operator
 	Granted Width   `json:"granted,omitempty"`
@@ -341,7 +260,7 @@ type Case struct {
 	Completions      int `json:"completions,omitempty"`
 	AboutCompletions int `json:"about_completions,omitempty"`
 
-	material []material // of a request that is not stored yet; see Desk.material
+	material []Material // of a request that is not stored yet; see Desk.material
 	log      []LogEntry // of the moves that are not stored yet
 	gone     [][]byte   // ids of templates that the case does not have any more
 }
@@ -382,7 +301,7 @@ func (c *Case) ended() bool {
 
 // moves returns where the case can go from each state.
 func (c *Case) moves() map[State][]State {
-	if requestTypes[c.Kind].target != targetNone {
+	if IsReply(c.Kind) {
 		return replyMoves
 	}
 	return moves

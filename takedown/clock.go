@@ -8,19 +8,6 @@ import (
 	"time"
 )
 
-// Regime is a set of rules whose clocks run for a case.
-type Regime string
-
-const (
-	RegimeOperator   Regime = "operator"     // the operator's own terms
-	RegimeDSA        Regime = "dsa"          // Regulation (EU) 2022/2065
-	RegimeDMCA       Regime = "dmca"         // 17 U.S.C. 512
-	RegimeGDPR       Regime = "gdpr"         // Regulation (EU) 2016/679
-	RegimeUKGDPR     Regime = "uk_gdpr"      // the UK GDPR
-	RegimeTakeItDown Regime = "take_it_down" // 47 U.S.C. 223a
-	RegimeOrder      Regime = "order"        // orders of authorities
-)
-
 // Milestone is something that happens to a case once, and from which clocks
 // run.
 type Milestone string
@@ -229,7 +216,7 @@ func (d *Due) by() (t time.Time, ok bool) {
 
 // of reports whether a row is for a case.
 func (row *Deadline) of(c *Case) bool {
-	if row.Kind != 0 && row.Kind != c.Kind || row.Kind == 0 && requestTypes[c.Kind].target != targetNone {
+	if row.Kind != 0 && row.Kind != c.Kind || row.Kind == 0 && IsReply(c.Kind) {
 		return false
 	}
 	return row.Regime == c.Regime

@@ -60,10 +60,11 @@ func DecodeRequest(r io.Reader) (Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeRequest(b)
+	return UnmarshalRequest(b)
 }
 
-func decodeRequest(b []byte) (Request, error) {
+// UnmarshalRequest is [DecodeRequest] of bytes, however many.
+func UnmarshalRequest(b []byte) (Request, error) {
 	if n := elements(b, maxMembers); n > maxMembers {
 		return nil, &FormatError{Why: fmt.Sprintf("it has more than %d fields", maxMembers)}
 	}
@@ -78,11 +79,11 @@ func decodeRequest(b []byte) (Request, error) {
 	}
 	kind, err := ParseKind(name)
 	if err != nil {
-		return nil, err
+		return nil, &FormatError{Field: "kind", Why: strings.TrimPrefix(err.Error(), "takedown: ")}
 	}
 	delete(members, "kind")
 	for name, value := range members {
-		members[name] = cutList(value, maxListed(reflect.TypeOf(requestTypes[kind].empty), name)+1)
+		members[name] = cutList(value, maxListed(reflect.TypeOf(New(kind)), name)+1)
 	}
 	if b, err = json.Marshal(members); err != nil {
 		return nil, jsonError(err)
@@ -215,14 +216,14 @@ func jsonError(err error) error {
 	case errors.As(err, &syntax):
 		return &FormatError{Why: fmt.Sprintf("no JSON object: syntax error at byte %d", syntax.Offset)}
 	}
-	if errors.Is(err, errCaseID) { // the only field of requests that has one
+	if errors.Is(err, ErrCaseID) { // the only field of requests that has one
 		return &FormatError{Field: "case", Why: "it is no case number, which has 26 letters and digits"}
 	}
 	var format *FormatError
 	if errors.As(err, &format) {
 		return format
 	}
-	for _, face := range []error{ErrFaceModel, ErrFaceDimensions, ErrFaceNotFinite, ErrFaceZero} {
+	for _, face := range []error{ErrFaceJSON, ErrFaceModel, ErrFaceDimensions, ErrFaceNotFinite, ErrFaceZero} {
 		if errors.Is(err, face) { // whose texts repeat nothing of the vector
 			return &FormatError{Why: strings.TrimPrefix(err.Error(), "takedown: ")}
 		}

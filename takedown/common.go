@@ -344,7 +344,7 @@ func (s *caseStore) common() (list []storedCommon, err error) {
 
 // widest bounds the width of an item by the never-block list: where the
 // picture is on it, the file alone can be blocked.
-func (d *Desk) widest(kind Kind, it CaseItem, m *material) Width {
+func (d *Desk) widest(kind Kind, it CaseItem, m *Material) Width {
 	if kind == KindAuthorityOrder || it.Kind != ItemPicture && it.Kind != ItemHash || !d.isCommon(m) {
 		return it.Widest
 	}
@@ -355,7 +355,7 @@ func (d *Desk) widest(kind Kind, it CaseItem, m *material) Width {
 }
 
 // isCommon reports whether a picture is on the never-block list.
-func (d *Desk) isCommon(m *material) bool {
+func (d *Desk) isCommon(m *Material) bool {
 	view := d.list.View()
 	if bits, ok := view.CommonDistance(m.Bytes, phash.Hash{}); ok && bits == 0 {
 		return true
@@ -370,7 +370,7 @@ func (d *Desk) isCommon(m *material) bool {
 
 // nearCommon reports whether a picture, granted a width, would match pictures on
 // the never-block list, from which it is kept.
-func (d *Desk) nearCommon(m *material, width Width) bool {
+func (d *Desk) nearCommon(m *Material, width Width) bool {
 	keys, pdq := asItIs(m.Hashes), d.radii.Identical
 	if width > WidthIdentical {
 		keys, pdq = m.Hashes, d.radii.Block

@@ -30,7 +30,7 @@ func (d *Desk) Accept(ctx context.Context, id CaseID, g Grant) error {
 		default:
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
-		if requestTypes[c.Kind].target != targetNone {
+		if IsReply(c.Kind) {
 			return d.acceptReply(ctx, c, g, now, &second)
 		}
 		undo := c.undo()

@@ -152,8 +152,8 @@ func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, 
 
 // DocumentedNames are the names that docs/requests.md has to explain.
 func DocumentedNames() (names []string) {
-	for _, t := range requestTypes {
-		names = append(names, t.name)
+	for _, k := range Kinds() {
+		names = append(names, k.String())
 	}
 	for from, tos := range moves {
 		names = append(names, string(from))

@@ -28,6 +28,8 @@ var (
 	ErrFaceZero = embedding.ErrZero
 	// ErrFaceVersion: a newer version of this library encoded the face.
 	ErrFaceVersion = embedding.ErrVectorVersion
+	// ErrFaceJSON: the JSON is not that of a face.
+	ErrFaceJSON = errors.New(`takedown: a face is {"model": a name, "vector": numbers}`)
 	// ErrFaceCorrupt: the bytes are no face.
 	ErrFaceCorrupt = embedding.ErrVectorCorrupt
 )
@@ -151,14 +153,14 @@ func (f *Face) UnmarshalJSON(b []byte) error {
 	// A number in JSON has a digit and a comma at least: what is longer than this
 	// has more components than a face can have, or digits that no float has.
 	if len(b) > 64*embedding.MaxDimensions {
-		return &FormatError{Why: fmt.Sprintf("a face has more than %d bytes of JSON", 64*embedding.MaxDimensions)}
+		return fmt.Errorf("%w: it has more than %d bytes", ErrFaceJSON, 64*embedding.MaxDimensions)
 	}
 	var j faceJSON
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	err := d.Decode(&j)
 	if _, behind := d.Token(); err != nil || behind != io.EOF {
-		return &FormatError{Why: `a face is {"model": a name, "vector": numbers}`}
+		return ErrFaceJSON
 	}
 	got, err := NewFace(j.Model, j.Vector)
 	if err != nil {
@@ -209,9 +211,9 @@ func (e *EmbedderError) Error() string { return fmt.Sprintf("takedown: face embe
 // Unwrap returns the embedder's own error.
 func (e *EmbedderError) Unwrap() error { return e.Err }
 
-// embedFaces asks an embedder for the faces of a picture, the biggest first. A panic
+// EmbedFaces asks an embedder for the faces of a picture, the biggest first. A panic
 // of the embedder is an error: it must not end the host.
-func embedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found []FoundFace, err error) {
+func EmbedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found []FoundFace, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			found, err = nil, &EmbedderError{fmt.Errorf("it panicked: %v", r)}
@@ -234,7 +236,7 @@ func embedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found
 
 // facesOf returns the faces of a picture for a candidate.
 func facesOf(ctx context.Context, e FaceEmbedder, picture image.Image) ([]Face, error) {
-	found, err := embedFaces(ctx, e, picture)
+	found, err := EmbedFaces(ctx, e, picture)
 	if len(found) == 0 {
 		return nil, err
 	}

@@ -168,9 +168,12 @@ func formReadError(err error) error {
 }
 
 func (f *form) readURLEncoded(body io.Reader) error {
-	b, err := readLimited(body, 4*maxFormText)
+	b, err := io.ReadAll(io.LimitReader(body, 4*maxFormText+1))
 	if err != nil {
-		return err
+		return fmt.Errorf("takedown: request: %w", err)
+	}
+	if len(b) > 4*maxFormText {
+		return &FormatError{Why: fmt.Sprintf("it has more than %d bytes", 4*maxFormText)}
 	}
 	for pair := range strings.SplitSeq(string(b), "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -196,16 +199,16 @@ func (f *form) request() (Request, error) {
 		if ff.name == "kind" {
 			k, err := ParseKind(string(ff.value))
 			if err != nil {
-				return nil, err
+				return nil, &FormatError{Field: "kind", Why: strings.TrimPrefix(err.Error(), "takedown: ")}
 			}
 			kind = k
 		}
 	}
-	t, ok := requestTypes[kind]
-	if !ok {
+	empty := New(kind)
+	if empty == nil {
 		return nil, &FormatError{Field: "kind", Why: "it is missing, and FormOptions.Kind names none"}
 	}
-	r := reflect.New(reflect.TypeOf(t.empty)).Elem()
+	r := reflect.New(reflect.TypeOf(empty)).Elem()
 	for _, ff := range f.fields {
 		if ff.name == "kind" || slices.Contains(f.opts.Ignore, ff.name) {
 			continue

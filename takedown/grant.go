@@ -96,27 +96,6 @@ func (e *SecondReviewError) Error() string {
 	return fmt.Sprintf("takedown: case %v is noted as approved; a second reviewer has to grant the same, because of %v", e.ID, e.Risks)
 }
 
-// material is what an item is recognised by.
-type material struct {
-	Address string              `json:"address,omitempty"` // canonical
-	Bytes   *[32]byte           `json:"bytes,omitempty"`
-	Hashes  []blocklist.HashKey `json:"hashes,omitempty"`
-	// Features are the local features, compact and encoded; none of a picture
-	// that has too few.
-	Features []byte `json:"features,omitempty"`
-	Quality  int    `json:"quality,omitempty"` // of the picture; −1 for a hash alone
-	// Stability is that of the registration, in bits.
-	Stability int `json:"stability,omitempty"`
-}
-
-// same reports whether two items are of the same address, file or hash.
-func (m *material) same(o *material) bool {
-	if m.Bytes != nil && o.Bytes != nil {
-		return *m.Bytes == *o.Bytes
-	}
-	return m.Bytes == nil && o.Bytes == nil && m.Address == o.Address && slices.Equal(m.Hashes, o.Hashes)
-}
-
 // Bounds within which a picture can be registered, but where a second reviewer
 // has to agree: PDQ quality below, or stability above. Of 297 photographs that
 // could be registered, 5 are beyond.
@@ -179,7 +158,7 @@ func (d *Desk) risks(c *Case) (flags []Flag, err error) {
 }
 
 // unseen reports whether an item is a hash of which the request has no picture.
-func (d *Desk) unseen(c *Case, mats []material, item int) bool {
+func (d *Desk) unseen(c *Case, mats []Material, item int) bool {
 	if c.Items[item].Kind != ItemHash {
 		return false
 	}
@@ -210,7 +189,7 @@ func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
 		return nil, err
 	}
 	var reply Request
-	if requestTypes[c.Kind].target != targetNone {
+	if IsReply(c.Kind) {
 		reply = c.Request
 	}
 	items := slices.Clone(c.Items)
@@ -225,7 +204,7 @@ func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
 		Start, End  time.Time
 		Face        FaceTerms
 		Items       []CaseItem
-		Material    []material
+		Material    []Material
 		About       CaseID
 		Reply       Request
 	}{g, c.Effect, c.Territories, c.Start, c.End, c.Face, items, mats, c.About, reply})
@@ -457,7 +436,7 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 
 // material returns what the items of a case are recognised by, also while its
 // request is replaced.
-func (d *Desk) material(c *Case) ([]material, error) {
+func (d *Desk) material(c *Case) ([]Material, error) {
 	if c.material != nil {
 		return c.material, nil
 	}

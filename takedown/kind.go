@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,71 +29,43 @@ const (
 	KindFaceOptOut     Kind = 13                        // [FaceOptOut]
 )
 
-// A requestType is what the desk has to know of one kind of request.
-type requestType struct {
-	name   string // stable: the value of "kind" in JSON
-	decode func([]byte) (Request, error)
-	empty  Request // for the schema and for forms
-	// regime is the law whose clocks run; see [Deadlines].
-	regime Regime
-	// waits says that the case is not looked at before the email address is
-	// confirmed, where the desk asks for that. Where a legal clock runs from the
-	// receipt it does not wait.
-	waits bool
-	// target is what accepting does to the case that the request refers to; the
-	// zero value is for requests that block something themselves.
-	target targetMove
-	// origin says who brought the matter up, for a statement of reasons.
-	origin Origin
-}
-
-// requestTypes has one row for each kind of request.
-var requestTypes = map[Kind]requestType{
-	KindImageOptOut: {name: "image_opt_out", empty: ImageOptOut{}, decode: decode[ImageOptOut],
-		regime: RegimeOperator, waits: true, origin: OriginOther},
-	KindOpenOptOut: {name: "open_opt_out", empty: OpenOptOut{}, decode: decode[OpenOptOut],
-		regime: RegimeOperator, waits: true, origin: OriginOther},
-	KindFaceOptOut: {name: "face_opt_out", empty: FaceOptOut{}, decode: decode[FaceOptOut],
-		regime: RegimeOperator, waits: true, origin: OriginOther},
-	KindDSANotice: {name: "dsa_notice", empty: DSANotice{}, decode: decode[DSANotice],
-		regime: RegimeDSA, origin: OriginArticle16},
-	KindDMCANotice: {name: "dmca_notice", empty: DMCANotice{}, decode: decode[DMCANotice],
-		regime: RegimeDMCA, origin: OriginOther},
-	KindGDPRRequest: {name: "gdpr_request", empty: GDPRRequest{}, decode: decode[GDPRRequest],
-		regime: RegimeGDPR, origin: OriginOther},
-	KindIntimateImage: {name: "intimate_image", empty: IntimateImage{}, decode: decode[IntimateImage],
-		regime: RegimeTakeItDown, origin: OriginOther},
-	KindAuthorityOrder: {name: "authority_order", empty: AuthorityOrder{}, decode: decode[AuthorityOrder],
-		regime: RegimeOrder, origin: OriginOther},
-	KindHashEntry: {name: "hash_entry", empty: HashEntry{}, decode: decode[HashEntry],
-		regime: RegimeOperator, origin: OriginOther},
-	KindCounterNotice: {name: "counter_notice", empty: CounterNotice{}, decode: decode[CounterNotice],
-		regime: RegimeDMCA, target: targetCounter},
-	KindObjection: {name: "objection", empty: Objection{}, decode: decode[Objection],
-		regime: RegimeOperator, target: targetReverse},
-	KindComplaint: {name: "complaint", empty: Complaint{}, decode: decode[Complaint],
-		regime: RegimeDSA, target: targetComplain},
-	KindWithdrawal: {name: "withdrawal", empty: WithdrawalRequest{}, decode: decode[WithdrawalRequest],
-		regime: RegimeOperator, waits: true, target: targetWithdraw},
+// kindNames has the stable name of each kind: the value of "kind" in JSON.
+var kindNames = map[Kind]string{
+	KindImageOptOut:    "image_opt_out",
+	KindDSANotice:      "dsa_notice",
+	KindDMCANotice:     "dmca_notice",
+	KindCounterNotice:  "counter_notice",
+	KindObjection:      "objection",
+	KindGDPRRequest:    "gdpr_request",
+	KindIntimateImage:  "intimate_image",
+	KindAuthorityOrder: "authority_order",
+	KindHashEntry:      "hash_entry",
+	KindComplaint:      "complaint",
+	KindWithdrawal:     "withdrawal",
+	KindOpenOptOut:     "open_opt_out",
+	KindFaceOptOut:     "face_opt_out",
 }
 
 // Kinds returns all kinds, in the order of their numbers.
-func Kinds() []Kind { return slices.Sorted(maps.Keys(requestTypes)) }
+func Kinds() []Kind { return slices.Sorted(maps.Keys(kindNames)) }
 
-// ParseKind reads the stable name of a kind.
+// ErrKind says that a text is not the name of a kind of requests.
+var ErrKind = errors.New("takedown: it is none of the kinds of requests; see Kinds")
+
+// ParseKind reads the stable name of a kind. The error is [ErrKind].
 func ParseKind(name string) (Kind, error) {
-	for k, t := range requestTypes {
-		if t.name == name {
+	for k, n := range kindNames {
+		if n == name {
 			return k, nil
 		}
 	}
-	return 0, &FormatError{Field: "kind", Why: "it is none of the kinds of requests; see Kinds"}
+	return 0, ErrKind
 }
 
 // String returns the stable name of the kind.
 func (k Kind) String() string {
-	if t, ok := requestTypes[k]; ok {
-		return t.name
+	if n, ok := kindNames[k]; ok {
+		return n
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }

@@ -34,7 +34,9 @@ const (
 	MessageSupport         MessageType = "support" // where somebody shown in an intimate picture finds help
 )
 
-// messageTypes lists them all, for catalogues of texts.
+// MessageTypes returns all types of messages, for catalogues of texts.
+func MessageTypes() []MessageType { return slices.Clone(messageTypes) }
+
 var messageTypes = []MessageType{
 	MessageReceipt, MessageConfirmEmail, MessageNeedsInfo, MessageAccepted, MessagePartial, MessageRejected,
 	MessageInForce, MessageStatement, MessageCounterReceived, MessageRestored, MessageWithdrawn, MessageReversed,
@@ -344,7 +346,7 @@ func (d *Desk) compose(m message) (Message, error) {
 		return msg, nil
 	}
 	if c.Request != nil {
-		who := c.Request.who()
+		who := c.Request.From()
 		msg.To = Recipient{who.FullName(), contact.Email(who.Email), who.Phone, who.PostalAddress, who.Language}
 	}
 	return msg, nil

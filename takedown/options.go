@@ -3,22 +3,11 @@ package takedown
 import (
 	"crypto/ed25519"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
 	"github.com/staydown/staydown/internal/counts"
-	"github.com/staydown/staydown/internal/fields"
 )
-
-// ArgumentError says that an option, or an argument, cannot be used as it was
-// given: a mistake of the program, not of a person who asks for something.
-type ArgumentError struct {
-	Name string // such as "DeskOptions.SigningKey"
-	Why  string // what is wrong, and what would be accepted
-}
-
-func (e *ArgumentError) Error() string { return fmt.Sprintf("takedown: %s: %s", e.Name, e.Why) }
 
 func badOption(name, why string, args ...any) error {
 	return &ArgumentError{name, fmt.Sprintf(why, args...)}
@@ -59,28 +48,17 @@ func (o *DeskOptions) check() error {
 			return badOption("DeskOptions.FaceModels", "%s with %d dimensions is there twice", m.Name, m.Dimensions)
 		}
 	}
-	return checkProfiles(o.Profiles)
+	for _, p := range o.Profiles {
+		if err := p.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func notNegative(name string, d time.Duration) error {
 	if d < 0 {
 		return badOption(name, "%v is negative; 0 is the default", d)
-	}
-	return nil
-}
-
-// checkProfiles refuses a path that no kind of request has: it would demand
-// nothing, and nobody would notice.
-func checkProfiles(profiles []Profile) error {
-	for _, p := range profiles {
-		for _, path := range p.Require {
-			if !slices.ContainsFunc(Kinds(), func(k Kind) bool {
-				_, ok := fields.At(reflect.New(reflect.TypeOf(requestTypes[k].empty)).Elem(), path, true)
-				return ok && path != ""
-			}) {
-				return badOption("Profile.Require", "profile %q: no kind of request has a field %q", p.Name, path)
-			}
-		}
 	}
 	return nil
 }

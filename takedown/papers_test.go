@@ -305,8 +305,8 @@ func TestTexts_Fields(t *testing.T) {
 		{Field: "of_the_operator", Code: takedown.CodeRequired},
 	}}
 	partial := takedown.Message{Type: takedown.MessagePartial, Items: []takedown.CaseItem{
-		{Field: "image_urls[0]", Kind: takedown.ItemImageURL, Outcome: takedown.OutcomeAccepted},
-		{Field: "image_urls[1]", Kind: takedown.ItemImageURL}, // taken up again, not decided yet
+		{RequestItem: takedown.RequestItem{Field: "image_urls[0]", Kind: takedown.ItemImageURL}, Outcome: takedown.OutcomeAccepted},
+		{RequestItem: takedown.RequestItem{Field: "image_urls[1]", Kind: takedown.ItemImageURL}}, // taken up again, not decided yet
 	}}
 	for lang, want := range map[string][]string{
 		"en": {"- Statement of good faith: This statement", "- Description of the work 2: This is", "- Phone number: This is", "- of_the_operator: This is", "(Web address of the picture 1): accepted", "(Web address of the picture 2): still to be decided"},

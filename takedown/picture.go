@@ -2,9 +2,11 @@ package takedown
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -38,11 +40,11 @@ type Picture struct {
 
 // inspect computes what a registration stores of an image. sum is the digest of
 // its file.
-func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m material, err error) {
+func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error) {
 	p = Picture{SHA256: sum, Format: pic.Format().String(), Widest: WidthDuplicate}
 	p.Width, p.Height = pic.Size()
 	p.Hash, p.Quality = pic.PDQ()
-	m = material{Bytes: &p.SHA256, Quality: p.Quality}
+	m = Material{Bytes: &p.SHA256, Quality: p.Quality}
 	// With perception hashes, for those who store goimagehash's.
 	reg, err := phash.Register(pic, &phash.RegisterOptions{AllAlgorithms: true})
 	var refused *phash.RefusedError
@@ -55,11 +57,12 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m material, err error
 	}
 	p.Stability = reg.Stability
 	m.Hashes, m.Stability = variants(reg), reg.Stability
-	f, err := featuresOf(pic)
-	if err != nil {
-		return p, m, err
+	set, err := features.Extract(pic.Image())
+	var size *features.SizeError
+	if err != nil && !errors.As(err, &size) { // a small or narrow picture has none
+		return p, m, fmt.Errorf("takedown: %w", err)
 	}
-	set := f.f.Compact()
+	set = set.Compact()
 	if err := set.Registrable(); err != nil {
 		p.NotInside = err.Error()
 		return p, m, nil

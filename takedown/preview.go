@@ -117,7 +117,7 @@ func (d *Desk) Preview(ctx context.Context, id CaseID, sample Items, at ...Grant
 	if err != nil {
 		return p, err
 	}
-	if requestTypes[c.Kind].target != targetNone {
+	if IsReply(c.Kind) {
 		return p, &GrantError{id, "it blocks nothing; there is nothing to preview"}
 	}
 	g := Grant{Items: map[int]ItemDecision{}}
@@ -462,7 +462,7 @@ func removeTrials(dir string) error {
 }
 
 // miss notes how far an image is that would be left alone.
-func (p *Preview) miss(it Item, mats []material) {
+func (p *Preview) miss(it Item, mats []Material) {
 	nearest := nearMisses + 1
 	for _, m := range mats {
 		for _, k := range m.Hashes {

@@ -2,6 +2,7 @@ package takedown
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -67,7 +68,9 @@ const (
 	CodeNoEmbedder     Code = "no_embedder"       // the service cannot make vectors of pictures; it takes vectors
 )
 
-// codes lists every Code, for catalogues of messages.
+// Codes returns every Code, for catalogues of messages.
+func Codes() []Code { return slices.Clone(codes) }
+
 var codes = []Code{
 	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeTooManyPixels, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
 	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,10 +28,10 @@ var ProfileLenso = Profile{
 	},
 }
 
-func (p Profile) check(c *checker, r Request) {
+func (p Profile) demand(c *checker, r Request) {
 	// A reply to a decision, and a report about a child, are never made harder
 	// than the law makes them.
-	if requestTypes[r.Kind()].target != targetNone || slices.Contains(c.flags, FlagChildSafety) {
+	if IsReply(r.Kind()) || slices.Contains(c.Flags, FlagChildSafety) {
 		return
 	}
 	for _, path := range p.Require {
@@ -38,15 +39,29 @@ func (p Profile) check(c *checker, r Request) {
 		if !ok || !emptyField(v) {
 			continue
 		}
-		if !c.has(path) {
-			c.add(path, CodeRequired)
+		if !c.Has(path) {
+			c.Add(path, CodeRequired)
 		}
 		// Somebody who is asked for the parts of a name is not asked for the whole too:
 		// the form may have no field for it.
 		if path == "requester.given_name" || path == "requester.family_name" {
-			c.problems = slices.DeleteFunc(c.problems, func(p Problem) bool { return p.Field == "requester.name" && p.Code == CodeRequired })
+			c.Problems = slices.DeleteFunc(c.Problems, func(p Problem) bool { return p.Field == "requester.name" && p.Code == CodeRequired })
 		}
 	}
+}
+
+// Check refuses a path that no kind of request has, with an [*ArgumentError]: it
+// would demand nothing, and nobody would notice.
+func (p Profile) Check() error {
+	for _, path := range p.Require {
+		if !slices.ContainsFunc(Kinds(), func(k Kind) bool {
+			_, ok := fields.At(reflect.New(reflect.TypeOf(New(k))).Elem(), path, true)
+			return ok && path != ""
+		}) {
+			return &ArgumentError{Name: "Profile.Require", Why: fmt.Sprintf("profile %q: no kind of request has a field %q", p.Name, path)}
+		}
+	}
+	return nil
 }
 
 func emptyField(v reflect.Value) bool {

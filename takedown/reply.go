@@ -24,50 +24,77 @@ const (
 	targetCounter                    // begins the window after which what it names is restored
 )
 
+// handling is what the desk does with requests of one kind.
+type handling struct {
+	// waits says that the case is not looked at before the email address is
+	// confirmed, where the desk asks for that. Where a legal clock runs from the
+	// receipt it does not wait.
+	waits bool
+	// target is what accepting does to the case that the request refers to; the
+	// zero value is for requests that block something themselves.
+	target targetMove
+	// origin says who brought the matter up, for a statement of reasons.
+	origin Origin
+}
+
+// handlings has one row for each kind of request.
+var handlings = map[Kind]handling{
+	KindImageOptOut:    {waits: true, origin: OriginOther},
+	KindOpenOptOut:     {waits: true, origin: OriginOther},
+	KindFaceOptOut:     {waits: true, origin: OriginOther},
+	KindDSANotice:      {origin: OriginArticle16},
+	KindDMCANotice:     {origin: OriginOther},
+	KindGDPRRequest:    {origin: OriginOther},
+	KindIntimateImage:  {origin: OriginOther},
+	KindAuthorityOrder: {origin: OriginOther},
+	KindHashEntry:      {origin: OriginOther},
+	KindCounterNotice:  {target: targetCounter},
+	KindObjection:      {target: targetReverse},
+	KindComplaint:      {target: targetComplain},
+	KindWithdrawal:     {waits: true, target: targetWithdraw},
+}
+
 // checkTarget looks for the case that a reply refers to, and adds a problem
 // when there is none to which it can.
-func (d *Desk) checkTarget(k *checker, r Request) (*Case, error) {
-	if requestTypes[r.Kind()].target == targetNone || r.about() == (CaseID{}) {
+func (d *Desk) checkTarget(k *Checked, r Request) (*Case, error) {
+	if !IsReply(r.Kind()) || r.About() == (CaseID{}) {
 		return nil, nil
 	}
-	target, err := d.store.get(r.about())
+	target, err := d.store.get(r.About())
 	if err != nil && !errors.Is(err, ErrNoCase) {
 		return nil, err
 	}
-	if err != nil || requestTypes[target.Kind].target != targetNone ||
+	if err != nil || IsReply(target.Kind) ||
 		r.Kind() == KindCounterNotice && target.Kind != KindDMCANotice {
-		k.add("case", CodeUnknownCase)
+		k.Add("case", CodeUnknownCase)
 		return nil, nil
 	}
 	if w, ok := value(r).(WithdrawalRequest); ok {
 		for i, n := range w.Items {
 			if n >= len(target.Items) {
-				k.add(fields.Index("items", i), CodeInvalidChoice)
+				k.Add(fields.Index("items", i), CodeInvalidChoice)
 			}
 		}
 		if !d.sameParty(r, target) {
-			k.flag(FlagOtherParty)
+			k.Flag(FlagOtherParty)
 		}
 	}
 	return target, d.checkNamed(k, target)
 }
 
-// named is an address by which a reply names an item of its case.
-type named struct{ field, address string }
-
 // checkNamed adds a problem for each field of a reply with an address that is
 // none of the case.
-func (d *Desk) checkNamed(k *checker, target *Case) error {
-	if len(k.named) == 0 {
+func (d *Desk) checkNamed(k *Checked, target *Case) error {
+	if len(k.Named) == 0 {
 		return nil
 	}
 	mats, err := d.store.material(target.ID)
 	if err != nil {
 		return err
 	}
-	for _, n := range k.named {
-		if len(target.itemsAt(mats, n.address)) == 0 && !k.has(n.field) {
-			k.add(n.field, CodeNotInCase)
+	for _, n := range k.Named {
+		if len(target.itemsAt(mats, n.Address)) == 0 && !k.Has(n.Field) {
+			k.Add(n.Field, CodeNotInCase)
 		}
 	}
 	return nil
@@ -76,24 +103,13 @@ func (d *Desk) checkNamed(k *checker, target *Case) error {
 // itemsAt returns the items of a case, of the given material, that are of an
 // address. Whether it is the address of a picture or of a page makes no
 // difference: whoever answers has not seen in which field of the notice it stood.
-func (c *Case) itemsAt(mats []material, address string) (items []int) {
+func (c *Case) itemsAt(mats []Material, address string) (items []int) {
 	for i := range min(len(mats), len(c.Items)) {
 		if mats[i].Address == address {
 			items = append(items, i)
 		}
 	}
 	return items
-}
-
-// stored is what is kept of a checked request to know its items by. A reply has
-// none of its own: of it the addresses are kept that it names, as they are now,
-// because the host may map what its sender wrote to others later, or to none.
-func (k *checker) stored() []material {
-	mats := k.material
-	for _, n := range k.named {
-		mats = append(mats, material{Address: n.address})
-	}
-	return mats
 }
 
 // namesAddresses reports whether a reply is about what it names by addresses
@@ -110,7 +126,7 @@ func namesAddresses(r Request) bool {
 
 // sameParty reports whether a request is of the requester of a case.
 func (d *Desk) sameParty(r Request, c *Case) bool {
-	return len(c.Party) > 0 && bytes.Equal(d.party(r.who()), c.Party)
+	return len(c.Party) > 0 && bytes.Equal(d.party(r.From()), c.Party)
 }
 
 // complaintIsLate reports whether the window for complaints about a case is
@@ -138,7 +154,7 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 	}
 	var ch change
 	after := StateClosed
-	switch requestTypes[reply.Kind].target {
+	switch handlings[reply.Kind].target {
 	case targetWithdraw:
 		ch, err = d.take(target, items, StateWithdrawn, g.Act, now)
 	case targetReverse:
@@ -178,7 +194,7 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 
 // concerned returns the items of a case that a reply is about; none is all. They
 // are looked up each time, because a completed request can have others. The
-// addresses that it names are those of when it came in: see [checker.stored].
+// addresses that it names are those of when it came in: see [Checked.Stored].
 func (d *Desk) concerned(reply, target *Case) (items []int, err error) {
 	if reply.Request == nil {
 		return nil, fmt.Errorf("takedown: case %v: its request is erased", reply.ID)

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -18,14 +19,14 @@ type Request interface {
 	// check reports every problem to c, in the order of the fields, and hands
 	// over what the request wants blocked.
 	check(c *checker)
-	// who returns who asks.
-	who() *Requester
-	// asks returns the width that the request asks for; zero for one that is
+	// From returns who asks.
+	From() Requester
+	// Asks returns the width that the request asks for; zero for one that is
 	// about another case.
-	asks() Width
-	// about returns the case that the request refers to, if it is one that
+	Asks() Width
+	// About returns the case that the request refers to, if it is one that
 	// does.
-	about() CaseID
+	About() CaseID
 }
 
 // Validate reports every problem of r at once, as a [*ValidationError], or nil.
@@ -34,12 +35,12 @@ type Request interface {
 // demands are added to those of the request's own type; one that asks for a
 // field that no kind of request has is an [*ArgumentError].
 func Validate(r Request, profiles ...Profile) error {
-	if err := checkProfiles(profiles); err != nil {
-		return err
+	for _, p := range profiles {
+		if err := p.Check(); err != nil {
+			return err
+		}
 	}
-	c := new(checker)
-	c.run(r, profiles)
-	return c.err()
+	return Check(context.Background(), r, &CheckOptions{Profiles: profiles}).Err()
 }
 
 // Role is what the requester is to the matter.
@@ -93,7 +94,7 @@ type Requester struct {
 }
 
 // FullName returns Name, or what the other fields say in its place.
-func (r *Requester) FullName() string {
+func (r Requester) FullName() string {
 	if r.Name != "" {
 		return r.Name
 	}
@@ -122,7 +123,7 @@ var (
 
 func (r *Requester) check(c *checker, n needs) {
 	if n.name && strings.TrimSpace(r.FullName()) == "" {
-		c.add("requester.name", CodeRequired)
+		c.Add("requester.name", CodeRequired)
 	} else {
 		c.text("requester.name", r.Name, false, maxName)
 	}
@@ -166,7 +167,7 @@ func (s *Statement) check(c *checker, field string) {
 	// Of a statement that was not accepted, that is what is missing, not its text.
 	c.text(field+".text", s.Text, !s.Accepted.IsZero(), maxText)
 	if s.Accepted.IsZero() {
-		c.add(field+".accepted", CodeNotAccepted)
+		c.Add(field+".accepted", CodeNotAccepted)
 	}
 	c.text(field+".id", s.ID, false, maxName)
 	c.text(field+".version", s.Version, false, maxName)

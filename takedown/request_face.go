@@ -63,15 +63,15 @@ const maxFaceItems = 5
 
 // Kind returns KindFaceOptOut.
 func (r FaceOptOut) Kind() Kind      { return KindFaceOptOut }
-func (r FaceOptOut) asks() Width     { return WidthFace }
-func (r FaceOptOut) about() CaseID   { return CaseID{} }
-func (r FaceOptOut) who() *Requester { return &r.Requester }
+func (r FaceOptOut) Asks() Width     { return WidthFace }
+func (r FaceOptOut) About() CaseID   { return CaseID{} }
+func (r FaceOptOut) From() Requester { return r.Requester }
 
 func (r FaceOptOut) check(c *checker) {
 	r.Requester.check(c, needsNameMail)
 	may := c.subject("subject", r.Subject, &r.Requester)
 	if len(r.Images)+len(r.Faces) == 0 {
-		c.add("images", CodeRequired)
+		c.Add("images", CodeRequired)
 	}
 	if c.limit("images", len(r.Images), maxFaceItems) && c.marks("marks", r.Marks, len(r.Images)) {
 		c.faceImages("images", r.Images, r.Marks, may && r.Biometric.made())
@@ -89,15 +89,15 @@ func (r FaceOptOut) check(c *checker) {
 // for them: for somebody else they say on what basis.
 func (c *checker) subject(field string, s Subject, who *Requester) bool {
 	choice(c, field, s, false)
-	if s != SubjectSelf && strings.TrimSpace(who.Authority) == "" && !c.has("requester.authority") {
-		c.add("requester.authority", CodeRequired)
+	if s != SubjectSelf && strings.TrimSpace(who.Authority) == "" && !c.Has("requester.authority") {
+		c.Add("requester.authority", CodeRequired)
 	}
-	return !c.has(field) && !c.has("requester.authority")
+	return !c.Has(field) && !c.Has("requester.authority")
 }
 
-// faceTemplate is what is kept of an item that is a face. The checker makes it, and
+// FaceTemplate is what is kept of an item that is a face. The checker makes it, and
 // the store seals it under a key of its own.
-type faceTemplate struct {
+type FaceTemplate struct {
 	Face Face `json:"face"`
 	// Image is the picture that was sent to make it, if one was and it was sent
 	// for nothing else, and Mark which of its faces was meant.
@@ -107,20 +107,20 @@ type faceTemplate struct {
 
 // addFace adds an item for a face, unless it is of another model than those
 // before it.
-func (c *checker) addFace(path string, t faceTemplate) {
-	for _, other := range c.templates {
+func (c *checker) addFace(path string, t FaceTemplate) {
+	for _, other := range c.Templates {
 		if t.Face.Model() != other.Face.Model() || t.Face.Dimensions() != other.Face.Dimensions() {
-			c.add(path, CodeMixedModels)
+			c.Add(path, CodeMixedModels)
 			return
 		}
 		break
 	}
-	if c.templates == nil {
-		c.templates = map[int]faceTemplate{}
+	if c.Templates == nil {
+		c.Templates = map[int]FaceTemplate{}
 	}
-	c.templates[len(c.items)] = t
-	c.items = append(c.items, CaseItem{Field: path, Kind: ItemFace, Widest: WidthFace})
-	c.material = append(c.material, material{Quality: -1})
+	c.Templates[len(c.Items)] = t
+	c.Items = append(c.Items, RequestItem{Field: path, Kind: ItemFace, Widest: WidthFace})
+	c.Material = append(c.Material, Material{Quality: -1})
 }
 
 // faces takes vectors that the sender made.
@@ -128,22 +128,22 @@ func (c *checker) faces(field string, faces []Face) {
 	for i, f := range faces {
 		path := fields.Index(field, i)
 		if f.IsZero() {
-			c.add(path, CodeRequired)
+			c.Add(path, CodeRequired)
 			continue
 		}
 		if of := slices.IndexFunc(faces[:i], f.Equal); of >= 0 {
-			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
+			c.Add(path, CodeDuplicate, "of", strconv.Itoa(of))
 			continue
 		}
-		c.addFace(path, faceTemplate{Face: f})
+		c.addFace(path, FaceTemplate{Face: f})
 	}
 }
 
 // faceImages looks for the face in each picture that was sent to show it.
 // Without the consent nobody looks for it.
 func (c *checker) faceImages(field string, images [][]byte, marks []string, consent bool) {
-	if len(images) > 0 && c.desk && c.embedder == nil {
-		c.add(field, CodeNoEmbedder)
+	if len(images) > 0 && c.opts.Desk && c.opts.Embedder == nil {
+		c.Add(field, CodeNoEmbedder)
 	}
 	for i := range c.distinct(field, images) {
 		path, data := fields.Index(field, i), images[i]
@@ -159,26 +159,26 @@ func (c *checker) faceImages(field string, images [][]byte, marks []string, cons
 			found = c.look(pic)
 		}
 		p.Faces = len(found)
-		c.pictures = append(c.pictures, p)
-		if c.embedder == nil || c.failed != nil || !consent {
+		c.Pictures = append(c.Pictures, p)
+		if c.opts.Embedder == nil || c.Failed != nil || !consent {
 			continue
 		}
 		mark := at(marks, i)
 		f, ok := c.meant(path, pic, found, mark)
 		if ok {
-			c.addFace(path, faceTemplate{Face: f, Image: data, Mark: mark})
+			c.addFace(path, FaceTemplate{Face: f, Image: data, Mark: mark})
 		}
 	}
 }
 
 // look asks the desk's embedder for the faces of a picture.
 func (c *checker) look(pic *phash.Picture) []FoundFace {
-	if c.embedder == nil || c.failed != nil {
+	if c.opts.Embedder == nil || c.Failed != nil {
 		return nil
 	}
-	found, err := embedFaces(c.ctx, c.embedder, pic.Image())
+	found, err := EmbedFaces(c.ctx, c.opts.Embedder, pic.Image())
 	if err != nil {
-		c.failed = err
+		c.Failed = err
 	}
 	return found
 }
@@ -188,16 +188,16 @@ func (c *checker) look(pic *phash.Picture) []FoundFace {
 func (c *checker) meant(path string, pic *phash.Picture, found []FoundFace, mark string) (Face, bool) {
 	switch {
 	case len(found) == 0:
-		c.add(path, CodeNoFace)
+		c.Add(path, CodeNoFace)
 	case len(found) == 1 && mark == "":
 		return found[0].Face, true
 	case mark == "":
-		c.add(path, CodeSeveralFaces, "faces", strconv.Itoa(len(found)))
+		c.Add(path, CodeSeveralFaces, "faces", strconv.Itoa(len(found)))
 	default:
 		if f, ok := marked(pic, found, mark); ok {
 			return f, true
 		}
-		c.add(path, CodeInvalidMark)
+		c.Add(path, CodeInvalidMark)
 	}
 	return Face{}, false
 }
@@ -244,7 +244,7 @@ func (c *checker) marks(field string, marks []string, images int) bool {
 	fine := true
 	for i, m := range marks {
 		if _, _, ok := parseMark(m); m != "" && !ok {
-			c.add(fields.Index(field, i), CodeInvalidMark)
+			c.Add(fields.Index(field, i), CodeInvalidMark)
 			fine = false
 		}
 	}
@@ -254,7 +254,7 @@ func (c *checker) marks(field string, marks []string, images int) bool {
 // biometric checks the consent without which no template may be made.
 func (c *checker) biometric(field string, s Statement) {
 	if !s.made() {
-		c.add(field, CodeNoConsent)
+		c.Add(field, CodeNoConsent)
 		return
 	}
 	s.check(c, field)
@@ -265,11 +265,11 @@ func (c *checker) biometric(field string, s Statement) {
 // picture, or the one that is marked. A picture without one is no problem: it
 // may be the picture that is meant.
 func (c *checker) openFaces(field string, images [][]byte, marks []string) {
-	if c.embedder == nil {
+	if c.opts.Embedder == nil {
 		return
 	}
 	for i, data := range images {
-		if len(c.templates) == maxFaceItems || c.failed != nil {
+		if len(c.Templates) == maxFaceItems || c.Failed != nil {
 			return
 		}
 		p := c.picture(data)
@@ -285,12 +285,12 @@ func (c *checker) openFaces(field string, images [][]byte, marks []string) {
 		mark := at(marks, i)
 		switch {
 		case len(found) == 1 && mark == "":
-			c.addFace(fields.Index(field, i), faceTemplate{Face: found[0].Face})
+			c.addFace(fields.Index(field, i), FaceTemplate{Face: found[0].Face})
 		case mark != "":
 			if f, ok := marked(pic, found, mark); ok {
-				c.addFace(fields.Index(field, i), faceTemplate{Face: f})
+				c.addFace(fields.Index(field, i), FaceTemplate{Face: f})
 			} else {
-				c.add(fields.Index(field, i), CodeInvalidMark)
+				c.Add(fields.Index(field, i), CodeInvalidMark)
 			}
 		}
 	}
@@ -299,11 +299,11 @@ func (c *checker) openFaces(field string, images [][]byte, marks []string) {
 // picture returns what is known of an image that could be used.
 func (c *checker) picture(file []byte) *Picture {
 	sum := sha256.Sum256(file)
-	i := slices.IndexFunc(c.pictures, func(p Picture) bool { return p.SHA256 == sum })
+	i := slices.IndexFunc(c.Pictures, func(p Picture) bool { return p.SHA256 == sum })
 	if i < 0 {
 		return nil
 	}
-	return &c.pictures[i]
+	return &c.Pictures[i]
 }
 
 func at(list []string, i int) string {

@@ -57,9 +57,9 @@ type DSANotice struct {
 
 // Kind returns KindDSANotice.
 func (r DSANotice) Kind() Kind      { return KindDSANotice }
-func (r DSANotice) asks() Width     { return WidthURL }
-func (r DSANotice) about() CaseID   { return CaseID{} }
-func (r DSANotice) who() *Requester { return &r.Requester }
+func (r DSANotice) Asks() Width     { return WidthURL }
+func (r DSANotice) About() CaseID   { return CaseID{} }
+func (r DSANotice) From() Requester { return r.Requester }
 
 func (r DSANotice) check(c *checker) {
 	n := needsNameMail
@@ -81,10 +81,10 @@ func (r DSANotice) check(c *checker) {
 	}
 	c.missingIs(Curable, Incomplete, core)
 	if r.Ground == GroundChildSexualAbuse {
-		c.flag(FlagChildSafety)
+		c.Flag(FlagChildSafety)
 	}
 	if r.Requester.Role == RoleTrustedFlagger {
-		c.flag(FlagTrustedFlagger)
+		c.Flag(FlagTrustedFlagger)
 	}
 }
 
@@ -128,9 +128,9 @@ type DMCANotice struct {
 
 // Kind returns KindDMCANotice.
 func (r DMCANotice) Kind() Kind      { return KindDMCANotice }
-func (r DMCANotice) asks() Width     { return WidthURL }
-func (r DMCANotice) about() CaseID   { return CaseID{} }
-func (r DMCANotice) who() *Requester { return &r.Requester }
+func (r DMCANotice) Asks() Width     { return WidthURL }
+func (r DMCANotice) About() CaseID   { return CaseID{} }
+func (r DMCANotice) From() Requester { return r.Requester }
 
 func (r DMCANotice) check(c *checker) {
 	r.Requester.check(c, needs{name: true, anyContact: true})
@@ -184,9 +184,9 @@ type AuthorityOrder struct {
 
 // Kind returns KindAuthorityOrder.
 func (r AuthorityOrder) Kind() Kind      { return KindAuthorityOrder }
-func (r AuthorityOrder) about() CaseID   { return CaseID{} }
-func (r AuthorityOrder) who() *Requester { return &r.Requester }
-func (r AuthorityOrder) asks() Width {
+func (r AuthorityOrder) About() CaseID   { return CaseID{} }
+func (r AuthorityOrder) From() Requester { return r.Requester }
+func (r AuthorityOrder) Asks() Width {
 	if len(r.Images) > 0 {
 		return WidthIdentical
 	}
@@ -206,12 +206,12 @@ func (r AuthorityOrder) check(c *checker) {
 	c.images("images", r.Images, false)
 	c.oneOf("territories", len(r.Territories) > 0 || r.Worldwide, "worldwide")
 	if len(r.Territories) > 0 && r.Worldwide {
-		c.add("worldwide", CodeInvalidChoice)
+		c.Add("worldwide", CodeInvalidChoice)
 	}
 	if c.limit("territories", len(r.Territories), maxTerritories) {
 		for i, t := range r.Territories {
 			if _, err := territory.Parse([]string{t}); err != nil {
-				c.add(fields.Index("territories", i), CodeInvalidCountry)
+				c.Add(fields.Index("territories", i), CodeInvalidCountry)
 			}
 		}
 	}

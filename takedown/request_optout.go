@@ -36,9 +36,9 @@ type ImageOptOut struct {
 
 // Kind returns KindImageOptOut.
 func (r ImageOptOut) Kind() Kind      { return KindImageOptOut }
-func (r ImageOptOut) asks() Width     { return WidthDuplicate }
-func (r ImageOptOut) about() CaseID   { return CaseID{} }
-func (r ImageOptOut) who() *Requester { return &r.Requester }
+func (r ImageOptOut) Asks() Width     { return WidthDuplicate }
+func (r ImageOptOut) About() CaseID   { return CaseID{} }
+func (r ImageOptOut) From() Requester { return r.Requester }
 
 func (r ImageOptOut) check(c *checker) {
 	r.Requester.check(c, needsNameMail)
@@ -74,14 +74,14 @@ type OpenOptOut struct {
 
 // Kind returns KindOpenOptOut.
 func (r OpenOptOut) Kind() Kind { return KindOpenOptOut }
-func (r OpenOptOut) asks() Width {
+func (r OpenOptOut) Asks() Width {
 	if r.Biometric != (Statement{}) {
 		return WidthFace
 	}
 	return WidthDuplicate
 }
-func (r OpenOptOut) about() CaseID   { return CaseID{} }
-func (r OpenOptOut) who() *Requester { return &r.Requester }
+func (r OpenOptOut) About() CaseID   { return CaseID{} }
+func (r OpenOptOut) From() Requester { return r.Requester }
 
 func (r OpenOptOut) check(c *checker) {
 	r.Requester.check(c, needsNameMail)
@@ -90,15 +90,15 @@ func (r OpenOptOut) check(c *checker) {
 	c.text("reason", r.Reason, false, maxText)
 	c.country("law_country", r.LawCountry)
 	may := c.subject("subject", r.Subject, &r.Requester)
-	before := len(c.problems)
+	before := len(c.Problems)
 	consent := r.Biometric != (Statement{})
 	if consent {
 		if r.Claim == ClaimOwner {
-			c.add("claim", CodeNotDepicted)
+			c.Add("claim", CodeNotDepicted)
 		}
 		r.Biometric.check(c, "biometric")
 	}
-	may = may && consent && len(c.problems) == before
+	may = may && consent && len(c.Problems) == before
 	if c.marks("marks", r.Marks, len(r.Images)) && may {
 		c.openFaces("images", r.Images, r.Marks)
 	}
@@ -119,9 +119,9 @@ type HashEntry struct {
 
 // Kind returns KindHashEntry.
 func (r HashEntry) Kind() Kind      { return KindHashEntry }
-func (r HashEntry) asks() Width     { return WidthDuplicate }
-func (r HashEntry) about() CaseID   { return CaseID{} }
-func (r HashEntry) who() *Requester { return &r.Requester }
+func (r HashEntry) Asks() Width     { return WidthDuplicate }
+func (r HashEntry) About() CaseID   { return CaseID{} }
+func (r HashEntry) From() Requester { return r.Requester }
 
 func (r HashEntry) check(c *checker) {
 	r.Requester.check(c, needs{anyContact: true})

@@ -70,9 +70,9 @@ type GDPRRequest struct {
 
 // Kind returns KindGDPRRequest.
 func (r GDPRRequest) Kind() Kind      { return KindGDPRRequest }
-func (r GDPRRequest) about() CaseID   { return CaseID{} }
-func (r GDPRRequest) who() *Requester { return &r.Requester }
-func (r GDPRRequest) asks() Width {
+func (r GDPRRequest) About() CaseID   { return CaseID{} }
+func (r GDPRRequest) From() Requester { return r.Requester }
+func (r GDPRRequest) Asks() Width {
 	if len(r.Images) > 0 {
 		return WidthIdentical
 	}
@@ -99,7 +99,7 @@ func (r GDPRRequest) check(c *checker) {
 	choice(c, "reply", r.Reply, false)
 	c.missingIs(Curable, Incomplete, []string{"requester.email", "requester.phone", "requester.postal_address"})
 	if r.UK {
-		c.regime = RegimeUKGDPR
+		c.Regime = RegimeUKGDPR
 	}
 }
 
@@ -144,9 +144,9 @@ type IntimateImage struct {
 
 // Kind returns KindIntimateImage.
 func (r IntimateImage) Kind() Kind      { return KindIntimateImage }
-func (r IntimateImage) about() CaseID   { return CaseID{} }
-func (r IntimateImage) who() *Requester { return &r.Requester }
-func (r IntimateImage) asks() Width {
+func (r IntimateImage) About() CaseID   { return CaseID{} }
+func (r IntimateImage) From() Requester { return r.Requester }
+func (r IntimateImage) Asks() Width {
 	switch {
 	case len(r.Images)+len(r.Hashes) == 0:
 		return WidthURL
@@ -169,6 +169,6 @@ func (r IntimateImage) check(c *checker) {
 	choice(c, "minor_depicted", r.MinorDepicted, true)
 	c.text("signature", r.Signature, true, maxName)
 	if r.MinorDepicted != AnswerNo {
-		c.flag(FlagChildSafety)
+		c.Flag(FlagChildSafety)
 	}
 }

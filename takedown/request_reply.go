@@ -43,9 +43,9 @@ type CounterNotice struct {
 
 // Kind returns KindCounterNotice.
 func (r CounterNotice) Kind() Kind      { return KindCounterNotice }
-func (r CounterNotice) asks() Width     { return 0 }
-func (r CounterNotice) about() CaseID   { return r.Case }
-func (r CounterNotice) who() *Requester { return &r.Requester }
+func (r CounterNotice) Asks() Width     { return 0 }
+func (r CounterNotice) About() CaseID   { return r.Case }
+func (r CounterNotice) From() Requester { return r.Requester }
 
 func (r CounterNotice) check(c *checker) {
 	r.Requester.check(c, needs{name: true, phone: true, postal: true})
@@ -78,9 +78,9 @@ type Objection struct {
 
 // Kind returns KindObjection.
 func (r Objection) Kind() Kind      { return KindObjection }
-func (r Objection) asks() Width     { return 0 }
-func (r Objection) about() CaseID   { return r.Case }
-func (r Objection) who() *Requester { return &r.Requester }
+func (r Objection) Asks() Width     { return 0 }
+func (r Objection) About() CaseID   { return r.Case }
+func (r Objection) From() Requester { return r.Requester }
 
 func (r Objection) check(c *checker) {
 	r.Requester.check(c, needsNameMail)
@@ -118,9 +118,9 @@ type Complaint struct {
 
 // Kind returns KindComplaint.
 func (r Complaint) Kind() Kind      { return KindComplaint }
-func (r Complaint) asks() Width     { return 0 }
-func (r Complaint) about() CaseID   { return r.Case }
-func (r Complaint) who() *Requester { return &r.Requester }
+func (r Complaint) Asks() Width     { return 0 }
+func (r Complaint) About() CaseID   { return r.Case }
+func (r Complaint) From() Requester { return r.Requester }
 
 func (r Complaint) check(c *checker) {
 	r.Requester.check(c, needs{anyContact: true})
@@ -145,9 +145,9 @@ type WithdrawalRequest struct {
 
 // Kind returns KindWithdrawal.
 func (r WithdrawalRequest) Kind() Kind      { return KindWithdrawal }
-func (r WithdrawalRequest) asks() Width     { return 0 }
-func (r WithdrawalRequest) about() CaseID   { return r.Case }
-func (r WithdrawalRequest) who() *Requester { return &r.Requester }
+func (r WithdrawalRequest) Asks() Width     { return 0 }
+func (r WithdrawalRequest) About() CaseID   { return r.Case }
+func (r WithdrawalRequest) From() Requester { return r.Requester }
 
 func (r WithdrawalRequest) check(c *checker) {
 	r.Requester.check(c, needs{email: true})
@@ -155,7 +155,7 @@ func (r WithdrawalRequest) check(c *checker) {
 	if c.limit("items", len(r.Items), maxAddresses) {
 		for i, n := range r.Items {
 			if n < 0 {
-				c.add(fields.Index("items", i), CodeInvalidChoice)
+				c.Add(fields.Index("items", i), CodeInvalidChoice)
 			}
 		}
 	}

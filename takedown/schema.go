@@ -22,12 +22,11 @@ func Schema() []byte {
 	defs := map[string]any{}
 	var variants []any
 	for _, k := range Kinds() {
-		t := requestTypes[k]
-		s := objectSchema(reflect.TypeOf(t.empty), defs)
-		s["properties"].(map[string]any)["kind"] = map[string]any{"const": t.name}
+		s := objectSchema(reflect.TypeOf(New(k)), defs)
+		s["properties"].(map[string]any)["kind"] = map[string]any{"const": k.String()}
 		s["required"] = append([]string{"kind"}, s["required"].([]string)...)
-		defs[t.name] = s
-		variants = append(variants, map[string]any{"$ref": "#/$defs/" + t.name})
+		defs[k.String()] = s
+		variants = append(variants, map[string]any{"$ref": "#/$defs/" + k.String()})
 	}
 	b, err := json.MarshalIndent(map[string]any{
 		"$schema": "https://json-schema.org/draft/2020-12/schema",

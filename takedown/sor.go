@@ -59,7 +59,7 @@ type StatementOfReasons struct {
 // may have been erased; then the ground is not specified.
 func Statement17(c *Case) StatementOfReasons {
 	s := StatementOfReasons{
-		Case: c.ID, Width: c.Granted, Effect: c.Effect, Territories: c.Territories, Kind: c.Kind, Origin: requestTypes[c.Kind].origin,
+		Case: c.ID, Width: c.Granted, Effect: c.Effect, Territories: c.Territories, Kind: c.Kind, Origin: handlings[c.Kind].origin,
 		From: c.Times[MilestoneEnforced], To: c.End,
 		// A width beyond the address lets software find copies.
 		AutomatedDetection: c.Granted > WidthURL,

@@ -291,7 +291,7 @@ type change struct {
 	messages  []message
 	// Of the first case, when it is new or amended.
 	request  Request
-	material []material
+	material []Material
 	pictures map[int][]byte // by their numbers in the request
 	// templates are sealed; the ids of their keys are in the items of the case.
 	templates map[[16]byte][]byte
@@ -610,7 +610,7 @@ func decodeStored(b []byte) (r Request, pictures []Picture, err error) {
 			if err := json.Unmarshal(b[k:n], &pictures); err != nil {
 				return nil, nil, fmt.Errorf("%w: the pictures of a request are no JSON", ErrStore)
 			}
-			r, err = decodeRequest(b[:k])
+			r, err = UnmarshalRequest(b[:k])
 			return r, pictures, err
 		}
 	}
@@ -618,7 +618,7 @@ func decodeStored(b []byte) (r Request, pictures []Picture, err error) {
 }
 
 // material returns what the items of a case are recognised by.
-func (s *caseStore) material(id CaseID) (m []material, err error) {
+func (s *caseStore) material(id CaseID) (m []Material, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		b, err := tx.Get(BucketMaterial, id[:])
 		if err != nil || b == nil {

@@ -30,13 +30,12 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err
 	}
-	k := d.checker(ctx)
-	k.run(r, d.opts.Profiles)
-	if k.failed != nil {
-		return Case{}, k.failed
+	k := d.checkRequest(ctx, r)
+	if k.Failed != nil {
+		return Case{}, k.Failed
 	}
-	if isNil(r) {
-		return Case{}, k.err()
+	if !k.Taken() && k.Regime == "" { // there is none
+		return Case{}, k.Err()
 	}
 	d.mu.Lock()
 	defer d.flush(ctx)
@@ -45,11 +44,11 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if err != nil {
 		return Case{}, err
 	}
-	if !k.taken() {
-		return Case{}, k.err()
+	if !k.Taken() {
+		return Case{}, k.Err()
 	}
 	now := d.clock()
-	c := &Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.about()}
+	c := &Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.About()}
 	if err := d.takeIn(c, k); err != nil {
 		return Case{}, err
 	}
@@ -69,7 +68,7 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 		c.Pauses = []Pause{{From: now}}
 		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo})
 	}
-	if d.opts.ConfirmEmail && r.who().Email != "" {
+	if d.opts.ConfirmEmail && r.From().Email != "" {
 		msgs = append(msgs, c.newToken(now))
 	}
 	c.note("", c.State, Act{}, now)
@@ -77,21 +76,23 @@ func (d *Desk) Submit(ctx context.Context, r Request) (Case, error) {
 	if _, err := d.store.keys.create(c.ID); err != nil {
 		return Case{}, err
 	}
-	templates, err := d.store.giveTemplates(c, k.templates)
+	templates, err := d.store.giveTemplates(c, k.Templates)
 	if err != nil {
 		return Case{}, err
 	}
 	// Should this fail, it is not known whether the case was stored: its key stays
 	// until Open has seen that there is no case.
-	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.stored(), templates: templates, messages: msgs}); err != nil {
+	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
 		return Case{}, err
 	}
 	return *c, nil
 }
 
-// checker returns one with what the desk brings to it.
-func (d *Desk) checker(ctx context.Context) *checker {
-	return &checker{mapper: d.opts.AddressMapper, desk: true, ctx: ctx, embedder: d.opts.FaceEmbedder}
+// checkRequest looks at a request with what the desk brings to it.
+func (d *Desk) checkRequest(ctx context.Context, r Request) *Checked {
+	return Check(ctx, r, &CheckOptions{
+		Profiles: d.opts.Profiles, Mapper: d.opts.AddressMapper, Desk: true, Embedder: d.opts.FaceEmbedder,
+	})
 }
 
 // firstState is where a new case begins, and a completed one goes on. Whoever has to be asked for more is
@@ -100,32 +101,32 @@ func (d *Desk) firstState(c *Case) State {
 	switch {
 	case len(c.Problems) > 0:
 		return StateNeedsInfo
-	case d.opts.ConfirmEmail && requestTypes[c.Kind].waits && c.Request.who().Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():
+	case d.opts.ConfirmEmail && handlings[c.Kind].waits && c.Request.From().Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():
 		return StateUnconfirmed
 	}
 	return StateInReview
 }
 
 // takeIn writes into a case what a checked request says.
-func (d *Desk) takeIn(c *Case, k *checker) error {
-	c.Regime, c.Asked, c.Items, c.Pictures, c.Problems = k.regime, c.Request.asks(), k.items, k.pictures, k.problems
-	c.Flags = k.flags
-	c.Party = d.party(c.Request.who())
+func (d *Desk) takeIn(c *Case, k *Checked) error {
+	c.Regime, c.Asked, c.Items, c.Pictures, c.Problems = k.Regime, c.Request.Asks(), itemsOf(k), k.Pictures, k.Problems
+	c.Flags = k.Flags
+	c.Party = d.party(c.Request.From())
 	c.Claim = claimOf(c.Request)
 	c.AskedTerritories = nil
 	if o, ok := c.Request.(AuthorityOrder); ok {
 		c.AskedTerritories = o.Territories
 	}
-	for i, m := range k.material {
+	for i, m := range k.Material {
 		if c.Items[i].Kind != ItemFace && d.isCommon(&m) {
 			c.flag(FlagCommon)
 		}
 	}
 	faces := map[int]Face{}
-	for i, t := range k.templates {
+	for i, t := range k.Templates {
 		faces[i] = t.Face
 	}
-	if err := d.findEarlier(c, k.material, faces); err != nil {
+	if err := d.findEarlier(c, k.Material, faces); err != nil {
 		return err
 	}
 	if len(d.people(faces)) > 1 {
@@ -134,8 +135,16 @@ func (d *Desk) takeIn(c *Case, k *checker) error {
 	return nil
 }
 
+// itemsOf returns the items of a request that nobody has decided about.
+func itemsOf(k *Checked) (items []CaseItem) {
+	for _, it := range k.Items {
+		items = append(items, CaseItem{RequestItem: it})
+	}
+	return items
+}
+
 // party returns a keyed digest of how a requester is reached.
-func (d *Desk) party(who *Requester) []byte {
+func (d *Desk) party(who Requester) []byte {
 	reached := contact.Email(who.Email)
 	if reached == "" {
 		reached, _ = contact.Phone(who.Phone, who.Country)
@@ -169,7 +178,7 @@ func claimOf(r Request) Claim {
 
 // earlier returns the cases, of whomever, whose rules match a picture or a face
 // of a case today.
-func (d *Desk) earlier(c *Case, mats []material, faces map[int]Face) (ids []CaseID) {
+func (d *Desk) earlier(c *Case, mats []Material, faces map[int]Face) (ids []CaseID) {
 	for i, m := range mats {
 		var known Candidate
 		if m.Bytes != nil { // a flat picture has nothing else
@@ -193,7 +202,7 @@ func (d *Desk) earlier(c *Case, mats []material, faces map[int]Face) (ids []Case
 // findEarlier flags a case when a picture, or a face, is blocked already for
 // somebody else, whatever the same requester has in force too. A requester who
 // cannot be told, as after an erasure, is somebody else.
-func (d *Desk) findEarlier(c *Case, mats []material, faces map[int]Face) error {
+func (d *Desk) findEarlier(c *Case, mats []Material, faces map[int]Face) error {
 	for _, id := range d.earlier(c, mats, faces) {
 		other, err := d.store.get(id)
 		if errors.Is(err, ErrNoCase) {
@@ -224,14 +233,13 @@ func (d *Desk) findEarlier(c *Case, mats []material, faces map[int]Face) error {
 //
 // It fails with a [*MoveError] when nobody has asked for more.
 func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error) {
-	k := d.checker(ctx)
-	k.run(r, d.opts.Profiles)
-	if err := cmp.Or(k.failed, k.err()); err != nil {
+	k := d.checkRequest(ctx, r)
+	if err := cmp.Or(k.Failed, k.Err()); err != nil {
 		return Case{}, err
 	}
 	var done *Case
 	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
-		if c.Kind != r.Kind() || c.About != r.about() {
+		if c.Kind != r.Kind() || c.About != r.About() {
 			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
 		}
 		if c.State != StateNeedsInfo {
@@ -242,12 +250,12 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		if err != nil {
 			return change{}, err
 		}
-		if err := k.err(); err != nil {
+		if err := k.Err(); err != nil {
 			return change{}, err
 		}
 		c.First, c.Crowded = nil, 0
 		var msgs []message
-		if email := contact.Email(r.who().Email); d.opts.ConfirmEmail && (c.Request == nil || email != contact.Email(c.Request.who().Email)) {
+		if email := contact.Email(r.From().Email); d.opts.ConfirmEmail && (c.Request == nil || email != contact.Email(c.Request.From().Email)) {
 			delete(c.Times, MilestoneEmailConfirmed)
 			if c.Token = nil; email != "" {
 				msgs = append(msgs, c.newToken(now))
@@ -275,10 +283,10 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		var rules []blocklist.Rule
 		var covers [][]int
 		if len(c.Rules) > 0 {
-			if err := d.sameItems(c, items, k.material); err != nil {
+			if err := d.sameItems(c, items, k.Material); err != nil {
 				return change{}, err
 			}
-			c.material = k.material
+			c.material = k.Material
 			var err error
 			if rules, covers, err = d.holding(c, true); err != nil {
 				return change{}, err
@@ -288,8 +296,8 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 		if err != nil {
 			return change{}, err
 		}
-		ch.request, ch.material, ch.messages = c.Request, k.stored(), msgs
-		if ch.templates, err = d.store.giveTemplates(c, k.templates); err != nil {
+		ch.request, ch.material, ch.messages = c.Request, k.Stored(), msgs
+		if ch.templates, err = d.store.giveTemplates(c, k.Templates); err != nil {
 			return change{}, err
 		}
 		done = c
@@ -305,14 +313,14 @@ func (d *Desk) Complete(ctx context.Context, id CaseID, r Request) (Case, error)
 // before that are the same, so that what was learned for them, and excepted from
 // them, goes over to the rules that take their place. The others have none, and
 // are not on hold.
-func (d *Desk) sameItems(c *Case, before []CaseItem, mats []material) error {
+func (d *Desk) sameItems(c *Case, before []CaseItem, mats []Material) error {
 	old, err := d.store.material(c.ID)
 	if err != nil {
 		return err
 	}
 	for i := range c.Items {
 		for j := range min(len(before), len(old)) {
-			if it := &before[j]; it.Kind == c.Items[i].Kind && it.Kind != ItemFace && it.Ended == "" && mats[i].same(&old[j]) {
+			if it := &before[j]; it.Kind == c.Items[i].Kind && it.Kind != ItemFace && it.Ended == "" && mats[i].Same(&old[j]) {
 				c.Items[i].Rule = it.Rule
 			}
 		}
@@ -374,7 +382,7 @@ func (d *Desk) Confirm(ctx context.Context, id CaseID, token string) error {
 // old one stops to work.
 func (d *Desk) Resend(ctx context.Context, id CaseID) error {
 	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
-		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.who().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
+		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.From().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
 			return change{}, &TokenError{id}
 		}
 		return change{messages: []message{c.newToken(now)}}, nil

@@ -1,15 +1,10 @@
 package takedown
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"iter"
-	"slices"
 	"time"
-
-	"github.com/staydown/staydown/blocklist"
 )
 
 // Item is an entry of an index that exists already.
@@ -123,9 +118,6 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 // next sweep looks for those faces as well.
 var ErrFacesNotSearched = errors.New("takedown: the list cannot search its faces now; sweep again when a new snapshot is loaded")
 
-// ErrClosed says that a desk, or an enforcer, was closed.
-var ErrClosed = errors.New("takedown: the desk, or the enforcer, is closed")
-
 // ChangeType says what happened to a rule.
 type ChangeType uint8
 
@@ -164,99 +156,4 @@ type Change struct {
 	// Rule is the public id of the rule, as in Decision.Rule. It is 0 when an
 	// exception, or its end, is of a picture on the never-block list.
 	Rule uint64
-}
-
-// Changes gives what happened to rules after the cursor, in the order of the
-// events and then of the time, and moves the cursor behind it when it is
-// through. Hosts use it to keep caches, thumbnails and crawl rules in step. The
-// zero Cursor, and nil, give every event, and nothing that the clock did. Of the
-// cursor, only Since and Time are used.
-func (d *Desk) Changes(ctx context.Context, at *Cursor) iter.Seq2[Change, error] {
-	return func(yield func(Change, error) bool) {
-		at := at
-		if at == nil { // a new one each time that the sequence is ranged over
-			at = new(Cursor)
-		}
-		view, now := d.list.View(), d.now().UTC()
-		stopped := false
-		var failed error
-		err := d.list.Events(at.Since+1, func(e blocklist.Event) bool {
-			if e.Seq > view.Seq() {
-				return false
-			}
-			var c Change
-			if c, failed = d.change(ctx, e); failed != nil {
-				return false
-			}
-			stopped = !yield(c, nil)
-			return !stopped
-		})
-		if err = closedError(errors.Join(err, failed)); err != nil {
-			yield(Change{}, err)
-			return
-		}
-		if stopped {
-			return
-		}
-		var byClock []Change
-		if !at.Time.IsZero() {
-			view.Transitions(at.Time, now, func(t blocklist.Transition) bool {
-				byClock = append(byClock, Change{Time: t.Time, Rule: t.Rule, Type: clockChanges[t.Type]})
-				return true
-			})
-		}
-		slices.SortFunc(byClock, func(a, b Change) int {
-			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Type, b.Type))
-		})
-		for _, c := range byClock {
-			if !yield(c, nil) {
-				return
-			}
-		}
-		at.Since, at.Time = view.Seq(), now
-	}
-}
-
-var clockChanges = map[blocklist.TransitionType]ChangeType{
-	blocklist.RuleBegan:      RuleBegan,
-	blocklist.RuleEnded:      RuleEnded,
-	blocklist.LearnedEnded:   LearnedForgotten,
-	blocklist.ExceptionEnded: ExceptionEnded,
-}
-
-// change describes an event.
-func (d *Desk) change(ctx context.Context, e blocklist.Event) (Change, error) {
-	c := Change{Seq: e.Seq, Time: e.Time, Rule: e.Target}
-	switch e.Type {
-	case blocklist.EventAdded:
-		c.Type, c.Rule = RuleAdded, e.Seq
-	case blocklist.EventLearned:
-		c.Type = RuleLearned
-	case blocklist.EventExcepted:
-		c.Type = RuleExcepted
-	case blocklist.EventRevoked:
-		c.Type = RuleRevoked
-	case blocklist.EventUndone:
-		undone, err := d.event(e.Target)
-		if err != nil {
-			return c, err
-		}
-		c.Type, c.Rule = ExceptionEnded, undone.Target
-		if undone.Type == blocklist.EventLearned {
-			c.Type = LearnedForgotten
-		}
-	}
-	return c, ctx.Err()
-}
-
-// event reads one event of the journal.
-func (d *Desk) event(seq uint64) (found blocklist.Event, err error) {
-	err = d.list.Events(seq, func(e blocklist.Event) bool {
-		found = e
-		return false
-	})
-	if err == nil && found.Seq != seq {
-		err = fmt.Errorf("%w: %d", ErrNoEvent, seq)
-	}
-	return found, closedError(err)
 }

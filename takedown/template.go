@@ -45,7 +45,7 @@ func (c *Case) dropTemplates() {
 
 // giveTemplates makes keys for the templates of a new or completed request.
 // Should it fail, or the case not be stored, Open destroys what was made.
-func (s *caseStore) giveTemplates(c *Case, templates map[int]faceTemplate) (sealed map[[16]byte][]byte, err error) {
+func (s *caseStore) giveTemplates(c *Case, templates map[int]FaceTemplate) (sealed map[[16]byte][]byte, err error) {
 	for i, t := range templates {
 		id := newCaseID()
 		key, err := s.keys.create(id)
@@ -67,7 +67,7 @@ func (s *caseStore) giveTemplates(c *Case, templates map[int]faceTemplate) (seal
 }
 
 // template opens the template of an item.
-func (s *caseStore) template(c *Case, i int) (t faceTemplate, err error) {
+func (s *caseStore) template(c *Case, i int) (t FaceTemplate, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		t, err = s.openTemplate(tx, c, i)
 		return err
@@ -75,7 +75,7 @@ func (s *caseStore) template(c *Case, i int) (t faceTemplate, err error) {
 	return t, err
 }
 
-func (s *caseStore) openTemplate(tx StoreTx, c *Case, i int) (t faceTemplate, err error) {
+func (s *caseStore) openTemplate(tx StoreTx, c *Case, i int) (t FaceTemplate, err error) {
 	destroyed := fmt.Errorf("takedown: case %v, item %d: %w", c.ID, i, ErrTemplateDestroyed)
 	id := c.Items[i].Template
 	if len(id) != len(CaseID{}) {

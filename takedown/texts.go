@@ -113,7 +113,7 @@ func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error)
 
 // check looks whether a catalogue is complete.
 func (c Catalogue) check() error {
-	for _, code := range codes {
+	for _, code := range Codes() {
 		if c.Codes[code] == "" {
 			return fmt.Errorf("takedown: texts of %v: no message for %q", c.Language, code)
 		}
@@ -123,7 +123,7 @@ func (c Catalogue) check() error {
 			return fmt.Errorf("takedown: texts of %v: no words for the field %q", c.Language, field)
 		}
 	}
-	for _, m := range messageTypes {
+	for _, m := range MessageTypes() {
 		for _, name := range []string{string(m), string(m) + ".subject"} {
 			if c.Templates == nil || c.Templates.Lookup(name) == nil {
 				return fmt.Errorf("takedown: texts of %v: no template %q", c.Language, name)
@@ -249,7 +249,7 @@ func fieldNames() []string {
 		}
 	}
 	for _, k := range Kinds() {
-		add(reflect.TypeOf(requestTypes[k].empty), "")
+		add(reflect.TypeOf(New(k)), "")
 	}
 	return slices.Sorted(maps.Keys(names))
 }

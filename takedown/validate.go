@@ -39,38 +39,63 @@ const (
 	maxTerritories = 300
 )
 
-// checker collects the problems of a request in the order in which its fields
-// are looked at, and what the request wants blocked.
-type checker struct {
-	mapper AddressMapper
-	// desk says that it is a desk that checks, which looks for the faces in
-	// pictures with its embedder, if it has one.
-	desk     bool
-	ctx      context.Context
-	embedder FaceEmbedder
+// Checked is what a check of a request found: its problems, in the order in which
+// its fields are looked at, and what the request wants blocked.
+type Checked struct {
+	Problems  []Problem
+	Items     []RequestItem
+	Material  []Material           // of each item
+	Templates map[int]FaceTemplate // of the items that are faces
+	Pictures  []Picture            // one for each usable image
+	Named     []Named              // by a reply, of the items of its case
+	Flags     []Flag
+	Regime    Regime
+	// Failed is the error of the embedder.
+	Failed error
+}
 
-	problems  []Problem
-	items     []CaseItem
-	material  []material           // of each item
-	templates map[int]faceTemplate // of the items that are faces
-	pictures  []Picture            // one for each usable image
-	pixels    int64                // of all that were decoded
-	named     []named              // by a reply, of the items of its case
-	flags     []Flag
-	regime    Regime
-	failed    error // of the embedder
+// checker checks a request.
+type checker struct {
+	Checked
+	opts   CheckOptions
+	ctx    context.Context
+	pixels int64 // of all that were decoded
+}
+
+// CheckOptions are the options of [Check]. The zero value, and nil, are the
+// defaults.
+type CheckOptions struct {
+	// Profiles are demands on top of those of the request's own type.
+	Profiles []Profile
+	// Mapper turns addresses of the operator's own service into those of the
+	// sources.
+	Mapper AddressMapper
+	// Desk says that it is a desk that checks, which looks for the faces in
+	// pictures with its Embedder, if it has one.
+	Desk     bool
+	Embedder FaceEmbedder
+}
+
+// Check looks at all of a request. It decodes its images.
+func Check(ctx context.Context, r Request, opts *CheckOptions) *Checked {
+	c := &checker{ctx: ctx}
+	if opts != nil {
+		c.opts = *opts
+	}
+	c.run(r, c.opts.Profiles)
+	return &c.Checked
 }
 
 // run checks r and the demands of profiles on it.
 func (c *checker) run(r Request, profiles []Profile) {
 	if isNil(r) {
-		c.add("kind", CodeRequired)
+		c.Add("kind", CodeRequired)
 		return
 	}
-	c.regime = requestTypes[r.Kind()].regime
+	c.Regime = requestTypes[r.Kind()].regime
 	r.check(c)
 	for _, p := range profiles {
-		p.check(c, r)
+		p.demand(c, r)
 	}
 }
 
@@ -80,24 +105,26 @@ func isNil(r Request) bool {
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// taken reports whether the request can be taken in: it has no problems, or
+// Taken reports whether the request can be taken in: it has no problems, or
 // only such as the operator has to ask about.
-func (c *checker) taken() bool {
-	return !slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Severity != Curable })
+func (c *Checked) Taken() bool {
+	return !slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Severity != Curable })
 }
 
-// has reports whether a field has a problem.
-func (c *checker) has(field string) bool {
-	return slices.ContainsFunc(c.problems, func(p Problem) bool { return p.Field == field })
+// Has reports whether a field has a problem.
+func (c *Checked) Has(field string) bool {
+	return slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Field == field })
 }
 
-func (c *checker) flag(f Flag) {
-	if !slices.Contains(c.flags, f) {
-		c.flags = append(c.flags, f)
+// Flag adds a flag.
+func (c *Checked) Flag(f Flag) {
+	if !slices.Contains(c.Flags, f) {
+		c.Flags = append(c.Flags, f)
 	}
 }
 
-func (c *checker) add(field string, code Code, params ...string) {
+// Add adds a problem of a field; params are names and values.
+func (c *Checked) Add(field string, code Code, params ...string) {
 	p := Problem{Field: field, Code: code, Severity: Incomplete}
 	for i := 0; i+1 < len(params); i += 2 {
 		if p.Params == nil {
@@ -105,27 +132,27 @@ func (c *checker) add(field string, code Code, params ...string) {
 		}
 		p.Params[params[i]] = params[i+1]
 	}
-	c.problems = append(c.problems, p)
+	c.Problems = append(c.Problems, p)
 }
 
 // required reports a missing field unless ok.
 func (c *checker) required(field string, ok bool) {
 	if !ok {
-		c.add(field, CodeRequired)
+		c.Add(field, CodeRequired)
 	}
 }
 
 // oneOf reports a missing field, of which others could take the place, unless ok.
 func (c *checker) oneOf(field string, ok bool, others ...string) {
 	if !ok {
-		c.add(field, CodeRequired, "or", strings.Join(others, ","))
+		c.Add(field, CodeRequired, "or", strings.Join(others, ","))
 	}
 }
 
 // limit reports whether a list of n items is within its limit.
 func (c *checker) limit(field string, n, max int) bool {
 	if n > max {
-		c.add(field, CodeTooMany, "max", strconv.Itoa(max))
+		c.Add(field, CodeTooMany, "max", strconv.Itoa(max))
 	}
 	return n <= max
 }
@@ -136,25 +163,26 @@ func (c *checker) limit(field string, n, max int) bool {
 // person can correct it at once.
 func (c *checker) missingIs(curable, otherwise Severity, core []string) {
 	severity := curable
-	for _, p := range c.problems {
+	for _, p := range c.Problems {
 		for _, f := range core {
 			if p.Field == f || strings.HasPrefix(p.Field, f+"[") {
 				severity = otherwise
 			}
 		}
 	}
-	for i, p := range c.problems {
+	for i, p := range c.Problems {
 		if p.Code == CodeRequired || p.Code == CodeNotAccepted {
-			c.problems[i].Severity = severity
+			c.Problems[i].Severity = severity
 		}
 	}
 }
 
-func (c *checker) err() error {
-	if len(c.problems) == 0 {
+// Err returns a [*ValidationError] with the problems, or nil.
+func (c *Checked) Err() error {
+	if len(c.Problems) == 0 {
 		return nil
 	}
-	return &ValidationError{c.problems}
+	return &ValidationError{c.Problems}
 }
 
 // text checks a text of at most max code points; empty is a problem only when
@@ -163,12 +191,12 @@ func (c *checker) text(field, s string, required bool, max int) {
 	switch {
 	case strings.TrimSpace(s) == "":
 		if required {
-			c.add(field, CodeRequired)
+			c.Add(field, CodeRequired)
 		}
 	case !isText(s):
-		c.add(field, CodeNotText)
+		c.Add(field, CodeNotText)
 	case utf8.RuneCountInString(s) > max:
-		c.add(field, CodeTooLong, "max", strconv.Itoa(max))
+		c.Add(field, CodeTooLong, "max", strconv.Itoa(max))
 	}
 }
 
@@ -187,12 +215,12 @@ func (c *checker) email(field, s string, required bool) {
 	s = contact.Email(s)
 	if s == "" {
 		if required {
-			c.add(field, CodeRequired)
+			c.Add(field, CodeRequired)
 		}
 		return
 	}
 	if len(s) > maxEmail || !isText(s) || !isEmail(s) {
-		c.add(field, CodeInvalidEmail)
+		c.Add(field, CodeInvalidEmail)
 	}
 }
 
@@ -223,7 +251,7 @@ func (c *checker) phone(field, s, country string, required bool) {
 		return
 	}
 	if _, ok := contact.Phone(s, country); !ok || utf8.RuneCountInString(s) > maxPhone {
-		c.add(field, CodeInvalidPhone)
+		c.Add(field, CodeInvalidPhone)
 	}
 }
 
@@ -232,7 +260,7 @@ var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
 // language checks that s has the form of a language tag (BCP 47).
 func (c *checker) language(field, s string) {
 	if s != "" && (len(s) > 35 || !languageTag.MatchString(s)) {
-		c.add(field, CodeInvalidLang)
+		c.Add(field, CodeInvalidLang)
 	}
 }
 
@@ -241,7 +269,7 @@ func (c *checker) country(field, s string) {
 		return
 	}
 	if _, err := blocklist.ParseTerritory(s); err != nil {
-		c.add(field, CodeInvalidCountry)
+		c.Add(field, CodeInvalidCountry)
 	}
 }
 
@@ -253,12 +281,12 @@ func (c *checker) distinct(field string, files [][]byte) iter.Seq2[int, [32]byte
 		for i, data := range files {
 			path := fields.Index(field, i)
 			if len(data) == 0 {
-				c.add(path, CodeRequired)
+				c.Add(path, CodeRequired)
 				continue
 			}
 			sum := sha256.Sum256(data)
 			if of, again := seen[sum]; again {
-				c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
+				c.Add(path, CodeDuplicate, "of", strconv.Itoa(of))
 				continue
 			}
 			seen[sum] = i
@@ -282,7 +310,7 @@ func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
 		if code == CodeDamagedImage { // it was decoded up to where it is damaged
 			c.pixels += min(left, announced(file))
 		}
-		c.add(path, code, params...)
+		c.Add(path, code, params...)
 		return nil, false
 	}
 	w, h := pic.Size()
@@ -319,12 +347,12 @@ func (c *checker) images(field string, images [][]byte, required bool) {
 		p, m, err := inspect(pic, sum)
 		if err != nil {
 			code, params := imageProblem(err)
-			c.add(path, code, params...)
+			c.Add(path, code, params...)
 			continue
 		}
-		c.items = append(c.items, CaseItem{Field: path, Kind: ItemPicture, Widest: p.Widest})
-		c.material = append(c.material, m)
-		c.pictures = append(c.pictures, p)
+		c.Items = append(c.Items, RequestItem{Field: path, Kind: ItemPicture, Widest: p.Widest})
+		c.Material = append(c.Material, m)
+		c.Pictures = append(c.Pictures, p)
 	}
 }
 
@@ -339,21 +367,21 @@ func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
 	for i, h := range hashes {
 		path := fields.Index(field, i)
 		if of, again := seen[h]; again {
-			c.add(path, CodeDuplicate, "of", strconv.Itoa(of))
+			c.Add(path, CodeDuplicate, "of", strconv.Itoa(of))
 			continue
 		}
 		seen[h] = i
 		if h.Algorithm() != phash.AlgPDQ {
-			c.add(path, CodeInvalidHash)
+			c.Add(path, CodeInvalidHash)
 			continue
 		}
 		reg, err := phash.RegisterHash(h)
 		if err != nil {
-			c.add(path, CodeInvalidHash)
+			c.Add(path, CodeInvalidHash)
 			continue
 		}
-		c.items = append(c.items, CaseItem{Field: path, Kind: ItemHash, Widest: WidthDuplicate})
-		c.material = append(c.material, material{Hashes: variants(reg), Quality: -1})
+		c.Items = append(c.Items, RequestItem{Field: path, Kind: ItemHash, Widest: WidthDuplicate})
+		c.Material = append(c.Material, Material{Hashes: variants(reg), Quality: -1})
 	}
 }
 
@@ -368,6 +396,41 @@ func choice[T interface {
 		return
 	}
 	if !slices.Contains(v.values(), string(v)) {
-		c.add(field, CodeInvalidChoice)
+		c.Add(field, CodeInvalidChoice)
 	}
+}
+
+// Named is an address by which a reply names an item of its case.
+type Named struct{ Field, Address string }
+
+// Stored is what is kept of a checked request to know its items by. A reply has
+// none of its own: of it the addresses are kept that it names, as they are now,
+// because the host may map what its sender wrote to others later, or to none.
+func (c *Checked) Stored() []Material {
+	mats := c.Material
+	for _, n := range c.Named {
+		mats = append(mats, Material{Address: n.Address})
+	}
+	return mats
+}
+
+// Material is what an item is recognised by.
+type Material struct {
+	Address string              `json:"address,omitempty"` // canonical
+	Bytes   *[32]byte           `json:"bytes,omitempty"`
+	Hashes  []blocklist.HashKey `json:"hashes,omitempty"`
+	// Features are the local features, compact and encoded; none of a picture
+	// that has too few.
+	Features []byte `json:"features,omitempty"`
+	Quality  int    `json:"quality,omitempty"` // of the picture; −1 for a hash alone
+	// Stability is that of the registration, in bits.
+	Stability int `json:"stability,omitempty"`
+}
+
+// Same reports whether two items are of the same address, file or hash.
+func (m *Material) Same(o *Material) bool {
+	if m.Bytes != nil && o.Bytes != nil {
+		return *m.Bytes == *o.Bytes
+	}
+	return m.Bytes == nil && o.Bytes == nil && m.Address == o.Address && slices.Equal(m.Hashes, o.Hashes)
 }

@@ -1,0 +1,107 @@
+package takedown
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/staydown/staydown/blocklist"
+)
+
+// Changes gives what happened to rules after the cursor, in the order of the
+// events and then of the time, and moves the cursor behind it when it is
+// through. Hosts use it to keep caches, thumbnails and crawl rules in step. The
+// zero Cursor, and nil, give every event, and nothing that the clock did. Of the
+// cursor, only Since and Time are used.
+func (d *Desk) Changes(ctx context.Context, at *Cursor) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		at := at
+		if at == nil { // a new one each time that the sequence is ranged over
+			at = new(Cursor)
+		}
+		view, now := d.list.View(), d.now().UTC()
+		stopped := false
+		var failed error
+		err := d.list.Events(at.Since+1, func(e blocklist.Event) bool {
+			if e.Seq > view.Seq() {
+				return false
+			}
+			var c Change
+			if c, failed = d.change(ctx, e); failed != nil {
+				return false
+			}
+			stopped = !yield(c, nil)
+			return !stopped
+		})
+		if err = closedError(errors.Join(err, failed)); err != nil {
+			yield(Change{}, err)
+			return
+		}
+		if stopped {
+			return
+		}
+		var byClock []Change
+		if !at.Time.IsZero() {
+			view.Transitions(at.Time, now, func(t blocklist.Transition) bool {
+				byClock = append(byClock, Change{Time: t.Time, Rule: t.Rule, Type: clockChanges[t.Type]})
+				return true
+			})
+		}
+		slices.SortFunc(byClock, func(a, b Change) int {
+			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Type, b.Type))
+		})
+		for _, c := range byClock {
+			if !yield(c, nil) {
+				return
+			}
+		}
+		at.Since, at.Time = view.Seq(), now
+	}
+}
+
+var clockChanges = map[blocklist.TransitionType]ChangeType{
+	blocklist.RuleBegan:      RuleBegan,
+	blocklist.RuleEnded:      RuleEnded,
+	blocklist.LearnedEnded:   LearnedForgotten,
+	blocklist.ExceptionEnded: ExceptionEnded,
+}
+
+// change describes an event.
+func (d *Desk) change(ctx context.Context, e blocklist.Event) (Change, error) {
+	c := Change{Seq: e.Seq, Time: e.Time, Rule: e.Target}
+	switch e.Type {
+	case blocklist.EventAdded:
+		c.Type, c.Rule = RuleAdded, e.Seq
+	case blocklist.EventLearned:
+		c.Type = RuleLearned
+	case blocklist.EventExcepted:
+		c.Type = RuleExcepted
+	case blocklist.EventRevoked:
+		c.Type = RuleRevoked
+	case blocklist.EventUndone:
+		undone, err := d.event(e.Target)
+		if err != nil {
+			return c, err
+		}
+		c.Type, c.Rule = ExceptionEnded, undone.Target
+		if undone.Type == blocklist.EventLearned {
+			c.Type = LearnedForgotten
+		}
+	}
+	return c, ctx.Err()
+}
+
+// event reads one event of the journal.
+func (d *Desk) event(seq uint64) (found blocklist.Event, err error) {
+	err = d.list.Events(seq, func(e blocklist.Event) bool {
+		found = e
+		return false
+	})
+	if err == nil && found.Seq != seq {
+		err = fmt.Errorf("%w: %d", ErrNoEvent, seq)
+	}
+	return found, closedError(err)
+}
