@@ -115,7 +115,7 @@ type Decision struct {
 	// FarOut says that the match leaves a doubt: its hash is more than 10 bits away
 	// (4, of a perception hash), its features prove nothing, or its face is below
 	// the block threshold. Such matches count for the match budget: see
-	// [Desk.TakeTallies].
+	// desk.Desk.TakeTallies.
 	FarOut bool
 	// Learned says that the key that matched was not registered with the rule
 	// but learned from a copy that was found later.

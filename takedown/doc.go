@@ -1,59 +1,23 @@
-// Package takedown takes requests to remove pictures, decides about them, and
-// answers for every picture that somebody wants to fetch, index or show whether
-// it is blocked.
-//
-// Those who ask hold an [Enforcer]: a crawler or ranker loads a published
-// snapshot, an intake app has one of its own desk.
+// Package takedown answers for every picture that somebody wants to fetch, index
+// or show whether it is blocked.
 //
 //	e, err := takedown.Load("blocklist.snap", nil)
 //	d := e.FilterURL(imageURL)                     // before a fetch
 //	c, err := takedown.Inspect(file, source, nil)  // after it: hashes, features, faces
 //	d = e.Check(c)
 //	d = e.In("DE").Filter(imageURL, storedHash)    // for a viewer in Germany
-//	if d.Verdict == takedown.Block { … d.Why, d.Rule, d.Case }
+//	switch d.Verdict {
+//	case takedown.Block:      // do not fetch, index or show: d.Why, d.Rule, d.Case
+//	case takedown.Restricted: // blocked in some countries: index it, and let In decide
+//	case takedown.Review:     // in doubt: hold it back for a person
+//	case takedown.Unknown:    // no answer: the list is closed or too old
+//	case takedown.Allow:
+//	}
 //
-// Those who decide open a [Desk]. Requests are types of their own, such as
-// [ImageOptOut], [FaceOptOut], [DSANotice] or [DMCANotice]; [DecodeRequest] and
-// [DecodeForm] read them, [Validate] says everything that is wrong with one.
-//
-//	desk, err := takedown.Open("takedowns/", nil)
-//	c, err := desk.Submit(ctx, takedown.ImageOptOut{…})
-//	p, err := desk.Preview(ctx, c.ID, sample)      // what would disappear
-//	err = desk.Accept(ctx, c.ID, takedown.Grant{…}) // durable and in force when it returns
-//	err = desk.Publish("blocklist.snap")
-//
-// # The methods of a Desk
-//
-// Requests: [Desk.Submit] takes one in, [Desk.Confirm] and [Desk.Resend] are about
-// its email address, [Desk.ConfirmFlagger] about who is a trusted flagger.
-// [Desk.AskInfo] asks for more, and [Desk.Complete] brings it. [Desk.Case] and
-// [Desk.Cases] read.
-//
-// Review: [Desk.Preview] shows what would disappear, [Desk.AddEvidence] and
-// [Desk.Evidence] what the host's own index knows. [Desk.Hold] blocks until it is
-// decided, or [Desk.Unhold]; [Desk.Accept] and [Desk.Reject] decide, of replies too;
-// [Desk.Change] replaces the terms of a case in force.
-//
-// Undoing: [Desk.Withdraw] for the requester, [Desk.Reverse] for the operator,
-// [Desk.Restore] after a counter-notice, [Desk.CourtHold] and [Desk.Release] when a
-// court has the matter. [Desk.Expire] ends what was granted for a time, and
-// [Desk.CloseCase] a case of which nothing is left to do.
-//
-// Matches: [Desk.Resolve] records what a person says of one, and [Desk.Undo] takes
-// that back. [Desk.AddCommon], [Desk.RemoveCommon] and [Desk.CommonPictures] are the
-// never-block list; [Desk.TakeTallies], [Desk.Alarms] and [Desk.SettleAlarms] the
-// match budget.
-//
-// People and clocks: [Desk.Notify] sends what waits to be sent, [Desk.Told] notes
-// what was told without it, [Desk.Due] and [Desk.DueOf] say what is due, and
-// [Desk.Extend] that the requester knows of a delay.
-//
-// Papers and personal data: [Desk.Log] and [Desk.VerifyLog], [Desk.ExportCSV] and
-// [Desk.ExportJSON], [Statement17] for a statement of reasons. [Desk.Erase] and
-// [Desk.LegalHold]; [Desk.Picture] returns a picture that was kept.
-//
-// The list: [Desk.Enforcer] enforces it here, [Desk.Publish] writes it for others,
-// [Desk.Changes] says what happened to it.
+// A crawler or ranker loads a published snapshot. An intake app has the
+// [Enforcer] of its own desk, which lies in package desk beside this one; the
+// requests that it decides about are in package request. Nothing here knows of
+// cases, people or what they wrote.
 //
 // # What a decision says
 //
@@ -61,26 +25,12 @@
 // the file, perceptual hashes, local features, faces. Allow says that nothing of
 // that is blocked, and nothing more: an address without a hash is no statement
 // about the picture. All that matches is weighed; the strongest verdict wins and
-// names its rule and its case.
+// names its rule and its case. [Enforcer.Matches] gives all of them.
 //
 // # Guarantees
 //
-// What Accept granted survives a crash at any moment, and no rule is without a
-// case that explains it. Withdrawing a case restores what no other rule covers,
-// with what was learned for it. Queries take no lock, do no I/O and allocate
-// nothing for canonical addresses, except one counting table per day. Methods of
-// Desk and Enforcer are safe for concurrent use.
-//
-// # Personal data
-//
-// What a person wrote lies in the case store only, each case sealed under a key
-// of its own; rules, journal and snapshots have no names, texts or plain
-// addresses, but digests, hashes, features and, sealed, the templates of faces.
-// [Desk.Erase] destroys the key of a case and leaves its rules in force, but for
-// those about faces. What is kept of a face is sealed under keys of its own,
-// which go with its case, here; published snapshots have copies for as long as
-// DeskOptions.FaceLifetime. Errors and decisions can be logged.
-//
-// docs/requests.md has every kind of request, its states, clocks and papers, and
-// docs/faces.md what faces need. None of it is legal advice.
+// Queries take no lock, do no I/O and allocate nothing for canonical addresses,
+// except one counting table per day. The methods of Enforcer are safe for
+// concurrent use. Errors and decisions can be logged: they hold no address and
+// nothing personal.
 package takedown

@@ -49,7 +49,7 @@ type EnforcerOptions struct {
 	NoCommon bool
 	// TrustedKeys, if there are any, are the keys of which one must have signed
 	// what Load and Reload read. EncryptionKey, unless nil, is the key that it
-	// is encrypted with. A desk takes its own from DeskOptions.
+	// is encrypted with. A desk takes its own from desk.Options.
 	TrustedKeys   []ed25519.PublicKey
 	EncryptionKey *blocklist.EncryptionKey
 	// Now is the clock; nil is time.Now. Tests set it.
@@ -82,7 +82,7 @@ type Enforcer struct {
 	counter counts.Counter
 }
 
-// Load opens a snapshot that [Desk.Publish] wrote, read-only. [Enforcer.Reload]
+// Load opens a snapshot that desk.Desk.Publish wrote, read-only. [Enforcer.Reload]
 // looks for its successors. What is refused wraps an error of package blocklist
 // that says why: ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum, ErrKey
 // and others.
@@ -107,7 +107,7 @@ func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 // [Unknown].
 func NewEnforcer(list *blocklist.List, opts *EnforcerOptions) (*Enforcer, error) {
 	if list == nil {
-		return nil, badOption("NewEnforcer, list", "it is nil")
+		return nil, badArgument("NewEnforcer, list", "it is nil")
 	}
 	e, err := newEnforcer(opts)
 	if err != nil {
@@ -124,20 +124,20 @@ func (o *EnforcerOptions) Check() error {
 		radius int
 	}{{"BlockRadius", o.BlockRadius}, {"ReviewRadius", o.ReviewRadius}} {
 		if r.radius < 0 || r.radius > radius.Max {
-			return badOption("EnforcerOptions."+r.name, "1 to %d bits, or 0 for the default, not %d", radius.Max, r.radius)
+			return badArgument("EnforcerOptions."+r.name, "1 to %d bits, or 0 for the default, not %d", radius.Max, r.radius)
 		}
 	}
 	if o.MaxAge < 0 {
-		return badOption("EnforcerOptions.MaxAge", "%v is negative; 0 is the default", o.MaxAge)
+		return badArgument("EnforcerOptions.MaxAge", "%v is negative; 0 is the default", o.MaxAge)
 	}
 	switch o.Stale {
 	case StaleUnknown, StaleAllow, StaleBlock:
 	case 0:
 		if o.MaxAge != 0 {
-			return badOption("EnforcerOptions.Stale", "MaxAge needs it: what to answer when the list is too old")
+			return badArgument("EnforcerOptions.Stale", "MaxAge needs it: what to answer when the list is too old")
 		}
 	default:
-		return badOption("EnforcerOptions.Stale", "it is none of StaleUnknown, StaleAllow and StaleBlock")
+		return badArgument("EnforcerOptions.Stale", "it is none of StaleUnknown, StaleAllow and StaleBlock")
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func newEnforcer(opts *EnforcerOptions) (*Enforcer, error) {
 
 // Close releases the list that [Load] opened. Queries answer [Unknown] from
 // then on; one that is running ends undisturbed. The list of [NewEnforcer], and of
-// the enforcer of a [Desk], is closed by whoever opened it, and only so.
+// the enforcer of a desk.Desk, is closed by whoever opened it, and only so.
 func (e *Enforcer) Close() error {
 	if e.foreign {
 		return nil
@@ -640,7 +640,7 @@ func (w *weighing) nearness(h blocklist.Hit) Verdict {
 // flat reports whether a hit is with a picture that somebody has looked at and that
 // has too little to see for features.
 func (w *weighing) flat(h blocklist.Hit) bool {
-	return !h.Learned && (Kind(h.Kind) == KindImageOptOut || Kind(h.Kind) == KindOpenOptOut) && !w.view.HasFeatures(h)
+	return !h.Learned && (h.Kind == radius.KindImageOptOut || h.Kind == radius.KindOpenOptOut) && !w.view.HasFeatures(h)
 }
 
 // doubts reports whether a hash that is near enough to block is in need of the

@@ -67,11 +67,15 @@ func (id *CaseID) UnmarshalText(b []byte) (err error) {
 // ArgumentError says that an option, or an argument, cannot be used as it was
 // given: a mistake of the program, not of a person who asks for something.
 type ArgumentError struct {
-	Name string // such as "DeskOptions.SigningKey"
+	Name string // such as "desk.Options.SigningKey"
 	Why  string // what is wrong, and what would be accepted
 }
 
 func (e *ArgumentError) Error() string { return fmt.Sprintf("takedown: %s: %s", e.Name, e.Why) }
+
+func badArgument(name, why string, args ...any) error {
+	return &ArgumentError{name, fmt.Sprintf(why, args...)}
+}
 
 // ErrClosed says that a desk, or an enforcer, was closed.
 var ErrClosed = errors.New("takedown: the desk, or the enforcer, is closed")

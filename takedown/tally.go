@@ -97,7 +97,7 @@ func (e *Enforcer) count(w *weighing, hashes []phash.Hash) {
 
 // Tally is how many different pictures rules have matched far out, today and
 // yesterday, as one enforcer saw it: what a node reports to the desk, for
-// [Desk.TakeTallies]. It names rules by their public ids, holds nothing of the
+// desk.Desk.TakeTallies. It names rules by their public ids, holds nothing of the
 // pictures but 64 bits for each rule, and can be stored and sent. Its zero value
 // is of no list, and counts nothing.
 type Tally struct{ c counts.Counts }

@@ -30,6 +30,8 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 // The thresholds are those of the calibration in docs/faces.md, for this model
@@ -130,13 +132,13 @@ func readAlbum(folder string) ([]photo, error) {
 
 // result is what the run found, for the test.
 type result struct {
-	Case      takedown.Case
-	Preview   takedown.Preview
+	Case      desk.Case
+	Preview   desk.Preview
 	Accepted  map[string]takedown.Decision // by the name of the photograph
 	Loaded    map[string]takedown.Decision // by another node, from the snapshot
 	Withdrawn map[string]takedown.Decision
-	After     takedown.Case // withdrawn
-	People    []score       // everybody with several photographs
+	After     desk.Case // withdrawn
+	People    []score   // everybody with several photographs
 }
 
 // score is how the opt-out of one person went, filed with their first photograph.
@@ -171,9 +173,9 @@ func run(ctx context.Context, out io.Writer, dir string, album []photo, person s
 
 	key := new(blocklist.EncryptionKey)
 	rand.Read(key[:])
-	desk, err := takedown.Open(filepath.Join(dir, "takedowns"), &takedown.DeskOptions{
+	desk, err := desk.Open(filepath.Join(dir, "takedowns"), &desk.Options{
 		FaceEmbedder: embedder,
-		FaceModels:   []takedown.FaceModel{{Name: embedder.Model, Dimensions: embedder.Dimensions, Block: block, Review: review}},
+		FaceModels:   []desk.FaceModel{{Name: embedder.Model, Dimensions: embedder.Dimensions, Block: block, Review: review}},
 		ListKey:      key,
 	})
 	if err != nil {
@@ -188,17 +190,17 @@ func run(ctx context.Context, out io.Writer, dir string, album []photo, person s
 }
 
 // story follows the opt-out of one person.
-func (res *result) story(ctx context.Context, out io.Writer, dir string, desk *takedown.Desk, key *blocklist.EncryptionKey, album []photo, person string) error {
+func (res *result) story(ctx context.Context, out io.Writer, dir string, dk *desk.Desk, key *blocklist.EncryptionKey, album []photo, person string) error {
 	first := slices.IndexFunc(album, func(p photo) bool { return p.Person == person })
 	fmt.Fprintf(out, "\n1. %s sends %s and asks that no picture of that face is shown.\n", person, album[first].Name)
-	c, err := desk.Submit(ctx, optOut(album[first]))
+	c, err := dk.Submit(ctx, optOut(album[first]))
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "   case %v: %s, %d face(s) in the picture\n", c.ID, c.State, c.Pictures[0].Faces)
 
 	fmt.Fprintln(out, "\n2. A reviewer looks at what an acceptance would hit in the index.")
-	if res.Preview, err = desk.Preview(ctx, c.ID, index(album)); err != nil {
+	if res.Preview, err = dk.Preview(ctx, c.ID, index(album)); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "   of %d pictures %d would be blocked and %d held; the nearest that would stay:\n", res.Preview.Looked, res.Preview.Block, res.Preview.Review)
@@ -207,10 +209,10 @@ func (res *result) story(ctx context.Context, out io.Writer, dir string, desk *t
 	}
 
 	fmt.Fprintln(out, "\n3. Two reviewers accept: a face takes two.")
-	if err := acceptByTwo(ctx, desk, c.ID); err != nil {
+	if err := acceptByTwo(ctx, dk, c.ID); err != nil {
 		return err
 	}
-	if res.Case, err = desk.Case(ctx, c.ID); err != nil {
+	if res.Case, err = dk.Case(ctx, c.ID); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "   %s as rule %d: block from %.3f, review from %.3f\n", res.Case.State, res.Case.Rules[0], res.Case.Face.Block, res.Case.Face.Review)
@@ -220,7 +222,7 @@ func (res *result) story(ctx context.Context, out io.Writer, dir string, desk *t
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	passed := 0
 	for _, p := range album {
-		d := desk.Enforcer().Check(p.candidate)
+		d := dk.Enforcer().Check(p.candidate)
 		res.Accepted[p.Name] = d
 		if d.Verdict == takedown.Allow && p.Person != person {
 			passed++
@@ -240,7 +242,7 @@ func (res *result) story(ctx context.Context, out io.Writer, dir string, desk *t
 
 	fmt.Fprintln(out, "\n5. Another machine enforces the same, from the published snapshot.")
 	snapshot := filepath.Join(dir, "blocklist.snap")
-	if err := desk.Publish(snapshot); err != nil {
+	if err := dk.Publish(snapshot); err != nil {
 		return err
 	}
 	node, err := takedown.Load(snapshot, &takedown.EnforcerOptions{EncryptionKey: key})
@@ -260,28 +262,28 @@ func (res *result) story(ctx context.Context, out io.Writer, dir string, desk *t
 	fmt.Fprintf(out, "   %d of %d answers are the same\n", same, len(album))
 
 	fmt.Fprintf(out, "\n6. %s withdraws.\n", person)
-	if err := desk.Withdraw(ctx, c.ID, takedown.Act{Reason: "withdrawn"}); err != nil {
+	if err := dk.Withdraw(ctx, c.ID, desk.Act{Reason: "withdrawn"}); err != nil {
 		return err
 	}
 	res.Withdrawn = map[string]takedown.Decision{}
 	allowed := 0
 	for _, p := range album {
-		d := desk.Enforcer().Check(p.candidate)
+		d := dk.Enforcer().Check(p.candidate)
 		res.Withdrawn[p.Name] = d
 		if d.Verdict == takedown.Allow {
 			allowed++
 		}
 	}
-	if res.After, err = desk.Case(ctx, c.ID); err != nil {
+	if res.After, err = dk.Case(ctx, c.ID); err != nil {
 		return err
 	}
-	r := res.After.Request.(takedown.FaceOptOut)
+	r := res.After.Request.(request.FaceOptOut)
 	fmt.Fprintf(out, "   allow: %d of %d. The case is %s; it has %d pictures and %d templates left.\n", allowed, len(album), res.After.State, len(r.Images), templates(res.After))
 	return nil
 }
 
 // everybody shows how the opt-out of each person with several photographs goes.
-func (res *result) everybody(ctx context.Context, out io.Writer, desk *takedown.Desk, album []photo) error {
+func (res *result) everybody(ctx context.Context, out io.Writer, dk *desk.Desk, album []photo) error {
 	count := map[string]int{}
 	for _, p := range album {
 		count[p.Person]++
@@ -293,16 +295,16 @@ func (res *result) everybody(ctx context.Context, out io.Writer, desk *takedown.
 		if count[p.Person] < 2 || slices.ContainsFunc(res.People, func(s score) bool { return s.Person == p.Person }) {
 			continue
 		}
-		c, err := desk.Submit(ctx, optOut(p))
+		c, err := dk.Submit(ctx, optOut(p))
 		if err == nil {
-			err = acceptByTwo(ctx, desk, c.ID)
+			err = acceptByTwo(ctx, dk, c.ID)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Person, err)
 		}
 		s := score{Person: p.Person, Least: 1, Most: -1}
 		for k, q := range album {
-			verdict := desk.Enforcer().Check(q.candidate).Verdict
+			verdict := dk.Enforcer().Check(q.candidate).Verdict
 			nearest := similarity(p, q)
 			switch {
 			case k == i:
@@ -314,7 +316,7 @@ func (res *result) everybody(ctx context.Context, out io.Writer, desk *takedown.
 				tally(verdict, &s.OthersBlocked, &s.OthersHeld, &s.OthersPassed)
 			}
 		}
-		if err := desk.Withdraw(ctx, c.ID, takedown.Act{Reason: "withdrawn"}); err != nil {
+		if err := dk.Withdraw(ctx, c.ID, desk.Act{Reason: "withdrawn"}); err != nil {
 			return err
 		}
 		res.People = append(res.People, s)
@@ -347,11 +349,11 @@ func similarity(p, q photo) (most float64) {
 }
 
 // optOut is what the form of a service sends.
-func optOut(p photo) takedown.FaceOptOut {
-	return takedown.FaceOptOut{
-		Requester: takedown.Requester{Name: p.Person, Email: p.Person + "@people.example", Country: "DE"},
+func optOut(p photo) request.FaceOptOut {
+	return request.FaceOptOut{
+		Requester: request.Requester{Name: p.Person, Email: p.Person + "@people.example", Country: "DE"},
 		Images:    [][]byte{p.file},
-		Biometric: takedown.Statement{
+		Biometric: request.Statement{
 			ID: "face-consent", Version: "1", Language: "en", Accepted: time.Now().UTC().Truncate(time.Second),
 			Text: "You may make a template of my face and keep it, only to enforce this opt-out. If I withdraw it, you destroy the template.",
 		},
@@ -360,17 +362,17 @@ func optOut(p photo) takedown.FaceOptOut {
 }
 
 // acceptByTwo accepts a case as two reviewers do, one after the other.
-func acceptByTwo(ctx context.Context, desk *takedown.Desk, id takedown.CaseID) error {
-	err := desk.Accept(ctx, id, takedown.Grant{Act: takedown.Act{By: "first-reviewer", Reason: "well_founded"}})
-	var second *takedown.SecondReviewError
+func acceptByTwo(ctx context.Context, dk *desk.Desk, id takedown.CaseID) error {
+	err := dk.Accept(ctx, id, desk.Grant{Act: desk.Act{By: "first-reviewer", Reason: "well_founded"}})
+	var second *desk.SecondReviewError
 	if !errors.As(err, &second) {
 		return cmp.Or(err, errors.New("a face was granted by one reviewer"))
 	}
-	return desk.Accept(ctx, id, takedown.Grant{Act: takedown.Act{By: "second-reviewer", Reason: "well_founded"}})
+	return dk.Accept(ctx, id, desk.Grant{Act: desk.Act{By: "second-reviewer", Reason: "well_founded"}})
 }
 
 // templates returns how many templates a case still has.
-func templates(c takedown.Case) (n int) {
+func templates(c desk.Case) (n int) {
 	for _, it := range c.Items {
 		if it.Template != nil {
 			n++

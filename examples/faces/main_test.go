@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 // The example with the real model: it runs where node, the packages of
@@ -86,7 +88,7 @@ func TestExample(t *testing.T) {
 	if p := res.Preview; p.Looked != len(album) || p.Block != others || len(p.NearFaces) == 0 {
 		t.Errorf("preview: %d looked at, %d blocked, %d near", p.Looked, p.Block, len(p.NearFaces))
 	}
-	if r := res.After.Request.(takedown.FaceOptOut); res.After.State != takedown.StateWithdrawn || len(r.Images) != 0 || templates(res.After) != 0 {
+	if r := res.After.Request.(request.FaceOptOut); res.After.State != desk.StateWithdrawn || len(r.Images) != 0 || templates(res.After) != 0 {
 		t.Errorf("withdrawn: %+v", res.After)
 	}
 	// What docs/faces.md says of this model: hardly one photograph of a person is

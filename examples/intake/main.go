@@ -1,6 +1,6 @@
 // Intake is a small web server with the forms by which people ask for removals,
 // in English and Thai, and the pages on which reviewers decide: everything goes
-// through a takedown.Desk.
+// through a desk.Desk.
 //
 //	go run ./examples/intake
 //

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 const photos = "../quickstart/photos"
@@ -287,7 +288,7 @@ func TestNotice(t *testing.T) {
 		"good_faith", "on", "requester.name", "A. Person", "requester.email", "p@example.org")
 	id := number.FindString(page)
 	c, err := o.desk.Case(context.Background(), caseID(t, id))
-	if err != nil || len(c.Items) != 2 || c.Request.(takedown.DSANotice).GoodFaith.Text != words["en"]["box.good_faith"] {
+	if err != nil || len(c.Items) != 2 || c.Request.(request.DSANotice).GoodFaith.Text != words["en"]["box.good_faith"] {
 		t.Fatalf("%v: %+v", err, c)
 	}
 	contains(t, o.alice.decide(id, "accept", 200), "in force")

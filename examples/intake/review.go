@@ -9,15 +9,17 @@ import (
 	"strconv"
 
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 // review is what a reviewer sees of a case.
 type review struct {
-	Case     takedown.Case
-	Who      takedown.Requester
+	Case     desk.Case
+	Who      request.Requester
 	Said     []string
 	Images   []int // their numbers
-	Preview  *takedown.Preview
+	Preview  *desk.Preview
 	Problem  string // why there is no preview
 	Widths   []takedown.Width
 	Note     string
@@ -27,23 +29,23 @@ type review struct {
 }
 
 // details returns what the page shows of a request.
-func details(r takedown.Request) (who takedown.Requester, said []string, images [][]byte) {
+func details(r request.Request) (who request.Requester, said []string, images [][]byte) {
 	switch r := r.(type) {
-	case takedown.ImageOptOut:
+	case request.ImageOptOut:
 		return r.Requester, append([]string{string(r.Claim), r.Reason}, r.Examples...), r.Images
-	case takedown.OpenOptOut:
+	case request.OpenOptOut:
 		return r.Requester, []string{string(r.Claim), r.Reason, r.Biometric.Text}, r.Images
-	case takedown.DSANotice:
+	case request.DSANotice:
 		return r.Requester, append([]string{string(r.Ground), r.Explanation, r.GoodFaith.Text}, slices.Concat(r.ImageURLs, r.PageURLs)...), nil
-	case takedown.WithdrawalRequest:
+	case request.Withdrawal:
 		return r.Requester, []string{"about " + r.Case.String(), r.Reason}, nil
 	}
-	return takedown.Requester{}, nil, nil
+	return request.Requester{}, nil, nil
 }
 
 func (s *server) cases(w http.ResponseWriter, r *http.Request, reviewer string) {
 	p := page{Lang: "en", Title: "Cases", Reviewer: reviewer}
-	if err := s.desk.Cases(r.Context(), func(c takedown.Case) bool {
+	if err := s.desk.Cases(r.Context(), func(c desk.Case) bool {
 		p.Cases = append(p.Cases, c)
 		return true
 	}); err != nil {
@@ -51,10 +53,10 @@ func (s *server) cases(w http.ResponseWriter, r *http.Request, reviewer string) 
 		return
 	}
 	// What waits for a reviewer comes first, then the newest.
-	waits := func(c takedown.Case) int {
-		return map[takedown.State]int{takedown.StateSecondReview: -2, takedown.StateInReview: -1}[c.State]
+	waits := func(c desk.Case) int {
+		return map[desk.State]int{desk.StateSecondReview: -2, desk.StateInReview: -1}[c.State]
 	}
-	slices.SortStableFunc(p.Cases, func(a, b takedown.Case) int {
+	slices.SortStableFunc(p.Cases, func(a, b desk.Case) int {
 		return cmp.Or(cmp.Compare(waits(a), waits(b)), b.Received.Compare(a.Received))
 	})
 	s.render(w, http.StatusOK, "cases", p)
@@ -67,7 +69,7 @@ func (s *server) outbox(w http.ResponseWriter, _ *http.Request, reviewer string)
 }
 
 // find returns the case that a path names.
-func (s *server) find(w http.ResponseWriter, r *http.Request) (c takedown.Case, ok bool) {
+func (s *server) find(w http.ResponseWriter, r *http.Request) (c desk.Case, ok bool) {
 	id, err := takedown.ParseCaseID(r.PathValue("id"))
 	if err == nil {
 		c, err = s.desk.Case(r.Context(), id)
@@ -92,7 +94,7 @@ var notes = map[string]string{
 	"second": "Noted. Another reviewer has to grant the same.",
 }
 
-func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, reviewer string, c takedown.Case, note string) {
+func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, reviewer string, c desk.Case, note string) {
 	v := &review{Case: c, Note: note}
 	var images [][]byte
 	v.Who, v.Said, images = details(c.Request)
@@ -102,10 +104,10 @@ func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, re
 		}
 	}
 	switch c.State {
-	case takedown.StateInReview, takedown.StateSecondReview, takedown.StateNeedsInfo:
+	case desk.StateInReview, desk.StateSecondReview, desk.StateNeedsInfo:
 		v.CanReply = true
 	}
-	v.FaceAsked = c.Asked == takedown.WidthFace && !slices.ContainsFunc(c.Items, func(it takedown.CaseItem) bool { return it.Kind == takedown.ItemFace })
+	v.FaceAsked = c.Asked == takedown.WidthFace && !slices.ContainsFunc(c.Items, func(it desk.CaseItem) bool { return it.Kind == request.ItemFace })
 	if c.Asked > takedown.WidthURL {
 		for x := takedown.WidthBytes; x <= min(c.Asked, takedown.WidthDuplicate); x++ {
 			v.Widths = append(v.Widths, x)
@@ -131,11 +133,11 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
-	act := takedown.Act{By: reviewer, Reason: r.FormValue("reason")}
+	act := desk.Act{By: reviewer, Reason: r.FormValue("reason")}
 	var err error
 	switch r.FormValue("do") {
 	case "accept":
-		g := takedown.Grant{Act: act}
+		g := desk.Grant{Act: act}
 		if n, err := strconv.ParseUint(r.FormValue("width"), 10, 8); err == nil {
 			g.Width = takedown.Width(n)
 		}
@@ -149,7 +151,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 	default:
 		err = errors.New("choose what to do")
 	}
-	var second *takedown.SecondReviewError
+	var second *desk.SecondReviewError
 	note := "done"
 	if errors.As(err, &second) {
 		note, err = "second", nil
@@ -164,7 +166,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 }
 
 // resolve records what the reviewer says of a match in the index.
-func (s *server) resolve(r *http.Request, act takedown.Act) error {
+func (s *server) resolve(r *http.Request, act desk.Act) error {
 	it, file, ok := s.index.get(r.FormValue("key"))
 	if !ok {
 		return errors.New("there is no such picture in the index")
@@ -173,11 +175,11 @@ func (s *server) resolve(r *http.Request, act takedown.Act) error {
 	if d.Why == 0 {
 		return errors.New("it is not matched any more")
 	}
-	how := takedown.NotTheSame
+	how := desk.NotTheSame
 	if r.FormValue("same") == "yes" {
-		how = takedown.SameImage
+		how = desk.SameImage
 	}
-	_, err := s.desk.Resolve(r.Context(), takedown.Match{Act: act, Candidate: it.Candidate, Decision: d, File: file}, how)
+	_, err := s.desk.Resolve(r.Context(), desk.Match{Act: act, Candidate: it.Candidate, Decision: d, File: file}, how)
 	return err
 }
 

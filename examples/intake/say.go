@@ -11,6 +11,8 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 // say puts what a case holds into the words of a reviewer; what has none stands
@@ -18,17 +20,17 @@ import (
 func say(x any) string { return cmp.Or(said[x], fmt.Sprint(x)) }
 
 var said = map[any]string{
-	takedown.KindDSANotice:   "Notice about links",
-	takedown.KindImageOptOut: "Opt-out of a picture",
-	takedown.KindOpenOptOut:  "Opt-out of a picture or a face",
-	takedown.KindWithdrawal:  "Withdrawal",
+	request.KindDSANotice:   "Notice about links",
+	request.KindImageOptOut: "Opt-out of a picture",
+	request.KindOpenOptOut:  "Opt-out of a picture or a face",
+	request.KindWithdrawal:  "Withdrawal",
 
-	takedown.StateUnconfirmed:  "waits for its email address",
-	takedown.StateNeedsInfo:    "waits for the requester",
-	takedown.StateInReview:     "waits for a reviewer",
-	takedown.StateSecondReview: "waits for a second reviewer",
-	takedown.StateInForce:      "in force",
-	takedown.StateCourtHold:    "in force, before a court",
+	desk.StateUnconfirmed:  "waits for its email address",
+	desk.StateNeedsInfo:    "waits for the requester",
+	desk.StateInReview:     "waits for a reviewer",
+	desk.StateSecondReview: "waits for a second reviewer",
+	desk.StateInForce:      "in force",
+	desk.StateCourtHold:    "in force, before a court",
 
 	takedown.WidthURL:       "the addresses alone",
 	takedown.WidthBytes:     "the same file",
@@ -47,20 +49,20 @@ var said = map[any]string{
 	takedown.TierFeatures: "the picture is inside it",
 	takedown.TierFace:     "the face",
 
-	takedown.FlagChildSafety:    "a child may be shown",
-	takedown.FlagTrustedFlagger: "by a trusted flagger",
-	takedown.FlagEarlierClaim:   "blocked for somebody else already",
-	takedown.FlagContradiction:  "somebody else claims to own it too",
-	takedown.FlagLate:           "late",
-	takedown.FlagOtherParty:     "not by who made the request",
-	takedown.FlagWider:          "more than was asked",
-	takedown.FlagUnseen:         "nobody has seen the picture",
-	takedown.FlagFace:           "a face",
-	takedown.FlagSeveralPeople:  "faces of several people",
-	takedown.FlagCommon:         "on or near the never-block list",
-	takedown.FlagFlat:           "a picture with little in it",
-	takedown.FlagCrowded:        "it hits very many pictures",
-	takedown.FlagOverBudget:     "too many loose matches",
+	request.FlagChildSafety:    "a child may be shown",
+	request.FlagTrustedFlagger: "by a trusted flagger",
+	desk.FlagEarlierClaim:      "blocked for somebody else already",
+	desk.FlagContradiction:     "somebody else claims to own it too",
+	desk.FlagLate:              "late",
+	desk.FlagOtherParty:        "not by who made the request",
+	desk.FlagWider:             "more than was asked",
+	desk.FlagUnseen:            "nobody has seen the picture",
+	desk.FlagFace:              "a face",
+	desk.FlagSeveralPeople:     "faces of several people",
+	desk.FlagCommon:            "on or near the never-block list",
+	desk.FlagFlat:              "a picture with little in it",
+	desk.FlagCrowded:           "it hits very many pictures",
+	desk.FlagOverBudget:        "too many loose matches",
 }
 
 type nation struct{ code, name string }

@@ -18,6 +18,10 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/form"
+	"github.com/staydown/staydown/takedown/request"
+	"github.com/staydown/staydown/takedown/texts"
 )
 
 //go:embed pages.html style.css
@@ -29,8 +33,8 @@ const maxForm = 64 << 20
 
 // server is the handler of all pages.
 type server struct {
-	desk      *takedown.Desk
-	texts     *takedown.Texts
+	desk      *desk.Desk
+	texts     *texts.Texts
 	index     album
 	reviewers map[string]string // name → password
 	pages     *template.Template
@@ -51,13 +55,13 @@ func newServer(dir, photos string, reviewers map[string]string) (*server, error)
 	if s.pages, err = template.New("").Funcs(template.FuncMap{"lines": lines, "say": say, "inc": func(i int) int { return i + 1 }}).ParseFS(assets, "pages.html"); err != nil {
 		return nil, err
 	}
-	if s.texts, err = takedown.NewTexts(); err != nil {
+	if s.texts, err = texts.New(); err != nil {
 		return nil, err
 	}
 	if s.index, err = readAlbum(photos); err != nil {
 		return nil, err
 	}
-	if s.desk, err = takedown.Open(dir, &takedown.DeskOptions{Notifier: takedown.NotifierFunc(s.notify), ConfirmEmail: true, Policy: "example-1"}); err != nil {
+	if s.desk, err = desk.Open(dir, &desk.Options{Notifier: desk.NotifierFunc(s.notify), ConfirmEmail: true, Policy: "example-1"}); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
@@ -91,7 +95,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // notify keeps the message in words.
-func (s *server) notify(_ context.Context, m takedown.Message) error {
+func (s *server) notify(_ context.Context, m desk.Message) error {
 	subject, body, err := s.texts.Message(m)
 	if err != nil {
 		return err
@@ -107,8 +111,8 @@ type page struct {
 	Lang, Title string
 	Here        string // the path that shows the page again, in the other language too
 	Words       map[string]string
-	Forms       []form
-	Form        form
+	Forms       []formPage
+	Form        formPage
 	Fields      []shownField
 	Wrong       []shownField // those with an error, for the summary
 	Error       string
@@ -117,7 +121,7 @@ type page struct {
 
 	// Of the reviewers' pages.
 	Reviewer string
-	Cases    []takedown.Case
+	Cases    []desk.Case
 	Messages []shown
 	Review   *review
 }
@@ -168,11 +172,11 @@ func (s *server) missing(w http.ResponseWriter, r *http.Request) {
 }
 
 // find returns the form of the kind that the path names.
-func find(r *http.Request) (form, bool) {
+func find(r *http.Request) (formPage, bool) {
 	kind, err := takedown.ParseKind(r.PathValue("kind"))
-	i := slices.IndexFunc(forms, func(f form) bool { return f.Kind == kind })
+	i := slices.IndexFunc(forms, func(f formPage) bool { return f.Kind == kind })
 	if err != nil || i < 0 {
-		return form{}, false
+		return formPage{}, false
 	}
 	return forms[i], true
 }
@@ -187,7 +191,7 @@ func (s *server) form(w http.ResponseWriter, r *http.Request) {
 }
 
 // showForm shows a form: empty, or with what was entered and what is wrong.
-func (s *server) showForm(w http.ResponseWriter, status int, lang string, f form, entered takedown.Request, problems []takedown.Problem, failed string) {
+func (s *server) showForm(w http.ResponseWriter, status int, lang string, f formPage, entered request.Request, problems []request.Problem, failed string) {
 	text := words[lang]
 	p := page{Lang: lang, Title: text[f.Kind.String()], Here: "/ask/" + f.Kind.String(), Form: f, Error: failed}
 	values := valuesOf(entered)
@@ -209,7 +213,7 @@ func (s *server) showForm(w http.ResponseWriter, status int, lang string, f form
 			}
 		}
 		sf.Errors = s.errorsOf(ff, lang, problems)
-		empty := slices.ContainsFunc(problems, func(p takedown.Problem) bool { return p.Field == ff.Name && p.Code == takedown.CodeRequired })
+		empty := slices.ContainsFunc(problems, func(p request.Problem) bool { return p.Field == ff.Name && p.Code == request.CodeRequired })
 		if ff.Type == "file" && !empty && (len(problems) > 0 || failed != "") {
 			sf.Errors = append(sf.Errors, text["again"]) // browsers do not keep files
 		}
@@ -222,14 +226,14 @@ func (s *server) showForm(w http.ResponseWriter, status int, lang string, f form
 }
 
 // errorsOf puts into words what is wrong with a field, its items and parts.
-func (s *server) errorsOf(f field, lang string, problems []takedown.Problem) (said []string) {
+func (s *server) errorsOf(f field, lang string, problems []request.Problem) (said []string) {
 	for _, p := range problems {
 		rest, ok := strings.CutPrefix(p.Field, f.Name)
 		if !ok || rest != "" && rest[0] != '[' && rest[0] != '.' {
 			continue
 		}
 		text := s.texts.Problem(lang, p)
-		if f.Either && p.Code == takedown.CodeRequired && rest == "" {
+		if f.Either && p.Code == request.CodeRequired && rest == "" {
 			text = words[lang]["one_address"]
 		}
 		if n, err := strconv.Atoi(strings.Trim(rest, "[]")); err == nil {
@@ -245,12 +249,12 @@ func (s *server) errorsOf(f field, lang string, problems []takedown.Problem) (sa
 }
 
 // valuesOf returns what was entered, by the names of the fields.
-func valuesOf(r takedown.Request) map[string]string {
+func valuesOf(r request.Request) map[string]string {
 	values := map[string]string{}
 	if r == nil {
 		return values
 	}
-	b, err := takedown.EncodeRequest(r)
+	b, err := request.Encode(r)
 	var all map[string]any
 	if err != nil || json.Unmarshal(b, &all) != nil {
 		return values
@@ -291,8 +295,8 @@ func (s *server) submit(w http.ResponseWriter, r *http.Request) {
 	}
 	lang := lang(r)
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	request, err := takedown.DecodeForm(r, &takedown.FormOptions{Kind: f.Kind, Statements: statements(lang)})
-	var bad *takedown.FormatError
+	asked, err := form.Decode(r, &form.Options{Kind: f.Kind, Statements: statements(lang)})
+	var bad *request.FormatError
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -301,17 +305,17 @@ func (s *server) submit(w http.ResponseWriter, r *http.Request) {
 	case errors.As(err, &bad) && bad.Field == "case":
 		// What was typed is no number of a case: the same words as for one that
 		// there is not.
-		s.showForm(w, http.StatusUnprocessableEntity, lang, f, nil, []takedown.Problem{{Field: "case", Code: takedown.CodeUnknownCase}}, "")
+		s.showForm(w, http.StatusUnprocessableEntity, lang, f, nil, []request.Problem{{Field: "case", Code: request.CodeUnknownCase}}, "")
 		return
 	case err != nil:
 		s.showForm(w, http.StatusBadRequest, lang, f, nil, nil, words[lang]["not_a_form"])
 		return
 	}
-	c, err := s.desk.Submit(r.Context(), request)
-	var invalid *takedown.ValidationError
+	c, err := s.desk.Submit(r.Context(), asked)
+	var invalid *request.ValidationError
 	switch {
 	case errors.As(err, &invalid):
-		s.showForm(w, http.StatusUnprocessableEntity, lang, f, request, invalid.Problems, "")
+		s.showForm(w, http.StatusUnprocessableEntity, lang, f, asked, invalid.Problems, "")
 		return
 	case err != nil:
 		http.Error(w, "the request could not be taken in", http.StatusInternalServerError)

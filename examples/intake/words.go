@@ -4,11 +4,12 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
 )
 
-// A form is what the page of one kind of request asks for, in its order. The
-// names of fields are those of takedown.DecodeForm.
-type form struct {
+// A formPage is what the page of one kind of request asks for, in its order. The
+// names of fields are those of form.Decode.
+type formPage struct {
 	Kind   takedown.Kind
 	Fields []field
 }
@@ -34,8 +35,8 @@ var (
 )
 
 // forms are those that the first page offers, in its order, and the withdrawal.
-var forms = []form{
-	{takedown.KindDSANotice, []field{
+var forms = []formPage{
+	{request.KindDSANotice, []field{
 		{Name: "image_urls", Type: "area", Either: true},
 		{Name: "page_urls", Type: "area", Either: true},
 		{Name: "ground", Type: "choice", Choices: []string{"privacy", "copyright", "intimate_image", "impersonation", "defamation", "other"}},
@@ -43,17 +44,17 @@ var forms = []form{
 		name, email,
 		{Name: "good_faith", Type: "box", Required: true},
 	}},
-	{takedown.KindImageOptOut, []field{images, claim, reason, example, name, email, phone, country}},
-	{takedown.KindOpenOptOut, []field{images, claim, {Name: "biometric", Type: "box"}, reason, name, email, phone, country}},
-	{takedown.KindWithdrawal, []field{{Name: "case", Type: "text", Required: true}, email, reason}},
+	{request.KindImageOptOut, []field{images, claim, reason, example, name, email, phone, country}},
+	{request.KindOpenOptOut, []field{images, claim, {Name: "biometric", Type: "box"}, reason, name, email, phone, country}},
+	{request.KindWithdrawal, []field{{Name: "case", Type: "text", Required: true}, email, reason}},
 }
 
 // statements are the texts of the boxes: what a case keeps is what was shown.
-func statements(lang string) map[string]takedown.Statement {
+func statements(lang string) map[string]request.Statement {
 	w := words[lang]
-	list := map[string]takedown.Statement{}
+	list := map[string]request.Statement{}
 	for _, name := range []string{"good_faith", "biometric"} {
-		list[name] = takedown.Statement{Text: w["box."+name], ID: name, Version: "1", Language: lang}
+		list[name] = request.Statement{Text: w["box."+name], ID: name, Version: "1", Language: lang}
 	}
 	return list
 }

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 func main() {
@@ -38,7 +40,7 @@ func main() {
 
 // result is what each part of the run found, for the report and the test.
 type result struct {
-	Notice, OptOut takedown.Case
+	Notice, OptOut desk.Case
 	Items          []item // in the order of the crawl
 	Reopened       []takedown.Decision
 	Loaded         []takedown.Decision
@@ -54,38 +56,38 @@ func run(ctx context.Context, out io.Writer, dir, html string) (*result, error) 
 	}
 	defer site.Close()
 
-	desk, err := takedown.Open(filepath.Join(dir, "takedowns"), nil)
+	dk, err := desk.Open(filepath.Join(dir, "takedowns"), nil)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { desk.Close() }()
+	defer func() { dk.Close() }()
 
 	res := new(result)
-	if err := file(ctx, desk, res); err != nil {
+	if err := file(ctx, dk, res); err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(out, "Filed and accepted:\n  %v  DSA notice for %s: this address, nothing else\n  %v  image opt-out for a photograph of a dog: the picture and every copy\n\n",
 		res.Notice.ID, noticeURL, res.OptOut.ID)
 
-	res.Items, err = crawl(ctx, site.Client(), desk.Enforcer(), startURL, newProgress(out))
+	res.Items, err = crawl(ctx, site.Client(), dk.Enforcer(), startURL, newProgress(out))
 	if err != nil {
 		return nil, err
 	}
 	printTable(out, res)
 
 	// Everything is on disk: a desk opened again decides the same.
-	if err := desk.Close(); err != nil {
+	if err := dk.Close(); err != nil {
 		return nil, err
 	}
-	if desk, err = takedown.Open(filepath.Join(dir, "takedowns"), nil); err != nil {
+	if dk, err = desk.Open(filepath.Join(dir, "takedowns"), nil); err != nil {
 		return nil, err
 	}
-	res.Reopened = decide(desk.Enforcer(), res.Items)
+	res.Reopened = decide(dk.Enforcer(), res.Items)
 	fmt.Fprintf(out, "\nClosed and opened again from disk: %s.\n", compare(res.Items, res.Reopened))
 
 	// So does a crawler or ranker elsewhere that loads the published snapshot.
 	snapshot := filepath.Join(dir, "blocklist.snap")
-	if err := desk.Publish(snapshot); err != nil {
+	if err := dk.Publish(snapshot); err != nil {
 		return nil, err
 	}
 	reader, err := takedown.Load(snapshot, nil)
@@ -96,10 +98,10 @@ func run(ctx context.Context, out io.Writer, dir, html string) (*result, error) 
 	res.Loaded = decide(reader, res.Items)
 	fmt.Fprintf(out, "A read-only enforcer that loaded the snapshot: %s.\n", compare(res.Items, res.Loaded))
 
-	if err := desk.Withdraw(ctx, res.OptOut.ID, takedown.Act{Reason: "requester_changed_mind"}); err != nil {
+	if err := dk.Withdraw(ctx, res.OptOut.ID, desk.Act{Reason: "requester_changed_mind"}); err != nil {
 		return nil, err
 	}
-	res.Withdrawn = decide(desk.Enforcer(), res.Items)
+	res.Withdrawn = decide(dk.Enforcer(), res.Items)
 	fmt.Fprintf(out, "\nThe opt-out is withdrawn. What returns:\n")
 	for i, it := range res.Items {
 		if it.Decision.Verdict == takedown.Block && res.Withdrawn[i].Verdict == takedown.Allow {
@@ -117,14 +119,14 @@ func run(ctx context.Context, out io.Writer, dir, html string) (*result, error) 
 }
 
 // file submits the two requests and accepts them as a reviewer would.
-func file(ctx context.Context, desk *takedown.Desk, res *result) (err error) {
-	requester := takedown.Requester{Name: "Quickstart requester", Email: "requester@example.org", Country: "DE"}
-	res.Notice, err = desk.Submit(ctx, takedown.DSANotice{
+func file(ctx context.Context, dk *desk.Desk, res *result) (err error) {
+	requester := request.Requester{Name: "Quickstart requester", Email: "requester@example.org", Country: "DE"}
+	res.Notice, err = dk.Submit(ctx, request.DSANotice{
 		Requester:   requester,
 		ImageURLs:   []string{noticeURL},
-		Ground:      takedown.GroundCopyright,
+		Ground:      request.GroundCopyright,
 		Explanation: "The picture is shown without the consent of its owner.",
-		GoodFaith: takedown.Statement{
+		GoodFaith: request.Statement{
 			Text:     "I believe in good faith that this notice is accurate and complete.",
 			Accepted: time.Now(),
 		},
@@ -136,16 +138,16 @@ func file(ctx context.Context, desk *takedown.Desk, res *result) (err error) {
 	if err != nil {
 		return err
 	}
-	res.OptOut, err = desk.Submit(ctx, takedown.ImageOptOut{
+	res.OptOut, err = dk.Submit(ctx, request.ImageOptOut{
 		Requester: requester,
 		Images:    [][]byte{picture},
-		Claim:     takedown.ClaimOwner,
+		Claim:     request.ClaimOwner,
 	})
 	if err != nil {
 		return err
 	}
-	for _, c := range []*takedown.Case{&res.Notice, &res.OptOut} {
-		if err := desk.Accept(ctx, c.ID, takedown.Grant{Act: takedown.Act{By: "reviewer-1"}}); err != nil {
+	for _, c := range []*desk.Case{&res.Notice, &res.OptOut} {
+		if err := dk.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "reviewer-1"}}); err != nil {
 			return err
 		}
 	}

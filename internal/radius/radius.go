@@ -58,11 +58,13 @@ func AsSent(variant uint8) bool {
 	return kind.Orientation() == phash.Upright && (kind.View() == phash.Whole || kind.View() == phash.OverWhite)
 }
 
-// The numbers of the kinds of requests that the never-block list and the match
-// budget leave alone; package takedown names them.
+// The numbers of the kinds of requests that are weighed in ways of their own;
+// package request names them.
 const (
+	KindImageOptOut    = 1
 	KindIntimateImage  = 7
 	KindAuthorityOrder = 8
+	KindOpenOptOut     = 12
 )
 
 // Shields reports whether the never-block list keeps a common picture from a hit

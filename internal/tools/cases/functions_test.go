@@ -8,6 +8,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
 )
 
 // functions are the cases that are not a registered and an asked file, by the
@@ -43,12 +44,12 @@ func escapes(t *testing.T, _ func(string) []byte) (string, bool) {
 
 // What a crawler can decode, a desk can register.
 func deskDecoder(t *testing.T, file func(string) []byte) (string, bool) {
-	desk, err := takedown.Open(t.TempDir(), &takedown.DeskOptions{})
+	dk, err := desk.Open(t.TempDir(), &desk.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer desk.Close()
-	if _, err := desk.Submit(context.Background(), optOut(file("scene.avif"))); err != nil {
+	defer dk.Close()
+	if _, err := dk.Submit(context.Background(), optOut(file("scene.avif"))); err != nil {
 		return "an AVIF cannot be opted out", false
 	}
 	return "submitted", true
@@ -65,15 +66,15 @@ func padded(t *testing.T, file func(string) []byte) (string, bool) {
 
 // Where frames were left out, Checked does not say that hashes were compared.
 func checkedClaims(t *testing.T, file func(string) []byte) (string, bool) {
-	desk, err := takedown.Open(t.TempDir(), nil)
+	dk, err := desk.Open(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer desk.Close()
+	defer dk.Close()
 	c, err := takedown.Inspect(bytes.NewReader(file("strips.gif")), takedown.Source{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := desk.Enforcer().Check(c)
+	d := dk.Enforcer().Check(c)
 	return d.String(), !d.Checked.Has(takedown.TierHash)
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/phash/avif"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 // withAVIF decodes AVIF too, as an operator can.
@@ -21,7 +23,7 @@ var withAVIF = phash.DecodeOptions{
 // registration is a desk at which one opt-out of a picture was submitted and, if
 // it could be, accepted by one reviewer.
 type registration struct {
-	desk *takedown.Desk
+	desk *desk.Desk
 	// warnings are the codes of all risks, flags and problems that the reviewer
 	// or the requester was told.
 	warnings []string
@@ -31,24 +33,24 @@ type registration struct {
 func register(tb testing.TB, file []byte) registration {
 	tb.Helper()
 	ctx := context.Background()
-	desk, err := takedown.Open(tb.TempDir(), &takedown.DeskOptions{OneReviewer: true})
+	dk, err := desk.Open(tb.TempDir(), &desk.Options{OneReviewer: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	tb.Cleanup(func() { desk.Close() })
-	r := registration{desk: desk}
-	c, err := desk.Submit(ctx, optOut(file))
+	tb.Cleanup(func() { dk.Close() })
+	r := registration{desk: dk}
+	c, err := dk.Submit(ctx, optOut(file))
 	if err != nil {
 		return r.refuse(tb, err)
 	}
-	p, err := desk.Preview(ctx, c.ID, nil)
+	p, err := dk.Preview(ctx, c.ID, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	for _, f := range append(p.Risks, c.Flags...) {
 		r.warnings = append(r.warnings, string(f))
 	}
-	if err := desk.Accept(ctx, c.ID, takedown.Grant{Act: takedown.Act{By: "reviewer"}}); err != nil {
+	if err := dk.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "reviewer"}}); err != nil {
 		return r.refuse(tb, err)
 	}
 	return r
@@ -56,8 +58,8 @@ func register(tb testing.TB, file []byte) registration {
 
 func (r registration) refuse(tb testing.TB, err error) registration {
 	tb.Helper()
-	var invalid *takedown.ValidationError
-	var grant *takedown.GrantError
+	var invalid *request.ValidationError
+	var grant *desk.GrantError
 	switch {
 	case errors.As(err, &invalid):
 		for _, p := range invalid.Problems {
@@ -70,10 +72,10 @@ func (r registration) refuse(tb testing.TB, err error) registration {
 	return r
 }
 
-func optOut(file []byte) takedown.Request {
-	return takedown.ImageOptOut{
-		Requester: takedown.Requester{Name: "A Person", Email: "a@example.org"},
-		Claim:     takedown.ClaimOwner,
+func optOut(file []byte) request.Request {
+	return request.ImageOptOut{
+		Requester: request.Requester{Name: "A Person", Email: "a@example.org"},
+		Claim:     request.ClaimOwner,
 		Images:    [][]byte{file},
 	}
 }

@@ -39,6 +39,8 @@ import (
 
 	"github.com/staydown/staydown/internal/tools/accuracy/internal/labelled"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 func main() {
@@ -60,37 +62,37 @@ func main() {
 	fmt.Print(table)
 }
 
-// desk is a desk whose budget is one picture, so that it tells all counts above.
-type desk struct {
-	*takedown.Desk
+// counting is a desk whose budget is one picture, so that it tells all counts above.
+type counting struct {
+	*desk.Desk
 	rules, looked int
 }
 
-func open(dir string) (*desk, error) {
+func open(dir string) (*counting, error) {
 	day := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
-	d, err := takedown.Open(dir, &takedown.DeskOptions{MatchBudget: 1, OneReviewer: true, Now: func() time.Time { return day }})
-	return &desk{Desk: d}, err
+	d, err := desk.Open(dir, &desk.Options{MatchBudget: 1, OneReviewer: true, Now: func() time.Time { return day }})
+	return &counting{Desk: d}, err
 }
 
 // register has a picture accepted; ok is false if its hash is not matched.
-func (d *desk) register(ctx context.Context, file []byte) (ok bool, err error) {
-	c, err := d.Submit(ctx, takedown.ImageOptOut{
-		Requester: takedown.Requester{Name: "Measure", Email: "measure@example.org"}, Images: [][]byte{file}, Claim: takedown.ClaimDepicted,
+func (d *counting) register(ctx context.Context, file []byte) (ok bool, err error) {
+	c, err := d.Submit(ctx, request.ImageOptOut{
+		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"}, Images: [][]byte{file}, Claim: request.ClaimDepicted,
 	})
 	if err != nil || c.Pictures[0].Widest < takedown.WidthDuplicate {
 		return false, err
 	}
 	d.rules++
-	return true, d.Accept(ctx, c.ID, takedown.Grant{Act: takedown.Act{By: "measure"}})
+	return true, d.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "measure"}})
 }
 
-func (d *desk) look(c takedown.Candidate) {
+func (d *counting) look(c takedown.Candidate) {
 	d.looked++
 	d.Enforcer().Check(c)
 }
 
 // line says how the counts of the rules are spread.
-func (d *desk) line(ctx context.Context, name string) (string, error) {
+func (d *counting) line(ctx context.Context, name string) (string, error) {
 	alarms, err := d.TakeTallies(ctx)
 	if err != nil {
 		return "", err
@@ -110,7 +112,7 @@ func run(ctx context.Context, dir string, copyDirs []string, every, pages int, f
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	desks := map[string]*desk{}
+	desks := map[string]*counting{}
 	for _, name := range []string{"even", "odd", "all", "layout"} {
 		d, err := open(filepath.Join(tmp, name))
 		if err != nil {
@@ -183,7 +185,7 @@ func run(ctx context.Context, dir string, copyDirs []string, every, pages int, f
 }
 
 // layouts registers the first of some pages and looks at all.
-func layouts(ctx context.Context, d *desk, pages int, opts *takedown.InspectOptions) error {
+func layouts(ctx context.Context, d *counting, pages int, opts *takedown.InspectOptions) error {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range pages {
 		file, err := page(r)

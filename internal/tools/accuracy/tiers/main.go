@@ -31,6 +31,8 @@ import (
 
 	"github.com/staydown/staydown/internal/tools/accuracy/internal/labelled"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 func main() {
@@ -83,7 +85,7 @@ func run(ctx context.Context, dir string, copyDirs []string, every int) (string,
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	desk, err := takedown.Open(tmp, &takedown.DeskOptions{OneReviewer: true})
+	desk, err := desk.Open(tmp, &desk.Options{OneReviewer: true})
 	if err != nil {
 		return "", err
 	}
@@ -170,7 +172,7 @@ func check(enf *takedown.Enforcer, path string) (takedown.Decision, error) {
 
 // register files an opt-out for every picture of a folder, and accepts it as
 // far as it can be.
-func register(ctx context.Context, desk *takedown.Desk, dir string) (map[takedown.CaseID]registered, error) {
+func register(ctx context.Context, desk *desk.Desk, dir string) (map[takedown.CaseID]registered, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.jpg"))
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("no pictures (*.jpg) in %s: %w", dir, errors.Join(err))
@@ -191,17 +193,17 @@ func register(ctx context.Context, desk *takedown.Desk, dir string) (map[takedow
 }
 
 // optOut files an opt-out for a picture, and accepts it as far as it can be.
-func optOut(ctx context.Context, desk *takedown.Desk, file []byte) (takedown.CaseID, takedown.Picture, error) {
-	c, err := desk.Submit(ctx, takedown.ImageOptOut{
-		Requester: takedown.Requester{Name: "Measure", Email: "measure@example.org"},
+func optOut(ctx context.Context, dk *desk.Desk, file []byte) (takedown.CaseID, request.Picture, error) {
+	c, err := dk.Submit(ctx, request.ImageOptOut{
+		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"},
 		Images:    [][]byte{file},
-		Claim:     takedown.ClaimOwner,
+		Claim:     request.ClaimOwner,
 	})
 	if err != nil {
-		return takedown.CaseID{}, takedown.Picture{}, err
+		return takedown.CaseID{}, request.Picture{}, err
 	}
 	p := c.Pictures[0]
-	return c.ID, p, desk.Accept(ctx, c.ID, takedown.Grant{Act: takedown.Act{By: "measure"}, Width: p.Widest})
+	return c.ID, p, dk.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "measure"}, Width: p.Widest})
 }
 
 // readManifests returns every n-th copy of each kind.

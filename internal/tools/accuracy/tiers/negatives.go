@@ -10,6 +10,7 @@ import (
 
 	"github.com/staydown/staydown/internal/tools/accuracy/internal/labelled"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
 )
 
 // runNegatives registers every picture of a class by itself, and asks with every
@@ -56,13 +57,13 @@ func runClass(ctx context.Context, dir string) (pairs, byHash, byAll int, err er
 		return 0, 0, 0, err
 	}
 	defer os.RemoveAll(tmp)
-	desk, err := takedown.Open(tmp, &takedown.DeskOptions{OneReviewer: true})
+	dk, err := desk.Open(tmp, &desk.Options{OneReviewer: true})
 	if err != nil {
 		return 0, 0, 0, err
 	}
-	defer desk.Close()
+	defer dk.Close()
 	for i := range files {
-		id, registered, err := optOut(ctx, desk, contents[i])
+		id, registered, err := optOut(ctx, dk, contents[i])
 		if err != nil {
 			return 0, 0, 0, fmt.Errorf("%s: %w", files[i], err)
 		}
@@ -71,15 +72,15 @@ func runClass(ctx context.Context, dir string) (pairs, byHash, byAll int, err er
 				continue
 			}
 			pairs++
-			if desk.Enforcer().Filter("", asked[k].Hashes...).Verdict != takedown.Block {
+			if dk.Enforcer().Filter("", asked[k].Hashes...).Verdict != takedown.Block {
 				continue
 			}
 			byHash++
-			if desk.Enforcer().Check(asked[k]).Verdict == takedown.Block {
+			if dk.Enforcer().Check(asked[k]).Verdict == takedown.Block {
 				byAll++
 			}
 		}
-		if err := desk.Withdraw(ctx, id, takedown.Act{By: "measure"}); err != nil {
+		if err := dk.Withdraw(ctx, id, desk.Act{By: "measure"}); err != nil {
 			return 0, 0, 0, err
 		}
 	}

@@ -1,0 +1,55 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// A rule that was granted from some day on is in the list at once and applies by
+// itself when that day comes. Only then is its case enforced, and is anybody told
+// that it is. Which cases wait for it, the cases say; starts is when the next call
+// has to look.
+
+// begin notes of the cases whose rules have begun that they are enforced, and
+// puts what is to be told into the outbox.
+func (d *Desk) begin(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.clock()
+	var errs []error
+	for id, start := range d.starts {
+		if now.Before(start) {
+			continue
+		}
+		err := d.locked(ctx, id, func(c *Case, now time.Time) (change, error) {
+			if !c.Begins || now.Before(c.Start) {
+				return change{}, nil
+			}
+			c.Begins = false
+			c.happened(MilestoneEnforced, c.Start)
+			c.note(c.State, State(MilestoneEnforced), Act{}, now)
+			if c.over(now) || c.Erased() {
+				return change{}, nil
+			}
+			return change{messages: c.inForce()}, nil
+		})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		delete(d.starts, id)
+	}
+	return errors.Join(errs...)
+}
+
+// inForce returns the messages about rules that apply from now on.
+func (c *Case) inForce() []message {
+	msgs := []message{{Case: c.ID, Type: MessageInForce}}
+	if c.Kind != request.KindAuthorityOrder { // Article 17(5)
+		msgs = append(msgs, message{Case: c.ID, Type: MessageStatement})
+	}
+	return msgs
+}

@@ -1,0 +1,224 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/counts"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// DefaultMatchBudget is how many different pictures a rule may match far out in
+// one day before the desk raises an alarm: see [Options].MatchBudget.
+const DefaultMatchBudget = 50
+
+// Alarm says that a rule has matched more different pictures far out, in one
+// day, than the budget. It changes nothing: the rule goes on to block. A person
+// looks with [Desk.Preview] at what it matches, and excepts what is wrong
+// ([Desk.Resolve]), narrows the terms ([Desk.Change]), ends the case, or finds
+// all in order; [Desk.SettleAlarms] notes that this was done.
+type Alarm struct {
+	Case takedown.CaseID `json:"case"`
+	Rule uint64          `json:"rule"`
+	Day  time.Time       `json:"day"` // midnight UTC
+	// Pictures is about how many there were when the alarm was raised; more may
+	// have come since.
+	Pictures int `json:"pictures"`
+	// Settled says that a person has looked.
+	Settled bool `json:"settled,omitempty"`
+}
+
+// ErrTallyFull says that more rules were hit in a day than can be counted, and
+// that the rest was not. The alarms that are returned with it stand.
+var ErrTallyFull = errors.New("takedown: a tally is full; not all rules are counted")
+
+// ErrOtherList says that a tally is of another list than the desk's.
+var ErrOtherList = errors.New("takedown: the tally is of another list")
+
+// TakeTallies counts what nodes report ([takedown.Enforcer.Tally]), together with the
+// desk's own enforcer, and raises an alarm for each rule that is over its
+// budget: once for each rule and day, noted in its case and in the log. It
+// returns the new alarms. Call it now and then, also without tallies, as
+// [Desk.Due]; what was heard before a restart is heard again with the next
+// report of each node.
+//
+// What counts are matches that leave a doubt: by a hash more than 10 bits
+// away, or by features that do not prove the picture. Pictures that match some
+// rule better than that, requests for intimate pictures, and orders do not
+// count.
+func (d *Desk) TakeTallies(ctx context.Context, reports ...takedown.Tally) (raised []Alarm, err error) {
+	d.mu.Lock()
+	defer d.flush(ctx)
+	defer d.mu.Unlock()
+	view, now := d.list.View(), d.clock()
+	today := counts.Day(now)
+	d.tallies.forget(today)
+	full := false
+	for _, r := range append(slices.Clone(reports), d.enf.Tally()) {
+		c, e := countsOf(r)
+		switch {
+		case e != nil:
+			err = errors.Join(err, e)
+		case c.List == [16]byte{}:
+		case c.List != view.ID():
+			err = errors.Join(err, ErrOtherList)
+		default:
+			full = d.tallies.take(c, today, view) || full
+		}
+	}
+	if full {
+		err = errors.Join(err, ErrTallyFull)
+	}
+	if d.budget < 0 {
+		return nil, err
+	}
+	for _, a := range d.tallies.over(d.budget) {
+		rule, _, ok := view.Rule(a.Rule)
+		if !ok {
+			continue
+		}
+		a.Case = rule.Case
+		ok, e := d.raise(ctx, a, today)
+		if errors.Is(e, ErrNoCase) {
+			continue // a rule of another desk's making
+		}
+		if err = errors.Join(err, e); e != nil {
+			return raised, err
+		}
+		if ok {
+			raised = append(raised, a)
+		}
+	}
+	return raised, err
+}
+
+// countsOf reads a tally in the form in which a node sends it.
+func countsOf(t takedown.Tally) (c counts.Counts, err error) {
+	b, err := t.MarshalBinary()
+	if err == nil {
+		err = c.UnmarshalBinary(b)
+	}
+	return c, err
+}
+
+// raise notes an alarm in its case, unless it is there.
+func (d *Desk) raise(ctx context.Context, a Alarm, today int64) (isNew bool, err error) {
+	same := func(b Alarm) bool { return b.Rule == a.Rule && b.Day.Equal(a.Day) }
+	c, err := d.store.get(a.Case)
+	if err != nil || slices.ContainsFunc(c.Alarms, same) {
+		return false, err
+	}
+	err = d.locked(ctx, a.Case, func(c *Case, now time.Time) (change, error) {
+		if !slices.Contains(c.Rules, a.Rule) {
+			return change{}, nil // a move that was cut short has just ended it
+		}
+		isNew = true
+		// Those of days that are over, and were settled, are in the log.
+		c.Alarms = slices.DeleteFunc(c.Alarms, func(b Alarm) bool { return b.Settled && counts.Day(b.Day) < today-1 })
+		c.Alarms = append(c.Alarms, a)
+		c.flagAlarms()
+		c.note(c.State, c.State, Act{Reason: "match_budget"}, now)
+		return change{}, nil
+	})
+	return isNew && err == nil, err
+}
+
+// flagAlarms keeps the flag in step with the alarms.
+func (c *Case) flagAlarms() {
+	c.Flags = slices.DeleteFunc(c.Flags, func(f request.Flag) bool { return f == FlagOverBudget })
+	if slices.ContainsFunc(c.Alarms, func(a Alarm) bool { return !a.Settled }) {
+		c.Flags = append(c.Flags, FlagOverBudget)
+	}
+}
+
+// endAlarms drops the alarms of a rule that has ended.
+func (c *Case) endAlarms(rule uint64) {
+	c.Alarms = slices.DeleteFunc(c.Alarms, func(a Alarm) bool { return a.Rule == rule })
+	c.flagAlarms()
+}
+
+// Alarms returns the alarms that nobody has settled, of all cases.
+func (d *Desk) Alarms(ctx context.Context) (list []Alarm, err error) {
+	err = d.Cases(ctx, func(c Case) bool {
+		for _, a := range c.Alarms {
+			if !a.Settled {
+				list = append(list, a)
+			}
+		}
+		return true
+	})
+	return list, err
+}
+
+// alarmsSettled stands in the log, and where a state would in an error.
+const alarmsSettled State = "alarms_settled"
+
+// SettleAlarms notes that a person has looked into the alarms of a case. They
+// are not raised again for the same day. It fails with a [*MoveError] when
+// there are none.
+func (d *Desk) SettleAlarms(ctx context.Context, id takedown.CaseID, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !slices.Contains(c.Flags, FlagOverBudget) {
+			return change{}, &MoveError{id, c.State, alarmsSettled}
+		}
+		for i := range c.Alarms {
+			c.Alarms[i].Settled = true
+		}
+		c.flagAlarms()
+		c.note(c.State, alarmsSettled, a, now)
+		return change{}, nil
+	})
+}
+
+// tallies are what the desk has heard of all nodes: for each day and rule, the
+// bits, ored. What is said again changes nothing. The desk's mutex guards it.
+type tallies map[int64]map[uint64]uint64
+
+// take adds a tally. Days of which nobody's clock can be right, and rules that
+// the list does not have, are passed over, so that what nodes send is bounded.
+func (t tallies) take(x counts.Counts, today int64, view *blocklist.State) (full bool) {
+	for _, d := range x.Days {
+		if d.Day < today-1 || d.Day > today+1 {
+			continue
+		}
+		full = full || d.Full
+		for _, r := range d.Rows {
+			if _, state, ok := view.Rule(r.Rule); !ok || state == blocklist.RuleRevoked {
+				continue
+			}
+			if t[d.Day] == nil {
+				t[d.Day] = map[uint64]uint64{}
+			}
+			t[d.Day][r.Rule] |= r.Bits
+		}
+	}
+	return full
+}
+
+// over returns the rules and days with more pictures than the budget, in order.
+func (t tallies) over(budget int) (list []Alarm) {
+	for day, rules := range t {
+		for rule, set := range rules {
+			if n := counts.Pictures[bits.OnesCount64(set)]; n > budget {
+				list = append(list, Alarm{Rule: rule, Day: time.Unix(day*counts.DaySeconds, 0).UTC(), Pictures: n})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Alarm) int { return cmp.Or(a.Day.Compare(b.Day), cmp.Compare(a.Rule, b.Rule)) })
+	return list
+}
+
+// forget drops days that are over.
+func (t tallies) forget(today int64) {
+	maps.DeleteFunc(t, func(day int64, _ map[uint64]uint64) bool { return day < today-1 })
+}

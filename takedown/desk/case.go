@@ -1,0 +1,347 @@
+package desk
+
+import (
+	"crypto/rand"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+func newCaseID() takedown.CaseID {
+	var id takedown.CaseID
+	rand.Read(id[:])
+	return id
+}
+
+// State is where a case stands.
+type State string
+
+const (
+	StateUnconfirmed  State = "unconfirmed"   // waits for its email address to be confirmed
+	StateNeedsInfo    State = "needs_info"    // waits for the requester to complete it
+	StateInReview     State = "in_review"     // waits for a reviewer
+	StateSecondReview State = "second_review" // accepted by one reviewer, waits for another
+	StateEnforcing    State = "enforcing"     // its rules are on the way into the list
+	StateInForce      State = "in_force"      // its rules are enforced
+	StateCounter      State = "counter"       // of a counter-notice: accepted, and waits for its window
+	StateCourtHold    State = "court_hold"    // in force, or a counter-notice; a court has the matter
+	StateRevoking     State = "revoking"      // its rules are on the way out of the list
+	StateRejected     State = "rejected"
+	StateWithdrawn    State = "withdrawn" // by the requester
+	StateReversed     State = "reversed"  // by the operator, after a complaint or of its own accord
+	StateRestored     State = "restored"  // after a counter-notice; so is that one
+	StateExpired      State = "expired"   // the time that was granted is over
+	StateClosed       State = "closed"    // nothing is left to do
+)
+
+// moves lists where a case that blocks something can go from each state. It is
+// closed after its end only: what is held while it is open would stay for ever.
+var moves = map[State][]State{
+	StateUnconfirmed:  {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateEnforcing:    {StateInForce, StateUnconfirmed, StateNeedsInfo, StateInReview, StateSecondReview},
+	StateInForce:      {StateEnforcing, StateRevoking, StateCourtHold},
+	StateCourtHold:    {StateInForce, StateRevoking},
+	StateRevoking:     {StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired},
+	StateRejected:     {StateInReview, StateClosed},
+	StateWithdrawn:    {StateClosed},
+	StateReversed:     {StateInReview, StateClosed},
+	StateRestored:     {StateClosed},
+	StateExpired:      {StateClosed},
+}
+
+// replyMoves lists the same of a reply to a case, which blocks nothing: what it
+// asks for is done to that case when it is accepted, and with that it is closed;
+// a counter-notice when its window is over.
+var replyMoves = map[State][]State{
+	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
+	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateRejected, StateWithdrawn, StateCounter, StateClosed},
+	StateInReview:     {StateNeedsInfo, StateSecondReview, StateRejected, StateWithdrawn, StateCounter, StateClosed},
+	StateSecondReview: {StateInReview, StateNeedsInfo, StateRejected, StateWithdrawn, StateCounter, StateClosed},
+	StateCounter:      {StateRestored, StateCourtHold, StateWithdrawn},
+	StateCourtHold:    {StateRestored, StateClosed, StateWithdrawn},
+	StateRejected:     {StateClosed},
+	StateWithdrawn:    {StateClosed},
+	StateRestored:     {StateClosed},
+}
+
+// MoveError says that a case cannot do what was asked of it in its state.
+type MoveError struct {
+	ID       takedown.CaseID
+	From, To State // To is "erased", "completed", "informed", "unheld", "alarms_settled" or "flagger_confirmed" for what is no state
+}
+
+func (e *MoveError) Error() string {
+	return fmt.Sprintf("takedown: case %v is %s and cannot become %s", e.ID, e.From, e.To)
+}
+
+// Act says who moved a case and why. Both are codes of the operator, not
+// texts: letters, digits, ".", "_", ":" and "-", at most 64. By may be empty
+// for what the requester does.
+type Act struct {
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+var actCode = regexp.MustCompile(`^[A-Za-z0-9._:-]{0,64}$`)
+
+func (a Act) check() error {
+	if !actCode.MatchString(a.By) || !actCode.MatchString(a.Reason) {
+		return fmt.Errorf("takedown: By and Reason are codes of at most 64 letters, digits and . _ : -, not texts")
+	}
+	return nil
+}
+
+// Moved is a step of a case.
+type Moved struct {
+	Act
+	To   State     `json:"to"`
+	Time time.Time `json:"time"`
+}
+
+// The flags that the desk gives a case; those of its request are in package request.
+const (
+	// FlagFlaggerConfirmed: that status was checked, see [Desk.ConfirmFlagger].
+	FlagFlaggerConfirmed request.Flag = "flagger_confirmed"
+	// FlagEarlierClaim: another case, of somebody else, is in force for the same
+	// picture.
+	FlagEarlierClaim request.Flag = "earlier_claim"
+	// FlagContradiction: that other case claims to own the picture too. It is
+	// looked for when the request comes in, and again when it is granted. Risky.
+	FlagContradiction request.Flag = "contradiction"
+	// FlagLate: a complaint after the window for complaints.
+	FlagLate request.Flag = "late"
+	// FlagOtherParty: a withdrawal by somebody other than the requester. Risky.
+	FlagOtherParty request.Flag = "other_party"
+	// FlagWider: more was granted than asked. Risky.
+	FlagWider request.Flag = "wider"
+	// FlagUnseen: a hash is to block although nobody has seen the picture. Risky.
+	FlagUnseen request.Flag = "unseen"
+	// FlagFace: a face is to be blocked, in anybody's picture. Risky.
+	FlagFace request.Flag = "face"
+	// FlagSeveralPeople: its faces do not resemble each other as those of one
+	// person do: one may be of somebody who has agreed to nothing. Risky.
+	FlagSeveralPeople request.Flag = "several_people"
+	// FlagCommon: a picture of it is on the never-block list, so that only its file
+	// can be blocked, or near one that is. Risky.
+	FlagCommon request.Flag = "common"
+	// FlagFlat: a picture of it has little structure, or a hash that is not steady,
+	// though enough to be registered. Risky.
+	FlagFlat request.Flag = "flat"
+	// FlagCrowded: a preview showed that it would hit very many pictures. Risky.
+	FlagCrowded request.Flag = "crowded"
+	// FlagOverBudget: a rule of it matches more different pictures than the match
+	// budget, and nobody has settled the [Alarm].
+	FlagOverBudget request.Flag = "over_budget"
+)
+
+// Outcome is what was decided.
+type Outcome string
+
+const (
+	OutcomeAccepted    Outcome = "accepted"
+	OutcomePartly      Outcome = "partly" // of a case: some items accepted, some not
+	OutcomeRejected    Outcome = "rejected"
+	OutcomeOutOfScope  Outcome = "out_of_scope"
+	OutcomeDuplicateOf Outcome = "duplicate_of" // another case covers it
+	OutcomeUnfounded   Outcome = "manifestly_unfounded"
+	// OutcomeNotMeant is of an item of an [request.OpenOptOut]: the picture was meant and
+	// not the face, or the other way round. It does not make a case partly
+	// accepted.
+	OutcomeNotMeant Outcome = "not_meant"
+)
+
+// CaseItem is one thing that a request wants blocked: an address, a picture, a
+// hash. Each is decided by itself. It holds nothing that names the thing: what
+// it is stands in the request, and sealed in the store.
+type CaseItem struct {
+	request.Item
+	Outcome Outcome        `json:"outcome,omitempty"` // empty until decided
+	Reason  string         `json:"reason,omitempty"`  // a code of the operator
+	Granted takedown.Width `json:"granted,omitempty"`
+	// Effect is what the rule does that enforces it; zero until granted.
+	Effect blocklist.Effect `json:"effect,omitempty"`
+	Rule   uint64           `json:"rule,omitempty"` // that enforces it
+	// Ended says how it has left a case that goes on without it: withdrawn by the
+	// requester, reversed after an objection or complaint, or restored after a
+	// counter-notice. It is not granted any more, unless the requester asks for it
+	// again with a completed request, or complains about the reversal with success.
+	Ended State `json:"ended,omitempty"`
+	// Template is the id of the key under which the template of a face is sealed;
+	// nil once that key is destroyed.
+	Template []byte `json:"template,omitempty"`
+}
+
+// Case is a request and what became of it. What a person wrote and sent is in
+// its Request only, and the digests and hashes of pictures, which are pseudonyms,
+// are in its Pictures.
+type Case struct {
+	ID       takedown.CaseID `json:"id"`
+	Kind     takedown.Kind   `json:"kind"`
+	Regime   request.Regime  `json:"regime"`
+	State    State           `json:"state"`
+	Received time.Time       `json:"received"`
+	// Request is what was asked, with the personal data; it is kept apart from
+	// the rest of the case, sealed, and nil once it is erased.
+	Request request.Request `json:"-"`
+	// About is the case that the request refers to, if it is of such a kind.
+	About takedown.CaseID `json:"about,omitzero"`
+	// Items are what the request wants blocked, in the order of its fields.
+	Items []CaseItem `json:"items,omitempty"`
+	// Pictures are the images of the request, in its order. They are kept, sealed
+	// and erased with it.
+	Pictures []request.Picture `json:"-"`
+	// Problems are those that the operator has to ask about: see [request.Curable].
+	Problems []request.Problem `json:"problems,omitempty"`
+	Flags    []request.Flag    `json:"flags,omitempty"`
+	Asked    takedown.Width    `json:"asked,omitempty"`
+	// AskedTerritories are where an [request.AuthorityOrder] says that it applies; none of
+	// another request, and of an order for the whole world.
+	AskedTerritories []string       `json:"asked_territories,omitempty"`
+	Granted          takedown.Width `json:"granted,omitempty"` // zero until accepted
+	Outcome          Outcome        `json:"outcome,omitempty"` // empty until decided
+	// Effect, Territories, Start and End are those of the grant. Effect is the
+	// stronger one where those of the items differ.
+	Effect      blocklist.Effect `json:"effect,omitempty"`
+	Territories []string         `json:"territories,omitempty"`
+	Start       time.Time        `json:"start,omitzero"`
+	End         time.Time        `json:"end,omitzero"`
+	// Face are the model and thresholds of the faces that were granted.
+	Face FaceTerms `json:"face,omitzero"`
+	// Rules are the public ids of the case's rules that are in the list.
+	Rules []uint64 `json:"rules,omitempty"`
+	// Times are when the things happened from which clocks run; each is written
+	// once. See [Deadline].
+	Times map[Milestone]time.Time `json:"times,omitempty"`
+	// Pauses are the times in which the case waited for its requester.
+	Pauses []Pause `json:"pauses,omitempty"`
+	// Moves are the steps of the case, oldest first.
+	Moves []Moved `json:"moves"`
+	// Crowded is the narrowest width at which a preview hit very many pictures; 0
+	// if none did.
+	Crowded takedown.Width `json:"crowded,omitempty"`
+	// Alarms are those of its rules, oldest first.
+	Alarms []Alarm `json:"alarms,omitempty"`
+	// LegalHold forbids the erasure of personal data: see [Desk.LegalHold].
+	LegalHold bool `json:"legal_hold,omitempty"`
+
+	// What follows is the desk's own.
+
+	// After is where the case goes when its events are delivered, and Incoming
+	// are the items of each rule that is on the way.
+	After    State   `json:"after,omitempty"`
+	Incoming [][]int `json:"incoming,omitempty"`
+	// Silent says that nobody is told when they are.
+	Silent bool `json:"silent,omitempty"`
+	// Begins says that its rules apply from Start on, and that nothing was noted or
+	// told of that yet.
+	Begins bool `json:"begins,omitempty"`
+	// First is the approval that waits for a second reviewer.
+	First *approval `json:"first,omitempty"`
+	// Token is the SHA-256 of the token that confirms the email address, and
+	// TokenSent when it was sent.
+	Token     []byte    `json:"token,omitempty"`
+	TokenSent time.Time `json:"token_sent,omitzero"`
+	// EvidenceCount is the number of pieces of evidence.
+	EvidenceCount int `json:"evidence,omitempty"`
+	// Party is a keyed digest that tells whether two cases are of the same
+	// requester, until the personal data is erased.
+	Party []byte `json:"party,omitempty"`
+	// Claim is that of an opt-out.
+	Claim request.Claim `json:"claim,omitempty"`
+	// Completions is how often the request was replaced by a completed one, and
+	// AboutCompletions that of the case that a reply is about when it came in. The
+	// numbers of items mean the same as long as the two are equal.
+	Completions      int `json:"completions,omitempty"`
+	AboutCompletions int `json:"about_completions,omitempty"`
+
+	material []request.Material // of a request that is not stored yet; see Desk.material
+	log      []LogEntry         // of the moves that are not stored yet
+	gone     [][]byte           // ids of templates that the case does not have any more
+}
+
+type approval struct {
+	By    string `json:"by"`
+	Grant []byte `json:"grant"` // digest, as of Desk.approved
+}
+
+// Erased reports whether the personal data of the case is gone.
+func (c *Case) Erased() bool { return !c.Times[MilestoneErased].IsZero() }
+
+// undecided reports whether a decision about the case is still to come.
+func (c *Case) undecided() bool {
+	switch c.State {
+	case StateUnconfirmed, StateNeedsInfo, StateInReview, StateSecondReview:
+		return true
+	}
+	return false
+}
+
+// wasHeld reports whether a case that has just come into force was waiting for
+// its decision before: what was enforced until then was a hold.
+func (c *Case) wasHeld() bool {
+	n := len(c.Moves) - 3 // before enforcing and in force
+	return n < 0 || (&Case{State: c.Moves[n].To}).undecided()
+}
+
+// ended reports whether nothing of the case is in force, and nothing will be
+// by itself.
+func (c *Case) ended() bool {
+	switch c.State {
+	case StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired, StateClosed:
+		return true
+	}
+	return false
+}
+
+// moves returns where the case can go from each state.
+func (c *Case) moves() map[State][]State {
+	if request.IsReply(c.Kind) {
+		return replyMoves
+	}
+	return moves
+}
+
+// happened notes a milestone, once.
+func (c *Case) happened(m Milestone, now time.Time) {
+	if c.Times == nil {
+		c.Times = map[Milestone]time.Time{}
+	}
+	if _, ok := c.Times[m]; !ok {
+		c.Times[m] = now
+	}
+}
+
+// move takes c to another state, or says why not.
+func (c *Case) move(to State, a Act, now time.Time) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	if !slices.Contains(c.moves()[c.State], to) {
+		return &MoveError{c.ID, c.State, to}
+	}
+	if c.State == StateNeedsInfo {
+		if n := len(c.Pauses); n > 0 && c.Pauses[n-1].To.IsZero() {
+			c.Pauses[n-1].To = now
+		}
+	}
+	if to == StateNeedsInfo {
+		c.Pauses = append(c.Pauses, Pause{From: now})
+	}
+	c.note(c.State, to, a, now)
+	c.State = to
+	c.Moves = append(c.Moves, Moved{Act: a, To: to, Time: now})
+	return nil
+}
+
+// note adds an entry to the log that is written with the case.
+func (c *Case) note(from, to State, a Act, now time.Time) {
+	c.log = append(c.log, LogEntry{Time: now, Case: c.ID, From: from, To: to, Act: a, Rules: len(c.Rules)})
+}

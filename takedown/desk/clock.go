@@ -1,0 +1,353 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Milestone is something that happens to a case once, and from which clocks
+// run.
+type Milestone string
+
+const (
+	MilestoneReceived        Milestone = "received"
+	MilestoneReceiptTold     Milestone = "receipt_told" // a Notifier took the confirmation of receipt
+	MilestoneEmailConfirmed  Milestone = "email_confirmed"
+	MilestoneCompleted       Milestone = "completed"        // a request that had to be completed is complete
+	MilestoneDecided         Milestone = "decided"          // accepted or rejected
+	MilestoneEnforced        Milestone = "enforced"         // its rules apply
+	MilestoneInformed        Milestone = "informed"         // the decision was told to the requester
+	MilestoneExtended        Milestone = "extended"         // the requester was told that more time is needed, and why
+	MilestoneCounterReceived Milestone = "counter_received" // of a counter-notice: a valid one came in
+	MilestoneCourtNotice     Milestone = "court_notice"     // word of a court action against the counter-notice
+	MilestoneEnded           Milestone = "ended"            // its rules are out of force
+	MilestoneClosed          Milestone = "closed"
+	MilestoneErased          Milestone = "erased" // the personal data
+)
+
+// Unit is a unit of a [Span].
+type Unit string
+
+const (
+	UnitHours Unit = "hours"
+	UnitDays  Unit = "days"
+	// UnitBusinessDays: counted from the day after the start; the span is over
+	// when the last of them is.
+	UnitBusinessDays Unit = "business_days"
+	// UnitMonths: months of the calendar: one month after January 31 is the last
+	// day of February, at the same time of day.
+	UnitMonths Unit = "months"
+)
+
+// Span is a length of time. The zero Span is none.
+type Span struct {
+	N    int
+	Unit Unit
+}
+
+// Pause is a time in which a pausable clock stands still. A zero To means that
+// it still does.
+type Pause struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to,omitzero"`
+}
+
+// Deadline is a rule about when something has to be done, as data: a caller
+// adds a law with rows in [Options].
+type Deadline struct {
+	Regime request.Regime
+	Name   string // what has to be done
+	// Kind is the kind of request for which it is done; zero is all of the regime
+	// that block something. Of replies to a case, only those that are named here
+	// have deadlines.
+	Kind takedown.Kind
+	// Start is from when it is counted. If, where it is set, must have happened
+	// too.
+	Start, If Milestone
+	// Done are the milestones that end it, whichever comes first.
+	Done []Milestone
+	// NotBefore is when it may be done at the earliest, NotAfter at the latest.
+	// Where the law names no number ("without undue delay") both are zero, and
+	// the row is there for its basis.
+	NotBefore, NotAfter Span
+	// Calendar names the one, in Options, by which business days and months
+	// are counted; empty is UTC with Saturdays and Sundays off.
+	Calendar string
+	// Pausable: it stands still while the case waits for its requester. Of business
+	// days, those count at whose end it does not.
+	Pausable bool
+	// Basis is the provision.
+	Basis string
+}
+
+// Deadlines are the deadlines that the library knows. They are an engineer's
+// reading, not legal advice.
+var Deadlines = []Deadline{
+	{Regime: request.RegimeDSA, Name: "confirm_receipt", Start: MilestoneReceived, Done: []Milestone{MilestoneReceiptTold, MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(4): without undue delay"},
+	{Regime: request.RegimeDSA, Name: "decide", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(5), (6): timely, without undue delay"},
+	{Regime: request.RegimeDSA, Name: "answer_complaint", Kind: request.KindComplaint, Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 20(4), (5): timely, without undue delay"},
+	{Regime: request.RegimeDSA, Name: "complaint_window", Start: MilestoneInformed, Done: []Milestone{MilestoneClosed}, NotBefore: Span{6, UnitMonths}, Basis: "DSA Art. 20(1): at least six months from when the decision is told"},
+	{Regime: request.RegimeDMCA, Name: "take_down", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(c)(1)(C): expeditiously"},
+	{Regime: request.RegimeDMCA, Name: "pass_on", Kind: request.KindCounterNotice, Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(g)(2)(B): promptly"},
+	{Regime: request.RegimeDMCA, Name: "restore", Kind: request.KindCounterNotice, Start: MilestoneCounterReceived, Done: []Milestone{MilestoneCourtNotice, MilestoneEnded}, NotBefore: Span{10, UnitBusinessDays}, NotAfter: Span{14, UnitBusinessDays}, Calendar: "us", Basis: "17 U.S.C. 512(g)(2)(C)"},
+	{Regime: request.RegimeGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Basis: "GDPR Art. 12(3), (4)"},
+	{Regime: request.RegimeGDPR, Name: "inform_extended", Start: MilestoneReceived, If: MilestoneExtended, Done: []Milestone{MilestoneInformed}, NotAfter: Span{3, UnitMonths}, Basis: "GDPR Art. 12(3): two further months, told within the first"},
+	{Regime: request.RegimeUKGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Calendar: "uk", Pausable: true, Basis: "UK GDPR Art. 12A"},
+	{Regime: request.RegimeUKGDPR, Name: "inform_extended", Start: MilestoneReceived, If: MilestoneExtended, Done: []Milestone{MilestoneInformed}, NotAfter: Span{3, UnitMonths}, Calendar: "uk", Pausable: true, Basis: "UK GDPR Art. 12A"},
+	{Regime: request.RegimeTakeItDown, Name: "remove", Start: MilestoneReceived, Done: []Milestone{MilestoneEnforced, MilestoneDecided, MilestoneEnded}, NotAfter: Span{48, UnitHours}, Basis: "47 U.S.C. 223a(a)(3)"},
+	{Regime: request.RegimeOrder, Name: "report_effect", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed}, Basis: "DSA Art. 9(1): without undue delay"},
+}
+
+// Calendar says which days are business days, and where days begin.
+type Calendar struct {
+	// Version names the list of holidays, such as "US federal 2026-1".
+	Version  string
+	Location *time.Location // nil is UTC
+	// Holidays are dates, as "2026-07-03".
+	Holidays []string
+	// Weekend are the days of the week that are none; nil is Saturday and
+	// Sunday.
+	Weekend []time.Weekday
+}
+
+func (c Calendar) location() *time.Location {
+	if c.Location == nil {
+		return time.UTC
+	}
+	return c.Location
+}
+
+// businessDay reports whether the day of t is one.
+func (c Calendar) businessDay(t time.Time) bool {
+	weekend := c.Weekend
+	if weekend == nil {
+		weekend = []time.Weekday{time.Saturday, time.Sunday}
+	}
+	return !slices.Contains(weekend, t.Weekday()) && !slices.Contains(c.Holidays, t.Format(time.DateOnly))
+}
+
+// Add returns the time at which a span that begins at start is over.
+func (c Calendar) Add(start time.Time, s Span) time.Time {
+	return c.add(start, s, func(time.Time) bool { return false })
+}
+
+// add is Add without the business days at whose end the clock stands still.
+func (c Calendar) add(start time.Time, s Span, stands func(time.Time) bool) time.Time {
+	t := start.In(c.location())
+	switch s.Unit {
+	case UnitHours:
+		t = t.Add(time.Duration(s.N) * time.Hour)
+	case UnitDays:
+		t = t.AddDate(0, 0, s.N)
+	case UnitMonths:
+		y, m, d := t.Date()
+		hour, minute, sec := t.Clock()
+		last := time.Date(y, m+time.Month(s.N)+1, 0, 0, 0, 0, 0, t.Location()).Day()
+		t = time.Date(y, m+time.Month(s.N), min(d, last), hour, minute, sec, t.Nanosecond(), t.Location())
+	case UnitBusinessDays:
+		y, m, d := t.Date()
+		end := func() time.Time { return time.Date(y, m, d+1, 0, 0, 0, 0, t.Location()) }
+		// A calendar of nothing but holidays must not hang the desk.
+		for n, i := 0, 0; n < s.N && i < 366*10; i++ {
+			d++
+			if c.businessDay(time.Date(y, m, d, 12, 0, 0, 0, t.Location())) && !stands(end()) {
+				n++
+			}
+		}
+		t = end()
+	}
+	return t.UTC()
+}
+
+// addPaused is Add for a clock that stands still in pauses. One that lasts is
+// taken to end now; paused says so.
+func (c Calendar) addPaused(start time.Time, s Span, pauses []Pause, now time.Time) (t time.Time, paused bool) {
+	var over []Pause
+	for _, p := range pauses {
+		if p.To.IsZero() {
+			p.To, paused = now, true
+		}
+		if p.From.Before(start) {
+			p.From = start
+		}
+		if p.From.Before(p.To) {
+			over = append(over, p)
+		}
+	}
+	if s.Unit == UnitBusinessDays { // they are counted, and a day that is not over has not passed
+		return c.add(start, s, func(t time.Time) bool {
+			return slices.ContainsFunc(over, func(p Pause) bool { return p.From.Before(t) && !p.To.Before(t) })
+		}), paused
+	}
+	t = c.Add(start, s)
+	for _, p := range over {
+		if p.From.Before(t) { // one that begins before the deadline moves it by its length
+			t = t.Add(p.To.Sub(p.From))
+		}
+	}
+	return t, paused
+}
+
+// Due is something that has to be done about a case.
+type Due struct {
+	Case     takedown.CaseID
+	Kind     takedown.Kind
+	Deadline Deadline
+	// Start is from when it is counted.
+	Start time.Time
+	// NotBefore and NotAfter are zero where the deadline has none. Where both are
+	// zero the law says "without undue delay": it is due since Start.
+	NotBefore, NotAfter time.Time
+	// Paused: the clock stands still now; NotAfter is as if it went on now.
+	Paused bool
+}
+
+// by is when something is due at the latest; ok is false for what may be done
+// from some time on, and need not be.
+func (d *Due) by() (t time.Time, ok bool) {
+	if d.NotAfter.IsZero() && d.NotBefore.IsZero() {
+		return d.Start, true
+	}
+	return d.NotAfter, !d.NotAfter.IsZero()
+}
+
+// of reports whether a row is for a case.
+func (row *Deadline) of(c *Case) bool {
+	if row.Kind != 0 && row.Kind != c.Kind || row.Kind == 0 && request.IsReply(c.Kind) {
+		return false
+	}
+	return row.Regime == c.Regime
+}
+
+// clock computes the times of a deadline of a case. ok is false when it has not
+// begun.
+func (row *Deadline) clock(c *Case, calendars map[string]Calendar, now time.Time) (d Due, ok bool) {
+	start, ok := c.Times[row.Start]
+	if !ok || row.If != "" && c.Times[row.If].IsZero() {
+		return d, false
+	}
+	d = Due{Case: c.ID, Kind: c.Kind, Deadline: *row, Start: start}
+	cal := calendars[row.Calendar]
+	for _, x := range []struct {
+		span Span
+		at   *time.Time
+	}{{row.NotBefore, &d.NotBefore}, {row.NotAfter, &d.NotAfter}} {
+		if x.span == (Span{}) {
+			continue
+		}
+		if row.Pausable {
+			*x.at, d.Paused = cal.addPaused(start, x.span, c.Pauses, now)
+		} else {
+			*x.at = cal.Add(start, x.span)
+		}
+	}
+	return d, true
+}
+
+// due computes the open deadlines of a case.
+func due(c *Case, rows []Deadline, calendars map[string]Calendar, now time.Time) (list []Due) {
+	for i := range rows {
+		row := &rows[i]
+		if !row.of(c) || slices.ContainsFunc(row.Done, func(m Milestone) bool { return !c.Times[m].IsZero() }) {
+			continue
+		}
+		if row.NotBefore == (Span{}) && (c.State == StateWithdrawn || c.State == StateClosed || c.Erased()) {
+			continue // nobody waits for it any more, or nobody can be told
+		}
+		if d, ok := row.clock(c, calendars, now); ok {
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
+// clockOf computes the times of the deadline of a name, also when it is done. ok
+// is false when it has not begun, or the case has none.
+func (d *Desk) clockOf(c *Case, name string, now time.Time) (x Due, ok bool) {
+	for i := range d.deadlines {
+		if row := &d.deadlines[i]; row.Name == name && row.of(c) {
+			return row.clock(c, d.calendars, now)
+		}
+	}
+	return x, false
+}
+
+// Due returns what has to be done at the latest before a time, over all cases,
+// the most urgent first. What a law wants without undue delay is due since it
+// began. The zero time lists everything that has to be done.
+func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
+	now := d.clock()
+	err = d.Cases(ctx, func(c Case) bool {
+		for _, x := range due(&c, d.deadlines, d.calendars, now) {
+			if by, ok := x.by(); ok && (before.IsZero() || by.Before(before)) {
+				list = append(list, x)
+			}
+		}
+		return true
+	})
+	slices.SortStableFunc(list, func(a, b Due) int {
+		at, _ := a.by()
+		bt, _ := b.by()
+		return cmp.Or(at.Compare(bt), cmp.Compare(a.Case.String(), b.Case.String()))
+	})
+	return list, err
+}
+
+// DueOf returns all open deadlines of one case, also those without a date.
+func (d *Desk) DueOf(ctx context.Context, id takedown.CaseID) ([]Due, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c, err := d.store.get(id)
+	if err != nil {
+		return nil, err
+	}
+	return due(c, d.deadlines, d.calendars, d.clock()), nil
+}
+
+// TooEarlyError says that something may not be done yet.
+type TooEarlyError struct {
+	ID        takedown.CaseID
+	Deadline  string    // the name of the deadline
+	NotBefore time.Time // zero when it has not begun
+}
+
+func (e *TooEarlyError) Error() string {
+	if e.NotBefore.IsZero() {
+		return fmt.Sprintf("takedown: case %v: the time for %s has not begun", e.ID, e.Deadline)
+	}
+	return fmt.Sprintf("takedown: case %v: %s not before %s", e.ID, e.Deadline, e.NotBefore.Format(time.RFC3339))
+}
+
+// TooLateError says that something cannot be done any more.
+type TooLateError struct {
+	ID       takedown.CaseID
+	Deadline string // the name of the deadline that is over
+	NotAfter time.Time
+}
+
+func (e *TooLateError) Error() string {
+	return fmt.Sprintf("takedown: case %v: not after %s, when %s was due", e.ID, e.NotAfter.Format(time.RFC3339), e.Deadline)
+}
+
+// tooEarly checks the deadline of a name, if it is one of the case, against its
+// NotBefore. One that has not begun is not over.
+func (d *Desk) tooEarly(c *Case, name string) error {
+	now := d.clock()
+	for i := range d.deadlines {
+		row := &d.deadlines[i]
+		if row.Name != name || !row.of(c) || row.NotBefore == (Span{}) {
+			continue
+		}
+		if x, ok := row.clock(c, d.calendars, now); !ok || now.Before(x.NotBefore) {
+			return &TooEarlyError{c.ID, name, x.NotBefore}
+		}
+	}
+	return nil
+}

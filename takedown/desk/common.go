@@ -1,0 +1,390 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// The never-block list: logos, placeholders, flags, blank avatars and other
+// pictures that are on so many pages that no request may take them away by
+// likeness. In the list of rules they are exceptions from all rules, so that
+// every node knows them; here is who put them there, when and why. See
+// docs/decisions/never-block.md.
+
+// CommonRadius is the distance in bits up to which a PDQ hash is of a picture on
+// the never-block list; for a perception hash it is 4.
+const CommonRadius = radius.Common
+
+// CommonPicture is a picture on the never-block list.
+type CommonPicture struct {
+	// Event is its number, for [Desk.RemoveCommon].
+	Event uint64 `json:"event"`
+	// SHA256 is the digest of its file, zero for none, and Hashes are those by
+	// which it is known; at least one of them is there.
+	SHA256 [32]byte     `json:"sha256,omitzero"`
+	Hashes []phash.Hash `json:"hashes,omitempty"`
+	// Act says who put it there, and the code of the reason; Despite is the code
+	// of the reason why, although cases in force are about it.
+	Act
+	Despite string    `json:"despite,omitempty"`
+	Time    time.Time `json:"time"`
+}
+
+// storedCommon is a CommonPicture as it is stored.
+type storedCommon struct {
+	CommonPicture
+	// Added is the ID of the event that excepts it, which is its key, and Removed,
+	// unless zero, of the one that undoes that. While Event is 0, or Removed is
+	// not, the event is on the way into the list.
+	Added   [16]byte `json:"added"`
+	Removed [16]byte `json:"removed,omitzero"`
+}
+
+func (s *storedCommon) keys() (k blocklist.Keys) {
+	if s.SHA256 != [32]byte{} {
+		k.Bytes = [][32]byte{s.SHA256}
+	}
+	k.Hashes = hashKeys(s.Hashes)
+	return k
+}
+
+// CommonConflictError says that a picture is not put on the never-block list,
+// because cases in force are about it: they would block it no longer, but for
+// the file itself.
+type CommonConflictError struct{ Cases []takedown.CaseID }
+
+func (e *CommonConflictError) Error() string {
+	return fmt.Sprintf("takedown: the picture is blocked for %d case(s) in force; give the code of a reason to list it nevertheless", len(e.Cases))
+}
+
+// States of a picture in the log, beside those of cases.
+const (
+	stateCommon    State = "never_block"
+	stateNotCommon State = "off_never_block"
+)
+
+// AddCommon puts a picture on the never-block list, by its file and its hashes:
+// a candidate from [takedown.Inspect]. By and Reason are required. When it returns nil
+// that is durable and in effect, here and with the next snapshot at the nodes.
+//
+// Rules then leave the picture alone where they would match it by likeness: its
+// hash within [CommonRadius], its features, its faces. They still block the same
+// file and the addresses that they name; orders, and requests for intimate
+// pictures where the picture is the identical one, still block all they did.
+//
+// When cases in force are about the picture it fails with a
+// [*CommonConflictError], unless despite gives the code of a reason; they are
+// then flagged with [FlagCommon].
+func (d *Desk) AddCommon(ctx context.Context, c takedown.Candidate, a Act, despite ...string) (CommonPicture, error) {
+	s := storedCommon{CommonPicture: CommonPicture{SHA256: c.SHA256, Hashes: c.Hashes, Act: a}, Added: newEventID()}
+	if len(despite) > 0 {
+		s.Despite = despite[0]
+	}
+	if err := errors.Join(a.check(), (Act{Reason: s.Despite}).check()); err != nil {
+		return CommonPicture{}, err
+	}
+	if a.By == "" || a.Reason == "" {
+		return CommonPicture{}, errors.New("takedown: the never-block list wants to know who and why: By and Reason are required")
+	}
+	if len(c.Frames) > 0 {
+		return CommonPicture{}, errors.New("takedown: an animation cannot be put on the never-block list: a frame that nobody looked at would be with it")
+	}
+	if c.Truncated {
+		return CommonPicture{}, errors.New("takedown: the file is cut off: the hash of what is missing would be on the never-block list; fetch it again")
+	}
+	s.Hashes = slices.DeleteFunc(slices.Clone(s.Hashes), func(h phash.Hash) bool { return len(hashKeys([]phash.Hash{h})) == 0 })
+	if s.keys().Len() == 0 {
+		return CommonPicture{}, errors.New("takedown: the picture has nothing by which it could be known: no file, and no hash of a picture with any detail")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.settleCommon(ctx); err != nil {
+		return CommonPicture{}, err
+	}
+	cases, err := d.shielded(s.Hashes)
+	if err != nil {
+		return CommonPicture{}, err
+	}
+	if len(cases) > 0 && s.Despite == "" {
+		e := new(CommonConflictError)
+		for _, c := range cases {
+			e.Cases = append(e.Cases, c.ID)
+		}
+		return CommonPicture{}, e
+	}
+	s.Time = d.clock()
+	log := []LogEntry{{Time: s.Time, Case: takedown.CaseID(s.Added), To: stateCommon, Act: a}}
+	for _, c := range cases {
+		c.flag(FlagCommon)
+		c.note(c.State, stateCommon, a, s.Time)
+		log = append(log, c.log...)
+	}
+	if err := d.store.db.Update(func(tx StoreTx) error {
+		for _, c := range cases {
+			if err := putCase(tx, c); err != nil {
+				return err
+			}
+		}
+		return errors.Join(putCommon(tx, &s), appendLog(tx, d.store.policy, log))
+	}); err != nil {
+		return CommonPicture{}, err
+	}
+	err = d.deliverCommon(ctx, &s)
+	return s.CommonPicture, err
+}
+
+// flag adds a flag to a case.
+func (c *Case) flag(f request.Flag) {
+	if !slices.Contains(c.Flags, f) {
+		c.Flags = append(c.Flags, f)
+	}
+}
+
+// shielded returns the cases in force whose rules would match a picture no
+// longer when it is on the never-block list.
+func (d *Desk) shielded(hashes []phash.Hash) (cases []*Case, err error) {
+	var ids []takedown.CaseID
+	view := d.list.View()
+	for _, h := range hashes {
+		view.FindHash(h, radius.OfCommon(h), func(hit blocklist.Hit) bool {
+			if id := takedown.CaseID(hit.Case); d.radii.Shields(hit.Kind, true, h.Algorithm(), hit.Variant, hit.Distance) && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+			return true
+		})
+	}
+	later, err := d.scheduled(hashes)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range append(ids, later...) {
+		c, err := d.store.get(id)
+		if errors.Is(err, ErrNoCase) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, c)
+	}
+	return cases, nil
+}
+
+// scheduled returns the cases whose rules have yet to begin, which the list does
+// not find, and are about one of the given hashes.
+func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error) {
+	var waiting []*Case
+	now := d.clock()
+	if err := d.store.each(func(c *Case) bool {
+		if len(c.Rules) > 0 && c.Start.After(now) && c.Kind != request.KindAuthorityOrder {
+			waiting = append(waiting, c)
+		}
+		return true
+	}); err != nil {
+		return nil, err
+	}
+	for _, c := range waiting {
+		mats, err := d.store.material(c.ID)
+		if err != nil {
+			return nil, err
+		}
+		about := false
+		for i := range min(len(mats), len(c.Items)) {
+			w := c.Items[i].Granted
+			if w < takedown.WidthIdentical || c.Kind == request.KindIntimateImage && w == takedown.WidthIdentical {
+				continue
+			}
+			for _, k := range asItIs(mats[i].Hashes) {
+				about = about || slices.ContainsFunc(hashes, func(h phash.Hash) bool {
+					n, ok := k.Hash.Distance(h)
+					return ok && n <= radius.OfCommon(h)
+				})
+			}
+		}
+		if about {
+			ids = append(ids, c.ID)
+		}
+	}
+	return ids, nil
+}
+
+// RemoveCommon takes a picture off the never-block list, by the number of its
+// event; the error wraps [ErrNoEvent] when that put none there, or it was taken
+// off already. By and Reason are required. When it returns nil, that is durable and in
+// effect. What [Desk.Changes] then says, an exception that has ended, is of no
+// single rule.
+func (d *Desk) RemoveCommon(ctx context.Context, event uint64, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	if a.By == "" || a.Reason == "" {
+		return errors.New("takedown: the never-block list wants to know who and why: By and Reason are required")
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.settleCommon(ctx); err != nil {
+		return err
+	}
+	list, err := d.store.common()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(list, func(s storedCommon) bool { return s.Event == event })
+	if i < 0 {
+		return fmt.Errorf("%w: event %d put no picture on the never-block list, or it was taken off again", ErrNoEvent, event)
+	}
+	s := list[i]
+	s.Removed = newEventID()
+	if err := d.store.db.Update(func(tx StoreTx) error {
+		return errors.Join(putCommon(tx, &s), appendLog(tx, d.store.policy, []LogEntry{
+			{Time: d.clock(), Case: takedown.CaseID(s.Added), From: stateCommon, To: stateNotCommon, Act: a},
+		}))
+	}); err != nil {
+		return err
+	}
+	return d.deliverCommon(ctx, &s)
+}
+
+// commonEvents are the events that put what is on the never-block list there,
+// for the list of a preview.
+func (d *Desk) commonEvents() (events []blocklist.Event, err error) {
+	stored, err := d.store.common()
+	for _, s := range stored {
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventExcepted, Time: s.Time, Keys: s.keys()})
+	}
+	return events, err
+}
+
+// CommonPictures returns the never-block list, in the order of its events.
+func (d *Desk) CommonPictures(ctx context.Context) (list []CommonPicture, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	stored, err := d.store.common()
+	for _, s := range stored {
+		if s.Removed == [16]byte{} && s.Event != 0 {
+			list = append(list, s.CommonPicture)
+		}
+	}
+	slices.SortFunc(list, func(a, b CommonPicture) int { return cmp.Compare(a.Event, b.Event) })
+	return list, err
+}
+
+// deliverCommon brings into the list what the store says of a picture, and then
+// notes that it is there.
+func (d *Desk) deliverCommon(ctx context.Context, s *storedCommon) error {
+	events := []blocklist.Event{{ID: s.Added, Type: blocklist.EventExcepted, Time: s.Time, Keys: s.keys()}}
+	seqs, err := d.list.Append(ctx, events...)
+	if err == nil && s.Removed != [16]byte{} {
+		seqs, err = d.list.Append(ctx, blocklist.Event{ID: s.Removed, Type: blocklist.EventUndone, Time: d.clock(), Target: seqs[0]})
+	}
+	if err != nil {
+		return fmt.Errorf("takedown: never-block list: %w", err)
+	}
+	return d.store.db.Update(func(tx StoreTx) error {
+		if err := putDelivered(tx, seqs[0]); err != nil {
+			return err
+		}
+		if s.Removed != [16]byte{} {
+			return tx.Delete(BucketCommon, s.Added[:])
+		}
+		s.Event = seqs[0]
+		return putCommon(tx, s)
+	})
+}
+
+// settleCommon finishes what a crash, or a failed write, cut short.
+func (d *Desk) settleCommon(ctx context.Context) error {
+	list, err := d.store.common()
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if s := &list[i]; s.Event == 0 || s.Removed != [16]byte{} {
+			if err := d.deliverCommon(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func putCommon(tx StoreTx, s *storedCommon) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("takedown: never-block list: %w", err)
+	}
+	return tx.Put(BucketCommon, s.Added[:], summed(b))
+}
+
+// common returns what is stored of the never-block list.
+func (s *caseStore) common() (list []storedCommon, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketCommon, nil, func(k, v []byte) error {
+			b, ok := unsummed(v)
+			var c storedCommon
+			if !ok || json.Unmarshal(b, &c) != nil || string(c.Added[:]) != string(k) {
+				return fmt.Errorf("%w: the entry %x of the never-block list", ErrStore, k)
+			}
+			list = append(list, c)
+			return nil
+		})
+	})
+	return list, err
+}
+
+// widest bounds the width of an item by the never-block list: where the
+// picture is on it, the file alone can be blocked.
+func (d *Desk) widest(kind takedown.Kind, it CaseItem, m *request.Material) takedown.Width {
+	if kind == request.KindAuthorityOrder || it.Kind != request.ItemPicture && it.Kind != request.ItemHash || !d.isCommon(m) {
+		return it.Widest
+	}
+	if kind == request.KindIntimateImage {
+		return min(it.Widest, takedown.WidthIdentical)
+	}
+	return min(it.Widest, takedown.WidthBytes)
+}
+
+// isCommon reports whether a picture is on the never-block list.
+func (d *Desk) isCommon(m *request.Material) bool {
+	view := d.list.View()
+	if bits, ok := view.CommonDistance(m.Bytes, phash.Hash{}); ok && bits == 0 {
+		return true
+	}
+	for _, k := range asItIs(m.Hashes) {
+		if bits, ok := view.CommonDistance(nil, k.Hash); ok && bits <= radius.OfCommon(k.Hash) {
+			return true
+		}
+	}
+	return false
+}
+
+// nearCommon reports whether a picture, granted a width, would match pictures on
+// the never-block list, from which it is kept.
+func (d *Desk) nearCommon(m *request.Material, width takedown.Width) bool {
+	keys, pdq := asItIs(m.Hashes), d.radii.Identical
+	if width > takedown.WidthIdentical {
+		keys, pdq = m.Hashes, d.radii.Block
+	}
+	for _, k := range keys {
+		reach := radius.IdenticalPerception
+		if k.Hash.Algorithm() == phash.AlgPDQ {
+			reach = pdq
+		}
+		if bits, ok := d.list.View().CommonDistance(nil, k.Hash); ok && bits <= reach && width >= takedown.WidthIdentical {
+			return true
+		}
+	}
+	return false
+}

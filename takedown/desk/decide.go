@@ -1,0 +1,610 @@
+package desk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Accept grants a request as the grant says. When it returns nil, what was
+// granted is durable and in effect: the rules of a request that blocks
+// something are enforced; a withdrawal, complaint, objection or counter-notice
+// has done to the case that it refers to what it asks for. After an error the
+// case is as it was, or, if only the last step failed, is finished by the next
+// call about it, or by Open.
+//
+// It fails with a [*MoveError] when the case is not waiting for a decision,
+// with a [*GrantError] when it grants what cannot be granted, and with a
+// [*SecondReviewError] when another reviewer has to grant the same.
+func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
+	var second error
+	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		switch c.State {
+		case StateInReview, StateSecondReview, StateNeedsInfo:
+		default:
+			return change{}, &MoveError{id, c.State, StateEnforcing}
+		}
+		if request.IsReply(c.Kind) {
+			return d.acceptReply(ctx, c, g, now, &second)
+		}
+		undo := c.undo()
+		rules, covers, err := d.plan(c, g, d.list)
+		if err != nil {
+			return change{}, err
+		}
+		if wait, err := d.approve(c, g, now, &second); wait || err != nil {
+			undo()
+			return change{}, err
+		}
+		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
+		if err != nil {
+			return change{}, err
+		}
+		c.happened(MilestoneDecided, now)
+		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
+		if d.opts.KeepPictures {
+			ch.pictures = grantedImages(c)
+		}
+		return ch, nil
+	})
+	return errors.Join(err, second)
+}
+
+// undo returns a function that takes back what plan writes into a case: a grant
+// that waits for a second reviewer, or only holds, is none yet.
+func (c *Case) undo() func() {
+	before, items := *c, slices.Clone(c.Items)
+	return func() {
+		c.Granted, c.Outcome, c.Effect = before.Granted, before.Outcome, before.Effect
+		c.Territories, c.Start, c.End, c.Face = before.Territories, before.Start, before.End, before.Face
+		c.Items = items
+	}
+}
+
+// approve reports whether a risky grant has to wait for a second reviewer, and
+// notes the approval of the first. What was planned does not hold then.
+func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait bool, err error) {
+	why, err := d.risks(c)
+	if err != nil {
+		return false, err
+	}
+	if len(why) == 0 || d.opts.OneReviewer {
+		c.First = nil
+		return false, nil
+	}
+	if g.By == "" {
+		return false, &GrantError{c.ID, fmt.Sprintf("it needs two reviewers because of %v; Grant.By has to say who grants it", why)}
+	}
+	digest, err := d.approved(c, g)
+	if err != nil {
+		return false, err
+	}
+	if c.First != nil && c.First.By != g.By && bytes.Equal(c.First.Grant, digest) {
+		c.First = nil
+		return false, nil
+	}
+	*second = &SecondReviewError{c.ID, why}
+	c.First = &approval{By: g.By, Grant: digest}
+	if c.State == StateInReview {
+		err = c.move(StateSecondReview, g.Act, now)
+	} else {
+		err = g.Act.check()
+		c.note(c.State, c.State, g.Act, now)
+	}
+	return true, err
+}
+
+// Change replaces the terms of a case in force by those of a new grant: another
+// width, fewer items, other territories or times, or, for a vetted hash entry,
+// another effect. A case whose time is over has expired, also before Expire has
+// said so: it needs a new request. Fields left zero take their
+// defaults, not the old grant's values. The old rules and the new ones change
+// places in one step.
+//
+// What was learned for an old rule, and excepted from it, goes over to the one
+// that takes its place for the same item. A narrower width drops the copies that
+// it does not reach: WidthIdentical those that are not the identical picture,
+// WidthBytes those in another file. Exceptions it keeps.
+func (d *Desk) Change(ctx context.Context, id takedown.CaseID, g Grant) error {
+	var second error
+	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.State != StateInForce {
+			return change{}, &MoveError{id, c.State, StateEnforcing}
+		}
+		if c.over(now) {
+			return change{}, &MoveError{id, StateExpired, StateEnforcing}
+		}
+		undo := c.undo()
+		rules, covers, err := d.plan(c, g, d.list)
+		if err != nil {
+			return change{}, err
+		}
+		if wait, err := d.approve(c, g, now, &second); wait || err != nil {
+			undo()
+			return change{}, err
+		}
+		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
+		c.happened(MilestoneDecided, now) // again, after a complaint
+		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
+		if d.opts.KeepPictures {
+			ch.pictures = grantedImages(c)
+		}
+		return ch, err
+	})
+	return errors.Join(err, second)
+}
+
+// Reject closes a case without any effect. outcome may say how: rejected, the
+// default, out of scope, covered by another case, or manifestly unfounded.
+func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Act, outcome ...Outcome) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		switch c.State {
+		case StateInForce, StateCounter, StateCourtHold:
+			return change{}, &MoveError{id, c.State, StateRejected}
+		}
+		c.Outcome = OutcomeRejected
+		if len(outcome) > 0 {
+			switch outcome[0] {
+			case OutcomeRejected, OutcomeOutOfScope, OutcomeDuplicateOf, OutcomeUnfounded:
+				c.Outcome = outcome[0]
+			default:
+				return change{}, fmt.Errorf("takedown: %q is no way to reject", outcome[0])
+			}
+		}
+		for i := range c.Items {
+			if it := &c.Items[i]; it.Ended == "" {
+				it.Outcome, it.Reason = c.Outcome, a.Reason
+			}
+		}
+		ch, err := d.replace(c, nil, nil, StateRejected, a, now)
+		c.First = nil
+		c.happened(MilestoneDecided, now)
+		ch.messages = []message{{Case: id, Type: MessageRejected, Reason: a.Reason}}
+		return ch, err
+	})
+}
+
+// AskInfo asks the requester for more. missing are the paths, as in
+// [request.Problem].Field, of what is missing; they take the place of what was asked for
+// before. The case waits until [Desk.Complete]; an approval that waited for a second reviewer is void.
+func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Act, missing ...string) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		c.Problems = nil
+		for _, f := range missing {
+			if !fields.Plain.MatchString(f) {
+				return change{}, fmt.Errorf("takedown: AskInfo takes paths of fields")
+			}
+			c.Problems = append(c.Problems, request.Problem{Field: f, Code: request.CodeRequired, Severity: request.Curable})
+		}
+		if c.State != StateNeedsInfo {
+			if err := c.move(StateNeedsInfo, a, now); err != nil {
+				return change{}, err
+			}
+		} else if err := a.check(); err != nil { // asked before: it waits on
+			return change{}, err
+		} else {
+			c.note(c.State, c.State, a, now)
+		}
+		c.First = nil
+		return change{messages: []message{{Case: id, Type: MessageNeedsInfo, Reason: a.Reason}}}, nil
+	})
+}
+
+// Hold blocks what a request names while the case is still open: its addresses,
+// and the identical pictures. A hash of which it has no picture holds matches for
+// a person, as when it is granted. Of a request that is completed, what was on
+// hold stays so, and what is new in it waits for whoever looks at it, and can call
+// Hold again. The decision ends the hold, whichever it is. It is for intimate pictures, and for the restriction of Article 18 GDPR.
+func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !c.undecided() || c.State == StateUnconfirmed {
+			return change{}, &MoveError{id, c.State, StateEnforcing}
+		}
+		rules, covers, err := d.holding(c, false)
+		if err != nil {
+			return change{}, err
+		}
+		if len(rules) == 0 {
+			return change{}, &GrantError{id, "a hold blocks addresses and identical pictures; of a face, or a common picture's hash, it has to be decided"}
+		}
+		return d.replace(c, rules, covers, c.State, a, now)
+	})
+}
+
+// Unhold ends a hold before the decision, which is still to come. It fails with a
+// [*MoveError] when there is none.
+func (d *Desk) Unhold(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !c.undecided() || len(c.Rules) == 0 {
+			return change{}, &MoveError{id, c.State, "unheld"}
+		}
+		return d.replace(c, nil, nil, c.State, a, now)
+	})
+}
+
+// holding returns the rules of a hold, with the items that each covers; none if
+// there is nothing that a hold can block. One that goes on is for what is on hold
+// already: nobody has looked at the rest.
+func (d *Desk) holding(c *Case, goesOn bool) (rules []blocklist.Rule, covers [][]int, err error) {
+	mats, err := d.material(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	g := Grant{Items: map[int]ItemDecision{}}
+	some := false
+	for i, it := range c.Items {
+		width := min(c.Asked, it.Widest, takedown.WidthIdentical)
+		if i < len(mats) {
+			width = min(width, d.widest(c.Kind, it, &mats[i]))
+		}
+		g.Items[i] = ItemDecision{Width: width}
+		// Faces are for the decision, and so is a hash of a common picture.
+		if it.Ended != "" || goesOn && it.Rule == 0 || it.Kind == request.ItemFace || it.Kind == request.ItemHash && width < takedown.WidthIdentical {
+			g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
+			continue
+		}
+		some = true
+	}
+	if !some {
+		return nil, nil, nil
+	}
+	defer c.undo()()
+	return d.plan(c, g, d.list)
+}
+
+// Withdraw takes a case back: its rules stop applying, and what no other rule
+// covers may be shown again. A case that waits for its review is closed. When
+// it returns nil, that is durable and in effect.
+func (d *Desk) Withdraw(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.end(ctx, id, StateWithdrawn, a)
+}
+
+// Reverse ends a case in force by the operator's own decision, or that of a
+// court, exactly as Withdraw does. Of a counter-notice that a court has, it says
+// that the court decided for its sender: what it names is restored.
+func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.Kind == request.KindCounterNotice && c.State == StateCourtHold {
+			return d.restoring(ctx, c, a, now)
+		}
+		return d.ending(c, StateReversed, a, now)
+	})
+}
+
+func (d *Desk) end(ctx context.Context, id takedown.CaseID, to State, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) { return d.ending(c, to, a, now) })
+}
+
+// ending is the change that ends a case.
+func (d *Desk) ending(c *Case, to State, a Act, now time.Time) (change, error) {
+	if to == StateReversed && c.undecided() { // on hold: there is no decision to reverse
+		return change{}, &MoveError{c.ID, c.State, to}
+	}
+	direct := len(c.Rules) == 0
+	ch, err := d.replace(c, nil, nil, to, a, now)
+	if err == nil && direct {
+		c.happened(MilestoneEnded, now)
+		ch.messages = []message{{Case: c.ID, Type: arrivals[to], Reason: a.Reason}}
+	}
+	return ch, err
+}
+
+// Restore ends what a counter-notice names, when its window for word of a court
+// action is over. id is the case of the counter-notice. Before that it fails with
+// a [*TooEarlyError].
+func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.State != StateCounter {
+			return change{}, &MoveError{id, c.State, StateRestored}
+		}
+		if err := d.tooEarly(c, "restore"); err != nil {
+			return change{}, err
+		}
+		return d.restoring(ctx, c, a, now)
+	})
+}
+
+// CourtHold notes that a court has the matter. A case stays in force until
+// [Desk.Release], or [Desk.Reverse]; of a counter-notice that waits, only what it
+// names does not come back before.
+func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		c.happened(MilestoneCourtNotice, now)
+		return change{}, c.move(StateCourtHold, a, now)
+	})
+}
+
+// Release ends a court hold in favour of whoever asked for the removal: a case is in
+// force as before, a counter-notice is closed.
+func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.State != StateCourtHold {
+			return change{}, &MoveError{id, c.State, StateInForce}
+		}
+		if c.Kind == request.KindCounterNotice {
+			c.happened(MilestoneClosed, now)
+			return change{}, c.move(StateClosed, a, now)
+		}
+		return change{}, c.move(StateInForce, a, now)
+	})
+}
+
+// Extend notes that the requester was told, with the reasons, that more time is
+// needed. It fails with a [*TooLateError] when the time is over in which they had
+// to be told.
+func (d *Desk) Extend(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.noted(ctx, id, MilestoneExtended, a)
+}
+
+// Told notes that the decision was told to the requester. It is for desks
+// without a Notifier; with one, that happens by itself.
+func (d *Desk) Told(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.noted(ctx, id, MilestoneInformed, a)
+}
+
+func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if m == MilestoneInformed && c.Times[MilestoneDecided].IsZero() {
+			return change{}, &MoveError{id, c.State, "informed"}
+		}
+		if m == MilestoneExtended { // what was due before is still overdue
+			for _, x := range due(c, d.deadlines, d.calendars, now) {
+				if slices.Contains(x.Deadline.Done, m) && !x.NotAfter.IsZero() && now.After(x.NotAfter) {
+					return change{}, &TooLateError{id, x.Deadline.Name, x.NotAfter}
+				}
+			}
+		}
+		c.happened(m, now)
+		c.note(c.State, State(m), a, now)
+		return change{}, nil
+	})
+}
+
+// Expire moves the cases whose granted time is over to expired and says how
+// many; one that fails keeps no other from it. A rule stops to apply by itself, whenever this is called. The desk's
+// templates of faces are destroyed by it, if Open or Publish did not come first:
+// call it once a day.
+//
+// It also writes those files again that Publish wrote, and that have keys of
+// faces that have ended, or that are older than FaceLifetime. What is not there
+// any more, or is something else by now, it forgets. The error holds a
+// [*PublishedError] for each file that could not be written.
+func (d *Desk) Expire(ctx context.Context) (n int, err error) {
+	defer d.flush(ctx) // also of what has begun
+	now := d.clock()
+	var ids []takedown.CaseID
+	err = d.Cases(ctx, func(c Case) bool {
+		if c.State == StateInForce && c.over(now) {
+			ids = append(ids, c.ID)
+		}
+		return true
+	})
+	errs := []error{err}
+	for _, id := range ids {
+		var moved *MoveError
+		switch err := d.step(ctx, id, d.expired); {
+		case err == nil:
+			n++
+		case errors.As(err, &moved): // by somebody else meanwhile
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return n, errors.Join(append(errs, d.refreshPublished(ctx))...)
+}
+
+// expired is the change that ends a case whose time is over.
+func (d *Desk) expired(c *Case, now time.Time) (change, error) {
+	if c.State != StateInForce || !c.over(now) {
+		return change{}, &MoveError{c.ID, c.State, StateExpired}
+	}
+	return d.ending(c, StateExpired, Act{}, now)
+}
+
+// over reports whether the time is over for which a case in force was granted.
+func (c *Case) over(now time.Time) bool { return !c.End.IsZero() && !now.Before(c.End) }
+
+// watch notes when the faces of a case have to go, if they were granted for a
+// time, and when its rules begin.
+func (d *Desk) watch(c *Case) {
+	if c.Begins {
+		d.starts[c.ID] = c.Start
+	} else {
+		delete(d.starts, c.ID)
+	}
+	if len(c.Rules) > 0 && !c.End.IsZero() && len(templatesOf(c)) > 0 {
+		d.faceEnds[c.ID] = c.End
+	} else {
+		delete(d.faceEnds, c.ID)
+	}
+}
+
+// expireFaces moves the cases to expired whose faces were granted for a time
+// that is over, so that no template outlives it for want of a call of Expire. A
+// case that a court has is left to it. One that fails keeps no other from it.
+func (d *Desk) expireFaces(ctx context.Context) error {
+	now := d.clock()
+	var errs []error
+	for id, end := range d.faceEnds {
+		if now.Before(end) {
+			continue
+		}
+		c, err := d.load(ctx, id)
+		if err == nil && c.State == StateInForce && c.over(now) {
+			err = d.locked(ctx, id, d.expired)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// CloseCase closes a case that has ended. A case under the DSA can be closed
+// when the window for complaints is over, else it fails with a
+// [*TooEarlyError].
+func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Act) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !c.ended() { // a reply, which may go there by its decision, included
+			return change{}, &MoveError{id, c.State, StateClosed}
+		}
+		if !c.Times[MilestoneDecided].IsZero() { // about what was not decided nobody can complain
+			if err := d.tooEarly(c, "complaint_window"); err != nil {
+				return change{}, err
+			}
+		}
+		c.happened(MilestoneClosed, now)
+		return change{}, c.move(StateClosed, a, now)
+	})
+}
+
+// LegalHold forbids, or allows again, the erasure of a case's personal data: its
+// request and evidence, and who asked. It does not keep the templates of faces,
+// nor the pictures that were sent for them, beyond a withdrawal or another end:
+// the consent on which they are kept ends there. Whoever has to preserve them
+// takes them out of [Desk.Case] before.
+func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		c.LegalHold = hold
+		c.note(c.State, map[bool]State{true: legalHold, false: legalHoldEnded}[hold], a, now)
+		return change{}, nil
+	})
+}
+
+// Erase destroys the personal data of a case: the key under which it is sealed
+// is overwritten. What the case asked for goes on to be enforced, and the log
+// verifies as before. Only faces do not: their templates are personal data
+// themselves, kept on a consent that goes with the request. Their rules end, and
+// a case that has no others is withdrawn. A case that is not decided, or under a
+// legal hold, cannot be erased.
+func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		switch {
+		case c.Erased():
+			return change{forget: len(c.Rules) == 0}, d.store.keys.destroy(id)
+		case c.LegalHold, c.State != StateInForce && !c.ended():
+			return change{}, &MoveError{id, c.State, "erased"}
+		}
+		c.happened(MilestoneErased, now)
+		c.note(c.State, "erased", a, now)
+		c.Party, c.Token, c.Problems, c.Request = nil, nil, nil, nil
+		c.Pictures = nil
+		ch, err := d.endFaces(c, a, now)
+		ch.erase, ch.forget = true, len(c.Rules) == 0
+		return ch, err
+	})
+}
+
+// endFaces is the change that ends the rules of a case that are about faces. If
+// others stay, the case says from then on what is in force without them.
+func (d *Desk) endFaces(c *Case, a Act, now time.Time) (change, error) {
+	var ending []uint64
+	for i := range c.Items {
+		it := &c.Items[i]
+		if it.Kind != request.ItemFace || it.Rule == 0 {
+			continue
+		}
+		if !slices.Contains(ending, it.Rule) {
+			ending = append(ending, it.Rule)
+		}
+	}
+	if len(ending) == 0 {
+		return change{}, nil
+	}
+	if len(ending) == len(c.Rules) {
+		return d.exchange(c, ending, nil, nil, StateWithdrawn, a, now)
+	}
+	c.Granted, c.Face, c.Outcome = 0, FaceTerms{}, OutcomePartly
+	for i := range c.Items {
+		it := &c.Items[i]
+		if it.Kind == request.ItemFace && it.Rule != 0 {
+			it.Outcome, it.Reason, it.Granted, it.Effect = OutcomeOutOfScope, "erased", 0, 0
+		}
+		c.Granted = max(c.Granted, it.Granted)
+	}
+	return d.exchange(c, ending, nil, nil, StateInForce, a, now)
+}
+
+// decisionMessage returns the message that tells what was decided.
+func decisionMessage(c *Case) MessageType {
+	if c.Outcome == OutcomePartly {
+		return MessagePartial
+	}
+	return MessageAccepted
+}
+
+// imagesOf returns the pictures of a request.
+func imagesOf(r request.Request) [][]byte {
+	switch r := r.(type) {
+	case request.ImageOptOut:
+		return r.Images
+	case request.OpenOptOut:
+		return r.Images
+	case request.GDPRRequest:
+		return r.Images
+	case request.IntimateImage:
+		return r.Images
+	case request.AuthorityOrder:
+		return r.Images
+	}
+	return nil
+}
+
+// number returns which element of a list of its request an item is: of "images"
+// the 3 in "images[3]".
+func (it *CaseItem) number(list string) (n int, ok bool) {
+	_, err := fmt.Sscanf(it.Field, list+"[%d]", &n)
+	return n, err == nil
+}
+
+// imageNumber returns which image of its request is granted by an item.
+func (it *CaseItem) imageNumber() (n int, ok bool) {
+	if it.Kind != request.ItemPicture {
+		return 0, false
+	}
+	return it.number("images")
+}
+
+// grantedImages returns the pictures of a request that were granted as pictures,
+// by their numbers. Of one that only shows a face that was granted nothing may
+// stay.
+func grantedImages(c *Case) map[int][]byte {
+	images, granted := imagesOf(c.Request), map[int][]byte{}
+	for i := range c.Items {
+		if n, ok := c.Items[i].imageNumber(); ok && n < len(images) && c.Items[i].Outcome == OutcomeAccepted {
+			granted[n] = images[n]
+		}
+	}
+	return granted
+}
+
+// Picture returns a picture that [Options].KeepPictures kept, or nil. i
+// counts the images of the request.
+func (d *Desk) Picture(ctx context.Context, id takedown.CaseID, i int) (file []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = d.store.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketPictures, numbered(id, i))
+		if err == nil && b != nil {
+			file, err = unseal(d.store.operator, label("picture", id), b)
+		}
+		return err
+	})
+	return file, err
+}

@@ -1,0 +1,720 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/embedding"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Desk takes requests in, keeps their cases, and puts what is decided into
+// force. It owns a folder:
+//
+//	cases.db      the cases; what is personal in it is sealed, each case under a
+//	              key of its own
+//	keys          those keys, sealed under the operator's
+//	operator.key  the operator's key, unless Options has one
+//	list/         the journal of rules and the list made from it: no names, texts
+//	              or plain addresses; templates of faces are sealed in it, each rule's
+//	              under a key of its own, and these keys, sealed under the operator's,
+//	              lie beside it
+//
+// A Desk is safe for concurrent use. One process at a time may have a folder
+// open; other processes enforce what [Desk.Publish] writes.
+type Desk struct {
+	dir          string
+	opts         Options
+	now          func() time.Time
+	recheckAfter time.Duration
+	store        *caseStore
+	list         *blocklist.List
+	enf          *takedown.Enforcer
+	// near looks no further than the block radius, and quiet as far as enf: the
+	// desk's own questions are nobody's matches.
+	near, quiet *takedown.Enforcer
+	radii       radius.Radii
+	closed      atomic.Bool
+
+	deadlines []Deadline
+	calendars map[string]Calendar
+	budget    int         // negative for no alarms
+	tallies   tallies     // guarded by mu
+	publishes atomic.Bool // the list, without a ListKey
+	// faceEnds is when the time ends for which the faces of a case were granted;
+	// guarded by mu. It says which cases to look at, they say what holds.
+	faceEnds map[takedown.CaseID]time.Time
+	// starts is when the rules of a case begin that do not apply yet; guarded by mu,
+	// and as faceEnds.
+	starts map[takedown.CaseID]time.Time
+
+	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
+	mu sync.Mutex
+	// sending serialises the delivery of messages, so that each is handed over
+	// once as long as the process lives.
+	sending sync.Mutex
+	waiting atomic.Bool // there may be messages that nobody has looked for
+	// publishing serialises what is done about published files with faces.
+	publishing sync.Mutex
+}
+
+// Options are the options of [Open]. The zero value, and nil, are the
+// defaults.
+type Options struct {
+	// Enforcer holds the options of [Desk.Enforcer]; its MaxAge has no meaning
+	// there, because a desk's own list is never old.
+	Enforcer takedown.EnforcerOptions
+	// RecheckAfter is how long an address that was learned stays blocked until
+	// somebody looks again what lies behind it; 0 means 180 days.
+	RecheckAfter time.Duration
+	// SigningKey signs what Publish writes; nil leaves it unsigned. ListKey
+	// encrypts the journal and all snapshots, also those of Publish, which other
+	// machines then load with it; a list with faces is published only with one.
+	// An unencrypted folder is encrypted by the first Open that has a ListKey;
+	// from then on the key is fixed.
+	SigningKey ed25519.PrivateKey
+	ListKey    *blocklist.EncryptionKey
+	// Now is the clock; nil is time.Now. Tests set it.
+	Now func() time.Time
+	// Profiles are demands of the operator on top of those of the request types.
+	Profiles []request.Profile
+	// AddressMapper turns addresses of the operator's own service into those of
+	// the sources; nil leaves addresses as they are.
+	AddressMapper request.AddressMapper
+	// Notifier is told what to tell whom; nil tells nobody.
+	Notifier Notifier
+	// FaceEmbedder makes vectors of the pictures of a face opt-out, when the
+	// request comes in; nil takes vectors only. Its own errors are those of Submit
+	// and Complete: they are [*takedown.EmbedderError].
+	FaceEmbedder takedown.FaceEmbedder
+	// FaceModels are the models whose faces can be granted, each with its
+	// thresholds; without any, no face can be. At most one for each name and
+	// number of dimensions.
+	FaceModels []FaceModel
+	// FaceLifetime is how long other machines may use the faces of what Publish
+	// writes, by their own clocks: see blocklist.Options. A list with faces is
+	// published only with a ListKey.
+	FaceLifetime time.Duration
+	// ConfirmEmail asks requesters who give an email address to confirm it: see
+	// [Desk.Confirm]. It needs a Notifier.
+	ConfirmEmail bool
+	// MatchBudget is how many different pictures a rule may match far out in one
+	// day, on all nodes together, before [Desk.TakeTallies] raises an alarm: 0
+	// means DefaultMatchBudget, at most 170, and a negative number that there are
+	// no alarms. docs/decisions/match-budget.md says what to expect of how many
+	// pictures a service looks at.
+	MatchBudget int
+	// ManyMatches is how many pictures of a sample an acceptance may hit before it
+	// needs a second reviewer; 0 means 1,000. So does one that hits more than one in
+	// a hundred of a sample of 1,000 or more, or more far out than MatchBudget.
+	ManyMatches int
+	// OneReviewer lets one reviewer decide risky cases alone.
+	OneReviewer bool
+	// KeepPictures keeps the pictures that were granted, sealed under the
+	// operator's key, beyond the erasure of personal data, so that they can be
+	// registered again when the algorithms improve. Pictures that were sent for a
+	// face, or of which only the face was granted, are not kept.
+	KeepPictures bool
+	// Policy is the version of the operator's policy; it is written into each
+	// entry of the log. A code, as in [Act].
+	Policy string
+	// Deadlines are rows in addition to [Deadlines]; one with the regime and
+	// name of a row there takes its place. Calendars are those that rows name.
+	Deadlines []Deadline
+	Calendars map[string]Calendar
+	// Store keeps the cases; nil is a file in the folder. The Desk closes it.
+	Store Store
+	// Salvage opens the desk also when faces in force are lost, of which Open
+	// otherwise says [ErrFacesLost]. Until their cases are withdrawn, the others are
+	// searched, and no Decision.Checked has TierFace.
+	Salvage bool
+	// OperatorKey seals what outlives the personal data, the keys of the cases, and
+	// those of faces, also in the list: 32 bytes, kept somewhere that is not backed up
+	// together with the folder. nil is a key that the desk makes and keeps in it.
+	OperatorKey []byte
+}
+
+// Open opens the desk in a folder, and creates it if it is not there. Whatever
+// was accepted before is enforced again when it returns, also after a crash.
+//
+// It fails with an [*takedown.ArgumentError] when an option is wrong, before anything is
+// made; with an error that wraps blocklist.ErrLocked when another process
+// has the folder open, with one that wraps [ErrListLost] when the list is older
+// than the cases, and with a [*FacesLostError]. Where the list alone has lost the
+// keys of faces, Open makes their rules anew. It does for published files what
+// [Desk.Expire] does, if it can.
+func Open(dir string, opts *Options) (*Desk, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	d := &Desk{
+		dir: dir, opts: *opts, now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour),
+		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
+		budget: cmp.Or(opts.MatchBudget, DefaultMatchBudget), tallies: tallies{},
+		faceEnds: map[takedown.CaseID]time.Time{}, starts: map[takedown.CaseID]time.Time{},
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
+	if err := opts.Enforcer.Check(); err != nil {
+		return nil, err
+	}
+	for _, row := range Deadlines {
+		at := slices.IndexFunc(opts.Deadlines, func(o Deadline) bool { return o.Regime == row.Regime && o.Name == row.Name })
+		if at < 0 {
+			d.deadlines = append(d.deadlines, row)
+		} else if o := opts.Deadlines[at]; o.Kind != row.Kind {
+			return nil, fmt.Errorf("takedown: Deadlines: %s of %s is for the kind %v; a row in its place has Kind %d, not %d", row.Name, row.Regime, row.Kind, row.Kind, o.Kind)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("takedown: %w", err)
+	}
+	var err error
+	if d.store, err = openCases(dir, opts); err != nil {
+		return nil, err
+	}
+	if d.list, err = d.openList(); err != nil {
+		return nil, errors.Join(err, d.store.close())
+	}
+	if err := d.enforce(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.compareList(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	published, err := d.store.published()
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.publishes.Store(published)
+	ctx := context.Background()
+	if err := errors.Join(removeTrials(dir), d.replay(), d.settleCommon(ctx)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.expireFaces(ctx); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := errors.Join(d.restoreFaces(ctx), d.begin(ctx)); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	// A published file out of reach does not keep the desk shut: Expire says so.
+	_ = d.refreshPublished(ctx)
+	return d, nil
+}
+
+// enforce makes the enforcers over the desk's list.
+func (d *Desk) enforce() (err error) {
+	d.radii = radius.PDQ(d.opts.Enforcer.BlockRadius, d.opts.Enforcer.ReviewRadius)
+	d.opts.Enforcer.MaxAge = 0 // its own list is never old
+	if d.opts.Enforcer.Now == nil {
+		d.opts.Enforcer.Now = d.now
+	}
+	near := d.opts.Enforcer
+	near.ReviewRadius = 1 // no such band
+	for _, e := range []struct {
+		to   **takedown.Enforcer
+		opts takedown.EnforcerOptions
+	}{{&d.enf, d.opts.Enforcer}, {&d.quiet, d.opts.Enforcer}, {&d.near, near}} {
+		if *e.to, err = takedown.NewEnforcer(d.list, &e.opts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openList opens the list of the desk. An unencrypted list is encrypted now if
+// ListKey is set.
+func (d *Desk) openList() (*blocklist.List, error) {
+	dir, faceKey := filepath.Join(d.dir, "list"), d.store.listFaceKey()
+	o := blocklist.Options{
+		Now: d.opts.Now, SigningKey: d.opts.SigningKey, EncryptionKey: d.opts.ListKey,
+		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime,
+	}
+	list, err := blocklist.Open(dir, &o)
+	if o.EncryptionKey == nil || !errors.Is(err, blocklist.ErrKey) {
+		return list, err
+	}
+	plain := o
+	plain.EncryptionKey = nil
+	if failed := blocklist.Rekey(context.Background(), dir, &plain, &o, nil); errors.Is(failed, blocklist.ErrKey) {
+		return nil, err // it is encrypted, with another key
+	} else if failed != nil {
+		return nil, fmt.Errorf("takedown: the list could not be encrypted: %w", failed)
+	}
+	return blocklist.Open(dir, &o)
+}
+
+// ErrListLost says that the folder of the list lacks events that the cases
+// count on: it was lost, or is an older copy than the case store.
+var ErrListLost = errors.New("takedown: the list is older than the cases")
+
+// compareList refuses a list that does not have what was delivered to it.
+// Serving it would silently show again what was removed, and its next rules
+// would take the numbers of those that are missing.
+func (d *Desk) compareList() error {
+	delivered, err := d.store.delivered()
+	if err != nil {
+		return err
+	}
+	if seq := d.list.View().Seq(); seq < delivered {
+		return fmt.Errorf("%w: it ends with event %d, and event %d was delivered; restore the folder list/ that belongs to cases.db", ErrListLost, seq, delivered)
+	}
+	return nil
+}
+
+func openCases(dir string, opts *Options) (_ *caseStore, err error) {
+	// The store is opened first: its lock keeps a second process away from the
+	// keys.
+	db := opts.Store
+	if db == nil {
+		if db, err = OpenStore(filepath.Join(dir, "cases.db")); err != nil {
+			return nil, err
+		}
+	}
+	s := &caseStore{db: &closing{Store: db}, policy: opts.Policy, notify: opts.Notifier != nil}
+	if opts.OperatorKey == nil {
+		s.operator, err = operatorKey(filepath.Join(dir, "operator.key"))
+	} else {
+		s.operator = [operatorKeySize]byte(opts.OperatorKey)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	if s.keys, err = openKeyFile(filepath.Join(dir, "keys"), s.operator); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	if err := s.init(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// clock returns the time in whole seconds, as it is stored.
+func (d *Desk) clock() time.Time { return d.now().UTC().Truncate(time.Second) }
+
+// replay finishes the moves that a crash, or a failed write, cut short, and the
+// erasures: a key is destroyed after the case says so, and one whose case was
+// never stored belongs to nobody.
+func (d *Desk) replay() error {
+	ids, err := d.store.unfinished()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		c, err := d.store.get(id)
+		if err != nil {
+			return err
+		}
+		if err := d.deliver(context.Background(), c); err != nil {
+			return err
+		}
+	}
+	keep := map[takedown.CaseID]bool{}
+	if err := d.store.each(func(c *Case) bool {
+		keep[c.ID] = !c.Erased()
+		for _, id := range templatesOf(c) {
+			keep[takedown.CaseID(id)] = true
+		}
+		d.watch(c)
+		return true
+	}); err != nil {
+		return err
+	}
+	if err := d.store.keys.retain(keep); err != nil {
+		return err
+	}
+	// Nothing waits to be delivered any more: what was sealed for an event that
+	// is not in the journal is of a move that was never made.
+	return d.list.DropFaces(nil)
+}
+
+// Close releases the folder. The Desk's Enforcer answers [takedown.Unknown] from then
+// on, and what is asked of the Desk itself fails with [takedown.ErrClosed]. To
+// close a Desk again is no error.
+func (d *Desk) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed.Swap(true) {
+		return nil
+	}
+	return errors.Join(d.list.Close(), d.store.close())
+}
+
+// Enforcer returns the enforcer over the desk's own list: what [Desk.Accept]
+// accepted, it enforces at once.
+func (d *Desk) Enforcer() *takedown.Enforcer { return d.enf }
+
+// Publish writes a snapshot of all rules to a file that [takedown.Load] reads. An
+// existing file is replaced in one step; whoever has it open keeps the old one
+// until it reloads. The file has no names, texts or plain addresses. With faces
+// it has their templates, and the keys that open them, and is encrypted with
+// Options.ListKey: whoever has both has the faces. SECURITY.md says what
+// else it tells.
+//
+// A list with faces is published encrypted, or not at all: without
+// [Options].ListKey the error wraps blocklist.ErrFacesUnencrypted. A desk that
+// has published without it grants no faces before it has one.
+//
+// Cases whose faces were granted for a time that is over are moved to expired
+// first, as by [Desk.Expire].
+//
+// A file with faces that it replaces is made unreadable: see blocklist.List. The
+// desk remembers the paths of encrypted files, up to 100, until the files are
+// gone or have no faces, so that Expire can write them again; beyond that the
+// error wraps [ErrTooManyPublished].
+func (d *Desk) Publish(path string) error {
+	if done, err := d.prepare(path); done || err != nil {
+		return err
+	}
+	if d.opts.ListKey == nil {
+		return closedError(d.list.Publish(path)) // without faces, or not at all
+	}
+	return closedError(d.publishEncrypted(path))
+}
+
+// closedError says in the words of the desk that its list is closed.
+func closedError(err error) error {
+	if errors.Is(err, blocklist.ErrClosed) {
+		return takedown.ErrClosed
+	}
+	return err
+}
+
+// prepare does what has to be done before the list is published, while no face
+// is granted. The first time without a ListKey that is the publishing itself.
+func (d *Desk) prepare(path string) (done bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.expireFaces(context.Background()); err != nil || d.opts.ListKey != nil || d.publishes.Load() {
+		return false, err
+	}
+	return true, closedError(d.publishFirst(path))
+}
+
+// publishFirst publishes the list without a ListKey, and notes it.
+func (d *Desk) publishFirst(path string) error {
+	err := d.list.Publish(path)
+	if errors.Is(err, blocklist.ErrFacesUnencrypted) {
+		return fmt.Errorf("takedown: set desk.Options.ListKey, with which Open encrypts the list that is there: %w", err)
+	}
+	if err == nil {
+		err = d.store.notePublished()
+		d.publishes.Store(err == nil)
+	}
+	return err
+}
+
+// Case returns a case, or an error that wraps [ErrNoCase]. The request of one
+// whose personal data was erased is nil.
+func (d *Desk) Case(ctx context.Context, id takedown.CaseID) (Case, error) {
+	if err := ctx.Err(); err != nil {
+		return Case{}, err
+	}
+	c, err := d.store.whole(id, true)
+	if err != nil {
+		return Case{}, err
+	}
+	return *c, nil
+}
+
+// Cases calls yield with every case until it returns false. The cases come
+// without their requests and pictures, in no particular order; yield must not call the
+// desk's methods that change cases.
+func (d *Desk) Cases(ctx context.Context, yield func(Case) bool) error {
+	err := d.store.each(func(c *Case) bool { return ctx.Err() == nil && yield(*c) })
+	return errors.Join(err, ctx.Err())
+}
+
+// step reads a case with its request, lets f change it, and writes what f
+// changed in one transaction, with the case that a reply is about if f changed
+// that one too. Events that f causes are delivered before step returns. A move that a crash cut short is finished first.
+func (d *Desk) step(ctx context.Context, id takedown.CaseID, f func(c *Case, now time.Time) (change, error)) error {
+	d.mu.Lock()
+	defer d.flush(ctx)
+	defer d.mu.Unlock()
+	return d.locked(ctx, id, f)
+}
+
+func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *Case, now time.Time) (change, error)) error {
+	c, err := d.load(ctx, id)
+	if err != nil {
+		return err
+	}
+	ch, err := f(c, d.clock())
+	if err != nil {
+		return err
+	}
+	ch.cases = []*Case{c}
+	if ch.target != nil {
+		ch.cases = []*Case{ch.target, c}
+	}
+	if err := d.store.apply(ch); err != nil {
+		return err
+	}
+	for _, c := range ch.cases {
+		c.log = nil
+	}
+	if len(ch.events) == 0 {
+		return nil
+	}
+	// What is decided is durable: a caller that gives up now must not leave it
+	// half done.
+	return d.deliver(context.WithoutCancel(ctx), ch.cases[0])
+}
+
+// load reads a case. If an earlier move of it failed half way, load finishes
+// that move first; of a reply that of the case that it is about, too, which it
+// may have caused.
+func (d *Desk) load(ctx context.Context, id takedown.CaseID) (*Case, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c, err := d.store.get(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.finish(ctx, c); err != nil {
+		return nil, err
+	}
+	if c.About != (takedown.CaseID{}) {
+		target, err := d.store.get(c.About)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.finish(ctx, target); err != nil {
+			return nil, err
+		}
+	}
+	return d.store.whole(id, false)
+}
+
+// finish finishes a move of a case that failed half way, if there is one.
+func (d *Desk) finish(ctx context.Context, c *Case) error {
+	if c.State != StateEnforcing && c.State != StateRevoking {
+		return nil
+	}
+	return d.deliver(ctx, c)
+}
+
+// replace moves a case to another state by way of the list: its rules end and
+// the given ones take their place, in one step. covers are the items of each
+// new rule.
+func (d *Desk) replace(c *Case, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+	return d.exchange(c, c.Rules, rules, covers, after, a, now)
+}
+
+// exchange is replace for some of the rules of a case. The others stay, with
+// what was learned for them and excepted from them; what was so for those that
+// end goes over to those that take their place, as far as they reach.
+func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+	var events []blocklist.Event
+	for _, rule := range ending {
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventRevoked, Time: now, Target: rule})
+	}
+	for i := range rules {
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]})
+	}
+	if len(events) == 0 { // nothing was in force
+		return change{}, c.move(after, a, now)
+	}
+	carried, err := d.carry(c, ending, rules, covers, now)
+	if err != nil {
+		return change{}, err
+	}
+	events = append(events, carried...)
+	by := StateEnforcing
+	if len(rules) == 0 && slices.Contains(c.moves()[StateRevoking], after) {
+		by = StateRevoking
+	}
+	if err := c.move(by, a, now); err != nil {
+		return change{}, err
+	}
+	c.After, c.Incoming = after, covers
+	// Last: the list keeps a key for each rule whose faces are sealed.
+	for i := range rules {
+		if rules[i].Width == takedown.WidthFace {
+			if err := d.sealFaces(c, covers[i], &events[len(ending)+i]); err != nil {
+				return change{}, err
+			}
+		}
+	}
+	return change{events: events}, nil
+}
+
+// sealFaces puts the faces of some items into the event that adds their rule,
+// sealed under a key that the list keeps for it.
+func (d *Desk) sealFaces(c *Case, items []int, e *blocklist.Event) error {
+	vectors := make([]blocklist.FaceVector, len(items))
+	for i, item := range items {
+		t, err := d.store.template(c, item)
+		if err != nil {
+			return err
+		}
+		if vectors[i], err = vectorOf(t.Face); err != nil {
+			return err
+		}
+	}
+	faces, err := d.list.SealFaces(e.ID, blocklist.FaceLimits{Block: c.Face.Block, Review: c.Face.Review}, vectors...)
+	if err != nil {
+		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
+	}
+	e.Rule.Keys.Faces = faces
+	return nil
+}
+
+// vectorOf returns the vector of a face, as the list takes it.
+func vectorOf(f takedown.Face) (blocklist.FaceVector, error) {
+	b, err := f.MarshalBinary()
+	if err != nil {
+		return blocklist.FaceVector{}, err
+	}
+	return embedding.DecodeVector(b)
+}
+
+// deliver appends the events of a case that is on its way to the journal and
+// finishes the move. Events that are there already are not added again.
+func (d *Desk) deliver(ctx context.Context, c *Case) error {
+	events, err := d.store.pending(c.ID)
+	if err != nil {
+		return err
+	}
+	if len(events) == 0 || c.After == "" {
+		return fmt.Errorf("takedown: case %v is %s, with %d events to deliver", c.ID, c.State, len(events))
+	}
+	aim(events, d.list.View().Seq())
+	seqs, err := d.list.Append(ctx, events...)
+	if err != nil {
+		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
+	}
+	added := 0
+	for i, e := range events {
+		switch e.Type {
+		case blocklist.EventRevoked:
+			c.Rules = slices.DeleteFunc(c.Rules, func(rule uint64) bool { return rule == e.Target })
+			c.endAlarms(e.Target)
+			for k := range c.Items {
+				if c.Items[k].Rule == e.Target {
+					c.Items[k].Rule = 0
+				}
+			}
+		case blocklist.EventAdded:
+			for _, item := range c.Incoming[added] {
+				c.Items[item].Rule = seqs[i]
+			}
+			c.Rules = append(c.Rules, seqs[i])
+			added++
+		}
+	}
+	now := d.clock()
+	if err := c.move(c.After, Act{}, now); err != nil {
+		return err
+	}
+	silent := c.Silent
+	if silent && c.Begins && c.State == StateInForce && !now.Before(c.Start) {
+		// What begin does: the case does not wait for it any more.
+		silent = c.over(now)
+		c.happened(MilestoneEnforced, c.Start)
+		c.note(c.State, State(MilestoneEnforced), Act{}, now)
+	}
+	c.After, c.Incoming, c.Silent = "", nil, false
+	c.Begins = c.State == StateInForce && now.Before(c.Start) && (c.Begins || !silent)
+	switch {
+	case c.Begins:
+		if c.wasHeld() { // the hold ended with the decision
+			delete(c.Times, MilestoneEnforced)
+		}
+	case len(c.Rules) > 0:
+		c.happened(MilestoneEnforced, now)
+	case c.undecided(): // a hold was lifted
+		delete(c.Times, MilestoneEnforced)
+	case c.ended():
+		c.happened(MilestoneEnded, now)
+	}
+	var msgs []message
+	if t, ok := arrivals[c.State]; ok && !c.Erased() && !silent && !c.Begins {
+		msgs = []message{{Case: c.ID, Type: t}}
+		if t == MessageInForce {
+			msgs = c.inForce()
+		}
+	}
+	ch := change{cases: []*Case{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}
+	// Once nothing of an erased case is in force, what its rules were made of
+	// goes too.
+	ch.forget = c.Erased() && len(c.Rules) == 0
+	if err := d.store.apply(ch); err != nil {
+		return err
+	}
+	c.log = nil
+	d.watch(c)
+	return nil
+}
+
+// carryTarget marks the target of an event that goes over to a new rule, of
+// which only the number among those of its change is known before it is added.
+const carryTarget = 1 << 63
+
+// aim gives the events of a change, which come right after event last, the
+// targets that were not known when they were stored. The desk appends nothing
+// else meanwhile. If they are in the list already, Append looks at their IDs
+// only.
+func aim(events []blocklist.Event, last uint64) {
+	var added []uint64
+	for i := range events {
+		if events[i].Type == blocklist.EventAdded {
+			added = append(added, last+1+uint64(i))
+		}
+	}
+	for i := range events {
+		if n := events[i].Target &^ carryTarget; n != events[i].Target && n < uint64(len(added)) {
+			events[i].Target = added[n]
+		}
+	}
+}
+
+// arrivals are the messages about states that are reached by way of the list.
+var arrivals = map[State]MessageType{
+	StateInForce:   MessageInForce,
+	StateWithdrawn: MessageWithdrawn,
+	StateReversed:  MessageReversed,
+	StateRestored:  MessageRestored,
+	StateExpired:   MessageExpired,
+}
+
+// addressKeys returns the keys of addresses of pictures and of pages.
+func addressKeys(list *blocklist.List, images, pages []string) (keys []blocklist.Address, err error) {
+	add := func(kind blocklist.AddressKind, urls []string) {
+		for _, u := range urls {
+			digest, e := list.Digest(kind, u)
+			if e != nil {
+				err = e
+				return
+			}
+			keys = append(keys, blocklist.Address{Kind: kind, Digest: digest})
+		}
+	}
+	add(blocklist.ImageAddress, images)
+	add(blocklist.PageAddress, pages)
+	return keys, err
+}
+
+func newEventID() (id [16]byte) {
+	rand.Read(id[:])
+	return id
+}

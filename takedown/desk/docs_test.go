@@ -1,0 +1,88 @@
+package desk_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// The index of the decisions has every page, and no other.
+func TestDocs_Decisions(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/decisions/README.md")
+	ok(t, err)
+	var listed, pages []string
+	for _, m := range regexp.MustCompile(`\]\((.*?)\)`).FindAllStringSubmatch(string(b), -1) {
+		listed = append(listed, m[1])
+	}
+	files, err := os.ReadDir("../../docs/decisions")
+	ok(t, err)
+	for _, f := range files {
+		if f.Name() != "README.md" {
+			pages = append(pages, f.Name())
+		}
+	}
+	slices.Sort(listed)
+	if diff := cmp.Diff(pages, listed); diff != "" {
+		t.Errorf("docs/decisions/README.md (-pages +listed):\n%s", diff)
+	}
+}
+
+// Every kind of request has a worked example in the documentation, which
+// decodes, fits the schema, is complete, and is taken in; and the documentation
+// names every move, deadline, message and code.
+func TestDocs_Requests(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../docs/requests.md")
+	ok(t, err)
+	doc := string(b)
+	schema := compileSchema(t, request.Schema())
+	o := newOffice(t)
+	dmca := o.submit(t, dmca(t, "https://example.org/copied.jpg"))
+	seen := map[takedown.Kind]bool{}
+	for _, m := range regexp.MustCompile("(?s)```json\n(.*?)```").FindAllStringSubmatch(doc, -1) {
+		// What cannot stand in a document is put in.
+		text := strings.NewReplacer(
+			`"<512 numbers>"`, strings.Repeat("0.25, -1e-3, ", 255)+"0.5, 0",
+			"<base64 of the file>", base64.StdEncoding.EncodeToString(testJPEG(t, 1)),
+			"<number of the case>", dmca.ID.String(),
+			"<64 hexadecimal digits>", strings.TrimPrefix(pdq(t, 4).String(), "pdq:"),
+		).Replace(m[1])
+		r, err := request.Decode(strings.NewReader(text))
+		if err != nil {
+			t.Errorf("%v\n%s", err, m[1])
+			continue
+		}
+		seen[r.Kind()] = true
+		if err := checkSchema(t, schema, []byte(text)); err != nil {
+			t.Errorf("%v: %v", r.Kind(), err)
+		}
+		if _, err := o.Submit(ctx, r); err != nil {
+			t.Errorf("%v: %v", r.Kind(), err)
+		}
+	}
+	for _, k := range request.Kinds() {
+		if !seen[k] {
+			t.Errorf("docs/requests.md has no example of a %v", k)
+		}
+	}
+	want := desk.DocumentedNames()
+	if len(want) < 80 {
+		t.Errorf("only %d names", len(want))
+	}
+	for _, name := range want {
+		if !bytes.Contains(b, []byte("`"+name+"`")) {
+			t.Errorf("docs/requests.md does not name `%s`", name)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+package desk
+
+import (
+	"context"
+	"crypto/cipher"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/aesgcm"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Doors for the tests outside of the package.
+var (
+	WriteFile     = writeFile
+	EncodeKeyFile = func(path string, operator [32]byte, ids ...takedown.CaseID) error {
+		k, err := openKeyFile(path, operator)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, err := k.create(id); err != nil {
+				return err
+			}
+		}
+		return k.close()
+	}
+	DecodeKeyFile = func(path string, operator [32]byte) (n int, err error) {
+		k, err := openKeyFile(path, operator)
+		if err != nil {
+			return 0, err
+		}
+		defer k.close()
+		for _, id := range k.f.IDs() {
+			if _, err := k.get(id); err == nil {
+				n++
+			}
+		}
+		_, err = k.create(takedown.CaseID{1})
+		return n, err
+	}
+)
+
+// Dir returns the folder of a desk.
+func (d *Desk) Dir() string { return d.dir }
+
+// Keys returns how many keys of cases and of templates a desk has.
+func (d *Desk) Keys() int { return len(d.store.keys.f.IDs()) }
+
+// Compact compacts the desk's list.
+func (d *Desk) Compact(ctx context.Context) error { return d.list.Compact(ctx) }
+
+// ListKey is that of the desks of the tests.
+var ListKey = &blocklist.EncryptionKey{1}
+
+// OpenPublished returns how many faces somebody finds in a file that was
+// published who has the ListKey and minds no date.
+func OpenPublished(path string) (faces int, err error) {
+	before := func() time.Time { return time.Unix(0, 0) }
+	l, err := blocklist.Load(path, &blocklist.LoadOptions{EncryptionKey: ListKey, Now: before})
+	if errors.Is(err, blocklist.ErrNotSnapshot) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return l.View().FaceCount(), nil
+}
+
+// PublishedAt returns the published files that a desk looks after.
+func (d *Desk) PublishedAt() ([]string, error) { return d.store.publishedAt() }
+
+// MaxPublished is how many there may be.
+const MaxPublished = maxPublished
+
+// OpenEverything tries every key that the folder of keys has, the operator's
+// included, on every value of the case store in the folder of values, in every
+// use that the desk makes of them, and returns how many of what opens holds
+// something, and how many faces open in the published files (*.snap) of that
+// folder.
+func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, err error) {
+	published, err := filepath.Glob(filepath.Join(values, "*.snap"))
+	for _, path := range published {
+		faces, failed := OpenPublished(path)
+		n, err = n+faces, errors.Join(err, failed)
+	}
+	if err != nil {
+		return 0, err
+	}
+	tmp, err := os.MkdirTemp("", "")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(tmp)
+	for name, dir := range map[string]string{"keys": keys, "operator.key": keys, "cases.db": values} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(tmp, name), b, 0o600)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	operator, err := operatorKey(filepath.Join(tmp, "operator.key"))
+	if err != nil {
+		return 0, err
+	}
+	file, err := openKeyFile(filepath.Join(tmp, "keys"), operator)
+	if err != nil {
+		return 0, err
+	}
+	defer file.close()
+	all := []cipher.AEAD{aesgcm.New(operator)}
+	for _, id := range file.f.IDs() {
+		key, err := file.get(id)
+		if err != nil {
+			return 0, err
+		}
+		all = append(all, aesgcm.New(key))
+	}
+	db, err := OpenStore(filepath.Join(tmp, "cases.db"))
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	return n, db.View(func(tx StoreTx) error {
+		var labels [][]byte
+		err := tx.Scan(BucketCases, nil, func(id, _ []byte) error {
+			for _, use := range []string{"request", "material", "evidence", "picture", "message", "template", "outbox"} {
+				labels = append(labels, label(use, takedown.CaseID(id)))
+			}
+			return nil
+		})
+		for _, b := range Buckets {
+			err = errors.Join(err, tx.Scan(b, nil, func(_, v []byte) error {
+				for _, key := range all {
+					for _, l := range labels {
+						if plain, err := key.Open(nil, nil, v, l); err == nil && holds(plain) {
+							n++
+						}
+					}
+				}
+				return nil
+			}))
+		}
+		return err
+	})
+}
+
+// DocumentedNames are the names that docs/requests.md has to explain.
+func DocumentedNames() (names []string) {
+	for _, k := range request.Kinds() {
+		names = append(names, k.String())
+	}
+	for from, tos := range moves {
+		names = append(names, string(from))
+		for _, to := range tos {
+			names = append(names, string(to))
+		}
+	}
+	for _, d := range Deadlines {
+		names = append(names, d.Name)
+	}
+	for _, m := range messageTypes {
+		names = append(names, string(m))
+	}
+	for _, c := range request.Codes() {
+		names = append(names, string(c))
+	}
+	return names
+}

@@ -1,0 +1,559 @@
+package desk
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/internal/territory"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Grant is the decision to accept a request, and how far.
+type Grant struct {
+	Act
+	// Width is what is granted; zero grants what was asked, and for each item no
+	// more than it can have. Less is always possible; more needs Wider. Of an
+	// [request.OpenOptOut], zero and WidthDuplicate grant the pictures alone, WidthFace
+	// grants the pictures and the faces; Items say otherwise for single ones.
+	Width takedown.Width
+	// Wider is the code of the reason why more is granted than was asked, in width
+	// or in territories. That makes the decision a risky one.
+	Wider string
+	// Items are decisions about single items, by their number in [Case].Items.
+	// Those that are not named are accepted on the terms of the grant, but for what
+	// was withdrawn, reversed or restored.
+	Items map[int]ItemDecision
+	// Face raises the thresholds of a face above those of the desk; the zero value
+	// is those of the desk, and the only one where no face is granted.
+	Face FaceThreshold
+	// Effect is what the rules do; zero blocks, but for a hash of which the request
+	// has no picture: nobody can look at it, so it holds for review.
+	Effect blocklist.Effect
+	// Territories are where the rule applies: countries, ISO 3166-1 alpha-2, or
+	// the sets "EU27" and "EEA30"; none means everywhere, except that an
+	// [request.AuthorityOrder] then applies where it says.
+	Territories []string
+	// Start and End bound the time in which the rule applies, in whole seconds of
+	// the years 1 to 9999; zero means at once, and for ever. End is after now.
+	Start, End time.Time
+
+	// asBefore keeps what is in force: the thresholds of a face, what the rule of an
+	// item does, and the widths of pictures that have come onto the never-block list.
+	asBefore bool
+	// preview lets a grant be tried that would be refused for a picture on the
+	// never-block list.
+	preview bool
+}
+
+// FaceThreshold are similarities as in [FaceModel]. Zero is that of the desk;
+// what is below that of the desk is refused.
+type FaceThreshold struct{ Block, Review float64 }
+
+// check returns what is wrong with thresholds of any model.
+func (t FaceThreshold) check() error {
+	for _, x := range []float64{t.Block, t.Review} {
+		if !(x >= 0 && x <= 1) { // written so that NaN is refused
+			return errors.New("a threshold of a face is above 0 and at most 1, or 0 for that of the desk")
+		}
+	}
+	return nil
+}
+
+// ItemDecision is what a reviewer decides about one item.
+type ItemDecision struct {
+	// Outcome is OutcomeAccepted, the default, or one of the others except
+	// OutcomePartly. OutcomeNotMeant is for an [request.OpenOptOut] only.
+	Outcome Outcome
+	Reason  string         // a code, as in Act
+	Width   takedown.Width // zero is that of the grant
+}
+
+// GrantError says why a case cannot be accepted as the grant asks.
+type GrantError struct {
+	ID  takedown.CaseID
+	Why string // what is wrong, and what can be granted
+}
+
+func (e *GrantError) Error() string { return fmt.Sprintf("takedown: case %v: %s", e.ID, e.Why) }
+
+// SecondReviewError says that the approval of a risky case is noted and that a
+// second reviewer has to grant the same.
+type SecondReviewError struct {
+	ID    takedown.CaseID
+	Risks []request.Flag
+}
+
+func (e *SecondReviewError) Error() string {
+	return fmt.Sprintf("takedown: case %v is noted as approved; a second reviewer has to grant the same, because of %v", e.ID, e.Risks)
+}
+
+// Bounds within which a picture can be registered, but where a second reviewer
+// has to agree: PDQ quality below, or stability above. Of 297 photographs that
+// could be registered, 5 are beyond.
+const (
+	quietQuality   = 75
+	quietStability = 28
+)
+
+// risks returns why a grant needs a second reviewer. It looks for earlier cases
+// again: another may have come into force, or have lost its requester, since
+// this one was taken in.
+func (d *Desk) risks(c *Case) (flags []request.Flag, err error) {
+	mats, err := d.store.material(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	faces, err := d.facesOf(c, func(it *CaseItem) bool { return it.Granted == takedown.WidthFace })
+	if err != nil {
+		return nil, err
+	}
+	if err := d.findEarlier(c, mats, faces); err != nil {
+		return nil, err
+	}
+	for _, f := range []request.Flag{FlagContradiction, FlagOtherParty} {
+		if slices.Contains(c.Flags, f) {
+			flags = append(flags, f)
+		}
+	}
+	elsewhere, err := territory.Beyond(c.Territories, c.AskedTerritories)
+	if err != nil {
+		return nil, err
+	}
+	if c.Granted > c.Asked || elsewhere {
+		flags = append(flags, FlagWider)
+	}
+	if c.Granted == takedown.WidthFace {
+		flags = append(flags, FlagFace)
+		if len(d.people(faces)) > 1 {
+			flags = append(flags, FlagSeveralPeople)
+		}
+	}
+	if c.Crowded != 0 && c.Granted >= c.Crowded {
+		flags = append(flags, FlagCrowded)
+	}
+	add := func(f request.Flag, ok bool) {
+		if ok && !slices.Contains(flags, f) {
+			flags = append(flags, f)
+		}
+	}
+	for i := range min(len(mats), len(c.Items)) {
+		m, width := &mats[i], c.Items[i].Granted
+		if width < takedown.WidthIdentical || c.Items[i].Kind != request.ItemPicture && c.Items[i].Kind != request.ItemHash {
+			continue
+		}
+		add(FlagUnseen, c.Items[i].Effect == blocklist.EffectBlock && d.unseen(c, mats, i))
+		add(FlagFlat, c.Items[i].Kind == request.ItemPicture && (m.Quality < quietQuality || m.Stability > quietStability))
+		add(FlagCommon, d.nearCommon(m, width))
+	}
+	return flags, nil
+}
+
+// unseen reports whether an item is a hash of which the request has no picture.
+func (d *Desk) unseen(c *Case, mats []request.Material, item int) bool {
+	if c.Items[item].Kind != request.ItemHash {
+		return false
+	}
+	for i := range c.Items {
+		if c.Items[i].Kind != request.ItemPicture {
+			continue
+		}
+		for _, own := range asItIs(mats[item].Hashes) {
+			if slices.ContainsFunc(asItIs(mats[i].Hashes), func(k blocklist.HashKey) bool {
+				n, ok := k.Hash.Distance(own.Hash)
+				return ok && own.Hash.Algorithm() == phash.AlgPDQ && n <= d.radii.Identical
+			}) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// approved returns a digest of what a reviewer approves with a grant that is
+// planned, so that two can be seen to have approved the same: the grant to the
+// letter, the terms that it comes to, and what is blocked by them, face by face.
+// Of a reply, which blocks nothing, it has the request.
+func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
+	g.Act = Act{}
+	mats, err := d.store.material(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	var reply request.Request
+	if request.IsReply(c.Kind) {
+		reply = c.Request
+	}
+	items := slices.Clone(c.Items)
+	for i := range items {
+		items[i].Rule = 0 // of a hold, which may begin or end between the two
+	}
+	// A template is never changed: the id in its item says which it is.
+	b, err := json.Marshal(struct {
+		Grant       Grant
+		Effect      blocklist.Effect
+		Territories []string
+		Start, End  time.Time
+		Face        FaceTerms
+		Items       []CaseItem
+		Material    []request.Material
+		About       takedown.CaseID
+		Reply       request.Request
+	}{g, c.Effect, c.Territories, c.Start, c.End, c.Face, items, mats, c.About, reply})
+	if err != nil {
+		return nil, &GrantError{c.ID, fmt.Sprintf("its terms cannot be noted: %v", err)}
+	}
+	// Keyed: it stays in the case when what it is about is erased.
+	mac := hmac.New(sha256.New, d.store.operator[:])
+	mac.Write([]byte("approval:"))
+	mac.Write(b)
+	return mac.Sum(nil), nil
+}
+
+// plan checks a grant, writes it into the case and returns the rules that bring
+// it into force, with the items that each covers: one for all addresses, one
+// for each picture and hash, and one for all faces, whose keys seal adds. Digests
+// of addresses are those of list.
+func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.Rule, covers [][]int, err error) {
+	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
+	if err := (Act{Reason: g.Wider}).check(); err != nil {
+		return nil, nil, err
+	}
+	if g.Width > takedown.WidthFace || g.Width == takedown.WidthFace && !c.hasFaces() {
+		why := ""
+		if g.Width == takedown.WidthFace {
+			why = "; it has no face, or no consent to make a template of one"
+		}
+		return nil, nil, refuse("%v cannot be granted; %v is the widest%s", g.Width, takedown.WidthDuplicate, why)
+	}
+	start, ok := ruleTime(g.Start)
+	end, okEnd := ruleTime(g.End)
+	if !ok || !okEnd {
+		return nil, nil, refuse("the start or end of the rule is not in the years 1 to 9999, or is the first second of 1970")
+	}
+	if !end.IsZero() && !end.After(start) {
+		return nil, nil, refuse("the end of the rule is not after its start, by a second at least")
+	}
+	// Terms that are kept as they are may have run out; Expire says so.
+	if now := d.clock(); !end.IsZero() && !end.After(now) && !g.asBefore {
+		return nil, nil, refuse("the end of the rule, %s, is over: nothing would be enforced", end.Format(time.RFC3339))
+	}
+	if err := g.Face.check(); err != nil {
+		return nil, nil, refuse("%v", err)
+	}
+	switch g.Effect {
+	case 0, blocklist.EffectBlock, blocklist.EffectReview:
+	default:
+		return nil, nil, refuse("%v is neither block nor review", g.Effect)
+	}
+	if len(g.Territories) == 0 {
+		g.Territories = c.AskedTerritories
+	}
+	where, err := territory.Parse(g.Territories)
+	if err != nil {
+		return nil, nil, refuse("a territory is not an ISO 3166-1 alpha-2 code, EU27 or EEA30")
+	}
+	switch elsewhere, err := territory.Beyond(g.Territories, c.AskedTerritories); {
+	case err != nil:
+		return nil, nil, err
+	case elsewhere && g.Wider == "":
+		return nil, nil, refuse("it was asked for %v; %v is wider and needs Grant.Wider, the code of a reason", c.AskedTerritories, g.Territories)
+	}
+	c.Effect, c.Start, c.End, c.Territories = 0, start, end, g.Territories
+	proto := blocklist.Rule{
+		Effect: cmp.Or(g.Effect, blocklist.EffectBlock), Case: c.ID, Kind: uint8(c.Kind), Territories: where, Start: c.Start, End: c.End,
+	}
+	for i := range g.Items {
+		if i < 0 || i >= len(c.Items) {
+			return nil, nil, refuse("it has no item %d", i)
+		}
+	}
+	mats, err := d.material(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(mats) == 0 && c.Erased() {
+		return nil, nil, fmt.Errorf("takedown: case %v has ended: %w", c.ID, ErrErased)
+	}
+	if len(mats) != len(c.Items) {
+		return nil, nil, fmt.Errorf("takedown: case %v: %d items, but keys of %d", c.ID, len(c.Items), len(mats))
+	}
+	addresses := proto
+	addresses.Width = takedown.WidthURL
+	var covered, faces []int
+	before := c.Face
+	c.Granted, c.Face = 0, FaceTerms{}
+	for i := range c.Items {
+		it := &c.Items[i]
+		dec := g.Items[i]
+		if err := (Act{Reason: dec.Reason}).check(); err != nil {
+			return nil, nil, err
+		}
+		effect := proto.Effect
+		switch {
+		case g.asBefore && it.Effect != 0:
+			effect = it.Effect
+		case g.Effect == 0 && d.unseen(c, mats, i):
+			effect = blocklist.EffectReview
+		}
+		// Its rule stays until the new one is there.
+		it.Outcome, it.Reason, it.Granted, it.Effect = dec.Outcome, dec.Reason, 0, 0
+		if it.Ended != "" {
+			if dec.Outcome == OutcomeAccepted {
+				return nil, nil, refuse("item %d was %s; it can be granted when its requester has asked for it again", i, it.Ended)
+			}
+			it.end(it.Ended)
+			continue
+		}
+		switch dec.Outcome {
+		case "", OutcomeAccepted:
+			it.Outcome = OutcomeAccepted
+		case OutcomeRejected, OutcomeOutOfScope, OutcomeDuplicateOf, OutcomeUnfounded:
+			continue
+		case OutcomeNotMeant:
+			if c.Kind == request.KindOpenOptOut {
+				continue
+			}
+			fallthrough
+		default:
+			return nil, nil, refuse("item %d: %q is no outcome of an item", i, dec.Outcome)
+		}
+		width, named := c.Asked, false
+		if g.Width != 0 {
+			width, named = g.Width, true
+		}
+		if dec.Width != 0 {
+			width, named = dec.Width, true
+		}
+		if width > c.Asked && g.Wider == "" {
+			return nil, nil, refuse("%v was asked for; %v is wider and needs Grant.Wider, the code of a reason", c.Asked, width)
+		}
+		if it.Kind != request.ItemFace {
+			if dec.Width > takedown.WidthDuplicate {
+				return nil, nil, refuse("%v cannot be granted for item %d; %v is the widest", dec.Width, i, takedown.WidthDuplicate)
+			}
+			width = min(width, takedown.WidthDuplicate) // the faces of an open opt-out can have more
+		}
+		switch it.Kind {
+		case request.ItemFace:
+			if c.Kind == request.KindOpenOptOut && !(named && width == takedown.WidthFace) {
+				it.Outcome = OutcomeNotMeant
+				continue
+			}
+			if width != takedown.WidthFace {
+				return nil, nil, refuse("item %d is a face; grant %v, or reject it", i, takedown.WidthFace)
+			}
+			it.Granted = takedown.WidthFace
+			faces = append(faces, i)
+		case request.ItemImageURL, request.ItemPageURL:
+			if named && width > c.Asked {
+				return nil, nil, refuse("item %d is an address; there is no picture to recognise copies by", i)
+			}
+			it.Granted = takedown.WidthURL
+			images, pages := []string{mats[i].Address}, []string(nil)
+			if it.Kind == request.ItemPageURL {
+				images, pages = pages, images
+			}
+			keys, err := addressKeys(list, images, pages)
+			if err != nil {
+				return nil, nil, fmt.Errorf("takedown: case %v: %w", c.ID, err)
+			}
+			addresses.Keys.Addresses = append(addresses.Keys.Addresses, keys...)
+			covered = append(covered, i)
+		default:
+			if widest := d.widest(c.Kind, *it, &mats[i]); width > widest && !g.asBefore && !g.preview {
+				if widest < it.Widest {
+					return nil, nil, refuse("item %d: the picture is on the never-block list; grant %v instead of %v, reject it, or take the picture off the list", i, widest, width)
+				}
+				return nil, nil, refuse("item %d: the picture's hash would hit other pictures; grant %v instead of %v, or reject it", i, it.Widest, width)
+			}
+			if width < takedown.WidthBytes {
+				return nil, nil, refuse("item %d is a picture; it can be granted from %v on", i, takedown.WidthBytes)
+			}
+			it.Granted = width
+			rule := proto
+			rule.Width, rule.Effect = width, effect
+			if mats[i].Bytes != nil {
+				rule.Keys.Bytes = [][32]byte{*mats[i].Bytes}
+			}
+			switch width {
+			case takedown.WidthIdentical:
+				rule.Keys.Hashes = asItIs(mats[i].Hashes)
+			case takedown.WidthDuplicate:
+				rule.Keys.Hashes = mats[i].Hashes
+				if len(mats[i].Features) > 0 {
+					f, err := features.Open(bytes.Clone(mats[i].Features))
+					if err != nil {
+						return nil, nil, fmt.Errorf("takedown: case %v: item %d: %w", c.ID, i, err)
+					}
+					rule.Keys.Features = []blocklist.Features{f}
+				}
+			}
+			if rule.Keys.Len() == 0 {
+				return nil, nil, refuse("item %d is a hash; it can be granted from %v on", i, takedown.WidthIdentical)
+			}
+			rules, covers = append(rules, rule), append(covers, []int{i})
+		}
+		it.Effect = effect
+		c.Granted = max(c.Granted, it.Granted)
+		if c.Effect != blocklist.EffectBlock {
+			c.Effect = effect
+		}
+	}
+	if len(covered) > 0 {
+		rules, covers = slices.Insert(rules, 0, addresses), slices.Insert(covers, 0, covered)
+	}
+	if len(faces) > 0 {
+		if c.Face, err = d.faceTerms(c, g, faces, before); err != nil {
+			return nil, nil, err
+		}
+		rule := proto
+		rule.Width = takedown.WidthFace
+		rules, covers = append(rules, rule), append(covers, faces)
+	}
+	if len(faces) == 0 && g.Face != (FaceThreshold{}) {
+		return nil, nil, refuse("Grant.Face has thresholds of a face, but no face is granted")
+	}
+	if len(rules) == 0 {
+		return nil, nil, refuse("no item is accepted; reject the case instead")
+	}
+	c.Outcome = OutcomeAccepted
+	for _, it := range c.Items {
+		if it.Outcome != OutcomeAccepted && it.Outcome != OutcomeNotMeant {
+			c.Outcome = OutcomePartly
+		}
+	}
+	return rules, covers, nil
+}
+
+// material returns what the items of a case are recognised by, also while its
+// request is replaced.
+func (d *Desk) material(c *Case) ([]request.Material, error) {
+	if c.material != nil {
+		return c.material, nil
+	}
+	return d.store.material(c.ID)
+}
+
+// ruleTime returns a time as a rule has it: in whole seconds, and UTC. The zero
+// Time stays what it is. ok is false for a time that a rule cannot have.
+func ruleTime(t time.Time) (whole time.Time, ok bool) {
+	if t.IsZero() {
+		return time.Time{}, true
+	}
+	whole = t.UTC().Truncate(time.Second)
+	// A rule counts seconds from 1970, and 0 is no time.
+	return whole, !whole.IsZero() && whole.Unix() != 0 && whole.Year() >= 1 && whole.Year() <= 9999
+}
+
+// asItIs returns the hashes of the picture as it was sent, without those of its
+// other orientations and crops.
+func asItIs(keys []blocklist.HashKey) (own []blocklist.HashKey) {
+	for _, k := range keys {
+		if radius.AsSent(k.Variant) {
+			own = append(own, k)
+		}
+	}
+	return own
+}
+
+// hasFaces reports whether a case has an item that is a face.
+func (c *Case) hasFaces() bool {
+	return slices.ContainsFunc(c.Items, func(it CaseItem) bool { return it.Kind == request.ItemFace })
+}
+
+// facesOf returns the faces of those items of a case that are wanted and whose
+// templates are there.
+func (d *Desk) facesOf(c *Case, want func(*CaseItem) bool) (faces map[int]takedown.Face, err error) {
+	faces = map[int]takedown.Face{}
+	for i := range c.Items {
+		if it := &c.Items[i]; it.Template == nil || !want(it) {
+			continue
+		}
+		t, err := d.store.template(c, i)
+		if err != nil {
+			return nil, err
+		}
+		faces[i] = t.Face
+	}
+	return faces, nil
+}
+
+// people puts the faces of one request, by the numbers of their items, together
+// that may be of one person: a face and those that its model's Review threshold
+// takes for the same, and so on from each of these, because one that is seen
+// from the side may resemble only the one that is half turned. Each group is
+// ascending, and so are the groups. Without a threshold of the model all are one.
+func (d *Desk) people(faces map[int]takedown.Face) (groups [][]int) {
+	same := func(f, g takedown.Face) bool {
+		at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == f.Model() && m.Dimensions == f.Dimensions() })
+		similarity, ok := f.Similarity(g)
+		return at < 0 || ok && similarity >= d.opts.FaceModels[at].Review
+	}
+	rest := slices.Sorted(maps.Keys(faces))
+	for len(rest) > 0 {
+		group := rest[:1:1]
+		rest = rest[1:]
+		for k := 0; k < len(group); k++ {
+			var others []int
+			for _, i := range rest {
+				if same(faces[group[k]], faces[i]) {
+					group = append(group, i)
+				} else {
+					others = append(others, i)
+				}
+			}
+			rest = others
+		}
+		slices.Sort(group)
+		groups = append(groups, group)
+	}
+	return groups
+}
+
+// faceTerms returns on which terms the faces of some items are granted: those of
+// the desk's model, or higher thresholds. before are those in force.
+func (d *Desk) faceTerms(c *Case, g Grant, items []int, before FaceTerms) (t FaceTerms, err error) {
+	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
+	for _, i := range items {
+		template, err := d.store.template(c, i)
+		if err != nil {
+			return t, err
+		}
+		t.Model, t.Dimensions = template.Face.Model(), template.Face.Dimensions()
+	}
+	if g.asBefore && t.Model == before.Model && t.Dimensions == before.Dimensions {
+		return before, nil
+	}
+	if len(d.opts.FaceModels) == 0 {
+		return t, refuse("a face cannot be granted: desk.Options.FaceModels does not say from which similarity on two faces are one person's, and there is no default")
+	}
+	if d.opts.ListKey == nil && d.publishes.Load() {
+		// No rule at all could be published any more.
+		return t, refuse("a face cannot be granted: this desk publishes its list, and one with faces is published encrypted or not at all; set desk.Options.ListKey, with which Open encrypts the list that is there, and give it to the machines that load what Publish writes")
+	}
+	at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == t.Model && m.Dimensions == t.Dimensions })
+	if at < 0 {
+		// Whoever sent it chose the model's name: it is not repeated.
+		return t, refuse("its faces, of %d dimensions, are of a model that is not among desk.Options.FaceModels: %v", t.Dimensions, d.opts.FaceModels)
+	}
+	m := d.opts.FaceModels[at]
+	t.Block, t.Review = cmp.Or(g.Face.Block, m.Block), cmp.Or(g.Face.Review, m.Review)
+	// Written so that NaN is refused.
+	if !(t.Block >= m.Block && t.Block <= 1) || !(t.Review >= m.Review && t.Review <= t.Block) {
+		return t, refuse("the thresholds of a face can be raised, not lowered: Block is %v to 1, Review %v to Block", m.Block, m.Review)
+	}
+	return t, nil
+}

@@ -1,0 +1,86 @@
+package desk_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Whoever does something to a case is in the log with the reason, also where the
+// case stays where it is.
+func TestLog_WhoAndWhy(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	picture := hashes(t, testJPEG(t, 3))
+	r := samples(t, takedown.CaseID{})[request.KindGDPRRequest].(request.GDPRRequest)
+	r.ImageURLs, r.Images = nil, [][]byte{testJPEG(t, 3)}
+	c := o.submit(t, r)
+	copied := takedown.Candidate{ImageURLs: []string{"https://example.org/copy.jpg"}, Hashes: picture}
+	type entry struct {
+		Case takedown.CaseID
+		From desk.State
+		To   desk.State
+		desk.Act
+	}
+	resolve := func(how desk.Resolution) func(a desk.Act) error {
+		return func(a desk.Act) error {
+			_, err := o.Resolve(ctx, desk.Match{Act: a, Candidate: copied, Decision: o.Enforcer().Filter("", picture...)}, how)
+			return err
+		}
+	}
+	for _, tc := range []struct {
+		do   func(desk.Act) error
+		from desk.State
+		to   desk.State // the first entry
+	}{
+		{func(a desk.Act) error { return o.LegalHold(ctx, c.ID, true, a) }, desk.StateInReview, "legal_hold"},
+		{func(a desk.Act) error { return o.LegalHold(ctx, c.ID, false, a) }, desk.StateInReview, "legal_hold_ended"},
+		{func(a desk.Act) error { return o.Extend(ctx, c.ID, a) }, desk.StateInReview, "extended"},
+		{func(a desk.Act) error { return o.AskInfo(ctx, c.ID, a, "reason") }, desk.StateInReview, desk.StateNeedsInfo},
+		{func(a desk.Act) error { return o.AskInfo(ctx, c.ID, a, "rights") }, desk.StateNeedsInfo, desk.StateNeedsInfo},
+		{func(a desk.Act) error { return o.Hold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
+		{func(a desk.Act) error { return o.Unhold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
+		{func(a desk.Act) error { return o.Accept(ctx, c.ID, desk.Grant{Act: a}) }, desk.StateNeedsInfo, desk.StateEnforcing},
+		{func(a desk.Act) error { return o.Told(ctx, c.ID, a) }, desk.StateInForce, "informed"},
+		{resolve(desk.SameImage), desk.StateInForce, "learned"},
+		{resolve(desk.NotTheSame), desk.StateInForce, "excepted"},
+		{func(a desk.Act) error { return o.Undo(ctx, o.lastEvent(t), a) }, desk.StateInForce, "undone"},
+		{func(a desk.Act) error { return o.CourtHold(ctx, c.ID, a) }, desk.StateInForce, desk.StateCourtHold},
+		{func(a desk.Act) error { return o.Release(ctx, c.ID, a) }, desk.StateCourtHold, desk.StateInForce},
+		{func(a desk.Act) error { return o.Reverse(ctx, c.ID, a) }, desk.StateInForce, desk.StateRevoking},
+		{func(a desk.Act) error { return o.CloseCase(ctx, c.ID, a) }, desk.StateReversed, desk.StateClosed},
+		{func(a desk.Act) error { return o.Erase(ctx, c.ID, a) }, desk.StateClosed, "erased"},
+	} {
+		seq, _, err := o.VerifyLog(ctx)
+		ok(t, err)
+		act := desk.Act{By: "carol", Reason: "because_" + string(tc.to)}
+		o.later(time.Minute)
+		if err := tc.do(act); err != nil {
+			t.Errorf("%s: %v", tc.to, err)
+			continue
+		}
+		var got entry
+		ok(t, o.Log(ctx, seq+1, func(e desk.LogEntry) bool {
+			got = entry{e.Case, e.From, e.To, e.Act}
+			return false
+		}))
+		if diff := cmp.Diff(entry{c.ID, tc.from, tc.to, act}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tc.to, diff)
+		}
+	}
+}
+
+// lastEvent returns the number of the last thing that was learned or excepted.
+func (o *office) lastEvent(tb testing.TB) (seq uint64) {
+	tb.Helper()
+	for c, err := range o.Changes(ctx, nil) {
+		ok(tb, err)
+		seq = c.Seq
+	}
+	return seq
+}

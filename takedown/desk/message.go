@@ -1,0 +1,355 @@
+package desk
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// MessageType says what a message is about.
+type MessageType string
+
+const (
+	MessageReceipt         MessageType = "receipt"       // the request came in
+	MessageConfirmEmail    MessageType = "confirm_email" // has Token and Until
+	MessageNeedsInfo       MessageType = "needs_info"    // has Problems
+	MessageAccepted        MessageType = "accepted"      // the decision, as the next two
+	MessagePartial         MessageType = "partial"
+	MessageRejected        MessageType = "rejected"
+	MessageInForce         MessageType = "in_force"
+	MessageStatement       MessageType = "statement_of_reasons" // to the affected party: has Statement, and no To
+	MessageCounterReceived MessageType = "counter_received"     // has NotBefore, NotAfter, Counter and Reply
+	MessageRestored        MessageType = "restored"
+	MessageWithdrawn       MessageType = "withdrawn"
+	MessageReversed        MessageType = "reversed"
+	MessageExpired         MessageType = "expired"
+	MessageSupport         MessageType = "support" // where somebody shown in an intimate picture finds help
+)
+
+// MessageTypes returns all types of messages, for catalogues of texts.
+func MessageTypes() []MessageType { return slices.Clone(messageTypes) }
+
+var messageTypes = []MessageType{
+	MessageReceipt, MessageConfirmEmail, MessageNeedsInfo, MessageAccepted, MessagePartial, MessageRejected,
+	MessageInForce, MessageStatement, MessageCounterReceived, MessageRestored, MessageWithdrawn, MessageReversed,
+	MessageExpired, MessageSupport,
+}
+
+// decides reports whether a message tells a decision.
+func (t MessageType) decides() bool {
+	return t == MessageAccepted || t == MessagePartial || t == MessageRejected
+}
+
+// Message is something that somebody has to be told, with everything that is
+// needed to write it. It never says where copies of a picture were found: who
+// asks for the removal of a face could otherwise use the form to search for it.
+// It has personal data of its recipient, and Counter that of somebody else: do
+// not log it.
+type Message struct {
+	// ID is the same when a message is handed over again after a crash.
+	ID     uint64
+	Type   MessageType
+	Time   time.Time
+	Case   takedown.CaseID
+	Kind   takedown.Kind
+	Regime request.Regime
+	// To is who gets it: the requester of the case. Of a statement of reasons it
+	// is empty: the operator has to know who is affected.
+	To Recipient
+	// Asked and Granted are the widths of the case, Accepted and Refused the
+	// numbers of its items, Items their results. Of the accepted ones, Held only
+	// hold what matches until a person has looked at it; the others block.
+	Asked, Granted          takedown.Width
+	Accepted, Refused, Held int
+	Items                   []CaseItem
+	// Territories (none is worldwide), Start (zero is at once) and End (zero is
+	// never) are those of the grant.
+	Territories []string
+	Start, End  time.Time
+	// Reason is the code of the decision.
+	Reason   string
+	Problems []request.Problem
+	Token    string
+	// Until is when the token ends.
+	Until time.Time
+	// NotBefore and NotAfter bound the time of a restoration.
+	NotBefore, NotAfter time.Time
+	// Reply is the case of the counter-notice that a message to the other side is
+	// about.
+	Reply takedown.CaseID
+	// Counter is that counter-notice when it has come in, with the address of who
+	// sent it: 17 U.S.C. 512(g)(2)(B) gives the claimant a copy. It is nil when it
+	// was erased before the message was sent.
+	Counter *request.CounterNotice
+	// Deadline is by when the case has to be dealt with, if a law says so.
+	Deadline  time.Time
+	Statement *StatementOfReasons
+}
+
+// Recipient is whom to write to. It is personal data.
+type Recipient struct {
+	Name, Email, Phone, PostalAddress string
+	Language                          string // BCP 47, may be empty
+}
+
+// Notifier sends messages, by email or however the operator reaches people. A
+// message is handed over again, with the same ID, until Notify returns nil.
+// Notify is called by the desk's methods before they return, one message at a
+// time; it should put the message into a queue.
+type Notifier interface {
+	Notify(ctx context.Context, m Message) error
+}
+
+// NotifierFunc is a function that is a [Notifier].
+type NotifierFunc func(ctx context.Context, m Message) error
+
+// Notify calls f.
+func (f NotifierFunc) Notify(ctx context.Context, m Message) error { return f(ctx, m) }
+
+// message is what is stored of a message until it is sent; the rest is read
+// from the case when it is.
+type message struct {
+	Case   takedown.CaseID `json:"case"`
+	Type   MessageType     `json:"type"`
+	Token  string          `json:"token,omitempty"`
+	Until  time.Time       `json:"until,omitzero"`
+	Reason string          `json:"reason,omitempty"`
+	Reply  takedown.CaseID `json:"reply,omitzero"`
+
+	id uint64
+}
+
+// messageKey is the number of a message and its case, so that those of a case
+// can be found.
+func messageKey(id uint64, c takedown.CaseID) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, id), c[:]...)
+}
+
+func (s *caseStore) putMessage(tx StoreTx, m message) error {
+	if !s.notify {
+		return nil
+	}
+	key, err := s.keys.get(m.Case)
+	if errors.Is(err, ErrErased) {
+		return nil // there is nobody to be told
+	}
+	if err != nil {
+		return err
+	}
+	last, err := tx.Get(BucketMeta, keyMessages)
+	if err != nil {
+		return err
+	}
+	var id uint64
+	if len(last) == 8 {
+		id = binary.BigEndian.Uint64(last)
+	}
+	id++
+	b, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("takedown: message: %w", err)
+	}
+	if err := tx.Put(BucketMeta, keyMessages, binary.BigEndian.AppendUint64(nil, id)); err != nil {
+		return err
+	}
+	return tx.Put(BucketMessages, messageKey(id, m.Case), seal(key, label("message", m.Case), b))
+}
+
+// dropMessages forgets the messages of a case.
+func (s *caseStore) dropMessages(tx StoreTx, id takedown.CaseID) error {
+	var keys [][]byte
+	err := tx.Scan(BucketMessages, nil, func(k, _ []byte) error {
+		if bytes.HasSuffix(k, id[:]) {
+			keys = append(keys, bytes.Clone(k))
+		}
+		return nil
+	})
+	for _, k := range keys {
+		err = errors.Join(err, tx.Delete(BucketMessages, k))
+	}
+	return err
+}
+
+// messages returns those that wait, oldest first.
+func (s *caseStore) messages() (list []message, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketMessages, nil, func(k, v []byte) error {
+			if len(k) != 24 {
+				return fmt.Errorf("%w: a message has a key of %d bytes", ErrStore, len(k))
+			}
+			m := message{id: binary.BigEndian.Uint64(k), Case: takedown.CaseID(k[8:])}
+			key, err := s.keys.get(m.Case)
+			if errors.Is(err, ErrErased) {
+				return nil // it goes with the erasure that is under way
+			}
+			if err != nil {
+				return err
+			}
+			b, err := unseal(key, label("message", m.Case), v)
+			if err != nil {
+				return err
+			}
+			if err := json.Unmarshal(b, &m); err != nil {
+				return fmt.Errorf("takedown: case store: a message: %w", err)
+			}
+			list = append(list, m)
+			return nil
+		})
+	})
+	return list, err
+}
+
+// flush hands over what waits. What the Notifier does not take now, it is
+// offered again by the next call and by [Desk.Notify].
+func (d *Desk) flush(ctx context.Context) { _ = d.Notify(ctx) }
+
+// Notify hands all waiting messages to the Notifier and returns its errors: also
+// those about rules that were granted from a day on which has come. The desk's
+// other methods do so by themselves; it is for trying again after an outage, or a
+// restart, and for days on which nothing else is called.
+func (d *Desk) Notify(ctx context.Context) error {
+	// A case that cannot be read keeps no message of another from its recipient.
+	begun := d.begin(ctx)
+	if d.opts.Notifier == nil {
+		return begun
+	}
+	// If another call is at it, that one looks once more before it is done. Whoever
+	// sends for others does not stop because its own caller has.
+	var err error
+	d.waiting.Store(true)
+	for d.waiting.Load() && d.sending.TryLock() {
+		d.waiting.Store(false)
+		err = d.sendAll(ctx)
+		d.sending.Unlock()
+		ctx = context.WithoutCancel(ctx)
+	}
+	return errors.Join(begun, err)
+}
+
+// sendAll sends what waits, and what comes meanwhile.
+func (d *Desk) sendAll(ctx context.Context) error {
+	for {
+		if sent, err := d.send(ctx); sent == 0 || err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Desk) send(ctx context.Context) (sent int, err error) {
+	list, err := d.store.messages()
+	if err != nil {
+		return 0, err
+	}
+	var errs []error
+	for _, m := range list {
+		if err := ctx.Err(); err != nil {
+			return sent, err
+		}
+		msg, err := d.compose(m)
+		if err == nil {
+			err = d.opts.Notifier.Notify(ctx, msg)
+		}
+		if err == nil {
+			err = d.sent(m)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		sent++
+	}
+	return sent, errors.Join(errs...)
+}
+
+// sent forgets a message that was taken; one that tells a decision starts the
+// clocks that run from that.
+func (d *Desk) sent(m message) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := d.store.get(m.Case)
+	if err != nil {
+		return err
+	}
+	return d.store.db.Update(func(tx StoreTx) error {
+		if err := tx.Delete(BucketMessages, messageKey(m.id, m.Case)); err != nil {
+			return err
+		}
+		told := MilestoneInformed
+		switch {
+		case m.Type == MessageReceipt:
+			told = MilestoneReceiptTold
+		case !m.Type.decides() || c.Times[MilestoneDecided].IsZero():
+			return nil
+		}
+		if !c.Times[told].IsZero() {
+			return nil
+		}
+		c.happened(told, d.clock())
+		return putCase(tx, c)
+	})
+}
+
+// compose makes the message out of its case.
+func (d *Desk) compose(m message) (Message, error) {
+	c, err := d.store.whole(m.Case, false)
+	if err != nil {
+		return Message{}, err
+	}
+	now := d.clock()
+	msg := Message{
+		ID: m.id, Type: m.Type, Time: now, Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Granted,
+		Items: c.Items, Territories: c.Territories, Start: c.Start, End: c.End, Reason: m.Reason, Token: m.Token, Until: m.Until, Reply: m.Reply,
+	}
+	for _, it := range c.Items {
+		switch it.Outcome {
+		case OutcomeAccepted:
+			msg.Accepted++
+			if it.Effect == blocklist.EffectReview {
+				msg.Held++
+			}
+		case "", OutcomeNotMeant:
+		default:
+			msg.Refused++
+		}
+	}
+	for _, x := range due(c, d.deadlines, d.calendars, now) {
+		if !x.NotAfter.IsZero() && (msg.Deadline.IsZero() || x.NotAfter.Before(msg.Deadline)) {
+			msg.Deadline = x.NotAfter
+		}
+	}
+	if m.Reply != (takedown.CaseID{}) {
+		reply, err := d.store.whole(m.Reply, false)
+		if err != nil {
+			return Message{}, err
+		}
+		if x, ok := d.clockOf(reply, "restore", now); ok {
+			msg.NotBefore, msg.NotAfter = x.NotBefore, x.NotAfter
+		}
+		if counter, ok := reply.Request.(request.CounterNotice); ok && m.Type == MessageCounterReceived {
+			msg.Counter = &counter
+		}
+	}
+	if m.Type == MessageNeedsInfo {
+		msg.Problems = slices.Clone(c.Problems)
+	}
+	if m.Type == MessageStatement {
+		s := Statement17(c)
+		msg.Statement = &s
+		return msg, nil
+	}
+	if c.Request != nil {
+		who := c.Request.From()
+		msg.To = Recipient{who.FullName(), contact.Email(who.Email), who.Phone, who.PostalAddress, who.Language}
+	}
+	return msg, nil
+}

@@ -1,0 +1,510 @@
+package desk_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
+	"github.com/staydown/staydown/takedown/texts"
+)
+
+// The row of every kind of request, ground and width is what the Transparency
+// Database takes, by its schema and by its dates.
+func TestTransparencyRow(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile(sharedtest.Path(t, "dsa-tdb", "derived", "statement.schema.json"))
+	ok(t, err)
+	schema := compileSchema(t, b)
+	o := newOffice(t)
+	var requests []request.Request
+	for kind, r := range samples(t, takedown.CaseID{}) {
+		switch kind {
+		case request.KindCounterNotice, request.KindObjection, request.KindComplaint, request.KindWithdrawal:
+		default:
+			requests = append(requests, r)
+		}
+	}
+	for _, g := range []request.Ground{
+		"", request.GroundCopyright, request.GroundTrademark, request.GroundPrivacy, request.GroundIntimateImage, request.GroundImpersonation,
+		request.GroundDefamation, request.GroundHate, request.GroundFraud, request.GroundMinors, request.GroundChildSexualAbuse, request.GroundOther,
+	} {
+		n := notice("https://example.org/" + string(g))
+		n.Ground, n.Requester.Role, n.Requester.FlaggerID, n.Law = g, request.RoleTrustedFlagger, "DE-17", strings.Repeat("ภ", 500)
+		requests = append(requests, n)
+	}
+	for _, r := range requests {
+		c := o.submit(t, r)
+		g := desk.Grant{End: day0.AddDate(1, 0, 0)}
+		if r.Kind() == request.KindDSANotice {
+			g.Territories = []string{"EU27", "NO", "US"}
+		}
+		acceptByTwo(t, o.Desk, c.ID, g)
+		c, err := o.Case(ctx, c.ID)
+		ok(t, err)
+		s := desk.Statement17(&c)
+		row, err := s.TransparencyRow("", day0.AddDate(-1, 0, 0))
+		if err != nil {
+			t.Errorf("%v: %v", r.Kind(), err)
+			continue
+		}
+		b, err := json.Marshal(row)
+		ok(t, err)
+		// What the requester wrote of the law may tell who that is.
+		if strings.Contains(s.Law+string(b), "ภภภ") {
+			t.Errorf("%v: the statement repeats the requester's words", r.Kind())
+		}
+		if err := checkSchema(t, schema, b); err != nil {
+			t.Errorf("%v: %v\n%s", r.Kind(), err, b)
+		}
+		if n := len(row.TerritorialScope); r.Kind() == request.KindDSANotice && n != 28 {
+			t.Errorf("%d territories, want the 27 and Norway", n)
+		}
+		if strings.Contains(string(b), "equester") && strings.Contains(string(b), "example.org") {
+			t.Errorf("the row has something personal: %s", b)
+		}
+	}
+	// Dates that the database refuses are refused here.
+	c := o.submit(t, notice("https://example.org/z.jpg"))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{}))
+	c, err = o.Case(ctx, c.ID)
+	ok(t, err)
+	s := desk.Statement17(&c)
+	if _, err := s.TransparencyRow("", time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)); err == nil || !strings.Contains(err.Error(), "content_date") {
+		t.Errorf("content of 1999: %v", err)
+	}
+	if _, err := s.TransparencyRow("not a puid", day0); err == nil || !strings.Contains(err.Error(), "puid") {
+		t.Errorf("a puid with blanks: %v", err)
+	}
+	s.Territories = []string{"US"}
+	if _, err := s.TransparencyRow("", day0); err == nil {
+		t.Error("a restriction outside the EEA has a row")
+	}
+}
+
+func TestStatement17(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	c := o.submit(t, optOut(t, 1))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Territories: []string{"DE"}, End: day0.AddDate(0, 1, 0)}))
+	m := o.last(desk.MessageStatement)
+	if m.Statement == nil || m.To != (desk.Recipient{}) {
+		t.Fatalf("message %+v", m)
+	}
+	want := "Statement of reasons, case " + c.ID.String() + `
+
+(a) Restriction: content of yours is not shown in our service any more. It reaches the picture and its copies at any address, in DE, from 2026-01-30, until 2026-03-02.
+(b) Facts: it goes back to a request of another kind (image_opt_out).
+(c) Automated means: content may have been found by automated means; a person decided about the reference, software applies it to copies.
+(d) Legal ground: violation of privacy and data protection; the right of the depicted person to object. The request was reviewed and found to be justified as far as stated above.
+(f) Redress: you can complain to us free of charge for six months from this message, turn to a certified out-of-court dispute settlement body, or go to court.
+`
+	if got := m.Statement.Text(); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+// Each restriction of a case has a PUID of its own, which stays the same.
+func TestTransparencyRow_PUID(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	c := o.submit(t, notice("https://example.org/a.jpg"))
+	puid := func() string {
+		t.Helper()
+		c, err := o.Case(ctx, c.ID)
+		ok(t, err)
+		row, err := desk.Statement17(&c).TransparencyRow("", day0)
+		ok(t, err)
+		return row.PUID
+	}
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	first := puid()
+	ok(t, o.Change(ctx, c.ID, desk.Grant{Act: alice, Territories: []string{"DE"}}))
+	second := puid()
+	ok(t, o.Reverse(ctx, c.ID, alice))
+	if third := puid(); first == second || second != third || first != c.ID.String()+"-1" {
+		t.Errorf("%s, then %s, then %s", first, second, third)
+	}
+}
+
+// Whoever says that they are a trusted flagger is one in a statement of reasons
+// only when a person has found them in the list; a completed notice may have
+// another sender.
+func TestConfirmFlagger(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	n := notice("https://example.org/a.jpg")
+	n.Requester.Role = request.RoleTrustedFlagger
+	err := request.Validate(n)
+	if got := problems(err); len(got) != 1 || !strings.HasPrefix(got[0], "requester.flagger_id: required") {
+		t.Errorf("without its entry: %v", got)
+	}
+	n.Requester.FlaggerID = "DE-17"
+	source := func(c desk.Case) desk.Origin {
+		t.Helper()
+		c, err := o.Case(ctx, c.ID)
+		ok(t, err)
+		return desk.Statement17(&c).Origin
+	}
+	c := o.submit(t, n)
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	if s := o.last(desk.MessageStatement).Statement; s.Origin != desk.OriginArticle16 {
+		t.Errorf("not checked: %v", s.Origin)
+	}
+	checked := o.submit(t, n)
+	if err := o.ConfirmFlagger(ctx, checked.ID, desk.Act{}); err == nil {
+		t.Error("confirmed by nobody")
+	}
+	ok(t, o.ConfirmFlagger(ctx, checked.ID, alice))
+	if got := source(checked); got != desk.OriginTrustedFlagger {
+		t.Errorf("checked: %v", got)
+	}
+	ok(t, o.AskInfo(ctx, checked.ID, alice, "explanation"))
+	n.Requester.FlaggerID = "DE-18"
+	_, err = o.Complete(ctx, checked.ID, n)
+	ok(t, err)
+	if got := source(checked); got != desk.OriginArticle16 {
+		t.Errorf("completed by another: %v", got)
+	}
+	var me *desk.MoveError
+	if err := o.ConfirmFlagger(ctx, o.submit(t, notice("https://example.org/b.jpg")).ID, alice); !errors.As(err, &me) {
+		t.Errorf("of somebody else: %v", err)
+	}
+}
+
+// What only holds for a person is not told as removed, also where something else
+// of the case blocks.
+func TestTexts_Held(t *testing.T) {
+	t.Parallel()
+	texts, err := texts.New()
+	ok(t, err)
+	o := newOffice(t)
+	all := samples(t, takedown.CaseID{})
+	for _, tc := range []struct {
+		r             request.Request
+		says, saysNot []string
+		statement     string
+	}{
+		{all[request.KindHashEntry], []string{"The things you named block nothing by themselves"}, []string{"do not appear any more"},
+			"content of yours is held back until a person has looked at it. It reaches the picture and its copies at any address, worldwide, from 2026-01-30, without end.\n"},
+		{all[request.KindIntimateImage], []string{"1 of the things you named do not appear any more", "1 of the things you named block nothing"}, nil,
+			"content of yours is not shown in our service any more. It reaches the address itself, worldwide, from 2026-01-30, without end. Beyond that, it is held back until a person has looked at it: the identical picture at any address.\n"},
+		{notice("https://example.org/a.jpg"), []string{"1 of the things you named do not appear any more"}, []string{"held"},
+			"content of yours is not shown in our service any more. It reaches the address itself, worldwide, from 2026-01-30, without end.\n"},
+	} {
+		c := o.submit(t, tc.r)
+		ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+		_, body, err := texts.Message(o.last(desk.MessageInForce))
+		ok(t, err)
+		for _, s := range tc.says {
+			if !strings.Contains(body, s) {
+				t.Errorf("%v: lacks %q:\n%s", c.Kind, s, body)
+			}
+		}
+		for _, s := range tc.saysNot {
+			if strings.Contains(body, s) {
+				t.Errorf("%v: says %q:\n%s", c.Kind, s, body)
+			}
+		}
+		if s := o.last(desk.MessageStatement).Statement; !strings.Contains(s.Text(), tc.statement) {
+			t.Errorf("%v: the statement lacks %q:\n%s", c.Kind, tc.statement, s.Text())
+		}
+	}
+}
+
+// Where and how long something was granted is said in both languages.
+func TestTexts_Terms(t *testing.T) {
+	t.Parallel()
+	texts, err := texts.New()
+	ok(t, err)
+	o := newOffice(t)
+	c := o.submit(t, samples(t, takedown.CaseID{})[request.KindGDPRRequest])
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Territories: []string{"LU"}, Start: day0.Add(time.Hour), End: day0.Add(25 * time.Hour)}))
+	m := o.last(desk.MessageAccepted)
+	for lang, want := range map[string][]string{
+		"en": {"in these places only: LU.", "begins on 2026-01-30 11:00 UTC.", "ends on 2026-01-31 11:00 UTC."},
+		"th": {"มีผลเฉพาะในดินแดน LU", "เริ่มมีผลวันที่ 2026-01-30 11:00 UTC", "สิ้นสุดวันที่ 2026-01-31 11:00 UTC"},
+	} {
+		m.To.Language = lang
+		_, body, err := texts.Message(m)
+		ok(t, err)
+		for _, s := range want {
+			if !strings.Contains(body, s) {
+				t.Errorf("%s: lacks %q:\n%s", lang, s, body)
+			}
+		}
+	}
+	// A reply has no copies that software could find, and nothing about terms.
+	w := o.submit(t, samples(t, c.ID)[request.KindWithdrawal])
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+	_, body, err := texts.Message(o.last(desk.MessageAccepted))
+	ok(t, err)
+	if strings.Contains(body, "Software") || strings.Contains(body, "places") {
+		t.Errorf("of a reply:\n%s", body)
+	}
+}
+
+// The claimant gets the whole counter-notice, and the number of its case. None
+// of it stays anywhere but in the counter-notice's own case.
+func TestTexts_CounterNotice(t *testing.T) {
+	t.Parallel()
+	texts, err := texts.New()
+	ok(t, err)
+	for _, erased := range []bool{false, true} {
+		o := newOffice(t)
+		dmca := o.submit(t, samples(t, takedown.CaseID{})[request.KindDMCANotice])
+		ok(t, o.Accept(ctx, dmca.ID, desk.Grant{Act: alice}))
+		r := samples(t, dmca.ID)[request.KindCounterNotice].(request.CounterNotice)
+		r.Requester.Name, r.Requester.Email, r.Explanation = "A. Publisher", "publisher@example.org", "I took it myself."
+		counter := o.submit(t, r)
+		o.fail, o.only = errors.New("no connection"), desk.MessageCounterReceived
+		ok(t, o.Accept(ctx, counter.ID, desk.Grant{Act: alice}))
+		if erased { // which it can be once its window is of no matter any more
+			ok(t, o.CourtHold(ctx, counter.ID, alice))
+			ok(t, o.Release(ctx, counter.ID, alice))
+			ok(t, o.Erase(ctx, counter.ID, alice))
+		}
+		o.fail = nil
+		ok(t, o.Retry())
+		m := o.last(desk.MessageCounterReceived)
+		if m.Case != dmca.ID || m.Reply != counter.ID || m.To.Email != person.Email || (m.Counter == nil) != erased {
+			t.Errorf("message %+v", m)
+		}
+		for _, lang := range []string{"en", "th"} {
+			m.To.Language = lang
+			_, body, err := texts.Message(m)
+			ok(t, err)
+			want := []string{counter.ID.String()}
+			if !erased {
+				want = append(want, "A. Publisher", "publisher@example.org", r.Requester.PostalAddress, r.Requester.Phone, r.ImageURLs[0], r.Explanation,
+					r.Mistake.Text, r.Jurisdiction.Text, r.Disclosure.Text, "512(g)(2)(B)")
+			}
+			for _, s := range want {
+				if !strings.Contains(body, s) {
+					t.Errorf("%s, erased %t: lacks %q:\n%s", lang, erased, s, body)
+				}
+			}
+		}
+	}
+}
+
+// What is missing is named in words, in both languages, and so is what was
+// decided about single items.
+func TestTexts_Fields(t *testing.T) {
+	t.Parallel()
+	texts, err := texts.New()
+	ok(t, err)
+	m := desk.Message{Type: desk.MessageNeedsInfo, Problems: []request.Problem{
+		{Field: "good_faith.accepted", Code: request.CodeNotAccepted}, {Field: "works[1].description", Code: request.CodeRequired}, {Field: "requester.phone", Code: request.CodeRequired},
+		{Field: "of_the_operator", Code: request.CodeRequired},
+	}}
+	partial := desk.Message{Type: desk.MessagePartial, Items: []desk.CaseItem{
+		{Item: request.Item{Field: "image_urls[0]", Kind: request.ItemImageURL}, Outcome: desk.OutcomeAccepted},
+		{Item: request.Item{Field: "image_urls[1]", Kind: request.ItemImageURL}}, // taken up again, not decided yet
+	}}
+	for lang, want := range map[string][]string{
+		"en": {"- Statement of good faith: This statement", "- Description of the work 2: This is", "- Phone number: This is", "- of_the_operator: This is", "(Web address of the picture 1): accepted", "(Web address of the picture 2): still to be decided"},
+		"th": {"- คำรับรองโดยสุจริต: ", "- คำอธิบายงาน 2: ", "- หมายเลขโทรศัพท์: ", "- of_the_operator: ", "(ที่อยู่เว็บของรูปภาพ 1): อนุมัติ", "(ที่อยู่เว็บของรูปภาพ 2): รอการพิจารณา"},
+	} {
+		m.To.Language, partial.To.Language = lang, lang
+		_, body, err := texts.Message(m)
+		ok(t, err)
+		_, more, err := texts.Message(partial)
+		ok(t, err)
+		for _, s := range want {
+			if !strings.Contains(body+more, s) {
+				t.Errorf("%s: lacks %q:\n%s%s", lang, s, body, more)
+			}
+		}
+	}
+}
+
+// Every message of every kind has words in both languages, and none names an
+// address.
+func TestTexts_Messages(t *testing.T) {
+	t.Parallel()
+	texts, err := texts.New()
+	ok(t, err)
+	o := newOffice(t, func(opts *desk.Options) { opts.ConfirmEmail = true })
+	secret := notice("https://secret-host.example/a.jpg", "https://secret-host.example/b.jpg")
+	c := o.submit(t, secret)
+	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "satire"}}}))
+	ok(t, o.Reverse(ctx, c.ID, bob))
+	c = o.submit(t, secret)
+	ok(t, o.Reject(ctx, c.ID, desk.Act{By: "alice", Reason: "not_illegal"}))
+	c = o.submit(t, secret)
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, End: day0.Add(time.Hour)}))
+	o.later(time.Hour)
+	if _, err := o.Expire(ctx); err != nil {
+		t.Fatal(err)
+	}
+	dmca := o.submit(t, samples(t, takedown.CaseID{})[request.KindDMCANotice])
+	ok(t, o.Accept(ctx, dmca.ID, desk.Grant{Act: alice}))
+	counter := o.submit(t, samples(t, dmca.ID)[request.KindCounterNotice])
+	ok(t, o.Accept(ctx, counter.ID, desk.Grant{Act: alice}))
+	o.later(30 * 24 * time.Hour)
+	ok(t, o.Restore(ctx, counter.ID, alice))
+	c = o.submit(t, samples(t, takedown.CaseID{})[request.KindIntimateImage])
+	ok(t, o.Withdraw(ctx, c.ID, desk.Act{}))
+
+	seen := map[desk.MessageType]bool{}
+	for _, m := range o.sent {
+		seen[m.Type] = true
+		for _, lang := range []string{"en", "th-TH", "fr"} {
+			m.To.Language = lang
+			subject, body, err := texts.Message(m)
+			ok(t, err)
+			if subject == "" || strings.ContainsAny(subject, "\r\n") || len(body) < 40 || strings.Contains(body, "<no value>") {
+				t.Errorf("%s in %s: %q\n%s", m.Type, lang, subject, body)
+			}
+			if strings.Contains(body, "secret-host") {
+				t.Errorf("%s in %s names an address:\n%s", m.Type, lang, body)
+			}
+			thai := strings.ContainsFunc(subject, func(r rune) bool { return r >= 0x0e00 && r <= 0x0e7f })
+			if thai != (lang == "th-TH") {
+				t.Errorf("%s in %s: %q", m.Type, lang, subject)
+			}
+			if m.Type != desk.MessageStatement && !strings.Contains(body, m.Case.String()) {
+				t.Errorf("%s in %s: no case number", m.Type, lang)
+			}
+		}
+	}
+	// Six months are a matter of the DSA, and an address has no copies.
+	for _, tc := range []struct {
+		m      desk.Message
+		months bool
+		copies bool
+	}{
+		{desk.Message{Type: desk.MessageAccepted, Regime: request.RegimeDSA, Granted: takedown.WidthURL}, true, false},
+		{desk.Message{Type: desk.MessageAccepted, Regime: request.RegimeOperator, Granted: takedown.WidthDuplicate}, false, true},
+	} {
+		_, body, err := texts.Message(tc.m)
+		ok(t, err)
+		if strings.Contains(body, "six months") != tc.months || strings.Contains(body, "further copies") != tc.copies {
+			t.Errorf("%s:\n%s", tc.m.Regime, body)
+		}
+	}
+	if len(seen) != 14 {
+		t.Errorf("only %d types of messages: %v", len(seen), seen)
+	}
+}
+
+// The Thai statement of reasons has Thai words for every ground, origin and
+// width, and all points of Article 17(3).
+func TestTexts_ThaiStatement(t *testing.T) {
+	t.Parallel()
+	texts, err := texts.New()
+	ok(t, err)
+	seen := map[string]bool{}
+	write := func(s desk.StatementOfReasons) {
+		t.Helper()
+		_, body, err := texts.Message(desk.Message{Type: desk.MessageStatement, To: desk.Recipient{Language: "th"}, Statement: &s})
+		ok(t, err)
+		if seen[body] {
+			t.Errorf("the same as another one:\n%s", body)
+		}
+		seen[body] = true
+		for _, want := range []string{"(ก)", "(ข)", "(ค)", "(ง)", "(ฉ)", s.Kind.String()} {
+			if !strings.Contains(body, want) {
+				t.Errorf("lacks %q:\n%s", want, body)
+			}
+		}
+		// What is left of Latin letters are codes.
+		rest := strings.NewReplacer(s.Kind.String(), "", s.Case.String(), "", "UTC", "", "(EU)", "", "DE", "", "FR", "").Replace(body)
+		if strings.ContainsFunc(rest, func(r rune) bool { return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' }) {
+			t.Errorf("has words that are not Thai:\n%s", body)
+		}
+	}
+	base := desk.StatementOfReasons{
+		Case: takedown.CaseID{1}, Width: takedown.WidthURL, Effect: blocklist.EffectBlock, Kind: request.KindDSANotice, Origin: desk.OriginArticle16, From: day0,
+	}
+	for _, g := range append([]request.Ground{request.GroundUnspecified}, grounds(t)...) {
+		s := base
+		s.Ground = g
+		write(s)
+	}
+	for _, o := range []desk.Origin{desk.OriginTrustedFlagger, desk.OriginOther, desk.OriginOwnInitiative} {
+		s := base
+		s.Origin = o
+		write(s)
+	}
+	for w := takedown.WidthBytes; w <= takedown.WidthFace; w++ {
+		s := base
+		s.Width, s.AutomatedDetection, s.Territories, s.To = w, true, []string{"DE", "FR"}, day0.Add(time.Hour)
+		write(s)
+	}
+	s := base
+	s.Effect, s.AutomatedDecision = blocklist.EffectReview, true
+	write(s)
+	s = base
+	s.Held = takedown.WidthIdentical
+	write(s)
+}
+
+func TestTexts_Problem(t *testing.T) {
+	t.Parallel()
+	english, err := texts.LoadCatalogue(os.DirFS("../texts"), ".", language.English)
+	ok(t, err)
+	english.Reasons = map[string]string{"not_illegal": "the law does not forbid what is shown"}
+	withReasons, err := texts.New(english)
+	ok(t, err)
+	for code, want := range map[string]string{"not_illegal": "The reason is: the law does not forbid what is shown.", "satire": "The reason is: satire."} {
+		_, body, err := withReasons.Message(desk.Message{Type: desk.MessageRejected, Reason: code})
+		if ok(t, err); !strings.Contains(body, want) {
+			t.Errorf("%s:\n%s", code, body)
+		}
+	}
+	german := texts.Catalogue{Language: language.German, Codes: map[request.Code]string{}}
+	if _, err := texts.New(german); err == nil {
+		t.Error("a catalogue without texts was taken")
+	}
+	texts, err := texts.New()
+	ok(t, err)
+	for _, tc := range []struct {
+		lang string
+		p    request.Problem
+		want string
+	}{
+		{"en", request.Problem{Code: request.CodeTooLong, Params: map[string]string{"max": "5000"}}, "This is too long: at most 5,000 characters."},
+		{"th", request.Problem{Code: request.CodeTooLong, Params: map[string]string{"max": "5000"}}, "ข้อความยาวเกินไป กรุณาระบุไม่เกิน 5,000 ตัวอักษร"},
+		{"de-AT, th;q=0.5", request.Problem{Code: request.CodeRequired}, "กรุณาระบุข้อมูลนี้"},
+		{"", request.Problem{Code: request.CodeDuplicate, Params: map[string]string{"of": "0"}}, "This is the same as number 1."},
+		{"not a tag!", request.Problem{Code: request.CodeUnsupported, Params: map[string]string{"format": "HEIC"}},
+			"Pictures of this format (HEIC) cannot be read. Send it as JPEG, PNG, GIF or WebP."},
+		{"en", request.Problem{Code: request.CodeTooLarge, Params: map[string]string{"max_bytes": "10485760", "max_pixels": "100000000"}},
+			"This picture is too large: at most 10 MB and 100 million pixels."},
+	} {
+		if got := texts.Problem(tc.lang, tc.p); got != tc.want {
+			t.Errorf("%s, %s: %q, want %q", tc.lang, tc.p.Code, got, tc.want)
+		}
+	}
+}
+
+// grounds are all that a notice can name.
+func grounds(tb testing.TB) (list []request.Ground) {
+	var schema struct {
+		Defs map[string]struct {
+			Properties map[string]struct{ Enum []request.Ground }
+		} `json:"$defs"`
+	}
+	ok(tb, json.Unmarshal(request.Schema(), &schema))
+	for _, g := range schema.Defs["dsa_notice"].Properties["ground"].Enum {
+		if g != "" {
+			list = append(list, g)
+		}
+	}
+	if len(list) < 10 {
+		tb.Fatalf("%d grounds in the schema", len(list))
+	}
+	return list
+}

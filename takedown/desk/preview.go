@@ -1,0 +1,510 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Limits of what a preview lists; everything is counted.
+const (
+	previewFound  = 100
+	previewFar    = 100
+	previewCommon = 10
+	previewCount  = 1 << 16 // hosts that are counted
+	previewHosts  = 20
+	previewNear   = 10
+	nearMisses    = 64 // bits: half of what unlike pictures differ by
+)
+
+// Preview is what an acceptance would do to a sample of an index, or to all of
+// it. It is for the reviewer: nothing of it may be told to a requester.
+type Preview struct {
+	Looked int // items of the sample
+	// Block and Review are how many of them would be blocked, in some
+	// territories at least, and held; Already says how many of those are so
+	// today.
+	Block, Review, Already int
+	// Found are the first of those that would be new, at most 100, with what
+	// would be decided.
+	Found []takedown.Found
+	// Hosts are where they lie, the most frequent first, at most 20; AllHosts is
+	// how many hosts there are; beyond 65,536 they are not counted.
+	Hosts    []HostCount
+	AllHosts int
+	// FarOut is how many of all that would be blocked or held match no better than
+	// what the match budget counts, new or not, and Far are the first of them, at
+	// most 100. Among them are the wrong ones, if there are any.
+	FarOut int
+	Far    []takedown.Found
+	// Near are the misses that come closest, at most 10: whether they show the
+	// same picture tells if the rule is too narrow, or nearly too wide.
+	Near []NearMiss
+	// NearFaces are the faces that come closest to one of the case without being
+	// held or blocked, at most 10, the most similar first. If they show the same
+	// person the threshold is too high; if what is found shows others, it is too
+	// low.
+	NearFaces []NearFace
+	// Common is how many pictures of the sample it would hit if they were not on
+	// the never-block list, and CommonFound are the first of them, at most 10.
+	// Listed are the items of the case whose pictures are on it themselves.
+	Common      int
+	CommonFound []takedown.Found
+	Listed      []int
+	// People are the faces of the case, as the numbers of its items, put together
+	// by whether their model takes them for one person. More than one group says
+	// that one of them may be of somebody who has agreed to nothing, or that a
+	// picture shows the person very differently: look at them.
+	People [][]int
+	// Risks are why accepting it takes two reviewers; none if one is enough.
+	Risks []request.Flag
+	// Pictures are those of the case, with the quality and stability of their
+	// registration.
+	Pictures []request.Picture
+	// Earlier are cases, of whomever, whose rules match a picture or face of this
+	// one today.
+	Earlier []takedown.CaseID
+}
+
+// HostCount is a host and how many images lie there.
+type HostCount struct {
+	Host  string
+	Count int
+}
+
+// NearMiss is an image that a rule would leave alone, Distance bits away.
+type NearMiss struct {
+	Item     takedown.Item
+	Distance int
+}
+
+// NearFace is an image that a rule about a face would leave alone. Face is which
+// of the candidate's faces, in frame Frame, comes closest, and Similarity how
+// similar it is to the nearest one of the case.
+type NearFace struct {
+	Item        takedown.Item
+	Frame, Face int
+	Similarity  float64
+}
+
+// Preview shows what accepting a case would hit in a sample: with the given
+// grant, or as it was asked. A nil sample is an empty one. Nothing changes, but that a case is noted to need a
+// second reviewer when it would hit very many.
+//
+// It matches as the enforcer will, with a list of its own in the desk's folder,
+// which it removes; what was learned and excepted for rules that the grant would
+// replace goes over to it, but for learned addresses. Faces are compared in
+// memory, so that no template is written for it, with what was excepted from
+// their rule, but without the copies that were learned for it.
+func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.Items, at ...Grant) (p Preview, err error) {
+	if err := ctx.Err(); err != nil {
+		return p, err
+	}
+	c, err := d.store.whole(id, false)
+	if err != nil {
+		return p, err
+	}
+	if request.IsReply(c.Kind) {
+		return p, &GrantError{id, "it blocks nothing; there is nothing to preview"}
+	}
+	g := Grant{Items: map[int]ItemDecision{}}
+	for i, it := range c.Items {
+		width := min(c.Asked, it.Widest)
+		if c.Kind == request.KindOpenOptOut && it.Kind == request.ItemFace {
+			width = 0 // as if nothing had been said: the picture alone
+		}
+		g.Items[i] = ItemDecision{Width: width}
+	}
+	if len(at) > 0 {
+		g = at[0]
+	}
+	g.preview = true
+	would, done, err := d.trial(ctx, c, g)
+	if err != nil {
+		return p, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	mats, err := d.store.material(id)
+	if err != nil {
+		return p, err
+	}
+	p.Pictures = c.Pictures
+	for i := range min(len(mats), len(c.Items)) {
+		if d.widest(c.Kind, c.Items[i], &mats[i]) < c.Items[i].Widest {
+			p.Listed = append(p.Listed, i)
+		}
+	}
+	registered, err := d.facesOf(c, func(*CaseItem) bool { return true })
+	if err != nil {
+		return p, err
+	}
+	p.People = d.people(registered)
+	p.Earlier = d.earlier(c, mats, registered)
+	hosts := map[string]int{}
+	if sample == nil {
+		sample = func(context.Context, string) iter.Seq2[takedown.Item, error] {
+			return func(func(takedown.Item, error) bool) {}
+		}
+	}
+	for it, err := range sample(ctx, "") {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return p, err
+		}
+		p.Looked++
+		dec := would.check(&it.Candidate)
+		switch dec.Verdict {
+		case takedown.Block, takedown.Restricted:
+			p.Block++
+		case takedown.Review:
+			p.Review++
+		default:
+			if bare := would.hidden(&it.Candidate); bare.Verdict > takedown.Allow {
+				p.Common++
+				if len(p.CommonFound) < previewCommon {
+					p.CommonFound = append(p.CommonFound, takedown.Found{Item: it, Decision: bare})
+				}
+				continue
+			}
+			p.miss(it, mats)
+			p.missFace(it, &would.faces)
+			continue
+		}
+		if dec.FarOut {
+			if p.FarOut++; len(p.Far) < previewFar {
+				p.Far = append(p.Far, takedown.Found{Item: it, Decision: dec})
+			}
+		}
+		if d.quiet.Check(it.Candidate).Verdict >= dec.Verdict {
+			p.Already++
+		} else if len(p.Found) < previewFound {
+			p.Found = append(p.Found, takedown.Found{Item: it, Decision: dec})
+		}
+		if host := hostOf(it.Candidate); hosts[host] > 0 || len(hosts) < previewCount {
+			hosts[host]++
+		}
+	}
+	for h, n := range hosts {
+		p.Hosts = append(p.Hosts, HostCount{h, n})
+	}
+	p.AllHosts = len(p.Hosts)
+	slices.SortFunc(p.Hosts, func(a, b HostCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Host, b.Host)) })
+	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
+	if p.crowded(d, c.Kind) && (c.Crowded == 0 || c.Granted < c.Crowded) {
+		c.Crowded = c.Granted
+		if err := d.step(ctx, id, func(now *Case, t time.Time) (change, error) {
+			now.Crowded = c.Crowded
+			now.note(now.State, now.State, Act{Reason: string(FlagCrowded)}, t)
+			return change{}, nil
+		}); err != nil {
+			return p, err
+		}
+	}
+	p.Risks, err = d.risks(c)
+	return p, err
+}
+
+// crowded reports whether so much is hit that a second reviewer has to agree.
+func (p *Preview) crowded(d *Desk, k takedown.Kind) bool {
+	n := p.Block + p.Review
+	return n > cmp.Or(d.opts.ManyMatches, 1000) || p.Looked >= 1000 && 100*n > p.Looked ||
+		d.budget >= 0 && p.FarOut > d.budget && radius.Budgeted(uint8(k))
+}
+
+// trial is what a grant would be: a list that has nothing but its rules and the
+// never-block list, and its faces.
+type trial struct {
+	list      *blocklist.List
+	enf, bare *takedown.Enforcer // with the never-block list and without
+	faces     trialFaces
+}
+
+// check answers about a candidate.
+func (t *trial) check(c *takedown.Candidate) takedown.Decision {
+	return t.faces.strengthen(t.enf.Check(*c), c, t.list.View())
+}
+
+// hidden answers, about a candidate that is on the never-block list, as if it were
+// not; about others it returns the zero Decision.
+func (t *trial) hidden(c *takedown.Candidate) takedown.Decision {
+	view := t.list.View()
+	bits, ok := view.CommonDistance(&c.SHA256, phash.Hash{})
+	listed := ok && bits == 0
+	for i := range 1 + len(c.Frames) {
+		for _, h := range hashesOf(c, i) {
+			bits, ok := view.CommonDistance(nil, h)
+			listed = listed || ok && bits <= radius.OfCommon(h)
+		}
+	}
+	if !listed {
+		return takedown.Decision{}
+	}
+	return t.faces.strengthen(t.bare.Check(*c), c, nil)
+}
+
+// hashesOf returns the hashes of a frame of a candidate: 0 is the first.
+func hashesOf(c *takedown.Candidate, frame int) []phash.Hash {
+	switch {
+	case frame == 0:
+		return c.Hashes
+	case frame <= len(c.Frames):
+		return c.Frames[frame-1]
+	}
+	return nil
+}
+
+// facesIn returns the faces of a frame of a candidate, as many as are compared.
+func facesIn(c *takedown.Candidate, frame int) (faces []takedown.Face) {
+	switch {
+	case frame == 0:
+		faces = c.Faces
+	case frame <= len(c.FrameFaces):
+		faces = c.FrameFaces[frame-1]
+	}
+	return faces[:min(len(faces), takedown.MaxFaces)]
+}
+
+// trialFaces are the faces of a grant, which are compared one by one.
+type trialFaces struct {
+	id          takedown.CaseID
+	kind        takedown.Kind
+	terms       FaceTerms
+	effect      blocklist.Effect
+	territories bool // the rule has some
+	faces       []takedown.Face
+	today       *blocklist.State // of the desk
+	replaced    []uint64         // the rules of today in whose place the grant would come
+}
+
+// nearest returns the face of a candidate that is most similar to one of the
+// grant, of those frames that it has to look at; a similarity of −2 says that
+// there is none.
+func (t *trialFaces) nearest(c *takedown.Candidate, looks func(frame int) bool) (best takedown.Decision) {
+	best.Similarity = -2
+	for frame := range 1 + max(len(c.Frames), len(c.FrameFaces)) {
+		if !looks(frame) {
+			continue
+		}
+		for i, f := range facesIn(c, frame) {
+			for _, g := range t.faces {
+				if s, ok := f.Similarity(g); ok && s > best.Similarity {
+					best.Similarity, best.Face, best.Frame = s, i, frame
+				}
+			}
+		}
+	}
+	return best
+}
+
+func everyFrame(int) bool { return true }
+
+// strengthen returns the decision about a candidate with what its faces add. common
+// has the never-block list, and nil passes over it.
+func (t *trialFaces) strengthen(d takedown.Decision, c *takedown.Candidate, common *blocklist.State) takedown.Decision {
+	if len(t.faces) == 0 {
+		return d
+	}
+	f := t.nearest(c, func(frame int) bool { return !t.leavesAlone(c, frame, common) })
+	if t.nearest(c, everyFrame).Similarity >= -1 {
+		d.Checked |= takedown.TierFace
+	}
+	switch {
+	case f.Similarity < t.terms.Review:
+		return d
+	case f.Similarity < t.terms.Block, t.effect == blocklist.EffectReview:
+		f.Verdict = takedown.Review
+	default:
+		f.Verdict = takedown.Block
+	}
+	if t.territories {
+		f.Verdict = takedown.Restricted
+	}
+	f.FarOut = f.Similarity < t.terms.Block
+	f.Checked, f.Why, f.Case, f.Kind, f.Width = d.Checked, takedown.TierFace, t.id, t.kind, takedown.WidthFace
+	if f.Stronger(d) {
+		return f
+	}
+	return d
+}
+
+// leavesAlone reports whether a frame of a candidate is on the never-block list, or
+// excepted from a rule in whose place the grant would come: its exceptions go over.
+func (t *trialFaces) leavesAlone(c *takedown.Candidate, frame int, common *blocklist.State) bool {
+	hashes := hashesOf(c, frame)
+	var file *[32]byte
+	if c.SHA256 != [32]byte{} {
+		file = &c.SHA256
+	}
+	if common != nil && t.kind != request.KindAuthorityOrder {
+		own, of := phash.Hash{}, file
+		if len(hashes) > 0 {
+			own = hashes[0]
+		}
+		if len(c.Frames) > 0 { // an animation is not listed by its file
+			of = nil
+		}
+		if bits, ok := common.CommonDistance(of, own); ok && bits <= radius.OfCommon(own) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.replaced, func(rule uint64) bool {
+		return t.today.Excepted(blocklist.Hit{Rule: rule}, file, hashes)
+	})
+}
+
+// trial makes a list of nothing but the rules of a grant. done removes it.
+func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (t *trial, done func() error, err error) {
+	dir, err := os.MkdirTemp(d.dir, trialFolder+"*")
+	if err != nil {
+		return nil, nil, fmt.Errorf("takedown: preview: %w", err)
+	}
+	var list *blocklist.List
+	drop := func() (err error) {
+		if list != nil {
+			err = list.Close()
+		}
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	made := false
+	defer func() { // also when something panics
+		if !made {
+			err = errors.Join(err, drop())
+		}
+	}()
+	// The key is in memory only: what a crash leaves, or the disk keeps of a file that
+	// was removed, tells nothing of a case that is not decided.
+	key := new(blocklist.EncryptionKey)
+	rand.Read(key[:])
+	if list, err = blocklist.Open(dir, &blocklist.Options{Now: d.opts.Now, EncryptionKey: key}); err != nil {
+		return nil, nil, err
+	}
+	rules, covers, err := d.plan(c, g, list)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := d.clock()
+	faces := trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.View()}
+	var events []blocklist.Event
+	for i := range rules { // that of the faces is the last
+		if rules[i].Width == takedown.WidthFace {
+			faces.effect, faces.territories = rules[i].Effect, len(rules[i].Territories) > 0
+			for _, item := range covers[i] {
+				kept, err := d.store.template(c, item)
+				if err != nil {
+					return nil, nil, err
+				}
+				faces.faces = append(faces.faces, kept.Face)
+				if rule := c.Items[item].Rule; rule != 0 && !slices.Contains(faces.replaced, rule) {
+					faces.replaced = append(faces.replaced, rule)
+				}
+			}
+			continue
+		}
+		// As if it had begun: a preview is of what the rules reach.
+		rules[i].Start, rules[i].End = time.Time{}, time.Time{}
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventAdded, Time: now, Rule: &rules[i]})
+	}
+	carried, err := d.carry(c, c.Rules, rules[:len(events)], covers, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	common, err := d.commonEvents()
+	if err != nil {
+		return nil, nil, err
+	}
+	if events = slices.Concat(events, carried, common); len(events) > 0 {
+		aim(events, list.View().Seq())
+		if _, err := list.Append(ctx, events...); err != nil {
+			return nil, nil, err
+		}
+	}
+	t = &trial{list: list, faces: faces}
+	opts := d.opts.Enforcer
+	if t.enf, err = takedown.NewEnforcer(list, &opts); err != nil {
+		return nil, nil, err
+	}
+	opts.NoCommon = true
+	if t.bare, err = takedown.NewEnforcer(list, &opts); err != nil {
+		return nil, nil, err
+	}
+	made = true
+	return t, drop, nil
+}
+
+// trialFolder begins the name of the folder of a trial; Open removes those that
+// a crash left.
+const trialFolder = "preview-"
+
+func removeTrials(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), trialFolder) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("takedown: %w", err)
+	}
+	return nil
+}
+
+// miss notes how far an image is that would be left alone.
+func (p *Preview) miss(it takedown.Item, mats []request.Material) {
+	nearest := nearMisses + 1
+	for _, m := range mats {
+		for _, k := range m.Hashes {
+			for _, h := range it.Candidate.Hashes {
+				if n, comparable := k.Hash.Distance(h); comparable && h.Algorithm().Bits() == 256 {
+					nearest = min(nearest, n)
+				}
+			}
+		}
+	}
+	if nearest > nearMisses || len(p.Near) == previewNear && nearest >= p.Near[previewNear-1].Distance {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(p.Near, nearest, func(n NearMiss, d int) int { return cmp.Or(cmp.Compare(n.Distance, d), -1) })
+	p.Near = slices.Insert(p.Near, at, NearMiss{it, nearest})
+	p.Near = p.Near[:min(len(p.Near), previewNear)]
+}
+
+// missFace notes how similar the faces are of an image that would be left alone.
+func (p *Preview) missFace(it takedown.Item, faces *trialFaces) {
+	f := faces.nearest(&it.Candidate, everyFrame)
+	if f.Similarity < -1 || len(p.NearFaces) == previewNear && f.Similarity <= p.NearFaces[previewNear-1].Similarity {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(p.NearFaces, f.Similarity, func(n NearFace, s float64) int { return cmp.Or(cmp.Compare(s, n.Similarity), -1) })
+	p.NearFaces = slices.Insert(p.NearFaces, at, NearFace{it, f.Frame, f.Face, f.Similarity})
+	p.NearFaces = p.NearFaces[:min(len(p.NearFaces), previewNear)]
+}
+
+func hostOf(c takedown.Candidate) string {
+	for _, u := range append(slices.Clone(c.ImageURLs), c.PageURLs...) {
+		canonical, err := blocklist.Canonical(u)
+		if err != nil {
+			continue
+		}
+		if parsed, err := url.Parse(canonical); err == nil {
+			return parsed.Host
+		}
+	}
+	return ""
+}

@@ -1,0 +1,258 @@
+package desk
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// Match is a candidate and the decision about it, at which a person has looked.
+type Match struct {
+	// Act says who looked, and why it is so; it is written into the log.
+	Act
+	Candidate takedown.Candidate
+	Decision  takedown.Decision
+	// File is the image at which the person looked. Only with it the hashes of a
+	// copy can be learned: they are put to the test of a registration, because a
+	// hash of a picture with little in it would hit other people's pictures.
+	File []byte
+}
+
+// Resolution is what a person says of a match.
+type Resolution uint8
+
+const (
+	// SameImage: the candidate shows the picture of the rule. Its addresses, its
+	// file and, with Match.File, its hashes (of an animation, those of the frame
+	// that matched) are learned, so that those who have no pixels find it too.
+	// Learned addresses end after Options.RecheckAfter, because what lies
+	// behind an address changes.
+	//
+	// Of a rule about a face it says that the same person is shown. What is
+	// learned is the picture, whose copies are blocked from then on; no template
+	// is made of it. Whoever else is in the picture is blocked with it.
+	SameImage Resolution = 1
+	// NotTheSame: the match is wrong. The rule leaves this picture alone from
+	// now on: the file, and every picture whose hash is within
+	// blocklist.ExceptionRadius of one of its hashes. Of an animation, that is
+	// the frame that matched; the file is not excepted, for its other frames.
+	//
+	// Of a rule about a face it says that somebody else is shown. The exception is
+	// of this picture; another one of the same look-alike will match again. If
+	// that happens, raise the threshold with [Desk.Change] and [Grant].Face.
+	NotTheSame Resolution = 2
+)
+
+// Resolved is what a resolution recorded.
+type Resolved struct {
+	// Events are the numbers by which it can be undone: see [Desk.Undo].
+	Events []uint64
+	// Addresses, Files and Hashes are how many of each were learned or excepted.
+	Addresses, Files, Hashes int
+	// Unlearned says why the hashes of a copy were not learned; empty when they
+	// were, when there are none, and when the rule reaches no further than files.
+	Unlearned Unlearned
+}
+
+// Unlearned is the reason why a hash was not learned.
+type Unlearned string
+
+const (
+	UnlearnedNoFile     Unlearned = "no_file"    // Match.File is empty: nobody can tell what the hash is worth
+	UnlearnedUnreadable Unlearned = "unreadable" // Match.File cannot be decoded
+	UnlearnedOther      Unlearned = "other_file" // Match.File is not the file of the candidate
+	UnlearnedQuality    Unlearned = "quality"    // too little structure: other pictures would match
+	UnlearnedStability  Unlearned = "stability"  // it moves too far under changes nobody sees
+	UnlearnedBits       Unlearned = "bits"       // no picture with any detail has such a hash
+	UnlearnedTruncated  Unlearned = "truncated"  // part of the picture is missing
+)
+
+// ErrNoRule says that a match cannot be resolved: its rule has ended, or blocks
+// addresses only.
+var ErrNoRule = errors.New("takedown: no rule for which a picture can be learned or excepted")
+
+// ErrNoEvent says that there is no event with the given number, or that it is
+// none that could be undone in this way.
+var ErrNoEvent = errors.New("takedown: no such event")
+
+// Resolve records what a person says of a match with a rule that reaches
+// further than addresses. It is durable and in effect when it returns without an
+// error. A wrong resolution is taken back with [Desk.Undo]. The error wraps
+// [ErrNoRule] when the rule of the match has ended meanwhile.
+//
+// Of a copy whose hashes a registration would refuse, only the addresses and the
+// file are learned; Resolved.Unlearned says why.
+func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolved, err error) {
+	if r != SameImage && r != NotTheSame {
+		return done, fmt.Errorf("takedown: resolution %d is neither SameImage nor NotTheSame", r)
+	}
+	if err := m.Act.check(); err != nil {
+		return done, err
+	}
+	// Nothing is appended while a case changes: see deliver.
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	rule, state, ok := d.list.View().Rule(m.Decision.Rule)
+	switch {
+	case !ok || state == blocklist.RuleRevoked:
+		return done, fmt.Errorf("%w: rule %d has ended", ErrNoRule, m.Decision.Rule)
+	case rule.Width == takedown.WidthURL:
+		return done, fmt.Errorf("%w: rule %d blocks addresses only", ErrNoRule, m.Decision.Rule)
+	}
+	c := &m.Candidate
+	var picture blocklist.Keys
+	if c.SHA256 != [32]byte{} && (r == SameImage || len(c.Frames) == 0) {
+		picture.Bytes = [][32]byte{c.SHA256}
+	}
+	hashes := hashesOf(c, m.Decision.Frame)
+	switch {
+	case r == NotTheSame:
+		// A hash with another count of ones is of a flat picture, or of none: it
+		// says nothing, and would except other flat ones.
+		picture.Hashes = hashKeys(hashes)
+	case rule.Width >= takedown.WidthIdentical && len(hashes) > 0:
+		if done.Unlearned = m.test(hashes[0]); done.Unlearned == "" {
+			picture.Hashes = hashKeys(hashes)
+		}
+	}
+	now := d.clock()
+	e := blocklist.Event{ID: newEventID(), Time: now, Target: m.Decision.Rule, Type: blocklist.EventExcepted, Keys: picture}
+	events := []blocklist.Event{e}
+	if r == SameImage {
+		var usable []string // Check passes over what is no address, too
+		for _, u := range c.ImageURLs {
+			if _, err := blocklist.Canonical(u); err == nil {
+				usable = append(usable, u)
+			}
+		}
+		addresses, err := addressKeys(d.list, usable, nil)
+		if err != nil {
+			return done, err
+		}
+		events[0].Type = blocklist.EventLearned
+		e.ID, e.Type = addressEvent(e.ID), blocklist.EventLearned
+		e.Keys, e.Until = blocklist.Keys{Addresses: addresses}, now.Add(d.recheckAfter)
+		events = append(events, e)
+	}
+	events = slices.DeleteFunc(events, func(e blocklist.Event) bool { return e.Keys.Len() == 0 })
+	if len(events) == 0 {
+		return done, fmt.Errorf("takedown: the candidate has nothing by which its picture could be known again: no file, no address, no hash that can be used")
+	}
+	what := factExcepted
+	if r == SameImage {
+		what = factLearned
+	}
+	if err := d.noteFact(rule.Case, what, m.Act, now); err != nil {
+		return Resolved{}, err
+	}
+	if done.Events, err = d.list.Append(ctx, events...); err != nil {
+		return Resolved{}, closedError(err)
+	}
+	for _, e := range events {
+		done.Addresses += len(e.Keys.Addresses)
+		done.Files += len(e.Keys.Bytes)
+		done.Hashes += len(e.Keys.Hashes)
+	}
+	return done, nil
+}
+
+// noteFact writes into the log what is about to be said of a rule of a case.
+// Before it is: nothing is blocked or shown again that nobody has answered for,
+// and at worst the log has what a crash kept from happening.
+func (d *Desk) noteFact(id takedown.CaseID, what State, a Act, now time.Time) error {
+	c, err := d.store.get(id)
+	if errors.Is(err, ErrNoCase) {
+		return nil // a rule of another desk's making
+	}
+	if err != nil {
+		return err
+	}
+	c.note(c.State, what, a, now)
+	return d.store.apply(change{cases: []*Case{c}})
+}
+
+// hashKeys are the hashes that pictures with any detail can have.
+func hashKeys(hashes []phash.Hash) (keys []blocklist.HashKey) {
+	for _, h := range hashes {
+		if bits := h.Algorithm().Bits(); bits > 0 && h.OnesCount() == bits/2 {
+			keys = append(keys, blocklist.HashKey{Hash: h})
+		}
+	}
+	return keys
+}
+
+// test says why a registration would refuse the picture whose own hash is
+// given; empty if it would not.
+func (m *Match) test(own phash.Hash) Unlearned {
+	if len(m.File) == 0 {
+		return UnlearnedNoFile
+	}
+	if sum := m.Candidate.SHA256; sum != [32]byte{} && sum != sha256.Sum256(m.File) {
+		return UnlearnedOther
+	}
+	for pic, err := range phash.DecodeFrames(bytes.NewReader(m.File), &phash.DecodeOptions{AcceptTruncated: true}) {
+		if err != nil {
+			return UnlearnedUnreadable
+		}
+		// Other software may have computed it of the same frame, a few bits off.
+		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > radius.Near {
+			continue
+		}
+		_, err := phash.Register(pic, nil)
+		var refused *phash.RefusedError
+		if errors.As(err, &refused) {
+			return Unlearned(refused.Reason.String())
+		}
+		if err != nil {
+			return UnlearnedUnreadable
+		}
+		return ""
+	}
+	return UnlearnedOther
+}
+
+// addressEvent returns the ID of the event by which the addresses of a copy are
+// learned, from that of the event of its file and hashes: which copy lies at an
+// address matters when the rule becomes narrower.
+func addressEvent(picture [16]byte) [16]byte {
+	sum := sha256.Sum256(append([]byte("addresses of "), picture[:]...))
+	return [16]byte(sum[:16])
+}
+
+// Undo takes back what was learned for a rule or excepted from it, by the
+// number of the event, as [Desk.Changes] gives it. The error wraps [ErrNoEvent]
+// when that is no such event.
+func (d *Desk) Undo(ctx context.Context, event uint64, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	e, err := d.event(event)
+	if err != nil {
+		return err
+	}
+	if e.Type == blocklist.EventExcepted && e.Target == 0 {
+		return fmt.Errorf("%w: event %d put a picture on the never-block list; RemoveCommon takes it off", ErrNoEvent, event)
+	}
+	if e.Type != blocklist.EventLearned && e.Type != blocklist.EventExcepted {
+		return fmt.Errorf("%w: event %d is %v; only what was learned or excepted can be undone alone", ErrNoEvent, event, e.Type)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.clock()
+	if rule, _, ok := d.list.View().Rule(e.Target); ok {
+		if err := d.noteFact(rule.Case, factUndone, a, now); err != nil {
+			return err
+		}
+	}
+	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventUndone, Time: now, Target: event})
+	return closedError(err)
+}

@@ -1,0 +1,732 @@
+package desk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/boltcheck"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// ErrStore says that the case store is damaged: what is in the file is not what
+// was written. Nothing of it is served; restore a backup.
+var ErrStore = errors.New("takedown: case store is damaged")
+
+// ErrNoCase says that there is no case with the given id.
+var ErrNoCase = errors.New("takedown: no such case")
+
+func noCase(id takedown.CaseID) error { return fmt.Errorf("%w: %v", ErrNoCase, id) }
+
+// Store keeps the cases of a desk: keys and values in named buckets, changed in
+// transactions. [Open] makes one in a file; another, such as a table of an
+// operator's own database, goes into [Options]. Package storetest has the
+// test that it must pass.
+//
+// Its methods are safe for concurrent use.
+type Store interface {
+	// View runs f in a transaction that reads one state of the store.
+	View(f func(StoreTx) error) error
+	// Update runs f in a transaction. When f returns an error nothing of it is
+	// kept, else everything is, durably, when Update returns nil. Updates run
+	// one after the other.
+	Update(f func(StoreTx) error) error
+	Close() error
+}
+
+// StoreTx is a transaction of a [Store]. Byte slices that it hands out are
+// valid, and those that it takes are used, only within the transaction.
+type StoreTx interface {
+	// Get returns the value of a key, or nil when there is none.
+	Get(b Bucket, key []byte) ([]byte, error)
+	Put(b Bucket, key, value []byte) error
+	// Delete removes a key; one that is not there is no error.
+	Delete(b Bucket, key []byte) error
+	// Scan calls f with the keys that begin with prefix, in the order of their
+	// bytes, until f returns an error, which it returns. f must not change the
+	// bucket.
+	Scan(b Bucket, prefix []byte, f func(key, value []byte) error) error
+}
+
+// Bucket names a part of a [Store]. Each has one kind of thing, so that what is
+// personal can be read, and erased, apart from the rest.
+type Bucket string
+
+const (
+	BucketMeta     Bucket = "meta"     // "version" → storeVersion; "log" → head of the log; and others
+	BucketCases    Bucket = "cases"    // id → Case without its request, JSON, and the CRC-32C of it
+	BucketRequests Bucket = "requests" // id → request and Pictures, sealed under the key of the case: personal data
+	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
+	BucketEvidence Bucket = "evidence" // id + 4 bytes → Evidence, sealed under the key of the case: personal data
+	BucketPictures Bucket = "pictures" // id + 4 bytes → registered picture, sealed under the operator's key
+	// id of a key → what is kept of a face, sealed under that key: biometric data.
+	BucketTemplates Bucket = "templates"
+	// id + 4 bytes → an event of a case that may not be in the journal yet, sealed
+	// under the operator's key: free pages keep what it has of a picture. It is written in the transaction that moves the case and removed in the one
+	// that finishes the move; Open replays what is left.
+	BucketOutbox   Bucket = "outbox"
+	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
+	BucketLog      Bucket = "log"      // 8 bytes → hash, LogEntry
+	BucketCommon   Bucket = "common"   // 16 bytes → a picture of the never-block list, JSON, and the CRC-32C of it
+)
+
+// Buckets are all buckets that a [Store] must have.
+var Buckets = []Bucket{
+	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketCommon,
+}
+
+var (
+	keyVersion   = []byte("version")
+	keyLogHead   = []byte("log")
+	keyDelivered = []byte("delivered") // number of the last event in the journal
+	keyMessages  = []byte("messages")  // number of the last message
+	keyPublished = []byte("published") // there if the list was published without a key
+)
+
+const storeVersion = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// boltStore is the Store in a file.
+type boltStore struct{ db *boltcheck.DB }
+
+// OpenStore opens or creates a store in a bbolt file. The file is readable by
+// its owner only, and locked against a second process.
+//
+// The structure of the file is checked before bbolt believes it: a damaged one
+// is refused with an error that wraps [ErrStore].
+func OpenStore(path string) (Store, error) {
+	// A damaged meta page means that the last commit may be lost: a case, or the
+	// erasure of one. That is for a person to decide, so nothing is salvaged.
+	db, err := boltcheck.Open(path, &bbolt.Options{Timeout: lockTimeout}, false)
+	if errors.Is(err, boltcheck.ErrLocked) {
+		return nil, fmt.Errorf("takedown: %s: %w", path, blocklist.ErrLocked)
+	}
+	if err != nil {
+		return nil, storeError(path, err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		// They are made in one transaction. One that is missing has a damaged name,
+		// and an empty one in its place would look like a desk without cases.
+		first, _ := tx.Cursor().First()
+		meta := tx.Bucket([]byte(BucketMeta))
+		whole := first != nil && (meta == nil || bytes.Equal(meta.Get(keyVersion), []byte{storeVersion}))
+		for _, name := range Buckets {
+			if whole && tx.Bucket([]byte(name)) == nil {
+				return fmt.Errorf("%w: the bucket %q is missing", ErrStore, name)
+			}
+			if _, err := tx.CreateBucketIfNotExists([]byte(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, errors.Join(storeError(path, err), db.Close())
+	}
+	return boltStore{db}, nil
+}
+
+// lockTimeout is how long to wait for the lock on the file; a child that this
+// process forks has it too until it executes another program.
+const lockTimeout = 500 * time.Millisecond
+
+func (s boltStore) Close() error { return s.db.Close() }
+
+func (s boltStore) View(f func(StoreTx) error) error {
+	return damageError(s.db.View(func(tx *bbolt.Tx) error { return f(boltTx{tx}) }))
+}
+
+func (s boltStore) Update(f func(StoreTx) error) error {
+	return damageError(s.db.Update(func(tx *bbolt.Tx) error { return f(boltTx{tx}) }))
+}
+
+// damageError says by ErrStore that the bbolt file is damaged.
+func damageError(err error) error {
+	if errors.Is(err, boltcheck.ErrDamaged) {
+		return fmt.Errorf("%w: %w", ErrStore, err)
+	}
+	return err
+}
+
+// storeError is damageError for what OpenStore returns, which says which file it
+// is about: only the operator sees that.
+func storeError(path string, err error) error {
+	if errors.Is(err, ErrStore) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if errors.Is(err, boltcheck.ErrDamaged) {
+		return fmt.Errorf("%w: %s: %w", ErrStore, path, err)
+	}
+	return fmt.Errorf("takedown: case store: %s: %w", path, err)
+}
+
+type boltTx struct{ tx *bbolt.Tx }
+
+func (t boltTx) bucket(b Bucket) (*bbolt.Bucket, error) {
+	if k := t.tx.Bucket([]byte(b)); k != nil {
+		return k, nil
+	}
+	return nil, fmt.Errorf("takedown: case store: no bucket %q", b)
+}
+
+func (t boltTx) Get(b Bucket, key []byte) ([]byte, error) {
+	k, err := t.bucket(b)
+	if err != nil {
+		return nil, err
+	}
+	return k.Get(key), nil
+}
+
+func (t boltTx) Put(b Bucket, key, value []byte) error {
+	k, err := t.bucket(b)
+	if err != nil {
+		return err
+	}
+	return k.Put(key, value)
+}
+
+func (t boltTx) Delete(b Bucket, key []byte) error {
+	k, err := t.bucket(b)
+	if err != nil {
+		return err
+	}
+	return k.Delete(key)
+}
+
+func (t boltTx) Scan(b Bucket, prefix []byte, f func(k, v []byte) error) error {
+	bucket, err := t.bucket(b)
+	if err != nil {
+		return err
+	}
+	cur := bucket.Cursor()
+	for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
+		if err := f(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closing is a Store that says so, once it is closed.
+type closing struct {
+	Store
+	closed atomic.Bool
+}
+
+func (s *closing) Close() error {
+	s.closed.Store(true)
+	return s.Store.Close()
+}
+
+func (s *closing) View(f func(StoreTx) error) error { return s.run(s.Store.View, f) }
+
+func (s *closing) Update(f func(StoreTx) error) error { return s.run(s.Store.Update, f) }
+
+func (s *closing) run(transaction func(func(StoreTx) error) error, f func(StoreTx) error) error {
+	if s.closed.Load() {
+		return takedown.ErrClosed
+	}
+	began := false
+	err := transaction(func(tx StoreTx) error {
+		began = true
+		return f(tx)
+	})
+	if err != nil && !began && s.closed.Load() {
+		return takedown.ErrClosed
+	}
+	return err
+}
+
+const operatorKeySize = 32
+
+// caseStore is what the desk does with a Store: cases in JSON, what is personal
+// sealed.
+type caseStore struct {
+	db       Store
+	keys     *keyFile
+	operator [operatorKeySize]byte
+	policy   string
+	notify   bool // somebody wants messages
+}
+
+// init checks the version of what is stored, and sets it in a new store.
+func (s *caseStore) init() error {
+	return s.db.Update(func(tx StoreTx) error {
+		v, err := tx.Get(BucketMeta, keyVersion)
+		if err != nil {
+			return err
+		}
+		if v == nil {
+			return tx.Put(BucketMeta, keyVersion, []byte{storeVersion})
+		}
+		switch {
+		case len(v) != 1:
+			return fmt.Errorf("%w: its version has %d bytes", ErrStore, len(v))
+		case v[0] > storeVersion:
+			return fmt.Errorf("takedown: case store: version %d of the format, this program knows %d: %w", v[0], storeVersion, blocklist.ErrVersion)
+		case v[0] < storeVersion:
+			return fmt.Errorf("takedown: case store: version %d of the format is from before the first release; this program reads %d", v[0], storeVersion)
+		}
+		return nil
+	})
+}
+
+func (s *caseStore) close() error { return errors.Join(s.db.Close(), s.keys.close()) }
+
+// change is what one transaction writes.
+type change struct {
+	cases    []*Case           // with the entries of their logs
+	target   *Case             // of a step of a reply: the case that it is about, whose events these are
+	events   []blocklist.Event // into the outbox of the first case
+	finished bool              // the outbox of the first case is empty now
+	// delivered is the number of the last event that is in the journal.
+	delivered uint64
+	messages  []message
+	// Of the first case, when it is new or amended.
+	request  request.Request
+	material []request.Material
+	pictures map[int][]byte // by their numbers in the request
+	// templates are sealed; the ids of their keys are in the items of the case.
+	templates map[[16]byte][]byte
+	// evidence is numbered from firstEvidence on.
+	evidence      []Evidence
+	firstEvidence int
+	// erase forgets the personal data of the first case, and then destroys its
+	// key; a crash between the two is made up for by Open.
+	erase bool
+	// forget removes what the rules of the first case were made of.
+	forget bool
+}
+
+// putDelivered remembers that the events up to seq are in the journal.
+func putDelivered(tx StoreTx, seq uint64) error {
+	b, err := tx.Get(BucketMeta, keyDelivered)
+	if err != nil || len(b) == 8 && binary.BigEndian.Uint64(b) >= seq {
+		return err
+	}
+	return tx.Put(BucketMeta, keyDelivered, binary.BigEndian.AppendUint64(nil, seq))
+}
+
+// delivered returns the number of the last event that is in the journal for
+// sure, 0 if none is.
+func (s *caseStore) delivered() (seq uint64, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketMeta, keyDelivered)
+		switch {
+		case err != nil || b == nil:
+		case len(b) != 8:
+			err = fmt.Errorf("%w: %q has %d bytes", ErrStore, keyDelivered, len(b))
+		default:
+			seq = binary.BigEndian.Uint64(b)
+		}
+		return err
+	})
+	return seq, err
+}
+
+// apply writes a change in one transaction.
+func (s *caseStore) apply(ch change) error {
+	id := ch.cases[0].ID
+	var request []byte
+	var evidence [][]byte
+	if ch.request != nil || len(ch.evidence) > 0 {
+		key, err := s.keys.get(id)
+		if err != nil {
+			return err
+		}
+		if ch.request != nil {
+			b, err := encodeStored(ch.request, ch.cases[0].Pictures)
+			if err != nil {
+				return err
+			}
+			request = seal(key, label("request", id), b)
+		}
+		for _, e := range ch.evidence {
+			b, err := json.Marshal(e)
+			if err != nil {
+				return fmt.Errorf("takedown: case store: %w", err)
+			}
+			evidence = append(evidence, seal(key, label("evidence", id), b))
+		}
+	}
+	for _, c := range ch.cases {
+		c.dropTemplates()
+	}
+	err := s.db.Update(func(tx StoreTx) error {
+		for id, t := range ch.templates {
+			if err := tx.Put(BucketTemplates, id[:], t); err != nil {
+				return err
+			}
+		}
+		if request != nil {
+			if err := tx.Put(BucketRequests, id[:], request); err != nil {
+				return err
+			}
+			b, err := json.Marshal(ch.material)
+			if err != nil {
+				return fmt.Errorf("takedown: case store: %w", err)
+			}
+			if err := tx.Put(BucketMaterial, id[:], seal(s.operator, label("material", id), b)); err != nil {
+				return err
+			}
+		}
+		for i, e := range evidence {
+			if err := tx.Put(BucketEvidence, numbered(id, ch.firstEvidence+i), e); err != nil {
+				return err
+			}
+		}
+		for _, c := range ch.cases {
+			for i := range c.Items {
+				it := &c.Items[i]
+				if n, ok := it.imageNumber(); ok && it.Outcome != "" && it.Outcome != OutcomeAccepted {
+					if err := tx.Delete(BucketPictures, numbered(c.ID, n)); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		for i, p := range ch.pictures {
+			if err := tx.Put(BucketPictures, numbered(id, i), seal(s.operator, label("picture", id), p)); err != nil {
+				return err
+			}
+		}
+		if ch.finished {
+			if err := deletePrefix(tx, BucketOutbox, id[:]); err != nil {
+				return err
+			}
+			if err := putDelivered(tx, ch.delivered); err != nil {
+				return err
+			}
+		}
+		for i, e := range ch.events {
+			b, err := e.MarshalBinary()
+			if err != nil {
+				return err
+			}
+			if err := tx.Put(BucketOutbox, numbered(id, i), seal(s.operator, label("outbox", id), b)); err != nil {
+				return err
+			}
+		}
+		if ch.erase {
+			if err := errors.Join(tx.Delete(BucketRequests, id[:]), deletePrefix(tx, BucketEvidence, id[:])); err != nil {
+				return err
+			}
+			if err := s.dropMessages(tx, id); err != nil {
+				return err
+			}
+		}
+		if ch.forget {
+			if err := errors.Join(tx.Delete(BucketMaterial, id[:]), deletePrefix(tx, BucketPictures, id[:])); err != nil {
+				return err
+			}
+		}
+		for _, m := range ch.messages {
+			if err := s.putMessage(tx, m); err != nil {
+				return err
+			}
+		}
+		for _, c := range ch.cases {
+			for _, id := range c.gone {
+				if err := tx.Delete(BucketTemplates, id); err != nil {
+					return err
+				}
+			}
+			if err := appendLog(tx, s.policy, c.log); err != nil {
+				return err
+			}
+			if err := putCase(tx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if ch.erase {
+		err = s.keys.destroy(id)
+	}
+	for _, c := range ch.cases {
+		for _, id := range c.gone {
+			err = errors.Join(err, s.keys.destroy(takedown.CaseID(id)))
+		}
+		c.gone = nil
+	}
+	return err
+}
+
+// get reads a case without its request.
+func (s *caseStore) get(id takedown.CaseID) (c *Case, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		c, err = s.getIn(tx, id)
+		return err
+	})
+	return c, err
+}
+
+func (s *caseStore) getIn(tx StoreTx, id takedown.CaseID) (*Case, error) {
+	b, err := tx.Get(BucketCases, id[:])
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return nil, noCase(id)
+	}
+	c := new(Case)
+	return c, unmarshalCase(id, b, c)
+}
+
+func putCase(tx StoreTx, c *Case) error {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("takedown: case store: %w", err)
+	}
+	return tx.Put(BucketCases, c.ID[:], summed(b))
+}
+
+// summed appends the CRC-32C of b, and unsummed checks and removes it.
+func summed(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func unsummed(b []byte) ([]byte, bool) {
+	n := len(b) - 4
+	if n < 0 || binary.LittleEndian.Uint32(b[n:]) != crc32.Checksum(b[:n], castagnoli) {
+		return nil, false
+	}
+	return b[:n], true
+}
+
+// unmarshalCase reads what putCase wrote. The store has no checksums of its
+// own.
+func unmarshalCase(id takedown.CaseID, b []byte, c *Case) error {
+	b, ok := unsummed(b)
+	if !ok {
+		return fmt.Errorf("%w: case %v has another checksum", ErrStore, id)
+	}
+	if err := json.Unmarshal(b, c); err != nil {
+		return fmt.Errorf("%w: case %v: %w", ErrStore, id, err)
+	}
+	if c.ID != id {
+		return fmt.Errorf("%w: case %v lies where case %v should", ErrStore, c.ID, id)
+	}
+	return nil
+}
+
+// caseKey reads the id with which a key begins, and that has n bytes more.
+func caseKey(b Bucket, k []byte, n int) (takedown.CaseID, error) {
+	if len(k) != len(takedown.CaseID{})+n {
+		return takedown.CaseID{}, fmt.Errorf("%w: a key of %d bytes in %q", ErrStore, len(k), b)
+	}
+	return takedown.CaseID(k[:len(takedown.CaseID{})]), nil
+}
+
+// whole reads a case with its request; that of one that was erased is nil.
+// templates puts into it what its templates hold. Only for who reads: a damaged
+// one must not keep anybody from ending the case.
+//
+// A key is destroyed after the transaction in which its case says so. A reader
+// that has seen the case before and finds the key no more reads it again: what
+// has no key although its case, still the same, names it, is gone.
+func (s *caseStore) whole(id takedown.CaseID, templates bool) (*Case, error) {
+	var seen []byte
+	for {
+		var gone, again bool
+		c := new(Case)
+		err := s.db.View(func(tx StoreTx) error {
+			b, err := tx.Get(BucketCases, id[:])
+			if err != nil {
+				return err
+			}
+			if b == nil {
+				return noCase(id)
+			}
+			again = bytes.Equal(b, seen)
+			seen = bytes.Clone(b)
+			if err := unmarshalCase(id, b, c); err != nil {
+				return err
+			}
+			gone, err = s.addRequest(tx, c)
+			if err == nil && templates {
+				gone, err = s.addTemplates(tx, c)
+			}
+			return err
+		})
+		if gone && !again {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	}
+}
+
+// addRequest adds its request to a case that was read in the same transaction.
+// gone says that its key is not there.
+func (s *caseStore) addRequest(tx StoreTx, c *Case) (gone bool, err error) {
+	if c.Erased() {
+		return false, nil
+	}
+	key, err := s.keys.get(c.ID)
+	if err != nil {
+		return errors.Is(err, ErrErased), err
+	}
+	b, err := tx.Get(BucketRequests, c.ID[:])
+	if err != nil {
+		return false, err
+	}
+	if b, err = unseal(key, label("request", c.ID), b); err != nil {
+		return false, err
+	}
+	c.Request, c.Pictures, err = decodeStored(b)
+	return false, err
+}
+
+// encodeStored returns a request and its pictures as they are sealed: the JSON of
+// either, and the length of the second in 4 bytes.
+func encodeStored(r request.Request, pictures []request.Picture) ([]byte, error) {
+	b, err := request.Encode(withoutTemplates(r))
+	if err != nil {
+		return nil, err
+	}
+	p, err := json.Marshal(pictures)
+	if err != nil {
+		return nil, fmt.Errorf("takedown: case store: %w", err)
+	}
+	return binary.BigEndian.AppendUint32(append(b, p...), uint32(len(p))), nil
+}
+
+func decodeStored(b []byte) (r request.Request, pictures []request.Picture, err error) {
+	if n := len(b) - 4; n >= 0 {
+		if k := n - int(binary.BigEndian.Uint32(b[n:])); k >= 0 {
+			if err := json.Unmarshal(b[k:n], &pictures); err != nil {
+				return nil, nil, fmt.Errorf("%w: the pictures of a request are no JSON", ErrStore)
+			}
+			r, err = request.Unmarshal(b[:k])
+			return r, pictures, err
+		}
+	}
+	return nil, nil, fmt.Errorf("%w: a request of %d bytes", ErrStore, len(b))
+}
+
+// material returns what the items of a case are recognised by.
+func (s *caseStore) material(id takedown.CaseID) (m []request.Material, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketMaterial, id[:])
+		if err != nil || b == nil {
+			return err
+		}
+		if b, err = unseal(s.operator, label("material", id), b); err != nil {
+			return err
+		}
+		if err := json.Unmarshal(b, &m); err != nil {
+			return fmt.Errorf("takedown: case store, keys of case %v: %w", id, err)
+		}
+		return nil
+	})
+	return m, err
+}
+
+// published reports whether the list was published without a key.
+func (s *caseStore) published() (was bool, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketMeta, keyPublished)
+		was = b != nil
+		return err
+	})
+	return was, err
+}
+
+func (s *caseStore) notePublished() error {
+	return s.db.Update(func(tx StoreTx) error { return tx.Put(BucketMeta, keyPublished, []byte{1}) })
+}
+
+// pending returns the events of a case that are still in the outbox, in order.
+func (s *caseStore) pending(id takedown.CaseID) (events []blocklist.Event, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketOutbox, id[:], func(_, v []byte) error {
+			b, err := unseal(s.operator, label("outbox", id), v)
+			if err != nil {
+				return err
+			}
+			var e blocklist.Event
+			if err := e.UnmarshalBinary(b); err != nil {
+				return fmt.Errorf("takedown: case %v: event in the outbox: %w", id, err)
+			}
+			events = append(events, e)
+			return nil
+		})
+	})
+	return events, err
+}
+
+// unfinished returns the cases that have events in the outbox.
+func (s *caseStore) unfinished() (ids []takedown.CaseID, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketOutbox, nil, func(k, _ []byte) error {
+			id, err := caseKey(BucketOutbox, k, 4)
+			if err == nil && (len(ids) == 0 || ids[len(ids)-1] != id) {
+				ids = append(ids, id)
+			}
+			return err
+		})
+	})
+	return ids, err
+}
+
+var errStop = errors.New("stop")
+
+// each calls f with every case, without its request, in the order of their
+// ids, until f returns false.
+func (s *caseStore) each(f func(*Case) bool) error {
+	err := s.db.View(func(tx StoreTx) error {
+		return tx.Scan(BucketCases, nil, func(k, v []byte) error {
+			id, err := caseKey(BucketCases, k, 0)
+			if err != nil {
+				return err
+			}
+			c := new(Case)
+			if err := unmarshalCase(id, v, c); err != nil {
+				return err
+			}
+			if !f(c) {
+				return errStop
+			}
+			return nil
+		})
+	})
+	if err == errStop {
+		return nil
+	}
+	return err
+}
+
+// label binds a sealed value to its use and its case.
+func label(use string, id takedown.CaseID) []byte { return append([]byte(use+":"), id[:]...) }
+
+func numbered(id takedown.CaseID, i int) []byte {
+	return binary.BigEndian.AppendUint32(append([]byte(nil), id[:]...), uint32(i))
+}
+
+func deletePrefix(tx StoreTx, b Bucket, prefix []byte) error {
+	var keys [][]byte
+	err := tx.Scan(b, prefix, func(k, _ []byte) error {
+		keys = append(keys, bytes.Clone(k))
+		return nil
+	})
+	for _, k := range keys {
+		err = errors.Join(err, tx.Delete(b, k))
+	}
+	return err
+}

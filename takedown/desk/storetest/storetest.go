@@ -1,0 +1,197 @@
+// Package storetest has the test that every desk.Store must pass, and a
+// store in memory for the tests of hosts.
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/staydown/staydown/takedown/desk"
+)
+
+// Run tests a store. open opens the same store again each time it is called,
+// as after a restart; it is never called while the store is open.
+func Run(t *testing.T, open func(testing.TB) desk.Store) {
+	s := open(t)
+	defer func() { s.Close() }()
+	put := func(s desk.Store, b desk.Bucket, key, value string) {
+		t.Helper()
+		if err := s.Update(func(tx desk.StoreTx) error { return tx.Put(b, []byte(key), []byte(value)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(what string, b desk.Bucket, prefix string, pairs ...string) {
+		t.Helper()
+		var got []string
+		err := s.View(func(tx desk.StoreTx) error {
+			return tx.Scan(b, []byte(prefix), func(k, v []byte) error {
+				got = append(got, string(k)+"="+string(v))
+				return nil
+			})
+		})
+		if diff := cmp.Diff(pairs, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got):\n%s", what, err, diff)
+		}
+	}
+
+	for _, b := range desk.Buckets {
+		want("a new store", b, "")
+		put(s, b, "k", string(b))
+	}
+	for _, b := range desk.Buckets {
+		want("each bucket for itself", b, "", "k="+string(b))
+	}
+
+	const b = desk.BucketCases
+	put(s, b, "b", "2")
+	put(s, b, "a\x00", "0")
+	put(s, b, "a\xff", "1")
+	put(s, b, "b", "two")
+	want("in the order of the bytes, replaced", b, "", "a\x00=0", "a\xff=1", "b=two", "k=cases")
+	want("by prefix", b, "a", "a\x00=0", "a\xff=1")
+	want("by a prefix that none has", b, "z")
+
+	failed := errors.New("failed")
+	err := s.Update(func(tx desk.StoreTx) error {
+		return errors.Join(tx.Put(b, []byte("c"), []byte("3")), tx.Delete(b, []byte("b")), tx.Put(desk.BucketLog, []byte("c"), nil), failed)
+	})
+	if !errors.Is(err, failed) {
+		t.Errorf("Update returned %v, want the error of its function", err)
+	}
+	want("nothing of a failed update", b, "b", "b=two")
+	want("nothing of a failed update", desk.BucketLog, "c")
+
+	err = s.Update(func(tx desk.StoreTx) error {
+		if err := errors.Join(tx.Put(b, []byte("c"), []byte("3")), tx.Delete(b, []byte("b")), tx.Delete(b, []byte("not there"))); err != nil {
+			return err
+		}
+		if v, err := tx.Get(b, []byte("c")); err != nil || string(v) != "3" {
+			return fmt.Errorf("a transaction does not see its own write: %q, %v", v, err)
+		}
+		if v, err := tx.Get(b, []byte("b")); err != nil || v != nil {
+			return fmt.Errorf("a transaction sees what it deleted: %q, %v", v, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	want("after an update", b, "", "a\x00=0", "a\xff=1", "c=3", "k=cases")
+
+	stopped := errors.New("stopped")
+	n := 0
+	err = s.View(func(tx desk.StoreTx) error {
+		return tx.Scan(b, nil, func(_, _ []byte) error { n++; return stopped })
+	})
+	if n != 1 || !errors.Is(err, stopped) {
+		t.Errorf("Scan went on %d times after an error and returned %v", n, err)
+	}
+
+	// What a caller does with its slices later changes nothing.
+	key, value := []byte("mine"), []byte("value")
+	if err := s.Update(func(tx desk.StoreTx) error { return tx.Put(b, key, value) }); err != nil {
+		t.Fatal(err)
+	}
+	copy(key, "----")
+	copy(value, "-----")
+	want("slices of the caller", b, "m", "mine=value")
+
+	// Updates follow one another; each reads what the one before wrote.
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 10 {
+				if err := s.Update(func(tx desk.StoreTx) error {
+					v, err := tx.Get(desk.BucketMeta, []byte("count"))
+					if err != nil {
+						return err
+					}
+					return tx.Put(desk.BucketMeta, []byte("count"), append(bytes.Clone(v), 'x'))
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	want("80 updates at once", desk.BucketMeta, "count", "count="+strings.Repeat("x", 80))
+
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t)
+	want("opened again", b, "", "a\x00=0", "a\xff=1", "c=3", "k=cases", "mine=value")
+}
+
+// Memory returns a store that forgets everything when the process ends; closing
+// it changes nothing.
+func Memory() desk.Store {
+	m := &memory{buckets: map[desk.Bucket]map[string][]byte{}}
+	for _, b := range desk.Buckets {
+		m.buckets[b] = map[string][]byte{}
+	}
+	return m
+}
+
+type memory struct {
+	mu      sync.RWMutex
+	buckets map[desk.Bucket]map[string][]byte
+}
+
+func (m *memory) Close() error { return nil }
+
+func (m *memory) View(f func(desk.StoreTx) error) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return f(memoryTx(m.buckets))
+}
+
+func (m *memory) Update(f func(desk.StoreTx) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	// Copied first, so that a failed update leaves no trace; values are never
+	// changed in place.
+	changed := map[desk.Bucket]map[string][]byte{}
+	for b, pairs := range m.buckets {
+		changed[b] = maps.Clone(pairs)
+	}
+	if err := f(memoryTx(changed)); err != nil {
+		return err
+	}
+	m.buckets = changed
+	return nil
+}
+
+type memoryTx map[desk.Bucket]map[string][]byte
+
+func (t memoryTx) Get(b desk.Bucket, key []byte) ([]byte, error) { return t[b][string(key)], nil }
+
+func (t memoryTx) Put(b desk.Bucket, key, value []byte) error {
+	t[b][string(key)] = append([]byte{}, value...)
+	return nil
+}
+
+func (t memoryTx) Delete(b desk.Bucket, key []byte) error {
+	delete(t[b], string(key))
+	return nil
+}
+
+func (t memoryTx) Scan(b desk.Bucket, prefix []byte, f func(key, value []byte) error) error {
+	for _, k := range slices.Sorted(maps.Keys(t[b])) {
+		if !strings.HasPrefix(k, string(prefix)) {
+			continue
+		}
+		if err := f([]byte(k), t[b][k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}

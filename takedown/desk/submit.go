@@ -1,0 +1,403 @@
+package desk
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Submit takes a request in. It returns the new case, or a [*request.ValidationError]
+// with every problem of the request.
+//
+// A request whose problems are all [request.Curable] is taken in: the case waits, as
+// [StateNeedsInfo], with its problems, and keeps the time of its receipt when
+// [Desk.Complete] completes it.
+func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
+	if err := ctx.Err(); err != nil {
+		return Case{}, err
+	}
+	k := d.checkRequest(ctx, r)
+	if k.Failed != nil {
+		return Case{}, k.Failed
+	}
+	if !k.Taken() && k.Regime == "" { // there is none
+		return Case{}, k.Err()
+	}
+	d.mu.Lock()
+	defer d.flush(ctx)
+	defer d.mu.Unlock()
+	target, err := d.checkTarget(k, r)
+	if err != nil {
+		return Case{}, err
+	}
+	if !k.Taken() {
+		return Case{}, k.Err()
+	}
+	now := d.clock()
+	c := &Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.About()}
+	if err := d.takeIn(c, k); err != nil {
+		return Case{}, err
+	}
+	c.happened(MilestoneReceived, now)
+	if target != nil {
+		c.AboutCompletions = target.Completions
+	}
+	if target != nil && c.Kind == request.KindComplaint && d.complaintIsLate(target, now) {
+		c.Flags = append(c.Flags, FlagLate)
+	}
+	msgs := []message{{Case: c.ID, Type: MessageReceipt}}
+	if c.Kind == request.KindIntimateImage {
+		msgs = append(msgs, message{Case: c.ID, Type: MessageSupport})
+	}
+	c.State = d.firstState(c)
+	if c.State == StateNeedsInfo {
+		c.Pauses = []Pause{{From: now}}
+		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo})
+	}
+	if d.opts.ConfirmEmail && r.From().Email != "" {
+		msgs = append(msgs, c.newToken(now))
+	}
+	c.note("", c.State, Act{}, now)
+	c.Moves = []Moved{{To: c.State, Time: now}}
+	if _, err := d.store.keys.create(c.ID); err != nil {
+		return Case{}, err
+	}
+	templates, err := d.store.giveTemplates(c, k.Templates)
+	if err != nil {
+		return Case{}, err
+	}
+	// Should this fail, it is not known whether the case was stored: its key stays
+	// until Open has seen that there is no case.
+	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
+		return Case{}, err
+	}
+	return *c, nil
+}
+
+// checkRequest looks at a request with what the desk brings to it.
+func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
+	return request.Check(ctx, r, &request.CheckOptions{
+		Profiles: d.opts.Profiles, Mapper: d.opts.AddressMapper, Desk: true, Embedder: d.opts.FaceEmbedder,
+	})
+}
+
+// firstState is where a new case begins, and a completed one goes on. Whoever has to be asked for more is
+// asked at once, whether the address is confirmed or not.
+func (d *Desk) firstState(c *Case) State {
+	switch {
+	case len(c.Problems) > 0:
+		return StateNeedsInfo
+	case d.opts.ConfirmEmail && handlings[c.Kind].waits && c.Request.From().Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():
+		return StateUnconfirmed
+	}
+	return StateInReview
+}
+
+// takeIn writes into a case what a checked request says.
+func (d *Desk) takeIn(c *Case, k *request.Checked) error {
+	c.Regime, c.Asked, c.Items, c.Pictures, c.Problems = k.Regime, c.Request.Asks(), itemsOf(k), k.Pictures, k.Problems
+	c.Flags = k.Flags
+	c.Party = d.party(c.Request.From())
+	c.Claim = claimOf(c.Request)
+	c.AskedTerritories = nil
+	if o, ok := c.Request.(request.AuthorityOrder); ok {
+		c.AskedTerritories = o.Territories
+	}
+	for i, m := range k.Material {
+		if c.Items[i].Kind != request.ItemFace && d.isCommon(&m) {
+			c.flag(FlagCommon)
+		}
+	}
+	faces := map[int]takedown.Face{}
+	for i, t := range k.Templates {
+		faces[i] = t.Face
+	}
+	if err := d.findEarlier(c, k.Material, faces); err != nil {
+		return err
+	}
+	if len(d.people(faces)) > 1 {
+		c.flag(FlagSeveralPeople)
+	}
+	return nil
+}
+
+// itemsOf returns the items of a request that nobody has decided about.
+func itemsOf(k *request.Checked) (items []CaseItem) {
+	for _, it := range k.Items {
+		items = append(items, CaseItem{Item: it})
+	}
+	return items
+}
+
+// party returns a keyed digest of how a requester is reached.
+func (d *Desk) party(who request.Requester) []byte {
+	reached := contact.Email(who.Email)
+	if reached == "" {
+		reached, _ = contact.Phone(who.Phone, who.Country)
+	}
+	if reached == "" {
+		return nil
+	}
+	mac := hmac.New(sha256.New, d.store.operator[:])
+	mac.Write([]byte("party:" + strings.ToLower(reached)))
+	return mac.Sum(nil)[:16]
+}
+
+// value returns the request itself where a pointer was given.
+func value(r request.Request) request.Request {
+	return reflect.Indirect(reflect.ValueOf(r)).Interface().(request.Request)
+}
+
+func claimOf(r request.Request) request.Claim {
+	switch r := r.(type) {
+	case request.ImageOptOut:
+		return r.Claim
+	case request.OpenOptOut:
+		return r.Claim
+	case request.HashEntry:
+		return r.Claim
+	case request.FaceOptOut:
+		return request.ClaimDepicted
+	}
+	return ""
+}
+
+// earlier returns the cases, of whomever, whose rules match a picture or a face
+// of a case today.
+func (d *Desk) earlier(c *Case, mats []request.Material, faces map[int]takedown.Face) (ids []takedown.CaseID) {
+	for i, m := range mats {
+		var known takedown.Candidate
+		if m.Bytes != nil { // a flat picture has nothing else
+			known.SHA256 = *m.Bytes
+		}
+		if len(m.Hashes) > 0 {
+			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
+		}
+		if f, ok := faces[i]; ok {
+			known.Faces = []takedown.Face{f}
+		}
+		for _, m := range slices.SortedFunc(d.near.Matches(known), func(a, b takedown.Decision) int { return cmp.Compare(a.Rule, b.Rule) }) {
+			if m.Case != c.ID && !slices.Contains(ids, m.Case) {
+				ids = append(ids, m.Case)
+			}
+		}
+	}
+	return ids
+}
+
+// findEarlier flags a case when a picture, or a face, is blocked already for
+// somebody else, whatever the same requester has in force too. A requester who
+// cannot be told, as after an erasure, is somebody else.
+func (d *Desk) findEarlier(c *Case, mats []request.Material, faces map[int]takedown.Face) error {
+	for _, id := range d.earlier(c, mats, faces) {
+		other, err := d.store.get(id)
+		if errors.Is(err, ErrNoCase) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(other.Party) > 0 && bytes.Equal(other.Party, c.Party):
+		case other.Claim == request.ClaimOwner && c.Claim == request.ClaimOwner:
+			c.flag(FlagContradiction)
+		default:
+			c.flag(FlagEarlierClaim)
+		}
+	}
+	return nil
+}
+
+// Complete replaces the request of a case in [StateNeedsInfo] with a completed
+// one of the same kind. The case keeps its number and the time of its receipt;
+// it goes on to the review unless something is still missing, which the
+// [*request.ValidationError] then lists. Whoever approved the request before has not seen
+// this one: the approval is void. An email address that is another than before
+// has to be confirmed as in a new case. A hold goes on for what was on hold and is
+// in this request too; what is new in it is not on hold before somebody has
+// looked at it and calls [Desk.Hold] again.
+//
+// It fails with a [*MoveError] when nobody has asked for more.
+func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Request) (Case, error) {
+	k := d.checkRequest(ctx, r)
+	if err := cmp.Or(k.Failed, k.Err()); err != nil {
+		return Case{}, err
+	}
+	var done *Case
+	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if c.Kind != r.Kind() || c.About != r.About() {
+			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
+		}
+		if c.State != StateNeedsInfo {
+			return change{}, &MoveError{id, c.State, "completed"}
+		}
+		// Of a reply: whether its items are there, and who sends it now.
+		target, err := d.checkTarget(k, r)
+		if err != nil {
+			return change{}, err
+		}
+		if err := k.Err(); err != nil {
+			return change{}, err
+		}
+		c.First, c.Crowded = nil, 0
+		var msgs []message
+		if email := contact.Email(r.From().Email); d.opts.ConfirmEmail && (c.Request == nil || email != contact.Email(c.Request.From().Email)) {
+			delete(c.Times, MilestoneEmailConfirmed)
+			if c.Token = nil; email != "" {
+				msgs = append(msgs, c.newToken(now))
+			}
+		}
+		c.Request = value(r)
+		flags := c.Flags
+		items := c.Items
+		c.gone = append(c.gone, templatesOf(c)...)
+		if err := d.takeIn(c, k); err != nil {
+			return change{}, err
+		}
+		for _, f := range flags {
+			switch f {
+			case FlagSeveralPeople, FlagFlaggerConfirmed: // of the faces, and the sender, that were replaced
+			default:
+				c.flag(f)
+			}
+		}
+		c.happened(MilestoneCompleted, now)
+		c.Completions++
+		if target != nil {
+			c.AboutCompletions = target.Completions
+		}
+		var rules []blocklist.Rule
+		var covers [][]int
+		if len(c.Rules) > 0 {
+			if err := d.sameItems(c, items, k.Material); err != nil {
+				return change{}, err
+			}
+			c.material = k.Material
+			var err error
+			if rules, covers, err = d.holding(c, true); err != nil {
+				return change{}, err
+			}
+		}
+		ch, err := d.replace(c, rules, covers, d.firstState(c), Act{}, now)
+		if err != nil {
+			return change{}, err
+		}
+		ch.request, ch.material, ch.messages = c.Request, k.Stored(), msgs
+		if ch.templates, err = d.store.giveTemplates(c, k.Templates); err != nil {
+			return change{}, err
+		}
+		done = c
+		return ch, nil
+	})
+	if err != nil {
+		return Case{}, err
+	}
+	return *done, nil
+}
+
+// sameItems gives the items of a completed request on hold the rules of those
+// before that are the same, so that what was learned for them, and excepted from
+// them, goes over to the rules that take their place. The others have none, and
+// are not on hold.
+func (d *Desk) sameItems(c *Case, before []CaseItem, mats []request.Material) error {
+	old, err := d.store.material(c.ID)
+	if err != nil {
+		return err
+	}
+	for i := range c.Items {
+		for j := range min(len(before), len(old)) {
+			if it := &before[j]; it.Kind == c.Items[i].Kind && it.Kind != request.ItemFace && it.Ended == "" && mats[i].Same(&old[j]) {
+				c.Items[i].Rule = it.Rule
+			}
+		}
+	}
+	return nil
+}
+
+// ConfirmFlagger notes that somebody has found the sender of a notice in the
+// published list of trusted flaggers, by [request.Requester].FlaggerID. a.By is required.
+// Without it a statement of reasons does not name a trusted flagger as the source
+// of the notice. It fails with a [*MoveError] for a case that none has sent.
+func (d *Desk) ConfirmFlagger(ctx context.Context, id takedown.CaseID, a Act) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	if a.By == "" {
+		return errors.New("takedown: who has checked the list of trusted flaggers? By is required")
+	}
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !slices.Contains(c.Flags, request.FlagTrustedFlagger) || c.Erased() {
+			return change{}, &MoveError{id, c.State, State(FlagFlaggerConfirmed)}
+		}
+		c.flag(FlagFlaggerConfirmed)
+		c.note(c.State, State(FlagFlaggerConfirmed), a, now)
+		return change{}, nil
+	})
+}
+
+// confirmFor is how long the token that confirms an email address is valid.
+const confirmFor = 48 * time.Hour
+
+// TokenError says that a token does not confirm the email address of a case: it
+// is not its token, was used already, or is too old.
+type TokenError struct{ ID takedown.CaseID }
+
+func (e *TokenError) Error() string {
+	return fmt.Sprintf("takedown: case %v: the token is not valid, or not any more; ask for a new one with Resend", e.ID)
+}
+
+// Confirm confirms the email address of a requester by the token that was sent
+// to it. A token works once, for 48 hours.
+func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(token))))
+		if len(c.Token) == 0 || subtle.ConstantTimeCompare(sum[:], c.Token) != 1 || now.After(c.TokenSent.Add(confirmFor)) {
+			return change{}, &TokenError{id}
+		}
+		c.Token = nil
+		c.happened(MilestoneEmailConfirmed, now)
+		if c.State == StateUnconfirmed {
+			return change{}, c.move(StateInReview, Act{}, now)
+		}
+		c.note(c.State, State(MilestoneEmailConfirmed), Act{}, now)
+		return change{}, nil
+	})
+}
+
+// Resend sends a new token for a case whose email address is not confirmed; the
+// old one stops to work.
+func (d *Desk) Resend(ctx context.Context, id takedown.CaseID) error {
+	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.From().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
+			return change{}, &TokenError{id}
+		}
+		return change{messages: []message{c.newToken(now)}}, nil
+	})
+}
+
+// newToken gives a case a new token for the confirmation of its email address,
+// and returns the message that has it. The one before it stops to work.
+func (c *Case) newToken(now time.Time) message {
+	var b [16]byte
+	rand.Read(b[:])
+	token := takedown.CaseID(b).String()
+	sum := sha256.Sum256([]byte(token))
+	c.Token, c.TokenSent = sum[:], now
+	return message{Case: c.ID, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)}
+}

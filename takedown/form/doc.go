@@ -1,0 +1,2 @@
+// Package form reads requests from HTML forms.
+package form

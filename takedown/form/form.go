@@ -1,0 +1,348 @@
+package form
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// Limits of a form.
+const (
+	maxFormFields = 2000
+	maxFormText   = 1 << 20 // bytes of one field: 1,000 addresses in a text area
+	maxFormName   = 256     // bytes of the name of a field; the longest is 40
+	maxFormHeader = 8 << 10 // bytes of what a part says of itself, with the name of its file
+)
+
+// Options are the options of [Decode].
+type Options struct {
+	// Kind is the kind of the request where the form has no field "kind".
+	Kind takedown.Kind
+	// Statements are the statements that the form shows, by the paths of their
+	// fields, such as "good_faith". A box that is ticked for one of them makes
+	// it accepted, with this text: what a browser sends back as the text is not
+	// what was shown.
+	Statements map[string]request.Statement
+	// Ignore are names of fields that are not of the request, such as a token
+	// against forgery.
+	Ignore []string
+	// Now is when the form came in; it becomes the time at which its statements
+	// were accepted. The zero time is time.Now.
+	Now time.Time
+}
+
+// Decode reads a request from an HTML form, multipart/form-data or
+// application/x-www-form-urlencoded. The names of its fields are paths as in
+// [request.Problem].Field: "requester.email", "image_urls", "works[0].description". A
+// list may come as several fields of one name; one of addresses also as one
+// text with many lines. An image is a file field; each is read up to 10 MB. The
+// face of a browser that has the model is a text of JSON, and a mark that belongs
+// to an image has its number: "marks[0]".
+// Empty fields are as if they were not there.
+//
+// A field that the request does not have is refused, as in [request.Decode]. It
+// fails with a [*request.FormatError], or with the error of the reader.
+func Decode(req *http.Request, opts *Options) (request.Request, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	f := form{opts: *opts, now: opts.Now}
+	if f.now.IsZero() {
+		f.now = time.Now()
+	}
+	f.now = f.now.UTC().Truncate(time.Second)
+	typ, params, err := mime.ParseMediaType(req.Header.Get("Content-Type"))
+	switch {
+	case err == nil && typ == "multipart/form-data" && params["boundary"] != "":
+		err = f.readMultipart(req.Body, params["boundary"])
+	case err == nil && typ == "application/x-www-form-urlencoded":
+		err = f.readURLEncoded(req.Body)
+	default:
+		err = &request.FormatError{Why: "the Content-Type is neither multipart/form-data nor application/x-www-form-urlencoded"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.request()
+}
+
+// form is a form that is being read: its fields in their order.
+type form struct {
+	opts   Options
+	now    time.Time
+	fields []formField
+	parts  int   // that were read, empty ones too
+	size   int64 // of their names and values
+}
+
+type formField struct {
+	name  string
+	value []byte
+	file  bool
+}
+
+func (f *form) add(ff formField) error {
+	if f.parts++; f.parts > maxFormFields {
+		return &request.FormatError{Why: fmt.Sprintf("it has more than %d fields", maxFormFields)}
+	}
+	if len(ff.name) > maxFormName {
+		return &request.FormatError{Why: fmt.Sprintf("the name of a field has more than %d bytes", maxFormName)}
+	}
+	if f.size += int64(len(ff.name) + len(ff.value)); f.size > request.MaxBytes {
+		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(request.MaxBytes))}
+	}
+	if len(ff.value) > 0 {
+		f.fields = append(f.fields, ff)
+	}
+	return nil
+}
+
+// readMultipart reads part by part: net/http's own parser would first put the
+// files on the disk, personal data in a folder that nobody erases. It reads no
+// more than a request may have, also of what is no value.
+func (f *form) readMultipart(body io.Reader, boundary string) error {
+	limited := &io.LimitedReader{R: body, N: request.MaxBytes + 1}
+	err := f.readParts(multipart.NewReader(limited, boundary))
+	if limited.N <= 0 {
+		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(request.MaxBytes))}
+	}
+	return err
+}
+
+func (f *form) readParts(r *multipart.Reader) error {
+	for {
+		part, err := r.NextPart()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return formReadError(err)
+		}
+		header := 0
+		for name, values := range part.Header {
+			header += len(name) + len(strings.Join(values, ""))
+		}
+		if header > maxFormHeader {
+			return &request.FormatError{Why: fmt.Sprintf("what a part says of itself has more than %d bytes", maxFormHeader)}
+		}
+		// A file is told by its file name, as browsers send one with it.
+		ff := formField{name: part.FormName(), file: part.FileName() != ""}
+		max := int64(maxFormText)
+		if ff.file {
+			max = phash.DefaultMaxBytes
+		}
+		// One byte more shows the validation that it is too large.
+		if ff.value, err = io.ReadAll(io.LimitReader(part, min(max+1, request.MaxBytes-f.size+1))); err != nil {
+			return formReadError(err)
+		}
+		if !ff.file && int64(len(ff.value)) > max {
+			return &request.FormatError{Field: plain(ff.name), Why: fmt.Sprintf("it has more than %d bytes", max)}
+		}
+		if err := f.add(ff); err != nil {
+			return err
+		}
+	}
+}
+
+// formReadError keeps the error of a body that is too large, and replaces all
+// others, whose texts can repeat what is in the form.
+func formReadError(err error) error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return fmt.Errorf("takedown: request: %w", err)
+	}
+	return &request.FormatError{Why: "the form is cut off or no multipart/form-data"}
+}
+
+func (f *form) readURLEncoded(body io.Reader) error {
+	b, err := io.ReadAll(io.LimitReader(body, 4*maxFormText+1))
+	if err != nil {
+		return fmt.Errorf("takedown: request: %w", err)
+	}
+	if len(b) > 4*maxFormText {
+		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", 4*maxFormText)}
+	}
+	for pair := range strings.SplitSeq(string(b), "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		name, err1 := url.QueryUnescape(name)
+		value, err2 := url.QueryUnescape(value)
+		if err1 != nil || err2 != nil {
+			return &request.FormatError{Why: "a percent sign is not followed by two hexadecimal digits"}
+		}
+		if name == "" && value == "" {
+			continue
+		}
+		if err := f.add(formField{name: name, value: []byte(value)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// request makes the request of the fields.
+func (f *form) request() (request.Request, error) {
+	kind := f.opts.Kind
+	for _, ff := range f.fields {
+		if ff.name == "kind" {
+			k, err := takedown.ParseKind(string(ff.value))
+			if err != nil {
+				return nil, &request.FormatError{Field: "kind", Why: strings.TrimPrefix(err.Error(), "takedown: ")}
+			}
+			kind = k
+		}
+	}
+	empty := request.New(kind)
+	if empty == nil {
+		return nil, &request.FormatError{Field: "kind", Why: "it is missing, and form.Options.Kind names none"}
+	}
+	r := reflect.New(reflect.TypeOf(empty)).Elem()
+	for _, ff := range f.fields {
+		if ff.name == "kind" || slices.Contains(f.opts.Ignore, ff.name) {
+			continue
+		}
+		if err := f.set(r, ff); err != nil {
+			return nil, err
+		}
+	}
+	return r.Interface().(request.Request), nil
+}
+
+// plain returns a field's name if it can stand in an error.
+func plain(name string) string {
+	if fields.Plain.MatchString(name) {
+		return name
+	}
+	return ""
+}
+
+func (f *form) set(r reflect.Value, ff formField) error {
+	v, ok := fields.At(r, ff.name, true)
+	if !ok {
+		return &request.FormatError{Field: plain(ff.name), Why: "requests of this kind have no such field"}
+	}
+	if v.Type() == reflect.TypeFor[[][]byte]() {
+		if !ff.file {
+			return &request.FormatError{Field: ff.name, Why: "it has to be a file"}
+		}
+		return f.appendTo(r, v, ff)
+	}
+	if ff.file {
+		return &request.FormatError{Field: ff.name, Why: "no file belongs there"}
+	}
+	text := strings.ReplaceAll(string(ff.value), "\r\n", "\n")
+	switch x := v.Addr().Interface().(type) {
+	case *request.Statement:
+		shown, ok := f.opts.Statements[ff.name]
+		if !ok {
+			return &request.FormatError{Field: ff.name, Why: "form.Options.Statements does not say which text was shown"}
+		}
+		if ticked(text) {
+			*x = shown
+			x.Accepted = f.now
+		}
+		return nil
+	case *takedown.CaseID:
+		id, err := takedown.ParseCaseID(strings.TrimSpace(text))
+		if err != nil {
+			return &request.FormatError{Field: ff.name, Why: "it is no case number"}
+		}
+		*x = id
+		return nil
+	case *time.Time:
+		return &request.FormatError{Field: ff.name, Why: "a time cannot be given in a form; tick the statement itself"}
+	}
+	if strings.HasPrefix(ff.name, "requester.") || !strings.Contains(ff.name, ".") || strings.HasPrefix(ff.name, "works[") {
+		return f.setPlain(r, v, ff, text)
+	}
+	// The parts of a statement are not the browser's to say.
+	return &request.FormatError{Field: ff.name, Why: "a statement is accepted by ticking it"}
+}
+
+func (f *form) setPlain(r, v reflect.Value, ff formField, text string) error {
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Bool:
+		v.SetBool(ticked(text))
+	case reflect.Slice:
+		return f.appendTo(r, v, ff)
+	default:
+		return &request.FormatError{Field: ff.name, Why: "it cannot be given in a form"}
+	}
+	return nil
+}
+
+// appendTo adds to a list, within the limit of its tag and one more, which
+// shows the validation that there are too many.
+func (f *form) appendTo(r, v reflect.Value, ff formField) error {
+	sf, ok := fields.ByName(r.Type(), ff.name)
+	max, err := strconv.Atoi(sf.Tag.Get("max"))
+	if !ok || err != nil {
+		return &request.FormatError{Field: ff.name, Why: "it is no list of a form"}
+	}
+	add := func(x reflect.Value) {
+		if v.Len() <= max {
+			v.Set(reflect.Append(v, x))
+		}
+	}
+	text := string(ff.value)
+	switch list := v.Addr().Interface().(type) {
+	case *[][]byte:
+		add(reflect.ValueOf(ff.value))
+	case *[]string:
+		for line := range strings.SplitSeq(text, "\n") {
+			if line = strings.TrimSpace(line); line != "" {
+				add(reflect.ValueOf(line))
+			}
+		}
+	case *[]int:
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil {
+			return &request.FormatError{Field: ff.name, Why: "it is no number"}
+		}
+		add(reflect.ValueOf(n))
+	case *[]phash.Hash:
+		for _, word := range strings.Fields(text) {
+			h, err := phash.Parse(word)
+			if err != nil {
+				return &request.FormatError{Field: ff.name, Why: "it is no hash; pdq: and 64 hexadecimal digits would be one"}
+			}
+			add(reflect.ValueOf(h))
+		}
+	case *[]takedown.Face:
+		var face takedown.Face
+		if err := json.Unmarshal(ff.value, &face); err != nil {
+			return &request.FormatError{Field: ff.name, Why: "it is no face in JSON; see the schema"}
+		}
+		add(reflect.ValueOf(face))
+	case *[]request.Right:
+		add(reflect.ValueOf(request.Right(text)))
+	default:
+		return &request.FormatError{Field: ff.name, Why: fmt.Sprintf("a list of %d values cannot be given in a form", reflect.ValueOf(list).Elem().Len())}
+	}
+	return nil
+}
+
+// ticked reads a box: browsers send "on", scripts "true", "yes" or "1".
+func ticked(s string) bool {
+	switch strings.ToLower(strings.TrimSpace(s)) {
+	case "on", "true", "yes", "1":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,181 @@
+package request
+
+import (
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// Right is a right of a data subject under the GDPR, or the UK GDPR.
+type Right string
+
+const (
+	RightErasure     Right = "erasure"     // Art. 17
+	RightObjection   Right = "objection"   // Art. 21
+	RightRestriction Right = "restriction" // Art. 18
+)
+
+func (Right) values() []string { return fields.Names(RightErasure, RightObjection, RightRestriction) }
+
+// ErasureGround is a ground of Article 17(1), by its letter.
+type ErasureGround string
+
+const (
+	ErasureNotNeeded    ErasureGround = "a" // no longer needed for its purpose
+	ErasureConsent      ErasureGround = "b" // consent withdrawn
+	ErasureObjection    ErasureGround = "c" // objection under Art. 21
+	ErasureUnlawful     ErasureGround = "d" // processed unlawfully
+	ErasureLegalDuty    ErasureGround = "e" // a law demands the erasure
+	ErasureChildService ErasureGround = "f" // collected from a child by an online service
+)
+
+func (ErasureGround) values() []string {
+	return fields.Names(ErasureNotNeeded, ErasureConsent, ErasureObjection, ErasureUnlawful, ErasureLegalDuty, ErasureChildService)
+}
+
+// Channel is how somebody wants to be answered.
+type Channel string
+
+const (
+	ChannelEmail Channel = "email"
+	ChannelPhone Channel = "phone"
+	ChannelPost  Channel = "post"
+)
+
+func (Channel) values() []string { return fields.Names(ChannelEmail, ChannelPhone, ChannelPost) }
+
+// GDPRRequest invokes the rights to erasure, objection or restriction of
+// Regulation (EU) 2016/679, or of the UK GDPR. It asks for [takedown.WidthURL], or for
+// [takedown.WidthIdentical] where it comes with pictures.
+//
+// The law demands no form: whoever can be answered is heard. What is missing to
+// find the data is [Curable], the operator has to ask for it.
+type GDPRRequest struct {
+	Requester Requester `json:"requester"`
+	Rights    []Right   `json:"rights" max:"3"`
+	ImageURLs []string  `json:"image_urls,omitempty" max:"1000"`
+	PageURLs  []string  `json:"page_urls,omitempty" max:"1000"`
+	Images    [][]byte  `json:"images,omitempty" max:"20"`
+	// QueryName is the name that people search by, where a name's results are to
+	// be delisted.
+	QueryName string `json:"query_name,omitempty" max:"200"`
+	// Situation are the grounds from the person's particular situation, which an
+	// objection needs.
+	Situation string        `json:"situation,omitempty" max:"5000"`
+	Ground    ErasureGround `json:"ground,omitempty"`
+	Reply     Channel       `json:"reply,omitempty"`
+	// UK says that the UK GDPR applies, whose clock may stop while identity or
+	// scope are clarified.
+	UK bool `json:"uk,omitempty"`
+}
+
+// Kind returns KindGDPRRequest.
+func (r GDPRRequest) Kind() takedown.Kind { return KindGDPRRequest }
+
+func (r GDPRRequest) About() takedown.CaseID { return takedown.CaseID{} }
+
+func (r GDPRRequest) From() Requester { return r.Requester }
+
+func (r GDPRRequest) Asks() takedown.Width {
+	if len(r.Images) > 0 {
+		return takedown.WidthIdentical
+	}
+	return takedown.WidthURL
+}
+
+func (r GDPRRequest) check(c *checker) {
+	r.Requester.check(c, needs{name: true, anyContact: true})
+	c.required("rights", len(r.Rights) > 0)
+	objects := false
+	if c.limit("rights", len(r.Rights), 3) {
+		for i, right := range r.Rights {
+			choice(c, fields.Index("rights", i), right, true)
+			objects = objects || right == RightObjection
+		}
+	}
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images) > 0, "page_urls", "images")
+	c.addresses("image_urls", r.ImageURLs, useImage)
+	c.addresses("page_urls", r.PageURLs, usePage)
+	c.images("images", r.Images, false)
+	c.text("query_name", r.QueryName, false, maxName)
+	c.text("situation", r.Situation, objects, maxText)
+	choice(c, "ground", r.Ground, false)
+	choice(c, "reply", r.Reply, false)
+	c.missingIs(Curable, Incomplete, []string{"requester.email", "requester.phone", "requester.postal_address"})
+	if r.UK {
+		c.Regime = RegimeUKGDPR
+	}
+}
+
+// Answer is what somebody says who may not know.
+type Answer string
+
+const (
+	AnswerYes    Answer = "yes"
+	AnswerNo     Answer = "no"
+	AnswerUnsure Answer = "unsure"
+)
+
+func (Answer) values() []string { return fields.Names(AnswerYes, AnswerNo, AnswerUnsure) }
+
+// IntimateImage asks for the removal of an intimate picture that was published
+// without consent, under the TAKE IT DOWN Act (47 U.S.C. 223a) or of an
+// operator's own accord. It asks for [takedown.WidthIdentical], what the Act calls known
+// identical copies, or, with AllCopies, for [takedown.WidthDuplicate].
+type IntimateImage struct {
+	Requester Requester `json:"requester"`
+	// Where it is: addresses, the picture itself, or its PDQ hash, made on the
+	// person's own device. At least one.
+	ImageURLs []string     `json:"image_urls,omitempty" max:"1000"`
+	PageURLs  []string     `json:"page_urls,omitempty" max:"1000"`
+	Images    [][]byte     `json:"images,omitempty" max:"20"`
+	Hashes    []phash.Hash `json:"hashes,omitempty" max:"100"`
+	AllCopies bool         `json:"all_copies,omitempty"`
+	// NoConsent is the good-faith statement that the depicted person did not
+	// consent; Explanation adds what shows it.
+	NoConsent   Statement `json:"no_consent"`
+	Explanation string    `json:"explanation,omitempty" max:"5000"`
+	// Synthetic says whether it is a digital forgery.
+	Synthetic Answer `json:"synthetic,omitempty"`
+	// MinorDepicted is whether somebody under 18 is shown. Anything but no
+	// belongs to those who handle child safety: the case carries
+	// [FlagChildSafety] from the first moment.
+	MinorDepicted Answer `json:"minor_depicted"`
+	// Signature is the typed full name of the depicted person or of the one who may act
+	// for them.
+	Signature string `json:"signature" max:"200"`
+}
+
+// Kind returns KindIntimateImage.
+func (r IntimateImage) Kind() takedown.Kind { return KindIntimateImage }
+
+func (r IntimateImage) About() takedown.CaseID { return takedown.CaseID{} }
+
+func (r IntimateImage) From() Requester { return r.Requester }
+
+func (r IntimateImage) Asks() takedown.Width {
+	switch {
+	case len(r.Images)+len(r.Hashes) == 0:
+		return takedown.WidthURL
+	case r.AllCopies:
+		return takedown.WidthDuplicate
+	}
+	return takedown.WidthIdentical
+}
+
+func (r IntimateImage) check(c *checker) {
+	r.Requester.check(c, needs{anyContact: true})
+	c.oneOf("image_urls", len(r.ImageURLs)+len(r.PageURLs)+len(r.Images)+len(r.Hashes) > 0, "page_urls", "images", "hashes")
+	c.addresses("image_urls", r.ImageURLs, useImage)
+	c.addresses("page_urls", r.PageURLs, usePage)
+	c.images("images", r.Images, false)
+	c.hashKeys("hashes", r.Hashes, false)
+	r.NoConsent.check(c, "no_consent")
+	c.text("explanation", r.Explanation, false, maxText)
+	choice(c, "synthetic", r.Synthetic, false)
+	choice(c, "minor_depicted", r.MinorDepicted, true)
+	c.text("signature", r.Signature, true, maxName)
+	if r.MinorDepicted != AnswerNo {
+		c.Flag(FlagChildSafety)
+	}
+}

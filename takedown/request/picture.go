@@ -1,0 +1,100 @@
+package request
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// Picture is what the library made of an image of a request. Of one that was
+// sent to show a face there is nothing but its format, size and Faces.
+type Picture struct {
+	SHA256 [32]byte `json:"sha256"`
+	Format string   `json:"format"` // such as "JPEG"
+	Width  int      `json:"width"`  // as shown, in pixels
+	Height int      `json:"height"`
+	// Hash is the picture's own PDQ hash, and Quality its quality, 0 to 100.
+	Hash    phash.Hash `json:"hash"`
+	Quality int        `json:"quality"`
+	// Stability is by how many bits the hash moves under changes that nobody
+	// sees: see phash.Registration.
+	Stability int `json:"stability"`
+	// Widest is the widest width that can be granted: WidthDuplicate, or
+	// WidthBytes for a picture whose hash would hit other people's pictures.
+	Widest takedown.Width `json:"widest"`
+	// Refused says why Widest is not WidthDuplicate, and what to do instead.
+	Refused string `json:"refused,omitempty"`
+	// Faces is the number of faces that the desk's FaceEmbedder found; 0 also when
+	// nobody looked.
+	Faces int `json:"faces,omitempty"`
+	// Points is the number of described points by which the picture is found
+	// inside others: cropped, captioned, in a screenshot. 0 says that it is not;
+	// NotInside then says why.
+	Points    int    `json:"points"`
+	NotInside string `json:"not_inside,omitempty"`
+}
+
+// inspect computes what a registration stores of an image. sum is the digest of
+// its file.
+func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error) {
+	p = Picture{SHA256: sum, Format: pic.Format().String(), Widest: takedown.WidthDuplicate}
+	p.Width, p.Height = pic.Size()
+	p.Hash, p.Quality = pic.PDQ()
+	m = Material{Bytes: &p.SHA256, Quality: p.Quality}
+	// With perception hashes, for those who store goimagehash's.
+	reg, err := phash.Register(pic, &phash.RegisterOptions{AllAlgorithms: true})
+	var refused *phash.RefusedError
+	if errors.As(err, &refused) {
+		p.Widest, p.Refused = takedown.WidthBytes, refused.Error()
+		return p, m, nil
+	}
+	if err != nil {
+		return p, m, err
+	}
+	p.Stability = reg.Stability
+	m.Hashes, m.Stability = variants(reg), reg.Stability
+	set, err := features.Extract(pic.Image())
+	var size *features.SizeError
+	if err != nil && !errors.As(err, &size) { // a small or narrow picture has none
+		return p, m, fmt.Errorf("takedown: %w", err)
+	}
+	set = set.Compact()
+	if err := set.Registrable(); err != nil {
+		p.NotInside = err.Error()
+		return p, m, nil
+	}
+	p.Points = set.Len()
+	m.Features, err = set.MarshalBinary()
+	return p, m, err
+}
+
+// variants returns the hashes of a registration as the list keeps them.
+func variants(reg phash.Registration) []blocklist.HashKey {
+	keys := make([]blocklist.HashKey, len(reg.Hashes))
+	for i, v := range reg.Hashes {
+		keys[i] = blocklist.HashKey{Hash: v.Hash, Variant: uint8(v.Kind)}
+	}
+	return keys
+}
+
+// imageProblem turns an error of phash.Decode into a problem of a request.
+func imageProblem(err error) (code Code, params []string) {
+	var de *phash.DecodeError
+	if !errors.As(err, &de) {
+		return CodeDamagedImage, nil
+	}
+	switch de.Reason {
+	case phash.ErrTooLarge:
+		return CodeTooLarge, []string{"max_bytes", strconv.Itoa(phash.DefaultMaxBytes), "max_pixels", strconv.Itoa(phash.DefaultMaxPixels)}
+	case phash.ErrFormat:
+		return CodeNotAnImage, nil
+	case phash.ErrUnsupported:
+		return CodeUnsupported, []string{"format", de.Format.String()}
+	}
+	return CodeDamagedImage, nil
+}

@@ -1,0 +1,73 @@
+package request
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/takedown"
+)
+
+// Profile is what an operator demands of requests on top of what their own
+// types do.
+type Profile struct {
+	Name string
+	// Require are paths of fields, as in [Problem].Field, that must not be
+	// empty. A path that a kind of request does not have is passed over for that
+	// kind; desk.Open and [Validate] refuse one that no kind has.
+	Require []string
+}
+
+// ProfileLenso asks what the forms of lenso.ai ask for.
+var ProfileLenso = Profile{
+	Name: "lenso",
+	Require: []string{
+		"requester.given_name", "requester.family_name", "requester.email", "requester.phone", "requester.country",
+		"reason", "explanation",
+	},
+}
+
+func (p Profile) demand(c *checker, r Request) {
+	// A reply to a decision, and a report about a child, are never made harder
+	// than the law makes them.
+	if IsReply(r.Kind()) || slices.Contains(c.Flags, FlagChildSafety) {
+		return
+	}
+	for _, path := range p.Require {
+		v, ok := fields.At(reflect.Indirect(reflect.ValueOf(r)), path, false)
+		if !ok || !emptyField(v) {
+			continue
+		}
+		if !c.Has(path) {
+			c.Add(path, CodeRequired)
+		}
+		// Somebody who is asked for the parts of a name is not asked for the whole too:
+		// the form may have no field for it.
+		if path == "requester.given_name" || path == "requester.family_name" {
+			c.Problems = slices.DeleteFunc(c.Problems, func(p Problem) bool { return p.Field == "requester.name" && p.Code == CodeRequired })
+		}
+	}
+}
+
+// Check refuses a path that no kind of request has, with an [*takedown.ArgumentError]: it
+// would demand nothing, and nobody would notice.
+func (p Profile) Check() error {
+	for _, path := range p.Require {
+		if !slices.ContainsFunc(Kinds(), func(k takedown.Kind) bool {
+			_, ok := fields.At(reflect.New(reflect.TypeOf(New(k))).Elem(), path, true)
+			return ok && path != ""
+		}) {
+			return &takedown.ArgumentError{Name: "Profile.Require", Why: fmt.Sprintf("profile %q: no kind of request has a field %q", p.Name, path)}
+		}
+	}
+	return nil
+}
+
+func emptyField(v reflect.Value) bool {
+	if v.Kind() == reflect.String {
+		return strings.TrimSpace(v.String()) == ""
+	}
+	return v.IsZero()
+}

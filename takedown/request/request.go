@@ -1,0 +1,176 @@
+package request
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/takedown"
+)
+
+// Request is what somebody asks for. Each kind has a type of its own, with the
+// fields that its law, or the custom of the trade, asks for; docs/requests.md
+// has an example of each. Pass a value or a pointer to desk.Desk.Submit; of nil, the
+// kind is missing.
+type Request interface {
+	// Kind returns the kind of the request.
+	Kind() takedown.Kind
+	// check reports every problem to c, in the order of the fields, and hands
+	// over what the request wants blocked.
+	check(c *checker)
+	// From returns who asks.
+	From() Requester
+	// Asks returns the width that the request asks for; zero for one that is
+	// about another case.
+	Asks() takedown.Width
+	// About returns the case that the request refers to, if it is one that
+	// does.
+	About() takedown.CaseID
+}
+
+// Validate reports every problem of r at once, as a [*ValidationError], or nil.
+// It decodes the images of the request; Submit does the same, so a caller needs
+// Validate only to show problems before submission. With profiles, their
+// demands are added to those of the request's own type; one that asks for a
+// field that no kind of request has is an [*takedown.ArgumentError].
+func Validate(r Request, profiles ...Profile) error {
+	for _, p := range profiles {
+		if err := p.Check(); err != nil {
+			return err
+		}
+	}
+	return Check(context.Background(), r, &CheckOptions{Profiles: profiles}).Err()
+}
+
+// Role is what the requester is to the matter.
+type Role string
+
+const (
+	RoleSelf           Role = ""                // the person concerned; the zero value
+	RoleRightsHolder   Role = "rights_holder"   // owner of the rights in the picture
+	RoleAgent          Role = "agent"           // authorised by the person concerned or the rights holder
+	RoleLawyer         Role = "lawyer"          // counsel of either
+	RoleGuardian       Role = "guardian"        // parent or guardian of the person concerned
+	RoleTrustedFlagger Role = "trusted_flagger" // DSA Art. 22; the operator checks the status: see Desk.ConfirmFlagger
+	RoleAuthority      Role = "authority"       // a court or public authority
+	RolePublisher      Role = "publisher"       // owner of a page or picture that was blocked
+)
+
+func (Role) values() []string {
+	return fields.Names(RoleRightsHolder, RoleAgent, RoleLawyer, RoleGuardian, RoleTrustedFlagger, RoleAuthority, RolePublisher)
+}
+
+// Requester is who asks. What it holds is personal data: it stays in the case
+// store, sealed. What each kind of request demands of it differs; what is given
+// has to be well-formed.
+type Requester struct {
+	// Name is the full name as the person writes it, in one piece: many names
+	// have one part, and not every name has a family name.
+	Name string `json:"name,omitempty" max:"200"`
+	// GivenName and FamilyName are for operators whose forms ask for both; they
+	// may take the place of Name.
+	GivenName    string `json:"given_name,omitempty" max:"200"`
+	FamilyName   string `json:"family_name,omitempty" max:"200"`
+	Organisation string `json:"organisation,omitempty" max:"200"`
+	// Email is an address; a display name around it is left out.
+	Email string `json:"email,omitempty" max:"254"`
+	// Phone is an international number, or where Country is given one as it is
+	// dialled there; spaces, dashes, brackets and an extension are allowed.
+	Phone         string `json:"phone,omitempty" max:"40"`
+	PostalAddress string `json:"postal_address,omitempty" max:"500"`
+	// Country is where the person lives, ISO 3166-1 alpha-2.
+	Country string `json:"country,omitempty"`
+	// Language is the language to answer in, BCP 47.
+	Language string `json:"language,omitempty"`
+	Role     Role   `json:"role,omitempty"`
+	// FlaggerID is the trusted flagger's entry in the published list; required of
+	// one. See desk.Desk.ConfirmFlagger.
+	FlaggerID string `json:"flagger_id,omitempty" max:"200"`
+	// OnBehalfOf names who is represented, and Authority says on what basis;
+	// both are required of agents, lawyers and guardians.
+	OnBehalfOf string `json:"on_behalf_of,omitempty" max:"200"`
+	Authority  string `json:"authority,omitempty" max:"5000"`
+}
+
+// FullName returns Name, or what the other fields say in its place.
+func (r Requester) FullName() string {
+	if r.Name != "" {
+		return r.Name
+	}
+	if n := strings.TrimSpace(r.GivenName + " " + r.FamilyName); n != "" {
+		return n
+	}
+	return r.Organisation
+}
+
+// reachable reports whether there is a telephone number or a postal address: blanks
+// are none.
+func (r *Requester) reachable() bool {
+	return strings.TrimFunc(r.Phone+r.PostalAddress, contact.IsBlank) != ""
+}
+
+// needs says what a kind of request demands of its requester.
+type needs struct {
+	name, email, phone, postal bool
+	anyContact                 bool // one of email, phone and postal address
+}
+
+var (
+	needsNothing  = needs{}
+	needsNameMail = needs{name: true, email: true}
+)
+
+func (r *Requester) check(c *checker, n needs) {
+	if n.name && strings.TrimSpace(r.FullName()) == "" {
+		c.Add("requester.name", CodeRequired)
+	} else {
+		c.text("requester.name", r.Name, false, maxName)
+	}
+	c.text("requester.given_name", r.GivenName, false, maxName)
+	c.text("requester.family_name", r.FamilyName, false, maxName)
+	c.text("requester.organisation", r.Organisation, false, maxName)
+	c.oneOf("requester.email", !n.anyContact || n.email || contact.Email(r.Email) != "" || r.reachable(),
+		"requester.phone", "requester.postal_address")
+	c.email("requester.email", r.Email, n.email)
+	c.phone("requester.phone", r.Phone, r.Country, n.phone)
+	c.text("requester.postal_address", r.PostalAddress, n.postal, maxPostal)
+	c.country("requester.country", r.Country)
+	c.language("requester.language", r.Language)
+	choice(c, "requester.role", r.Role, false)
+	c.text("requester.flagger_id", r.FlaggerID, r.Role == RoleTrustedFlagger, maxName)
+	represents := r.Role == RoleAgent || r.Role == RoleLawyer || r.Role == RoleGuardian
+	c.text("requester.on_behalf_of", r.OnBehalfOf, represents, maxName)
+	c.text("requester.authority", r.Authority, represents, maxText)
+}
+
+// Statement is a declaration that the requester made. It keeps the text that
+// was shown and accepted, because that is what can be held up later; a tick in
+// a box cannot.
+type Statement struct {
+	// Text is the statement as it was shown, in the language in which it was
+	// shown.
+	Text string `json:"text" max:"5000"`
+	// Accepted is when it was accepted.
+	Accepted time.Time `json:"accepted,omitzero"`
+	// ID and Version name the text among those of the operator; Language is
+	// that of the text, BCP 47. All are optional.
+	ID       string `json:"id,omitempty" max:"200"`
+	Version  string `json:"version,omitempty" max:"200"`
+	Language string `json:"language,omitempty"`
+}
+
+// made reports whether the statement was made at all.
+func (s Statement) made() bool { return strings.TrimSpace(s.Text) != "" && !s.Accepted.IsZero() }
+
+func (s *Statement) check(c *checker, field string) {
+	// Of a statement that was not accepted, that is what is missing, not its text.
+	c.text(field+".text", s.Text, !s.Accepted.IsZero(), maxText)
+	if s.Accepted.IsZero() {
+		c.Add(field+".accepted", CodeNotAccepted)
+	}
+	c.text(field+".id", s.ID, false, maxName)
+	c.text(field+".version", s.Version, false, maxName)
+	c.language(field+".language", s.Language)
+}

@@ -1,0 +1,86 @@
+package request
+
+import (
+	"github.com/staydown/staydown/takedown"
+)
+
+// A requestType is what is known of one kind of request.
+type requestType struct {
+	decode func([]byte) (Request, error)
+	empty  Request // for the schema and for forms
+	// regime is the law whose clocks run; see desk.Deadlines.
+	regime Regime
+	// reply says that it is about another case and blocks nothing itself.
+	reply bool
+}
+
+// requestTypes has one row for each kind of request.
+var requestTypes = map[takedown.Kind]requestType{
+	KindImageOptOut:    {empty: ImageOptOut{}, decode: decode[ImageOptOut], regime: RegimeOperator},
+	KindOpenOptOut:     {empty: OpenOptOut{}, decode: decode[OpenOptOut], regime: RegimeOperator},
+	KindFaceOptOut:     {empty: FaceOptOut{}, decode: decode[FaceOptOut], regime: RegimeOperator},
+	KindDSANotice:      {empty: DSANotice{}, decode: decode[DSANotice], regime: RegimeDSA},
+	KindDMCANotice:     {empty: DMCANotice{}, decode: decode[DMCANotice], regime: RegimeDMCA},
+	KindGDPRRequest:    {empty: GDPRRequest{}, decode: decode[GDPRRequest], regime: RegimeGDPR},
+	KindIntimateImage:  {empty: IntimateImage{}, decode: decode[IntimateImage], regime: RegimeTakeItDown},
+	KindAuthorityOrder: {empty: AuthorityOrder{}, decode: decode[AuthorityOrder], regime: RegimeOrder},
+	KindHashEntry:      {empty: HashEntry{}, decode: decode[HashEntry], regime: RegimeOperator},
+	KindCounterNotice:  {empty: CounterNotice{}, decode: decode[CounterNotice], regime: RegimeDMCA, reply: true},
+	KindObjection:      {empty: Objection{}, decode: decode[Objection], regime: RegimeOperator, reply: true},
+	KindComplaint:      {empty: Complaint{}, decode: decode[Complaint], regime: RegimeDSA, reply: true},
+	KindWithdrawal:     {empty: Withdrawal{}, decode: decode[Withdrawal], regime: RegimeOperator, reply: true},
+}
+
+// New returns a request of a kind with nothing in it; nil if there is no such kind.
+func New(k takedown.Kind) Request { return requestTypes[k].empty }
+
+// IsReply reports whether requests of a kind are about another case, and block
+// nothing themselves.
+func IsReply(k takedown.Kind) bool { return requestTypes[k].reply }
+
+// Item is one thing that a request wants blocked: an address, a picture, a hash, a
+// face. It holds nothing that names the thing.
+type Item struct {
+	// Field is the path of the field of the request that it comes from.
+	Field string   `json:"field"`
+	Kind  ItemKind `json:"kind"`
+	// Widest is the widest width that can be granted for it.
+	Widest takedown.Width `json:"widest"`
+}
+
+// ItemKind says what an item of a request is.
+type ItemKind string
+
+const (
+	ItemImageURL ItemKind = "image_url"
+	ItemPageURL  ItemKind = "page_url"
+	ItemPicture  ItemKind = "picture"
+	ItemHash     ItemKind = "hash"
+	ItemFace     ItemKind = "face"
+)
+
+// Regime is a set of rules whose clocks run for a case.
+type Regime string
+
+const (
+	RegimeOperator   Regime = "operator"     // the operator's own terms
+	RegimeDSA        Regime = "dsa"          // Regulation (EU) 2022/2065
+	RegimeDMCA       Regime = "dmca"         // 17 U.S.C. 512
+	RegimeGDPR       Regime = "gdpr"         // Regulation (EU) 2016/679
+	RegimeUKGDPR     Regime = "uk_gdpr"      // the UK GDPR
+	RegimeTakeItDown Regime = "take_it_down" // 47 U.S.C. 223a
+	RegimeOrder      Regime = "order"        // orders of authorities
+)
+
+// Flag is something that whoever handles a case should know. Flags order
+// nothing by themselves but a second reviewer for the risky ones.
+type Flag string
+
+const (
+	// FlagChildSafety: a minor is, or may be, shown; the case belongs to those
+	// who handle child safety, at once.
+	FlagChildSafety Flag = "child_safety"
+	// FlagTrustedFlagger: sent as a trusted flagger; it has priority once the
+	// status is checked.
+	FlagTrustedFlagger Flag = "trusted_flagger"
+)

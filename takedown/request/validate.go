@@ -1,0 +1,437 @@
+package request
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"image"
+	"iter"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown"
+)
+
+// Limits of a request. Texts are counted in code points, so that every script
+// has the same room. The struct tags "max" of the request types repeat them for
+// the schema; a test holds the two together.
+const (
+	maxName        = 200
+	maxEmail       = 254 // RFC 5321, 4.5.3.1.3
+	maxPhone       = 40
+	maxPostal      = 500
+	maxShort       = 500
+	maxText        = 5000
+	maxImages      = 20
+	maxPixels      = 5 * phash.DefaultMaxPixels // of all images together: 20 of 12 megapixels
+	maxHashes      = 100
+	maxWorks       = 100
+	maxAddresses   = 1000
+	maxPasted      = 64 << 10 // bytes of one entry that may hold several
+	maxTerritories = 300
+)
+
+// Checked is what a check of a request found: its problems, in the order in which
+// its fields are looked at, and what the request wants blocked.
+type Checked struct {
+	Problems  []Problem
+	Items     []Item
+	Material  []Material           // of each item
+	Templates map[int]FaceTemplate // of the items that are faces
+	Pictures  []Picture            // one for each usable image
+	Named     []Named              // by a reply, of the items of its case
+	Flags     []Flag
+	Regime    Regime
+	// Failed is the error of the embedder.
+	Failed error
+}
+
+// checker checks a request.
+type checker struct {
+	Checked
+	opts   CheckOptions
+	ctx    context.Context
+	pixels int64 // of all that were decoded
+}
+
+// CheckOptions are the options of [Check]. The zero value, and nil, are the
+// defaults.
+type CheckOptions struct {
+	// Profiles are demands on top of those of the request's own type.
+	Profiles []Profile
+	// Mapper turns addresses of the operator's own service into those of the
+	// sources.
+	Mapper AddressMapper
+	// Desk says that it is a desk that checks, which looks for the faces in
+	// pictures with its Embedder, if it has one.
+	Desk     bool
+	Embedder takedown.FaceEmbedder
+}
+
+// Check looks at all of a request. It decodes its images.
+func Check(ctx context.Context, r Request, opts *CheckOptions) *Checked {
+	c := &checker{ctx: ctx}
+	if opts != nil {
+		c.opts = *opts
+	}
+	c.run(r, c.opts.Profiles)
+	return &c.Checked
+}
+
+// run checks r and the demands of profiles on it.
+func (c *checker) run(r Request, profiles []Profile) {
+	if isNil(r) {
+		c.Add("kind", CodeRequired)
+		return
+	}
+	c.Regime = requestTypes[r.Kind()].regime
+	r.check(c)
+	for _, p := range profiles {
+		p.demand(c, r)
+	}
+}
+
+// isNil reports whether there is no request: nil, or a nil pointer to one.
+func isNil(r Request) bool {
+	v := reflect.ValueOf(r)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
+}
+
+// Taken reports whether the request can be taken in: it has no problems, or
+// only such as the operator has to ask about.
+func (c *Checked) Taken() bool {
+	return !slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Severity != Curable })
+}
+
+// Has reports whether a field has a problem.
+func (c *Checked) Has(field string) bool {
+	return slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Field == field })
+}
+
+// Flag adds a flag.
+func (c *Checked) Flag(f Flag) {
+	if !slices.Contains(c.Flags, f) {
+		c.Flags = append(c.Flags, f)
+	}
+}
+
+// Add adds a problem of a field; params are names and values.
+func (c *Checked) Add(field string, code Code, params ...string) {
+	p := Problem{Field: field, Code: code, Severity: Incomplete}
+	for i := 0; i+1 < len(params); i += 2 {
+		if p.Params == nil {
+			p.Params = map[string]string{}
+		}
+		p.Params[params[i]] = params[i+1]
+	}
+	c.Problems = append(c.Problems, p)
+}
+
+// required reports a missing field unless ok.
+func (c *checker) required(field string, ok bool) {
+	if !ok {
+		c.Add(field, CodeRequired)
+	}
+}
+
+// oneOf reports a missing field, of which others could take the place, unless ok.
+func (c *checker) oneOf(field string, ok bool, others ...string) {
+	if !ok {
+		c.Add(field, CodeRequired, "or", strings.Join(others, ","))
+	}
+}
+
+// limit reports whether a list of n items is within its limit.
+func (c *checker) limit(field string, n, max int) bool {
+	if n > max {
+		c.Add(field, CodeTooMany, "max", strconv.Itoa(max))
+	}
+	return n <= max
+}
+
+// missingIs sets the severity of what is missing: curable, unless one of the
+// fields in core has a problem too, without which the request cannot be
+// answered at all. What is there but malformed stays incomplete, because the
+// person can correct it at once.
+func (c *checker) missingIs(curable, otherwise Severity, core []string) {
+	severity := curable
+	for _, p := range c.Problems {
+		for _, f := range core {
+			if p.Field == f || strings.HasPrefix(p.Field, f+"[") {
+				severity = otherwise
+			}
+		}
+	}
+	for i, p := range c.Problems {
+		if p.Code == CodeRequired || p.Code == CodeNotAccepted {
+			c.Problems[i].Severity = severity
+		}
+	}
+}
+
+// Err returns a [*ValidationError] with the problems, or nil.
+func (c *Checked) Err() error {
+	if len(c.Problems) == 0 {
+		return nil
+	}
+	return &ValidationError{c.Problems}
+}
+
+// text checks a text of at most max code points; empty is a problem only when
+// it is required.
+func (c *checker) text(field, s string, required bool, max int) {
+	switch {
+	case strings.TrimSpace(s) == "":
+		if required {
+			c.Add(field, CodeRequired)
+		}
+	case !isText(s):
+		c.Add(field, CodeNotText)
+	case utf8.RuneCountInString(s) > max:
+		c.Add(field, CodeTooLong, "max", strconv.Itoa(max))
+	}
+}
+
+// isText refuses bytes that are not UTF-8 and control characters other than
+// line breaks and tabs. Format characters stay: several scripts need them.
+func isText(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t'
+	})
+}
+
+func (c *checker) email(field, s string, required bool) {
+	s = contact.Email(s)
+	if s == "" {
+		if required {
+			c.Add(field, CodeRequired)
+		}
+		return
+	}
+	if len(s) > maxEmail || !isText(s) || !isEmail(s) {
+		c.Add(field, CodeInvalidEmail)
+	}
+}
+
+// isEmail reports whether mail can be sent to an address, as far as its form
+// tells. Dots may stand in a local part as they should not: carriers have given
+// out such addresses. The domain is one of the internet.
+func isEmail(s string) bool {
+	at := strings.LastIndexByte(s, '@')
+	if at < 1 || at > 64 || strings.ContainsFunc(s[:at], func(r rune) bool { return contact.IsBlank(r) || strings.ContainsRune("()<>[],;:\\\"@", r) }) {
+		return false
+	}
+	labels := strings.Split(s[at+1:], ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63*utf8.UTFMax || strings.HasPrefix(l, "-") || strings.HasSuffix(l, "-") ||
+			strings.ContainsFunc(l, func(r rune) bool {
+				return r != '-' && r != '\u200c' && r != '\u200d' && !unicode.In(r, unicode.L, unicode.M, unicode.Nd)
+			}) {
+			return false
+		}
+	}
+	last := labels[len(labels)-1]
+	return len(labels) > 1 && strings.ContainsFunc(last, func(r rune) bool { return !unicode.IsDigit(r) })
+}
+
+func (c *checker) phone(field, s, country string, required bool) {
+	if strings.TrimFunc(s, contact.IsBlank) == "" {
+		c.required(field, !required)
+		return
+	}
+	if _, ok := contact.Phone(s, country); !ok || utf8.RuneCountInString(s) > maxPhone {
+		c.Add(field, CodeInvalidPhone)
+	}
+}
+
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$`)
+
+// language checks that s has the form of a language tag (BCP 47).
+func (c *checker) language(field, s string) {
+	if s != "" && (len(s) > 35 || !languageTag.MatchString(s)) {
+		c.Add(field, CodeInvalidLang)
+	}
+}
+
+func (c *checker) country(field, s string) {
+	if s == "" {
+		return
+	}
+	if _, err := blocklist.ParseTerritory(s); err != nil {
+		c.Add(field, CodeInvalidCountry)
+	}
+}
+
+// distinct gives the place and the digest of each file. One that is empty, or
+// the same as one before it, is a problem instead.
+func (c *checker) distinct(field string, files [][]byte) iter.Seq2[int, [32]byte] {
+	return func(yield func(int, [32]byte) bool) {
+		seen := map[[32]byte]int{}
+		for i, data := range files {
+			path := fields.Index(field, i)
+			if len(data) == 0 {
+				c.Add(path, CodeRequired)
+				continue
+			}
+			sum := sha256.Sum256(data)
+			if of, again := seen[sum]; again {
+				c.Add(path, CodeDuplicate, "of", strconv.Itoa(of))
+				continue
+			}
+			seen[sum] = i
+			if !yield(i, sum) {
+				return
+			}
+		}
+	}
+}
+
+// decode decodes an image of the request, unless all of its images together have
+// too many pixels: a file of a few kilobytes can take seconds.
+func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
+	left := maxPixels - c.pixels
+	pic, err := phash.Decode(bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, phash.DefaultMaxPixels))})
+	if err != nil {
+		code, params := imageProblem(err)
+		if code == CodeTooLarge && left < phash.DefaultMaxPixels {
+			code, params = CodeTooManyPixels, []string{"max_pixels", strconv.Itoa(maxPixels)}
+		}
+		if code == CodeDamagedImage { // it was decoded up to where it is damaged
+			c.pixels += min(left, announced(file))
+		}
+		c.Add(path, code, params...)
+		return nil, false
+	}
+	w, h := pic.Size()
+	c.pixels += int64(w) * int64(h)
+	return pic, true
+}
+
+// announced returns how many pixels a file says that it has, and the most that are
+// decoded of one if it cannot be told.
+func announced(file []byte) int64 {
+	m, _, err := image.DecodeConfig(bytes.NewReader(file))
+	if err != nil || m.Width <= 0 || m.Height <= 0 || int64(m.Width) > phash.DefaultMaxPixels/int64(m.Height) {
+		return phash.DefaultMaxPixels
+	}
+	return int64(m.Width) * int64(m.Height)
+}
+
+// images decodes each image within the limits and computes what a registration
+// stores of it.
+func (c *checker) images(field string, images [][]byte, required bool) {
+	if len(images) == 0 {
+		c.required(field, !required)
+		return
+	}
+	if !c.limit(field, len(images), maxImages) {
+		return
+	}
+	for i, sum := range c.distinct(field, images) {
+		path, data := fields.Index(field, i), images[i]
+		pic, ok := c.decode(path, data)
+		if !ok {
+			continue
+		}
+		p, m, err := inspect(pic, sum)
+		if err != nil {
+			code, params := imageProblem(err)
+			c.Add(path, code, params...)
+			continue
+		}
+		c.Items = append(c.Items, Item{Field: path, Kind: ItemPicture, Widest: p.Widest})
+		c.Material = append(c.Material, m)
+		c.Pictures = append(c.Pictures, p)
+	}
+}
+
+// hashKeys checks hashes that were computed elsewhere. A PDQ hash has exactly
+// half of its bits set; what has not is no hash of a picture.
+func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
+	c.required(field, len(hashes) > 0 || !required)
+	if !c.limit(field, len(hashes), maxHashes) {
+		return
+	}
+	seen := map[phash.Hash]int{}
+	for i, h := range hashes {
+		path := fields.Index(field, i)
+		if of, again := seen[h]; again {
+			c.Add(path, CodeDuplicate, "of", strconv.Itoa(of))
+			continue
+		}
+		seen[h] = i
+		if h.Algorithm() != phash.AlgPDQ {
+			c.Add(path, CodeInvalidHash)
+			continue
+		}
+		reg, err := phash.RegisterHash(h)
+		if err != nil {
+			c.Add(path, CodeInvalidHash)
+			continue
+		}
+		c.Items = append(c.Items, Item{Field: path, Kind: ItemHash, Widest: takedown.WidthDuplicate})
+		c.Material = append(c.Material, Material{Hashes: variants(reg), Quality: -1})
+	}
+}
+
+// choice checks that v is one of a field's values; the empty value is a
+// problem only when the field is required.
+func choice[T interface {
+	~string
+	values() []string
+}](c *checker, field string, v T, required bool) {
+	if v == "" {
+		c.required(field, !required)
+		return
+	}
+	if !slices.Contains(v.values(), string(v)) {
+		c.Add(field, CodeInvalidChoice)
+	}
+}
+
+// Named is an address by which a reply names an item of its case.
+type Named struct{ Field, Address string }
+
+// Stored is what is kept of a checked request to know its items by. A reply has
+// none of its own: of it the addresses are kept that it names, as they are now,
+// because the host may map what its sender wrote to others later, or to none.
+func (c *Checked) Stored() []Material {
+	mats := c.Material
+	for _, n := range c.Named {
+		mats = append(mats, Material{Address: n.Address})
+	}
+	return mats
+}
+
+// Material is what an item is recognised by.
+type Material struct {
+	Address string              `json:"address,omitempty"` // canonical
+	Bytes   *[32]byte           `json:"bytes,omitempty"`
+	Hashes  []blocklist.HashKey `json:"hashes,omitempty"`
+	// Features are the local features, compact and encoded; none of a picture
+	// that has too few.
+	Features []byte `json:"features,omitempty"`
+	Quality  int    `json:"quality,omitempty"` // of the picture; −1 for a hash alone
+	// Stability is that of the registration, in bits.
+	Stability int `json:"stability,omitempty"`
+}
+
+// Same reports whether two items are of the same address, file or hash.
+func (m *Material) Same(o *Material) bool {
+	if m.Bytes != nil && o.Bytes != nil {
+		return *m.Bytes == *o.Bytes
+	}
+	return m.Bytes == nil && o.Bytes == nil && m.Address == o.Address && slices.Equal(m.Hashes, o.Hashes)
+}

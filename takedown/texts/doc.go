@@ -1,0 +1,3 @@
+// Package texts puts problems of requests, and the desk's messages, into the words of
+// a language.
+package texts
