@@ -4,7 +4,7 @@
 //
 //	budget -originals DIR -copies DIR[,DIR…] [-every N] [-features]
 //
-// The folders are those of command accuracy. Every original is registered by an
+// The folders are those of command hashes. Every original is registered by an
 // image opt-out at a desk, and every copy of everything is looked at in one day:
 //
 //	innocent  every other original is registered, and only the copies of those

@@ -5,7 +5,7 @@
 //	tiers -originals DIR -copies DIR[,DIR…] [-every N] [-out FILE]
 //	tiers -negatives DIR [-out FILE]
 //
-// The folders are those of command accuracy. A copy counts as found when the
+// The folders are those of command hashes. A copy counts as found when the
 // decision names the case of its original, and as wrong when it names another
 // one. A collage shows four pictures, all of them registered here: it counts as
 // found when it is blocked for any of them.

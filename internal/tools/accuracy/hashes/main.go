@@ -1,7 +1,7 @@
-// Command accuracy measures how well a set-up of hashes finds copies of
+// Command hashes measures how well a set-up of hashes finds copies of
 // pictures, and how often it takes one picture for another.
 //
-//	accuracy -originals DIR -copies DIR[,DIR…] [-setups a,b] [-out DIR] [-cache FILE] [-earn]
+//	hashes -originals DIR -copies DIR[,DIR…] [-setups a,b] [-out DIR] [-cache FILE] [-earn]
 //
 // DIR of originals holds different pictures, one file each. A DIR of copies
 // holds copies of them and a file manifest.tsv with three columns and a heading:
@@ -51,7 +51,7 @@ import (
 
 func main() {
 	log.SetFlags(0)
-	log.SetPrefix("accuracy: ")
+	log.SetPrefix("hashes: ")
 	originals := flag.String("originals", "", "folder of different pictures")
 	copies := flag.String("copies", "", "folders of copies with manifest.tsv, separated by commas")
 	setups := flag.String("setups", "pdq,goimagehash,dihedral,default,wide,stored,hashonly,storedwide,foreign,perception", "what to measure")
