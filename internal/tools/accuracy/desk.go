@@ -9,12 +9,14 @@ import (
 	"path/filepath"
 
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 // clerk registers pictures as people have them registered: by image opt-outs at a
 // desk that are accepted as asked.
 type clerk struct {
-	desk *takedown.Desk
+	desk *desk.Desk
 	dir  string
 }
 
@@ -23,7 +25,7 @@ func newClerk() (*clerk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := takedown.Open(filepath.Join(dir, "desk"), &takedown.DeskOptions{OneReviewer: true})
+	d, err := desk.Open(filepath.Join(dir, "desk"), &desk.Options{OneReviewer: true})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -45,9 +47,9 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 	if err != nil {
 		return registration{}, err
 	}
-	filed, err := c.desk.Submit(ctx, takedown.ImageOptOut{
-		Requester: takedown.Requester{Name: "Measure", Email: "measure@example.org"},
-		Images:    [][]byte{file}, Claim: takedown.ClaimOwner,
+	filed, err := c.desk.Submit(ctx, request.ImageOptOut{
+		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"},
+		Images:    [][]byte{file}, Claim: request.ClaimOwner,
 	})
 	if err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
@@ -57,14 +59,14 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}
 	r := registration{filed.ID, filed.Pictures[0].Refused, filed.Pictures[0].Points, len(p.Risks)}
-	if err := c.desk.Accept(ctx, filed.ID, takedown.Grant{Act: takedown.Act{By: "measure"}}); err != nil {
+	if err := c.desk.Accept(ctx, filed.ID, desk.Grant{Act: desk.Act{By: "measure"}}); err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
 }
 
 func (c *clerk) withdraw(ctx context.Context, r registration) error {
-	return c.desk.Withdraw(ctx, r.id, takedown.Act{By: "measure"})
+	return c.desk.Withdraw(ctx, r.id, desk.Act{By: "measure"})
 }
 
 // publish writes the list and loads it, as another machine does, and returns the
