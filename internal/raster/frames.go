@@ -28,6 +28,9 @@ type Frame struct {
 	// Decode gives the pixels to t. An error says that there are none, or is that of
 	// the context.
 	Decode func(t *Target, w *Work) (Fault, error)
+	// Planes, unless nil, decodes the frame to luma and chroma, for a still picture
+	// that need not be reduced.
+	Planes func(w *Work) (*image.YCbCr, Fault, error)
 }
 
 // File is a picture file of one or more frames, not yet decoded.
@@ -40,7 +43,7 @@ type File struct {
 
 // Shown is what a viewer shows for a while.
 type Shown struct {
-	Image   image.Image // *image.Gray or *image.NRGBA, not changed afterwards
+	Image   image.Image // *image.Gray, *image.NRGBA or *image.YCbCr, not changed afterwards
 	Scale   int         // by which the picture was reduced
 	Fault   Fault
 	Missing float64
@@ -91,11 +94,26 @@ func (f *File) still(w *Work, yield func(Shown) bool) error {
 	if !ok {
 		return ErrTooLarge
 	}
+	if fr.Planes != nil && t.Scale == 1 {
+		return f.planes(w, yield)
+	}
 	fault, err := fr.Decode(t, w)
 	if err != nil {
 		return err
 	}
 	yield(Shown{Image: t.Image(), Scale: t.Scale, Fault: max(fault, f.Fault), Missing: t.Missing(), Delay: fr.Delay})
+	return nil
+}
+
+// planes gives the only frame of a picture as luma and chroma.
+func (f *File) planes(w *Work, yield func(Shown) bool) error {
+	fr := &f.Frames[0]
+	m, fault, err := fr.Planes(w)
+	if err != nil {
+		return err
+	}
+	missing := 1 - float64(m.Rect.Dy())/float64(f.Height)
+	yield(Shown{Image: m, Scale: 1, Fault: max(fault, f.Fault), Missing: missing, Delay: fr.Delay})
 	return nil
 }
 
