@@ -73,7 +73,7 @@ const (
 type Enforcer struct {
 	list    *blocklist.List
 	now     func() time.Time
-	pdq     radius.Radii
+	radii   radius.Radii
 	maxAge  time.Duration // 0 for a desk's own list, and for none
 	stale   Stale         // 0 for none
 	foreign bool          // the list is closed by whoever opened it
@@ -152,7 +152,7 @@ func newEnforcer(opts *EnforcerOptions) (*Enforcer, error) {
 		return nil, err
 	}
 	e := &Enforcer{
-		now: opts.Now, pdq: radius.PDQ(opts.BlockRadius, opts.ReviewRadius),
+		now: opts.Now, radii: radius.PDQ(opts.BlockRadius, opts.ReviewRadius),
 		maxAge: opts.MaxAge, stale: opts.Stale, bare: opts.NoCommon,
 	}
 	if e.now == nil {
@@ -513,22 +513,12 @@ func (s Stale) verdict() Verdict {
 
 // reach is how far around the hash that is being looked up to look.
 func (w *weighing) reach() int {
-	r := w.radii()
-	if w.far {
-		return max(r.Identical, r.Block, r.Review)
-	}
-	return max(r.Identical, r.Block)
+	return w.radii().Reach(w.far)
 }
 
-// radii returns those for the hash that is being looked up. Those of perception
-// hashes shrink as the list grows: see phash.Radii.
-func (w *weighing) radii() radius.Radii {
-	if w.alg == phash.AlgPerception {
-		r := phash.AlgPerception.Radii(w.view.HashCount(phash.AlgPerception)).Block
-		return radius.Radii{Identical: min(r, radius.IdenticalPerception), Block: r}
-	}
-	return w.e.pdq
-}
+// radii returns those for the hash that is being looked up. Those of hashes of
+// 64 bits shrink as the list grows: see phash.Radii.
+func (w *weighing) radii() phash.Radii { return w.e.radii.Of(w.alg, w.view.HashCount(w.alg)) }
 
 // weigh takes a hit into account. It always returns true: all hits count.
 func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
@@ -622,7 +612,7 @@ func (w *weighing) verdict(why Tier, h blocklist.Hit) Verdict {
 func (w *weighing) nearness(h blocklist.Hit) Verdict {
 	r := w.radii()
 	if w.flat(h) {
-		r.Block = min(r.Block, radius.Flat)
+		r.Block = r.Flat
 	}
 	switch {
 	case h.Width == WidthIdentical && h.Distance <= r.Identical:
@@ -666,7 +656,7 @@ func (e *Enforcer) shields(why Tier, alg phash.Algorithm, h *blocklist.Hit) bool
 	if why == TierAddress || why == TierBytes {
 		return false
 	}
-	return e.pdq.Shields(h.Kind, why == TierHash, alg, h.Variant, h.Distance)
+	return e.radii.Shields(h.Kind, why == TierHash, alg, h.Variant, h.Distance)
 }
 
 // common reports whether the picture that is being looked up is on the

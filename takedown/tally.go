@@ -53,10 +53,7 @@ func pictureKey(file *[32]byte, hashes []phash.Hash) (key uint64, ok bool) {
 func (w *weighing) farOut(why Tier, h *blocklist.Hit) bool {
 	switch why {
 	case TierHash:
-		if w.alg == phash.AlgPDQ {
-			return h.Distance > radius.Near
-		}
-		return h.Distance > radius.IdenticalPerception
+		return h.Distance > w.radii().Near
 	case TierFace:
 		return !h.AtBlock
 	case TierFeatures:

@@ -8,48 +8,36 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-const (
-	// Near is the distance up to which a PDQ hash is of the same picture beyond
-	// doubt: such matches never count for the match budget.
-	Near = 10
-	// IdenticalPerception is the distance up to which a perception hash is of the
-	// identical picture, re-encoded or resized.
-	IdenticalPerception = 4
-	// Flat is the distance up to which the PDQ hash of a flat picture blocks: one
-	// frame, disc or bar is near any other one. Most false matches among unrelated
-	// pictures within the block radius are with such, and most of these lie beyond.
-	Flat = 31
-	// Common is the distance up to which a PDQ hash is of a picture on the
-	// never-block list.
-	Common = 10
-	// Max is half of what unlike pictures differ by.
-	Max = 64
-)
+// Max is the largest radius that a host may set for PDQ: half of what unlike
+// pictures differ by.
+const Max = 64
 
-// Radii are those of PDQ hashes, or of another algorithm.
-type Radii struct{ Identical, Block, Review int }
+// Radii are those of all algorithms, by the table of package phash, with the
+// host's own for PDQ.
+type Radii struct{ block, review int }
 
-// PDQ returns the radii of PDQ hashes; 0 is the default.
-func PDQ(block, review int) Radii {
-	return Radii{phash.IdenticalRadius, cmp.Or(block, phash.BlockRadius), cmp.Or(review, phash.ReviewRadius)}
+// PDQ returns the radii with those of PDQ hashes that a host has set; 0 is the
+// default.
+func PDQ(block, review int) Radii { return Radii{block, review} }
+
+// Of returns the radii of an algorithm in a list of n of its hashes.
+func (r Radii) Of(alg phash.Algorithm, n int) phash.Radii {
+	of := alg.Radii(n)
+	if alg == phash.AlgPDQ {
+		of.Block, of.Review = cmp.Or(r.block, of.Block), cmp.Or(r.review, of.Review)
+		of.Flat = min(of.Flat, of.Block)
+	}
+	return of
 }
 
 // IsIdentical reports whether a hash at a distance is of the identical picture.
 func (r Radii) IsIdentical(alg phash.Algorithm, distance int) bool {
-	if alg == phash.AlgPDQ {
-		return distance <= r.Identical
-	}
-	return distance <= IdenticalPerception
+	return alg.IsValid() && distance <= r.Of(alg, 0).Identical
 }
 
 // OfCommon is the distance up to which a hash is of a picture on the never-block
 // list.
-func OfCommon(h phash.Hash) int {
-	if h.Algorithm() == phash.AlgPDQ {
-		return Common
-	}
-	return IdenticalPerception
-}
+func OfCommon(h phash.Hash) int { return h.Algorithm().Radii(0).Near }
 
 // AsSent reports whether a variant is the picture as it was sent, without its
 // other orientations and crops.

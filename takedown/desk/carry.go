@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -26,7 +25,7 @@ func (d *Desk) carry(c *Case, ending []uint64, rules []blocklist.Rule, covers []
 			if err != nil {
 				return nil, err
 			}
-			for _, e := range past.over(&rules[k], d.radii, now) {
+			for _, e := range past.over(&rules[k], d.radiiOf, now) {
 				e.Target = carryTarget | uint64(k)
 				events = append(events, e)
 			}
@@ -77,7 +76,7 @@ func (p *past) renamed(id [16]byte) [16]byte {
 
 // over returns the facts that hold for a rule that comes in the place of the
 // old one, under new IDs.
-func (p *past) over(rule *blocklist.Rule, r radius.Radii, now time.Time) (events []blocklist.Event) {
+func (p *past) over(rule *blocklist.Rule, radii func(phash.Algorithm) phash.Radii, now time.Time) (events []blocklist.Event) {
 	for _, e := range p.facts {
 		if !e.Until.IsZero() && !now.Before(e.Until) {
 			continue
@@ -86,10 +85,10 @@ func (p *past) over(rule *blocklist.Rule, r radius.Radii, now time.Time) (events
 			if len(e.Keys.Addresses) > 0 {
 				// The address stays if what lies there is reached; what is not known
 				// is not granted.
-				if _, reached := within(p.copies[e.ID], rule, r); !reached {
+				if _, reached := within(p.copies[e.ID], rule, radii); !reached {
 					continue
 				}
-			} else if e.Keys, _ = within(e.Keys, rule, r); e.Keys.Len() == 0 {
+			} else if e.Keys, _ = within(e.Keys, rule, radii); e.Keys.Len() == 0 {
 				continue
 			}
 		}
@@ -101,7 +100,7 @@ func (p *past) over(rule *blocklist.Rule, r radius.Radii, now time.Time) (events
 
 // within reports whether a copy that was learned under a wider rule is reached
 // by a narrower one by its own width, and returns those of its keys that are.
-func within(learned blocklist.Keys, rule *blocklist.Rule, r radius.Radii) (kept blocklist.Keys, reached bool) {
+func within(learned blocklist.Keys, rule *blocklist.Rule, radii func(phash.Algorithm) phash.Radii) (kept blocklist.Keys, reached bool) {
 	for _, b := range learned.Bytes {
 		if slices.Contains(rule.Keys.Bytes, b) {
 			// A key of the rule already; but it tells what lies at an address.
@@ -111,14 +110,10 @@ func within(learned blocklist.Keys, rule *blocklist.Rule, r radius.Radii) (kept 
 	if rule.Width < takedown.WidthIdentical {
 		return kept, reached
 	}
-	pdq := r.Identical
-	if rule.Width > takedown.WidthIdentical { // of a face before
-		pdq = r.Block
-	}
 	for _, h := range learned.Hashes {
 		if slices.ContainsFunc(rule.Keys.Hashes, func(own blocklist.HashKey) bool {
 			n, ok := h.Hash.Distance(own.Hash)
-			return ok && (n <= radius.IdenticalPerception || n <= pdq && h.Hash.Algorithm() == phash.AlgPDQ)
+			return ok && n <= reachOf(rule.Width, radii(h.Hash.Algorithm()))
 		}) {
 			kept.Hashes = append(kept.Hashes, h)
 		}
@@ -127,4 +122,18 @@ func within(learned blocklist.Keys, rule *blocklist.Rule, r radius.Radii) (kept 
 		kept.Bytes = learned.Bytes
 	}
 	return kept, reached
+}
+
+// radiiOf returns the radii of an algorithm in the desk's list.
+func (d *Desk) radiiOf(alg phash.Algorithm) phash.Radii {
+	return d.radii.Of(alg, d.list.View().HashCount(alg))
+}
+
+// reachOf is how far a rule of a width reaches by hashes; a wider one than
+// Duplicate has those of copies.
+func reachOf(width takedown.Width, r phash.Radii) int {
+	if width > takedown.WidthIdentical {
+		return r.Block
+	}
+	return r.Identical
 }

@@ -22,10 +22,6 @@ import (
 // every node knows them; here is who put them there, when and why. See
 // docs/decisions/never-block.md.
 
-// CommonRadius is the distance in bits up to which a PDQ hash is of a picture on
-// the never-block list; for a perception hash it is 4.
-const CommonRadius = radius.Common
-
 // CommonPicture is a picture on the never-block list.
 type CommonPicture struct {
 	// Event is its number, for [Desk.RemoveCommon].
@@ -79,7 +75,7 @@ const (
 // that is durable and in effect, here and with the next snapshot at the nodes.
 //
 // Rules then leave the picture alone where they would match it by likeness: its
-// hash within [CommonRadius], its features, its faces. They still block the same
+// hash within [phash.Radii].Near, its features, its faces. They still block the same
 // file and the addresses that they name; orders, and requests for intimate
 // pictures where the picture is the identical one, still block all they did.
 //
@@ -373,15 +369,12 @@ func (d *Desk) isCommon(m *request.Material) bool {
 // nearCommon reports whether a picture, granted a width, would match pictures on
 // the never-block list, from which it is kept.
 func (d *Desk) nearCommon(m *request.Material, width takedown.Width) bool {
-	keys, pdq := asItIs(m.Hashes), d.radii.Identical
+	keys := asItIs(m.Hashes)
 	if width > takedown.WidthIdentical {
-		keys, pdq = m.Hashes, d.radii.Block
+		keys = m.Hashes
 	}
 	for _, k := range keys {
-		reach := radius.IdenticalPerception
-		if k.Hash.Algorithm() == phash.AlgPDQ {
-			reach = pdq
-		}
+		reach := reachOf(width, d.radiiOf(k.Hash.Algorithm()))
 		if bits, ok := d.list.View().CommonDistance(nil, k.Hash); ok && bits <= reach && width >= takedown.WidthIdentical {
 			return true
 		}

@@ -63,7 +63,7 @@ func TestAddCommon_Shields(t *testing.T) {
 	}
 
 	far := outerCopies(own, 12, 1)[0]
-	near := outerCopies(own, desk.CommonRadius, 1)[0]
+	near := outerCopies(own, phash.AlgPDQ.Radii(0).Near, 1)[0]
 	wrapped := takedown.Candidate{Hashes: []phash.Hash{pdq(t, 7), own}} // another picture, of which own is a reading
 	check := func(what string, e *takedown.Enforcer, shielded takedown.Verdict) {
 		t.Helper()

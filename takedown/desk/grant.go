@@ -16,7 +16,6 @@ import (
 	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/internal/territory"
-	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -173,7 +172,7 @@ func (d *Desk) unseen(c *Case, mats []request.Material, item int) bool {
 		for _, own := range asItIs(mats[item].Hashes) {
 			if slices.ContainsFunc(asItIs(mats[i].Hashes), func(k blocklist.HashKey) bool {
 				n, ok := k.Hash.Distance(own.Hash)
-				return ok && own.Hash.Algorithm() == phash.AlgPDQ && n <= d.radii.Identical
+				return ok && d.radii.IsIdentical(own.Hash.Algorithm(), n)
 			}) {
 				return false
 			}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -183,7 +182,7 @@ func (d *Desk) noteFact(id takedown.CaseID, what State, a Act, now time.Time) er
 // hashKeys are the hashes that pictures with any detail can have.
 func hashKeys(hashes []phash.Hash) (keys []blocklist.HashKey) {
 	for _, h := range hashes {
-		if bits := h.Algorithm().Bits(); bits > 0 && h.OnesCount() == bits/2 {
+		if h.Plausible() {
 			keys = append(keys, blocklist.HashKey{Hash: h})
 		}
 	}
@@ -204,7 +203,7 @@ func (m *Match) test(own phash.Hash) Unlearned {
 			return UnlearnedUnreadable
 		}
 		// Other software may have computed it of the same frame, a few bits off.
-		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > radius.Near {
+		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > own.Algorithm().Radii(0).Near {
 			continue
 		}
 		_, err := phash.Register(pic, nil)
