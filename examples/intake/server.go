@@ -55,7 +55,7 @@ func newServer(dir, photos string, reviewers map[string]string) (*server, error)
 	if s.pages, err = template.New("").Funcs(template.FuncMap{"lines": lines, "say": say, "inc": func(i int) int { return i + 1 }}).ParseFS(assets, "pages.html"); err != nil {
 		return nil, err
 	}
-	if s.texts, err = texts.New(); err != nil {
+	if s.texts, err = texts.New(nil); err != nil {
 		return nil, err
 	}
 	if s.index, err = readAlbum(photos); err != nil {

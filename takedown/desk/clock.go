@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/staydown/staydown/takedown"
@@ -49,6 +50,15 @@ const (
 type Span struct {
 	N    int
 	Unit Unit
+}
+
+// String returns the span in English, such as "6 months".
+func (s Span) String() string {
+	unit := strings.ReplaceAll(string(s.Unit), "_", " ")
+	if s.N == 1 {
+		unit = strings.TrimSuffix(unit, "s")
+	}
+	return fmt.Sprintf("%d %s", s.N, unit)
 }
 
 // Pause is a time in which a pausable clock stands still. A zero To means that
@@ -276,6 +286,17 @@ func (d *Desk) clockOf(c *Case, name string, now time.Time) (x Due, ok bool) {
 		}
 	}
 	return x, false
+}
+
+// complaintWindow is how long a decision about a case can be complained about;
+// zero if no deadline of its regime says so.
+func (d *Desk) complaintWindow(c *Case) Span {
+	for i := range d.deadlines {
+		if row := &d.deadlines[i]; row.Name == "complaint_window" && row.of(c) {
+			return row.NotBefore
+		}
+	}
+	return Span{}
 }
 
 // Due returns what has to be done at the latest before a time, over all cases,

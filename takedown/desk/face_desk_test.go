@@ -456,7 +456,7 @@ func TestFaceOptOut_ResolveAFrame(t *testing.T) {
 // destroyed, in both languages; never how similar anything is.
 func TestFaceOptOut_Letters(t *testing.T) {
 	t.Parallel()
-	texts, err := texts.New()
+	texts, err := texts.New(nil)
 	ok(t, err)
 	for lang, words := range map[string]struct{ template, destroyed string }{
 		"en": {"template", "is destroyed"}, "th": {"ภาพจำลองใบหน้า", "ทำลาย"},

@@ -92,8 +92,11 @@ type Message struct {
 	// was erased before the message was sent.
 	Counter *request.CounterNotice
 	// Deadline is by when the case has to be dealt with, if a law says so.
-	Deadline  time.Time
-	Statement *StatementOfReasons
+	Deadline time.Time
+	// ComplaintWindow is how long the recipient of a decision can complain, from
+	// the deadline complaint_window of the case; zero if it has none.
+	ComplaintWindow Span
+	Statement       *StatementOfReasons
 }
 
 // Recipient is whom to write to. It is personal data.
@@ -322,6 +325,7 @@ func (d *Desk) compose(m message) (Message, error) {
 			msg.Refused++
 		}
 	}
+	msg.ComplaintWindow = d.complaintWindow(c)
 	for _, x := range due(c, d.deadlines, d.calendars, now) {
 		if !x.NotAfter.IsZero() && (msg.Deadline.IsZero() || x.NotAfter.Before(msg.Deadline)) {
 			msg.Deadline = x.NotAfter
@@ -344,6 +348,7 @@ func (d *Desk) compose(m message) (Message, error) {
 	}
 	if m.Type == MessageStatement {
 		s := Statement17(c)
+		s.ComplaintWindow = d.complaintWindow(c)
 		msg.Statement = &s
 		return msg, nil
 	}

@@ -55,6 +55,9 @@ type StatementOfReasons struct {
 	// Law and Explanation are for the operator to state; by default Law is what
 	// the kind of request rests on.
 	Law, Explanation string
+	// ComplaintWindow is how long the affected party can complain: (f). It is
+	// zero if nothing limits it.
+	ComplaintWindow Span
 }
 
 // Statement17 makes the statement of reasons of a case in force. Its request
@@ -181,7 +184,11 @@ func (s StatementOfReasons) Text() string {
 			"AUTOMATED_DECISION_NOT_AUTOMATED": "the decision was made by a person",
 		}[s.automatedDecision()])
 	fmt.Fprintf(&b, "(d) Legal ground: %s; %s. %s\n", grounds[s.Ground].words, s.Law, s.Explanation)
-	b.WriteString("(f) Redress: you can complain to us free of charge for six months from this message, turn to a certified out-of-court dispute settlement body, or go to court.\n")
+	window := ""
+	if s.ComplaintWindow != (Span{}) {
+		window = " for " + s.ComplaintWindow.String() + " from this message"
+	}
+	fmt.Fprintf(&b, "(f) Redress: you can complain to us free of charge%s, turn to a certified out-of-court dispute settlement body, or go to court.\n", window)
 	return b.String()
 }
 

@@ -16,7 +16,7 @@ import (
 // A form in a browser becomes a request; what is wrong with it is said in the
 // language of who filled it in.
 func ExampleDecode() {
-	words, err := texts.New()
+	words, err := texts.New(nil)
 	if err != nil {
 		log.Fatal(err)
 	}

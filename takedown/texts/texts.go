@@ -2,10 +2,12 @@ package texts
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"path"
 	"reflect"
@@ -17,6 +19,7 @@ import (
 	"time"
 
 	"golang.org/x/text/language"
+	"golang.org/x/text/language/display"
 	xmessage "golang.org/x/text/message"
 
 	"github.com/staydown/staydown/takedown/desk"
@@ -26,72 +29,127 @@ import (
 //go:embed *.json *.tmpl
 var embedded embed.FS
 
-// Catalogue has the texts of one language.
+// Catalogue has the texts of one language. What it lacks is taken from English,
+// entry by entry: see [Texts.Gaps].
 type Catalogue struct {
 	Language language.Tag
 	// Codes are the messages about problems. "{max}" stands for the parameter of
 	// that name.
 	Codes map[request.Code]string
 	// Fields are the names of fields in words, by their paths as in
-	// [request.Problem].Field, without the numbers of lists: "works.description". The parts
-	// of a statement have the name of the statement.
+	// [request.Problem].Field, without the numbers of lists: "works.description".
+	// The parts of a statement have the name of the statement.
 	Fields map[string]string
-	// Reasons are words for the operator's own codes of reasons, as in
-	// [desk.Act].Reason, where a message gives one. A code without words stands for
-	// itself.
+	// Reasons are words for codes of reasons, as in [desk.Act].Reason, where a
+	// message gives one: clauses without a full stop. They may include codes of
+	// the operator's own. A code without words stands for itself.
 	Reasons map[string]string
+	// Units are words for lengths of time, by [desk.Unit]: for one, and for
+	// other numbers. "{n}" stands for the number.
+	Units map[desk.Unit][2]string
+	// Dates says how dates are written.
+	Dates Dates
 	// Templates has, for each type of message, a template of its name for the
 	// body, and one with ".subject" behind the name. They are given the
-	// [desk.Message]; see texts/en.tmpl for the functions that they can use.
+	// [desk.Message]; see en.tmpl for the functions that they can use. A message
+	// without both of them is written in English.
 	Templates *template.Template
+}
+
+// Dates says how a language writes dates.
+type Dates struct {
+	// Layout has the placeholders {day}, {month}, {year}, {time} and {zone}.
+	Layout string `json:"layout"`
+	// Day is the layout of a date without a time.
+	Day    string     `json:"day"`
+	Months [12]string `json:"months"`
+	// YearOffset is added to the year: 543 for the Buddhist era.
+	YearOffset int `json:"year_offset"`
+}
+
+// format writes t by a layout.
+func (d Dates) format(layout string, t time.Time) string {
+	return strings.NewReplacer("{day}", strconv.Itoa(t.Day()), "{month}", d.Months[t.Month()-1],
+		"{year}", strconv.Itoa(t.Year()+d.YearOffset), "{time}", t.Format("15:04"), "{zone}", t.Format("MST")).Replace(layout)
+}
+
+// Options are the options of [New]. The zero value, and nil, are the defaults.
+type Options struct {
+	// Catalogues are added to those of the library. One of a language that is
+	// there already is laid over it: its entries win.
+	Catalogues []Catalogue
+	// Location is where the recipients' days begin; nil is UTC.
+	Location *time.Location
+	// Logger is told of each gap, at level Warn; nil is no log.
+	Logger *slog.Logger
 }
 
 // Texts puts problems and messages into words. Its methods are safe for
 // concurrent use.
 type Texts struct {
-	catalogues []Catalogue
+	catalogues []Catalogue // the first is English, and complete
 	matcher    language.Matcher
+	location   *time.Location
+	gaps       []Gap
+}
+
+// Gap is an entry that a catalogue lacks. English takes its place.
+type Gap struct {
+	Language language.Tag
+	Entry    string // such as "code too_long" or "template partial"
 }
 
 // New returns the texts that come with the library, English and Thai, and
-// those of the given catalogues. A catalogue takes the place of an earlier one
-// of the same language. The first one, English, serves whoever speaks none of
-// them.
-func New(more ...Catalogue) (*Texts, error) {
-	t := new(Texts)
-	var all []Catalogue
+// those of Options.Catalogues. English serves readers of all other languages.
+// An incomplete catalogue is no error: a new version of the library may have
+// more texts than an operator's catalogue. [Texts.Gaps] lists what is missing.
+func New(opts *Options) (*Texts, error) {
+	if opts == nil {
+		opts = new(Options)
+	}
+	t := &Texts{location: opts.Location}
+	if t.location == nil {
+		t.location = time.UTC
+	}
 	for _, lang := range []string{"en", "th"} {
 		c, err := LoadCatalogue(embedded, ".", language.MustParse(lang))
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, c)
+		t.catalogues = append(t.catalogues, c)
 	}
-	for _, c := range append(all, more...) {
-		if err := c.check(); err != nil {
+	for _, c := range opts.Catalogues {
+		i := slices.IndexFunc(t.catalogues, func(o Catalogue) bool { return o.Language == c.Language })
+		if i < 0 {
+			t.catalogues = append(t.catalogues, c)
+			continue
+		}
+		over, err := t.catalogues[i].under(c)
+		if err != nil {
 			return nil, err
 		}
-		replaced := false
-		for i := range t.catalogues {
-			if t.catalogues[i].Language == c.Language {
-				t.catalogues[i], replaced = c, true
-			}
-		}
-		if !replaced {
-			t.catalogues = append(t.catalogues, c)
-		}
+		t.catalogues[i] = over
 	}
 	var tags []language.Tag
 	for _, c := range t.catalogues {
 		tags = append(tags, c.Language)
+		for _, entry := range c.gaps() {
+			t.gaps = append(t.gaps, Gap{c.Language, entry})
+			if opts.Logger != nil {
+				opts.Logger.Warn("texts: an entry is missing, English is used", "language", c.Language.String(), "entry", entry)
+			}
+		}
 	}
 	t.matcher = language.NewMatcher(tags)
 	return t, nil
 }
 
+// Gaps returns what the catalogues lack, in the order of the catalogues.
+func (t *Texts) Gaps() []Gap { return slices.Clone(t.gaps) }
+
 // LoadCatalogue reads a catalogue from two files of a folder: for German
-// "de.json", an object with the objects "codes" and "fields", and "de.tmpl", a Go
-// text template.
+// "de.json", an object with the members "codes", "fields", "reasons", "units"
+// and "dates", each of which may be left out, and "de.tmpl", a Go text template.
 func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error) {
 	c := Catalogue{Language: lang}
 	b, err := fs.ReadFile(fsys, path.Join(dir, lang.String()+".json"))
@@ -99,41 +157,90 @@ func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error)
 		return c, fmt.Errorf("takedown: texts: %w", err)
 	}
 	var words struct {
-		Codes  map[request.Code]string `json:"codes"`
-		Fields map[string]string       `json:"fields"`
+		Codes   map[request.Code]string `json:"codes"`
+		Fields  map[string]string       `json:"fields"`
+		Reasons map[string]string       `json:"reasons"`
+		Units   map[desk.Unit][2]string `json:"units"`
+		Dates   Dates                   `json:"dates"`
 	}
 	if err := json.Unmarshal(b, &words); err != nil {
 		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
 	}
-	c.Codes, c.Fields = words.Codes, words.Fields
+	c.Codes, c.Fields, c.Reasons, c.Units, c.Dates = words.Codes, words.Fields, words.Reasons, words.Units, words.Dates
 	name := lang.String() + ".tmpl"
-	c.Templates, err = template.New(name).Funcs(templateFuncs(lang)).ParseFS(fsys, path.Join(dir, name))
+	c.Templates, err = template.New(name).Funcs(templateFuncs).ParseFS(fsys, path.Join(dir, name))
 	if err != nil {
 		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
 	}
 	return c, nil
 }
 
-// check looks whether a catalogue is complete.
-func (c Catalogue) check() error {
+// under returns c with the entries of another catalogue over its own.
+func (c Catalogue) under(o Catalogue) (Catalogue, error) {
+	c.Codes, c.Fields = overlay(c.Codes, o.Codes), overlay(c.Fields, o.Fields)
+	c.Reasons, c.Units = overlay(c.Reasons, o.Reasons), overlay(c.Units, o.Units)
+	if o.Dates != (Dates{}) {
+		c.Dates = o.Dates
+	}
+	if o.Templates == nil {
+		return c, nil
+	}
+	all, err := c.Templates.Clone()
+	if err != nil {
+		return c, fmt.Errorf("takedown: texts of %v: %w", c.Language, err)
+	}
+	for _, t := range o.Templates.Templates() {
+		if t.Tree == nil || t.Name() == o.Templates.Name() {
+			continue
+		}
+		if _, err := all.AddParseTree(t.Name(), t.Tree); err != nil {
+			return c, fmt.Errorf("takedown: texts of %v: %w", c.Language, err)
+		}
+	}
+	c.Templates = all
+	return c, nil
+}
+
+func overlay[K comparable, V any](base, over map[K]V) map[K]V {
+	all := maps.Clone(base)
+	if all == nil {
+		all = make(map[K]V, len(over))
+	}
+	maps.Copy(all, over)
+	return all
+}
+
+// gaps returns what a catalogue lacks.
+func (c Catalogue) gaps() (list []string) {
 	for _, code := range request.Codes() {
 		if c.Codes[code] == "" {
-			return fmt.Errorf("takedown: texts of %v: no message for %q", c.Language, code)
+			list = append(list, "code "+string(code))
 		}
 	}
 	for _, field := range fieldNames() {
 		if c.Fields[field] == "" {
-			return fmt.Errorf("takedown: texts of %v: no words for the field %q", c.Language, field)
+			list = append(list, "field "+field)
 		}
+	}
+	for _, unit := range []desk.Unit{desk.UnitHours, desk.UnitDays, desk.UnitBusinessDays, desk.UnitMonths} {
+		if c.Units[unit][1] == "" {
+			list = append(list, "unit "+string(unit))
+		}
+	}
+	if c.Dates.Layout == "" || c.Dates.Day == "" || slices.Contains(c.Dates.Months[:], "") {
+		list = append(list, "dates")
 	}
 	for _, m := range desk.MessageTypes() {
-		for _, name := range []string{string(m), string(m) + ".subject"} {
-			if c.Templates == nil || c.Templates.Lookup(name) == nil {
-				return fmt.Errorf("takedown: texts of %v: no template %q", c.Language, name)
-			}
+		if !c.has(m) {
+			list = append(list, "template "+string(m))
 		}
 	}
-	return nil
+	return list
+}
+
+// has reports whether the catalogue can write a type of message.
+func (c Catalogue) has(m desk.MessageType) bool {
+	return c.Templates != nil && c.Templates.Lookup(string(m)) != nil && c.Templates.Lookup(string(m)+".subject") != nil
 }
 
 // pick returns the catalogue for a language tag, or for an Accept-Language
@@ -154,10 +261,7 @@ var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 // writes them.
 func (t *Texts) Problem(lang string, p request.Problem) string {
 	c := t.pick(lang)
-	text, ok := c.Codes[p.Code]
-	if !ok {
-		text = string(p.Code)
-	}
+	text := cmp.Or(c.Codes[p.Code], t.catalogues[0].Codes[p.Code], string(p.Code))
 	return placeholder.ReplaceAllStringFunc(text, func(s string) string {
 		name := strings.Trim(s, "{}")
 		v := p.Params[name]
@@ -180,17 +284,33 @@ func (t *Texts) Problem(lang string, p request.Problem) string {
 // Message puts a message into words, in the language of its recipient.
 func (t *Texts) Message(m desk.Message) (subject, body string, err error) {
 	c := t.pick(m.To.Language)
-	var b bytes.Buffer
-	if err := c.Templates.ExecuteTemplate(&b, string(m.Type)+".subject", view{m, t, c}); err != nil {
-		return "", "", fmt.Errorf("takedown: texts of %v: %w", c.Language, err)
+	if !c.has(m.Type) {
+		c = t.catalogues[0]
+	}
+	v := view{m, t, c}
+	subject, err = v.execute(string(m.Type) + ".subject")
+	if err != nil {
+		return "", "", err
+	}
+	body, err = v.execute(string(m.Type))
+	if err != nil {
+		return "", "", err
 	}
 	// A subject is one line, whatever a template or a name does.
-	subject = strings.Join(strings.Fields(b.String()), " ")
-	b.Reset()
-	if err := c.Templates.ExecuteTemplate(&b, string(m.Type), view{m, t, c}); err != nil {
-		return "", "", fmt.Errorf("takedown: texts of %v: %w", c.Language, err)
+	return strings.Join(strings.Fields(subject), " "), strings.TrimSpace(body) + "\n", nil
+}
+
+func (v view) execute(name string) (string, error) {
+	// Functions are bound for each message, because they depend on the language.
+	tmpl, err := v.c.Templates.Clone()
+	if err != nil {
+		return "", fmt.Errorf("takedown: texts of %v: %w", v.c.Language, err)
 	}
-	return subject, strings.TrimSpace(b.String()) + "\n", nil
+	var b bytes.Buffer
+	if err := tmpl.Funcs(v.funcs()).ExecuteTemplate(&b, name, v); err != nil {
+		return "", fmt.Errorf("takedown: texts of %v: %w", v.c.Language, err)
+	}
+	return b.String(), nil
 }
 
 // view is what a template sees: the message, and its problems in words.
@@ -223,7 +343,7 @@ func (v view) FieldName(path string) string {
 		}
 	}
 	for name := listNumber.ReplaceAllString(path, ""); name != ""; name = name[:max(strings.LastIndexByte(name, '.'), 0)] {
-		if words := v.c.Fields[name]; words != "" {
+		if words := cmp.Or(v.c.Fields[name], v.texts.catalogues[0].Fields[name]); words != "" {
 			return words + number
 		}
 	}
@@ -259,18 +379,54 @@ func fieldNames() []string {
 
 // Why returns the words for the code of a reason.
 func (v view) Why(code string) string {
-	if words := v.c.Reasons[code]; words != "" {
-		return words
-	}
-	return code
+	return cmp.Or(v.c.Reasons[code], v.texts.catalogues[0].Reasons[code], code)
 }
 
-// templateFuncs are the functions of the templates.
-func templateFuncs(lang language.Tag) template.FuncMap {
-	p := xmessage.NewPrinter(lang)
+// templateFuncs are the names of the functions of the templates, for parsing.
+var templateFuncs = (view{texts: &Texts{}}).funcs()
+
+// funcs are the functions of the templates, in the language of the message.
+func (v view) funcs() template.FuncMap {
+	p := xmessage.NewPrinter(v.c.Language)
 	return template.FuncMap{
 		"inc":    func(i int) string { return p.Sprintf("%d", i+1) },
 		"number": func(n int) string { return p.Sprintf("%d", n) },
-		"date":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") },
+		"date":   func(t time.Time) string { return v.date(t, Dates.layout) },
+		"day":    func(t time.Time) string { return v.date(t, Dates.day) },
+		"span":   v.span,
+		"place":  v.place,
 	}
+}
+
+func (d Dates) layout() string { return d.Layout }
+func (d Dates) day() string    { return d.Day }
+
+func (v view) date(t time.Time, layout func(Dates) string) string {
+	d := v.c.Dates
+	if layout(d) == "" || d.Months[0] == "" {
+		d = v.texts.catalogues[0].Dates
+	}
+	return d.format(layout(d), t.In(v.texts.location))
+}
+
+// span writes a length of time.
+func (v view) span(s desk.Span) string {
+	words := v.c.Units[s.Unit]
+	if words[1] == "" {
+		words = v.texts.catalogues[0].Units[s.Unit]
+	}
+	text := words[1]
+	if s.N == 1 && words[0] != "" {
+		text = words[0]
+	}
+	return strings.ReplaceAll(text, "{n}", xmessage.NewPrinter(v.c.Language).Sprintf("%d", s.N))
+}
+
+// place writes a country of ISO 3166-1.
+func (v view) place(code string) string {
+	region, err := language.ParseRegion(code)
+	if err != nil {
+		return code
+	}
+	return cmp.Or(display.Regions(v.c.Language).Name(region), code)
 }
