@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/coder/hnsw v0.6.1
 	github.com/corona10/goimagehash v1.1.0
+	github.com/fzipp/gocyclo v0.6.0
 	github.com/google/go-cmp v0.7.0
 	github.com/philippgille/chromem-go v0.7.0
 	github.com/staydown/staydown v0.0.0
