@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of every module, each for the given time.
+# Runs every fuzz target of every module for the given time.
 #
-#   scripts/fuzz.sh 10s          what .ci/run does
+#   scripts/fuzz.sh 6m/all       six minutes for all of them: what .ci/run does
 #   scripts/fuzz.sh 10m ./phash  ten minutes for each target of one package
 #   scripts/fuzz.sh 2h           a night
 #
@@ -10,10 +10,14 @@
 # fix.
 set -u
 cd "$(dirname "$0")/.."
-time=${1:?how long each target runs, such as 10s}
+usage() { sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; }
+case ${1-} in
+-h | --help) usage; exit 0 ;;
+[0-9]*) time=$1 ;;
+*) usage >&2; exit 2 ;;
+esac
 shift
 [ $# -gt 0 ] || set -- work
-failed=() ran=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
@@ -28,14 +32,25 @@ run() {
 	grep -q 'context deadline exceeded' "$log" && ! grep -qE 'Failing input|panic:|testdata/fuzz/' "$log"
 }
 
+# Package and name of each target, one a line.
+targets=$(go test -list '^Fuzz' "$@" | awk '/^Fuzz/ { names[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print $2, names[i]; n = 0 } /^\?/ { n = 0 }')
+[ -n "$targets" ] || { echo "fuzz: no target found"; exit 1; }
+ran=$(wc -l <<<"$targets")
+case $time in
+*s/all) time=$((${time%s/all} / ran)) ;;
+*m/all) time=$((${time%m/all} * 60 / ran)) ;;
+esac
+case $time in
+*[a-z]) ;;
+*) time=$((time > 2 ? time : 2))s ;;
+esac
+failed=()
 while read -r package target; do
 	echo "-- $package $target"
-	ran=$((ran + 1))
 	run "$package" "$target" </dev/null || failed+=("$package $target")
-done < <(go test -list '^Fuzz' "$@" | awk '/^Fuzz/ { names[n++] = $1 } /^ok/ { for (i = 0; i < n; i++) print $2, names[i]; n = 0 } /^\?/ { n = 0 }')
-[ $ran -gt 0 ] || { echo "fuzz: no target found"; exit 1; }
+done <<<"$targets"
 if [ ${#failed[@]} -ne 0 ]; then
-	printf 'fuzz: %d of %d targets found something:\n' ${#failed[@]} $ran
+	printf 'fuzz: %d of %d targets found something:\n' ${#failed[@]} "$ran"
 	printf '  %s\n' "${failed[@]}"
 	exit 1
 fi
