@@ -24,7 +24,7 @@ func (d *Desk) begin(ctx context.Context) error {
 		if now.Before(start) {
 			continue
 		}
-		err := d.locked(ctx, id, func(c *Case, now time.Time) (change, error) {
+		err := d.locked(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 			if !c.Begins || now.Before(c.Start) {
 				return change{}, nil
 			}
@@ -46,7 +46,7 @@ func (d *Desk) begin(ctx context.Context) error {
 }
 
 // inForce returns the messages about rules that apply from now on.
-func (c *Case) inForce() []message {
+func (c *caseRecord) inForce() []message {
 	msgs := []message{{Case: c.ID, Type: MessageInForce}}
 	if c.Kind != request.KindAuthorityOrder { // Article 17(5)
 		msgs = append(msgs, message{Case: c.ID, Type: MessageStatement})

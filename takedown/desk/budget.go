@@ -115,7 +115,7 @@ func (d *Desk) raise(ctx context.Context, a Alarm, today int64) (isNew bool, err
 	if err != nil || slices.ContainsFunc(c.Alarms, same) {
 		return false, err
 	}
-	err = d.locked(ctx, a.Case, func(c *Case, now time.Time) (change, error) {
+	err = d.locked(ctx, a.Case, func(c *caseRecord, now time.Time) (change, error) {
 		if !slices.Contains(c.Rules, a.Rule) {
 			return change{}, nil // a move that was cut short has just ended it
 		}
@@ -131,7 +131,7 @@ func (d *Desk) raise(ctx context.Context, a Alarm, today int64) (isNew bool, err
 }
 
 // flagAlarms keeps the flag in step with the alarms.
-func (c *Case) flagAlarms() {
+func (c *caseRecord) flagAlarms() {
 	c.Flags = slices.DeleteFunc(c.Flags, func(f request.Flag) bool { return f == FlagOverBudget })
 	if slices.ContainsFunc(c.Alarms, func(a Alarm) bool { return !a.Settled }) {
 		c.Flags = append(c.Flags, FlagOverBudget)
@@ -139,7 +139,7 @@ func (c *Case) flagAlarms() {
 }
 
 // endAlarms drops the alarms of a rule that has ended.
-func (c *Case) endAlarms(rule uint64) {
+func (c *caseRecord) endAlarms(rule uint64) {
 	c.Alarms = slices.DeleteFunc(c.Alarms, func(a Alarm) bool { return a.Rule == rule })
 	c.flagAlarms()
 }
@@ -167,7 +167,7 @@ func (d *Desk) SettleAlarms(ctx context.Context, id takedown.CaseID, a Act) erro
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !slices.Contains(c.Flags, FlagOverBudget) {
 			return change{}, &MoveError{id, c.State, alarmsSettled}
 		}

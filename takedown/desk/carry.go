@@ -12,7 +12,7 @@ import (
 // carry returns the events by which what was learned for rules that end, and
 // excepted from them, goes over to those that take their place for the same
 // items. Each stays an event of its own, which can be undone alone.
-func (d *Desk) carry(c *Case, ending []uint64, rules []blocklist.Rule, covers [][]int, now time.Time) (events []blocklist.Event, err error) {
+func (d *Desk) carry(c *caseRecord, ending []uint64, rules []blocklist.Rule, covers [][]int, now time.Time) (events []blocklist.Event, err error) {
 	for k := range rules {
 		var from []uint64
 		for _, i := range covers[k] {

@@ -231,8 +231,13 @@ type Case struct {
 	Alarms []Alarm `json:"alarms,omitempty"`
 	// LegalHold forbids the erasure of personal data: see [Desk.LegalHold].
 	LegalHold bool `json:"legal_hold,omitempty"`
+	// Claim is that of an opt-out.
+	Claim request.Claim `json:"claim,omitempty"`
+}
 
-	// What follows is the desk's own.
+// A caseRecord is a case as the desk stores it: with what is its own affair.
+type caseRecord struct {
+	Case
 
 	// After is where the case goes when its events are delivered, and Incoming
 	// are the items of each rule that is on the way.
@@ -254,8 +259,6 @@ type Case struct {
 	// Party is a keyed digest that tells whether two cases are of the same
 	// requester, until the personal data is erased.
 	Party []byte `json:"party,omitempty"`
-	// Claim is that of an opt-out.
-	Claim request.Claim `json:"claim,omitempty"`
 	// Completions is how often the request was replaced by a completed one, and
 	// AboutCompletions that of the case that a reply is about when it came in. The
 	// numbers of items mean the same as long as the two are equal.
@@ -310,7 +313,7 @@ func (c *Case) moves() map[State][]State {
 }
 
 // happened notes a milestone, once.
-func (c *Case) happened(m Milestone, now time.Time) {
+func (c *caseRecord) happened(m Milestone, now time.Time) {
 	if c.Times == nil {
 		c.Times = map[Milestone]time.Time{}
 	}
@@ -320,7 +323,7 @@ func (c *Case) happened(m Milestone, now time.Time) {
 }
 
 // move takes c to another state, or says why not.
-func (c *Case) move(to State, a Act, now time.Time) error {
+func (c *caseRecord) move(to State, a Act, now time.Time) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -342,6 +345,6 @@ func (c *Case) move(to State, a Act, now time.Time) error {
 }
 
 // note adds an entry to the log that is written with the case.
-func (c *Case) note(from, to State, a Act, now time.Time) {
+func (c *caseRecord) note(from, to State, a Act, now time.Time) {
 	c.log = append(c.log, LogEntry{Time: now, Case: c.ID, From: from, To: to, Act: a, Rules: len(c.Rules)})
 }

@@ -329,7 +329,7 @@ func (d *Desk) DueOf(ctx context.Context, id takedown.CaseID) ([]Due, error) {
 	if err != nil {
 		return nil, err
 	}
-	return due(c, d.deadlines, d.calendars, d.clock()), nil
+	return due(&c.Case, d.deadlines, d.calendars, d.clock()), nil
 }
 
 // TooEarlyError says that something may not be done yet.

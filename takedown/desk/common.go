@@ -141,7 +141,7 @@ func (d *Desk) AddCommon(ctx context.Context, c takedown.Candidate, a Act, despi
 }
 
 // flag adds a flag to a case.
-func (c *Case) flag(f request.Flag) {
+func (c *caseRecord) flag(f request.Flag) {
 	if !slices.Contains(c.Flags, f) {
 		c.Flags = append(c.Flags, f)
 	}
@@ -149,7 +149,7 @@ func (c *Case) flag(f request.Flag) {
 
 // shielded returns the cases in force whose rules would match a picture no
 // longer when it is on the never-block list.
-func (d *Desk) shielded(hashes []phash.Hash) (cases []*Case, err error) {
+func (d *Desk) shielded(hashes []phash.Hash) (cases []*caseRecord, err error) {
 	var ids []takedown.CaseID
 	view := d.list.View()
 	for _, h := range hashes {
@@ -180,9 +180,9 @@ func (d *Desk) shielded(hashes []phash.Hash) (cases []*Case, err error) {
 // scheduled returns the cases whose rules have yet to begin, which the list does
 // not find, and are about one of the given hashes.
 func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error) {
-	var waiting []*Case
+	var waiting []*caseRecord
 	now := d.clock()
-	if err := d.store.each(func(c *Case) bool {
+	if err := d.store.each(func(c *caseRecord) bool {
 		if len(c.Rules) > 0 && c.Start.After(now) && c.Kind != request.KindAuthorityOrder {
 			waiting = append(waiting, c)
 		}

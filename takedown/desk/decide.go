@@ -26,7 +26,7 @@ import (
 // [*SecondReviewError] when another reviewer has to grant the same.
 func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 	var second error
-	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
 		case StateInReview, StateSecondReview, StateNeedsInfo:
 		default:
@@ -60,7 +60,7 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 
 // undo returns a function that takes back what plan writes into a case: a grant
 // that waits for a second reviewer, or only holds, is none yet.
-func (c *Case) undo() func() {
+func (c *caseRecord) undo() func() {
 	before, items := *c, slices.Clone(c.Items)
 	return func() {
 		c.Granted, c.Outcome, c.Effect = before.Granted, before.Outcome, before.Effect
@@ -71,7 +71,7 @@ func (c *Case) undo() func() {
 
 // approve reports whether a risky grant has to wait for a second reviewer, and
 // notes the approval of the first. What was planned does not hold then.
-func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait bool, err error) {
+func (d *Desk) approve(c *caseRecord, g Grant, now time.Time, second *error) (wait bool, err error) {
 	why, err := d.risks(c)
 	if err != nil {
 		return false, err
@@ -115,7 +115,7 @@ func (d *Desk) approve(c *Case, g Grant, now time.Time, second *error) (wait boo
 // WidthBytes those in another file. Exceptions it keeps.
 func (d *Desk) Change(ctx context.Context, id takedown.CaseID, g Grant) error {
 	var second error
-	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateInForce {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
@@ -145,7 +145,7 @@ func (d *Desk) Change(ctx context.Context, id takedown.CaseID, g Grant) error {
 // Reject closes a case without any effect. outcome may say how: rejected, the
 // default, out of scope, covered by another case, or manifestly unfounded.
 func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Act, outcome ...Outcome) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
 		case StateInForce, StateCounter, StateCourtHold:
 			return change{}, &MoveError{id, c.State, StateRejected}
@@ -176,7 +176,7 @@ func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Act, outcome ..
 // [request.Problem].Field, of what is missing; they take the place of what was asked for
 // before. The case waits until [Desk.Complete]; an approval that waited for a second reviewer is void.
 func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Act, missing ...string) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.Problems = nil
 		for _, f := range missing {
 			if !fields.Plain.MatchString(f) {
@@ -204,7 +204,7 @@ func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Act, missing .
 // hold stays so, and what is new in it waits for whoever looks at it, and can call
 // Hold again. The decision ends the hold, whichever it is. It is for intimate pictures, and for the restriction of Article 18 GDPR.
 func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.undecided() || c.State == StateUnconfirmed {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
@@ -222,7 +222,7 @@ func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Act) error {
 // Unhold ends a hold before the decision, which is still to come. It fails with a
 // [*MoveError] when there is none.
 func (d *Desk) Unhold(ctx context.Context, id takedown.CaseID, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.undecided() || len(c.Rules) == 0 {
 			return change{}, &MoveError{id, c.State, "unheld"}
 		}
@@ -233,7 +233,7 @@ func (d *Desk) Unhold(ctx context.Context, id takedown.CaseID, a Act) error {
 // holding returns the rules of a hold, with the items that each covers; none if
 // there is nothing that a hold can block. One that goes on is for what is on hold
 // already: nobody has looked at the rest.
-func (d *Desk) holding(c *Case, goesOn bool) (rules []blocklist.Rule, covers [][]int, err error) {
+func (d *Desk) holding(c *caseRecord, goesOn bool) (rules []blocklist.Rule, covers [][]int, err error) {
 	mats, err := d.material(c)
 	if err != nil {
 		return nil, nil, err
@@ -271,7 +271,7 @@ func (d *Desk) Withdraw(ctx context.Context, id takedown.CaseID, a Act) error {
 // court, exactly as Withdraw does. Of a counter-notice that a court has, it says
 // that the court decided for its sender: what it names is restored.
 func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Kind == request.KindCounterNotice && c.State == StateCourtHold {
 			return d.restoring(ctx, c, a, now)
 		}
@@ -280,11 +280,11 @@ func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Act) error {
 }
 
 func (d *Desk) end(ctx context.Context, id takedown.CaseID, to State, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) { return d.ending(c, to, a, now) })
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) { return d.ending(c, to, a, now) })
 }
 
 // ending is the change that ends a case.
-func (d *Desk) ending(c *Case, to State, a Act, now time.Time) (change, error) {
+func (d *Desk) ending(c *caseRecord, to State, a Act, now time.Time) (change, error) {
 	if to == StateReversed && c.undecided() { // on hold: there is no decision to reverse
 		return change{}, &MoveError{c.ID, c.State, to}
 	}
@@ -301,11 +301,11 @@ func (d *Desk) ending(c *Case, to State, a Act, now time.Time) (change, error) {
 // action is over. id is the case of the counter-notice. Before that it fails with
 // a [*TooEarlyError].
 func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCounter {
 			return change{}, &MoveError{id, c.State, StateRestored}
 		}
-		if err := d.tooEarly(c, "restore"); err != nil {
+		if err := d.tooEarly(&c.Case, "restore"); err != nil {
 			return change{}, err
 		}
 		return d.restoring(ctx, c, a, now)
@@ -316,7 +316,7 @@ func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Act) error {
 // [Desk.Release], or [Desk.Reverse]; of a counter-notice that waits, only what it
 // names does not come back before.
 func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.happened(MilestoneCourtNotice, now)
 		return change{}, c.move(StateCourtHold, a, now)
 	})
@@ -325,7 +325,7 @@ func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Act) error {
 // Release ends a court hold in favour of whoever asked for the removal: a case is in
 // force as before, a counter-notice is closed.
 func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCourtHold {
 			return change{}, &MoveError{id, c.State, StateInForce}
 		}
@@ -354,12 +354,12 @@ func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if m == MilestoneInformed && c.Times[MilestoneDecided].IsZero() {
 			return change{}, &MoveError{id, c.State, "informed"}
 		}
 		if m == MilestoneExtended { // what was due before is still overdue
-			for _, x := range due(c, d.deadlines, d.calendars, now) {
+			for _, x := range due(&c.Case, d.deadlines, d.calendars, now) {
 				if slices.Contains(x.Deadline.Done, m) && !x.NotAfter.IsZero() && now.After(x.NotAfter) {
 					return change{}, &TooLateError{id, x.Deadline.Name, x.NotAfter}
 				}
@@ -405,7 +405,7 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 }
 
 // expired is the change that ends a case whose time is over.
-func (d *Desk) expired(c *Case, now time.Time) (change, error) {
+func (d *Desk) expired(c *caseRecord, now time.Time) (change, error) {
 	if c.State != StateInForce || !c.over(now) {
 		return change{}, &MoveError{c.ID, c.State, StateExpired}
 	}
@@ -417,7 +417,7 @@ func (c *Case) over(now time.Time) bool { return !c.End.IsZero() && !now.Before(
 
 // watch notes when the faces of a case have to go, if they were granted for a
 // time, and when its rules begin.
-func (d *Desk) watch(c *Case) {
+func (d *Desk) watch(c *caseRecord) {
 	if c.Begins {
 		d.starts[c.ID] = c.Start
 	} else {
@@ -453,12 +453,12 @@ func (d *Desk) expireFaces(ctx context.Context) error {
 // when the window for complaints is over, else it fails with a
 // [*TooEarlyError].
 func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Act) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.ended() { // a reply, which may go there by its decision, included
 			return change{}, &MoveError{id, c.State, StateClosed}
 		}
 		if !c.Times[MilestoneDecided].IsZero() { // about what was not decided nobody can complain
-			if err := d.tooEarly(c, "complaint_window"); err != nil {
+			if err := d.tooEarly(&c.Case, "complaint_window"); err != nil {
 				return change{}, err
 			}
 		}
@@ -476,7 +476,7 @@ func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a A
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.LegalHold = hold
 		c.note(c.State, map[bool]State{true: legalHold, false: legalHoldEnded}[hold], a, now)
 		return change{}, nil
@@ -493,7 +493,7 @@ func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Act) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch {
 		case c.Erased():
 			return change{forget: len(c.Rules) == 0}, d.store.keys.destroy(id)
@@ -512,7 +512,7 @@ func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Act) error {
 
 // endFaces is the change that ends the rules of a case that are about faces. If
 // others stay, the case says from then on what is in force without them.
-func (d *Desk) endFaces(c *Case, a Act, now time.Time) (change, error) {
+func (d *Desk) endFaces(c *caseRecord, a Act, now time.Time) (change, error) {
 	var ending []uint64
 	for i := range c.Items {
 		it := &c.Items[i]
@@ -541,7 +541,7 @@ func (d *Desk) endFaces(c *Case, a Act, now time.Time) (change, error) {
 }
 
 // decisionMessage returns the message that tells what was decided.
-func decisionMessage(c *Case) MessageType {
+func decisionMessage(c *caseRecord) MessageType {
 	if c.Outcome == OutcomePartly {
 		return MessagePartial
 	}
@@ -583,7 +583,7 @@ func (it *CaseItem) imageNumber() (n int, ok bool) {
 // grantedImages returns the pictures of a request that were granted as pictures,
 // by their numbers. Of one that only shows a face that was granted nothing may
 // stay.
-func grantedImages(c *Case) map[int][]byte {
+func grantedImages(c *caseRecord) map[int][]byte {
 	images, granted := imagesOf(c.Request), map[int][]byte{}
 	for i := range c.Items {
 		if n, ok := c.Items[i].imageNumber(); ok && n < len(images) && c.Items[i].Outcome == OutcomeAccepted {

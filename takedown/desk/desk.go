@@ -327,7 +327,7 @@ func (d *Desk) replay() error {
 		}
 	}
 	keep := map[takedown.CaseID]bool{}
-	if err := d.store.each(func(c *Case) bool {
+	if err := d.store.each(func(c *caseRecord) bool {
 		keep[c.ID] = !c.Erased()
 		for _, id := range templatesOf(c) {
 			keep[takedown.CaseID(id)] = true
@@ -431,28 +431,28 @@ func (d *Desk) Case(ctx context.Context, id takedown.CaseID) (Case, error) {
 	if err != nil {
 		return Case{}, err
 	}
-	return *c, nil
+	return c.Case, nil
 }
 
 // Cases calls yield with every case until it returns false. The cases come
 // without their requests and pictures, in no particular order; yield must not call the
 // desk's methods that change cases.
 func (d *Desk) Cases(ctx context.Context, yield func(Case) bool) error {
-	err := d.store.each(func(c *Case) bool { return ctx.Err() == nil && yield(*c) })
+	err := d.store.each(func(c *caseRecord) bool { return ctx.Err() == nil && yield(c.Case) })
 	return errors.Join(err, ctx.Err())
 }
 
 // step reads a case with its request, lets f change it, and writes what f
 // changed in one transaction, with the case that a reply is about if f changed
 // that one too. Events that f causes are delivered before step returns. A move that a crash cut short is finished first.
-func (d *Desk) step(ctx context.Context, id takedown.CaseID, f func(c *Case, now time.Time) (change, error)) error {
+func (d *Desk) step(ctx context.Context, id takedown.CaseID, f func(c *caseRecord, now time.Time) (change, error)) error {
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
 	return d.locked(ctx, id, f)
 }
 
-func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *Case, now time.Time) (change, error)) error {
+func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *caseRecord, now time.Time) (change, error)) error {
 	c, err := d.load(ctx, id)
 	if err != nil {
 		return err
@@ -461,9 +461,9 @@ func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *Case, n
 	if err != nil {
 		return err
 	}
-	ch.cases = []*Case{c}
+	ch.cases = []*caseRecord{c}
 	if ch.target != nil {
-		ch.cases = []*Case{ch.target, c}
+		ch.cases = []*caseRecord{ch.target, c}
 	}
 	if err := d.store.apply(ch); err != nil {
 		return err
@@ -482,7 +482,7 @@ func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *Case, n
 // load reads a case. If an earlier move of it failed half way, load finishes
 // that move first; of a reply that of the case that it is about, too, which it
 // may have caused.
-func (d *Desk) load(ctx context.Context, id takedown.CaseID) (*Case, error) {
+func (d *Desk) load(ctx context.Context, id takedown.CaseID) (*caseRecord, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -506,7 +506,7 @@ func (d *Desk) load(ctx context.Context, id takedown.CaseID) (*Case, error) {
 }
 
 // finish finishes a move of a case that failed half way, if there is one.
-func (d *Desk) finish(ctx context.Context, c *Case) error {
+func (d *Desk) finish(ctx context.Context, c *caseRecord) error {
 	if c.State != StateEnforcing && c.State != StateRevoking {
 		return nil
 	}
@@ -516,14 +516,14 @@ func (d *Desk) finish(ctx context.Context, c *Case) error {
 // replace moves a case to another state by way of the list: its rules end and
 // the given ones take their place, in one step. covers are the items of each
 // new rule.
-func (d *Desk) replace(c *Case, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+func (d *Desk) replace(c *caseRecord, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
 	return d.exchange(c, c.Rules, rules, covers, after, a, now)
 }
 
 // exchange is replace for some of the rules of a case. The others stay, with
 // what was learned for them and excepted from them; what was so for those that
 // end goes over to those that take their place, as far as they reach.
-func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+func (d *Desk) exchange(c *caseRecord, ending []uint64, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
 	var events []blocklist.Event
 	for _, rule := range ending {
 		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventRevoked, Time: now, Target: rule})
@@ -560,7 +560,7 @@ func (d *Desk) exchange(c *Case, ending []uint64, rules []blocklist.Rule, covers
 
 // sealFaces puts the faces of some items into the event that adds their rule,
 // sealed under a key that the list keeps for it.
-func (d *Desk) sealFaces(c *Case, items []int, e *blocklist.Event) error {
+func (d *Desk) sealFaces(c *caseRecord, items []int, e *blocklist.Event) error {
 	vectors := make([]blocklist.FaceVector, len(items))
 	for i, item := range items {
 		t, err := d.store.template(c, item)
@@ -590,7 +590,7 @@ func vectorOf(f takedown.Face) (blocklist.FaceVector, error) {
 
 // deliver appends the events of a case that is on its way to the journal and
 // finishes the move. Events that are there already are not added again.
-func (d *Desk) deliver(ctx context.Context, c *Case) error {
+func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 	events, err := d.store.pending(c.ID)
 	if err != nil {
 		return err
@@ -654,7 +654,7 @@ func (d *Desk) deliver(ctx context.Context, c *Case) error {
 			msgs = c.inForce()
 		}
 	}
-	ch := change{cases: []*Case{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}
+	ch := change{cases: []*caseRecord{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}
 	// Once nothing of an erased case is in force, what its rules were made of
 	// goes too.
 	ch.forget = c.Erased() && len(c.Rules) == 0

@@ -111,7 +111,7 @@ func TestErase(t *testing.T) {
 		wantNowhere(t, dir, what, append(secrets, slot[16:48])...)
 		got, err := d.Case(ctx, c.ID)
 		ok(t, err)
-		if !got.Erased() || got.Request != nil || got.Party != nil || got.State != desk.StateInForce || len(got.Rules) != 1 {
+		if !got.Erased() || got.Request != nil || d.Record(c.ID).Party != nil || got.State != desk.StateInForce || len(got.Rules) != 1 {
 			t.Errorf("%s: %+v", what, got)
 		}
 		if got, err := d.Case(ctx, other.ID); err != nil || got.Request == nil {

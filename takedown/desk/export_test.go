@@ -45,6 +45,15 @@ var (
 	}
 )
 
+// Record returns a case as it is stored.
+func (d *Desk) Record(id takedown.CaseID) *caseRecord {
+	c, err := d.store.get(id)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
 // Dir returns the folder of a desk.
 func (d *Desk) Dir() string { return d.dir }
 

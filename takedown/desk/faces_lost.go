@@ -38,7 +38,7 @@ func (d *Desk) restoreFaces(ctx context.Context) error {
 	}
 	isLost := func(rule uint64) bool { return slices.Contains(lost, rule) }
 	var ids, gone []takedown.CaseID
-	err := d.store.each(func(c *Case) bool {
+	err := d.store.each(func(c *caseRecord) bool {
 		if slices.ContainsFunc(c.Rules, isLost) {
 			ids = append(ids, c.ID)
 		}
@@ -60,7 +60,7 @@ func (d *Desk) restoreFaces(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		ch.cases = []*Case{c}
+		ch.cases = []*caseRecord{c}
 		if err := d.store.apply(ch); err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func (d *Desk) restoreFaces(ctx context.Context) error {
 
 // sealAgain is the change that puts rules about faces, as they are, into the
 // place of those that are lost. Nobody is told: nothing else was decided.
-func (d *Desk) sealAgain(c *Case, isLost func(rule uint64) bool, now time.Time) (change, error) {
+func (d *Desk) sealAgain(c *caseRecord, isLost func(rule uint64) bool, now time.Time) (change, error) {
 	if c.State != StateInForce {
 		return change{}, &MoveError{c.ID, c.State, StateEnforcing}
 	}

@@ -114,7 +114,7 @@ func TestOpen_RestoresFaces(t *testing.T) {
 					t.Fatalf("at a node (-want +got):\n%s", diff)
 				}
 				for i, c := range cases() {
-					if !slices.Equal(c.Rules, was[i].Rules) != tc.renewed[i] || len(c.Rules) != 1 || c.Items[0].Rule != c.Rules[0] || c.Silent {
+					if !slices.Equal(c.Rules, was[i].Rules) != tc.renewed[i] || len(c.Rules) != 1 || c.Items[0].Rule != c.Rules[0] || d.Record(c.ID).Silent {
 						t.Errorf("case %d has rules %v, had %v; %+v", i, c.Rules, was[i].Rules, c.Items)
 					}
 					if c.State != desk.StateInForce || c.Face != was[i].Face || c.Granted != was[i].Granted {

@@ -110,7 +110,7 @@ const (
 // risks returns why a grant needs a second reviewer. It looks for earlier cases
 // again: another may have come into force, or have lost its requester, since
 // this one was taken in.
-func (d *Desk) risks(c *Case) (flags []request.Flag, err error) {
+func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 	mats, err := d.store.material(c.ID)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (d *Desk) risks(c *Case) (flags []request.Flag, err error) {
 }
 
 // unseen reports whether an item is a hash of which the request has no picture.
-func (d *Desk) unseen(c *Case, mats []request.Material, item int) bool {
+func (d *Desk) unseen(c *caseRecord, mats []request.Material, item int) bool {
 	if c.Items[item].Kind != request.ItemHash {
 		return false
 	}
@@ -185,7 +185,7 @@ func (d *Desk) unseen(c *Case, mats []request.Material, item int) bool {
 // planned, so that two can be seen to have approved the same: the grant to the
 // letter, the terms that it comes to, and what is blocked by them, face by face.
 // Of a reply, which blocks nothing, it has the request.
-func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
+func (d *Desk) approved(c *caseRecord, g Grant) ([]byte, error) {
 	g.Act = Act{}
 	mats, err := d.store.material(c.ID)
 	if err != nil {
@@ -225,7 +225,7 @@ func (d *Desk) approved(c *Case, g Grant) ([]byte, error) {
 // it into force, with the items that each covers: one for all addresses, one
 // for each picture and hash, and one for all faces, whose keys seal adds. Digests
 // of addresses are those of list.
-func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.Rule, covers [][]int, err error) {
+func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []blocklist.Rule, covers [][]int, err error) {
 	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
 	if err := (Act{Reason: g.Wider}).check(); err != nil {
 		return nil, nil, err
@@ -439,7 +439,7 @@ func (d *Desk) plan(c *Case, g Grant, list *blocklist.List) (rules []blocklist.R
 
 // material returns what the items of a case are recognised by, also while its
 // request is replaced.
-func (d *Desk) material(c *Case) ([]request.Material, error) {
+func (d *Desk) material(c *caseRecord) ([]request.Material, error) {
 	if c.material != nil {
 		return c.material, nil
 	}
@@ -475,7 +475,7 @@ func (c *Case) hasFaces() bool {
 
 // facesOf returns the faces of those items of a case that are wanted and whose
 // templates are there.
-func (d *Desk) facesOf(c *Case, want func(*CaseItem) bool) (faces map[int]takedown.Face, err error) {
+func (d *Desk) facesOf(c *caseRecord, want func(*CaseItem) bool) (faces map[int]takedown.Face, err error) {
 	faces = map[int]takedown.Face{}
 	for i := range c.Items {
 		if it := &c.Items[i]; it.Template == nil || !want(it) {
@@ -524,7 +524,7 @@ func (d *Desk) people(faces map[int]takedown.Face) (groups [][]int) {
 
 // faceTerms returns on which terms the faces of some items are granted: those of
 // the desk's model, or higher thresholds. before are those in force.
-func (d *Desk) faceTerms(c *Case, g Grant, items []int, before FaceTerms) (t FaceTerms, err error) {
+func (d *Desk) faceTerms(c *caseRecord, g Grant, items []int, before FaceTerms) (t FaceTerms, err error) {
 	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
 	for _, i := range items {
 		template, err := d.store.template(c, i)

@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"encoding/json"
 	"errors"
 	"math"
 	"testing"
@@ -47,15 +48,13 @@ func TestAccept_ImpossibleTerms(t *testing.T) {
 			ok(t, err)
 			tc.grant.Act = alice
 			for what, id := range map[string]takedown.CaseID{"a face": face.ID, "a reply": reply.ID} {
-				before, err := d.Case(ctx, id)
-				ok(t, err)
+				before, stored := caseAndRecord(t, d, id)
 				var refused *desk.GrantError
 				if err := d.Accept(ctx, id, tc.grant); !errors.As(err, &refused) {
 					t.Errorf("%s, %s, one reviewer %t: %v", tc.name, what, one, err)
 				}
-				after, err := d.Case(ctx, id)
-				ok(t, err)
-				if diff := cmp.Diff(before, after, cmp.AllowUnexported(desk.Case{})); diff != "" {
+				after, storedAfter := caseAndRecord(t, d, id)
+				if diff := cmp.Diff(before, after) + cmp.Diff(stored, storedAfter); diff != "" {
 					t.Errorf("%s, %s: the case changed (-want +got):\n%s", tc.name, what, diff)
 				}
 			}
@@ -130,4 +129,14 @@ func TestGrant_EndIsOver(t *testing.T) {
 	// An item of a case whose time has run out can still be withdrawn.
 	now.set(day0.Add(time.Hour))
 	accept(t, d, request.Withdrawal{Requester: notice().Requester, Case: c.ID, Items: []int{0}}, desk.Grant{})
+}
+
+// caseAndRecord returns a case, and all that is stored of it beside its request.
+func caseAndRecord(t *testing.T, d *desk.Desk, id takedown.CaseID) (desk.Case, string) {
+	t.Helper()
+	c, err := d.Case(ctx, id)
+	ok(t, err)
+	b, err := json.Marshal(d.Record(id))
+	ok(t, err)
+	return c, string(b)
 }

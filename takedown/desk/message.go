@@ -325,8 +325,8 @@ func (d *Desk) compose(m message) (Message, error) {
 			msg.Refused++
 		}
 	}
-	msg.ComplaintWindow = d.complaintWindow(c)
-	for _, x := range due(c, d.deadlines, d.calendars, now) {
+	msg.ComplaintWindow = d.complaintWindow(&c.Case)
+	for _, x := range due(&c.Case, d.deadlines, d.calendars, now) {
 		if !x.NotAfter.IsZero() && (msg.Deadline.IsZero() || x.NotAfter.Before(msg.Deadline)) {
 			msg.Deadline = x.NotAfter
 		}
@@ -336,7 +336,7 @@ func (d *Desk) compose(m message) (Message, error) {
 		if err != nil {
 			return Message{}, err
 		}
-		if x, ok := d.clockOf(reply, "restore", now); ok {
+		if x, ok := d.clockOf(&reply.Case, "restore", now); ok {
 			msg.NotBefore, msg.NotAfter = x.NotBefore, x.NotAfter
 		}
 		if counter, ok := reply.Request.(request.CounterNotice); ok && m.Type == MessageCounterReceived {
@@ -347,8 +347,8 @@ func (d *Desk) compose(m message) (Message, error) {
 		msg.Problems = slices.Clone(c.Problems)
 	}
 	if m.Type == MessageStatement {
-		s := Statement17(c)
-		s.ComplaintWindow = d.complaintWindow(c)
+		s := Statement17(&c.Case)
+		s.ComplaintWindow = d.complaintWindow(&c.Case)
 		msg.Statement = &s
 		return msg, nil
 	}

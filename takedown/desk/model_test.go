@@ -352,7 +352,7 @@ func TestDesk_Life(t *testing.T) {
 					states = append(states, desk.StateWithdrawn)
 				}
 				if before.State == desk.StateEnforcing || before.State == desk.StateRevoking {
-					states = append(states, before.After) // what was cut short is finished first
+					states = append(states, d.Record(k.id).After) // what was cut short is finished first
 				}
 				do(t, k, func() error { return d.Erase(ctx, k.id, alice) }, states...)
 			},

@@ -209,7 +209,7 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
 	if p.crowded(d, c.Kind) && (c.Crowded == 0 || c.Granted < c.Crowded) {
 		c.Crowded = c.Granted
-		if err := d.step(ctx, id, func(now *Case, t time.Time) (change, error) {
+		if err := d.step(ctx, id, func(now *caseRecord, t time.Time) (change, error) {
 			now.Crowded = c.Crowded
 			now.note(now.State, now.State, Act{Reason: string(FlagCrowded)}, t)
 			return change{}, nil
@@ -370,7 +370,7 @@ func (t *trialFaces) leavesAlone(c *takedown.Candidate, frame int, common *block
 }
 
 // trial makes a list of nothing but the rules of a grant. done removes it.
-func (d *Desk) trial(ctx context.Context, c *Case, g Grant) (t *trial, done func() error, err error) {
+func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, done func() error, err error) {
 	dir, err := os.MkdirTemp(d.dir, trialFolder+"*")
 	if err != nil {
 		return nil, nil, fmt.Errorf("takedown: preview: %w", err)

@@ -58,7 +58,7 @@ var handlings = map[takedown.Kind]handling{
 
 // checkTarget looks for the case that a reply refers to, and adds a problem
 // when there is none to which it can.
-func (d *Desk) checkTarget(k *request.Checked, r request.Request) (*Case, error) {
+func (d *Desk) checkTarget(k *request.Checked, r request.Request) (*caseRecord, error) {
 	if !request.IsReply(r.Kind()) || r.About() == (takedown.CaseID{}) {
 		return nil, nil
 	}
@@ -86,7 +86,7 @@ func (d *Desk) checkTarget(k *request.Checked, r request.Request) (*Case, error)
 
 // checkNamed adds a problem for each field of a reply with an address that is
 // none of the case.
-func (d *Desk) checkNamed(k *request.Checked, target *Case) error {
+func (d *Desk) checkNamed(k *request.Checked, target *caseRecord) error {
 	if len(k.Named) == 0 {
 		return nil
 	}
@@ -127,19 +127,19 @@ func namesAddresses(r request.Request) bool {
 }
 
 // sameParty reports whether a request is of the requester of a case.
-func (d *Desk) sameParty(r request.Request, c *Case) bool {
+func (d *Desk) sameParty(r request.Request, c *caseRecord) bool {
 	return len(c.Party) > 0 && bytes.Equal(d.party(r.From()), c.Party)
 }
 
 // complaintIsLate reports whether the window for complaints about a case is
 // over.
-func (d *Desk) complaintIsLate(target *Case, now time.Time) bool {
-	x, ok := d.clockOf(target, "complaint_window", now)
+func (d *Desk) complaintIsLate(target *caseRecord, now time.Time) bool {
+	x, ok := d.clockOf(&target.Case, "complaint_window", now)
 	return ok && now.After(x.NotBefore)
 }
 
 // acceptReply accepts a reply: both cases change in one transaction.
-func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.Time, second *error) (change, error) {
+func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now time.Time, second *error) (change, error) {
 	if g.Width != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || g.Face != (FaceThreshold{}) {
 		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no width, items, territories, times or thresholds"}
 	}
@@ -197,7 +197,7 @@ func (d *Desk) acceptReply(ctx context.Context, reply *Case, g Grant, now time.T
 // concerned returns the items of a case that a reply is about; none is all. They
 // are looked up each time, because a completed request can have others. The
 // addresses that it names are those of when it came in: see [request.Checked.Stored].
-func (d *Desk) concerned(reply, target *Case) (items []int, err error) {
+func (d *Desk) concerned(reply, target *caseRecord) (items []int, err error) {
 	if reply.Request == nil {
 		return nil, fmt.Errorf("takedown: case %v: its request is erased", reply.ID)
 	}
@@ -228,7 +228,7 @@ func (d *Desk) concerned(reply, target *Case) (items []int, err error) {
 }
 
 // blocksSome refuses a reply about items of which none is in force.
-func (c *Case) blocksSome(reply *Case, items []int) error {
+func (c *caseRecord) blocksSome(reply *caseRecord, items []int) error {
 	if len(items) > 0 && !slices.ContainsFunc(items, func(i int) bool { return c.Items[i].Rule != 0 }) {
 		return &GrantError{reply.ID, fmt.Sprintf("nothing that it names is in force for case %v", c.ID)}
 	}
@@ -242,7 +242,7 @@ const itemsReopened State = "items_reopened"
 // told, anew. A case that was rejected or reversed goes back to its review; of
 // one in force, what was granted stays in force, and [Desk.Change] decides about
 // the rest.
-func (c *Case) reopen(complaint takedown.CaseID, a Act, now time.Time) error {
+func (c *caseRecord) reopen(complaint takedown.CaseID, a Act, now time.Time) error {
 	whole := c.State == StateRejected || c.State == StateReversed
 	switch {
 	case !whole && c.State != StateInForce:
@@ -277,14 +277,14 @@ func (c *Case) reopen(complaint takedown.CaseID, a Act, now time.Time) error {
 }
 
 // forgetGrant makes a case one of which nothing is granted.
-func (c *Case) forgetGrant() {
+func (c *caseRecord) forgetGrant() {
 	c.Outcome, c.Granted, c.Effect = "", 0, 0
 	c.Territories, c.Start, c.End, c.Face = nil, time.Time{}, time.Time{}, FaceTerms{}
 }
 
 // restoring is the change by which what a counter-notice names is restored. What
 // has ended before, or is not decided yet, does not come into force again.
-func (d *Desk) restoring(ctx context.Context, counter *Case, a Act, now time.Time) (ch change, err error) {
+func (d *Desk) restoring(ctx context.Context, counter *caseRecord, a Act, now time.Time) (ch change, err error) {
 	target, err := d.load(ctx, counter.About)
 	if err != nil {
 		return change{}, err
@@ -323,7 +323,7 @@ func (it *CaseItem) end(how State) {
 // back to its review. how is withdrawn, reversed or restored. Only rules that cover
 // one of the items end. The others, with what was learned for them and excepted
 // from them, stay as they are.
-func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (change, error) {
+func (d *Desk) take(c *caseRecord, items []int, how State, a Act, now time.Time) (change, error) {
 	open := c.undecided()
 	if how != StateWithdrawn && len(items) > 0 { // what was refused stays refused
 		items = slices.DeleteFunc(slices.Clone(items), func(i int) bool {
@@ -412,7 +412,7 @@ func (d *Desk) take(c *Case, items []int, how State, a Act, now time.Time) (chan
 
 // without returns the rules that take the place of some that end, on the same
 // terms, for what they cover besides the given items.
-func (d *Desk) without(c *Case, items []int, ending []uint64) (rules []blocklist.Rule, covers [][]int, err error) {
+func (d *Desk) without(c *caseRecord, items []int, ending []uint64) (rules []blocklist.Rule, covers [][]int, err error) {
 	grant := Grant{
 		Effect: c.Effect, Territories: c.Territories, Start: c.Start, End: c.End,
 		Wider: "as_before", asBefore: true, Items: map[int]ItemDecision{},
@@ -441,7 +441,7 @@ const itemsEnded State = "items_ended"
 
 // reviewed takes what has left a case out of its review: both reviewers look
 // again at the rest, and a hold goes on for it.
-func (d *Desk) reviewed(c *Case, a Act, now time.Time) (change, error) {
+func (d *Desk) reviewed(c *caseRecord, a Act, now time.Time) (change, error) {
 	c.First = nil
 	c.note(c.State, itemsEnded, a, now)
 	if c.State == StateSecondReview {

@@ -176,7 +176,7 @@ func (d *Desk) noteFact(id takedown.CaseID, what State, a Act, now time.Time) er
 		return err
 	}
 	c.note(c.State, what, a, now)
-	return d.store.apply(change{cases: []*Case{c}})
+	return d.store.apply(change{cases: []*caseRecord{c}})
 }
 
 // hashKeys are the hashes that pictures with any detail can have.

@@ -285,8 +285,8 @@ func (s *caseStore) close() error { return errors.Join(s.db.Close(), s.keys.clos
 
 // change is what one transaction writes.
 type change struct {
-	cases    []*Case           // with the entries of their logs
-	target   *Case             // of a step of a reply: the case that it is about, whose events these are
+	cases    []*caseRecord     // with the entries of their logs
+	target   *caseRecord       // of a step of a reply: the case that it is about, whose events these are
 	events   []blocklist.Event // into the outbox of the first case
 	finished bool              // the outbox of the first case is empty now
 	// delivered is the number of the last event that is in the journal.
@@ -466,7 +466,7 @@ func (s *caseStore) apply(ch change) error {
 }
 
 // get reads a case without its request.
-func (s *caseStore) get(id takedown.CaseID) (c *Case, err error) {
+func (s *caseStore) get(id takedown.CaseID) (c *caseRecord, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		c, err = s.getIn(tx, id)
 		return err
@@ -474,7 +474,7 @@ func (s *caseStore) get(id takedown.CaseID) (c *Case, err error) {
 	return c, err
 }
 
-func (s *caseStore) getIn(tx StoreTx, id takedown.CaseID) (*Case, error) {
+func (s *caseStore) getIn(tx StoreTx, id takedown.CaseID) (*caseRecord, error) {
 	b, err := tx.Get(BucketCases, id[:])
 	if err != nil {
 		return nil, err
@@ -482,11 +482,11 @@ func (s *caseStore) getIn(tx StoreTx, id takedown.CaseID) (*Case, error) {
 	if b == nil {
 		return nil, noCase(id)
 	}
-	c := new(Case)
+	c := new(caseRecord)
 	return c, unmarshalCase(id, b, c)
 }
 
-func putCase(tx StoreTx, c *Case) error {
+func putCase(tx StoreTx, c *caseRecord) error {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("takedown: case store: %w", err)
@@ -509,7 +509,7 @@ func unsummed(b []byte) ([]byte, bool) {
 
 // unmarshalCase reads what putCase wrote. The store has no checksums of its
 // own.
-func unmarshalCase(id takedown.CaseID, b []byte, c *Case) error {
+func unmarshalCase(id takedown.CaseID, b []byte, c *caseRecord) error {
 	b, ok := unsummed(b)
 	if !ok {
 		return fmt.Errorf("%w: case %v has another checksum", ErrStore, id)
@@ -538,11 +538,11 @@ func caseKey(b Bucket, k []byte, n int) (takedown.CaseID, error) {
 // A key is destroyed after the transaction in which its case says so. A reader
 // that has seen the case before and finds the key no more reads it again: what
 // has no key although its case, still the same, names it, is gone.
-func (s *caseStore) whole(id takedown.CaseID, templates bool) (*Case, error) {
+func (s *caseStore) whole(id takedown.CaseID, templates bool) (*caseRecord, error) {
 	var seen []byte
 	for {
 		var gone, again bool
-		c := new(Case)
+		c := new(caseRecord)
 		err := s.db.View(func(tx StoreTx) error {
 			b, err := tx.Get(BucketCases, id[:])
 			if err != nil {
@@ -574,7 +574,7 @@ func (s *caseStore) whole(id takedown.CaseID, templates bool) (*Case, error) {
 
 // addRequest adds its request to a case that was read in the same transaction.
 // gone says that its key is not there.
-func (s *caseStore) addRequest(tx StoreTx, c *Case) (gone bool, err error) {
+func (s *caseStore) addRequest(tx StoreTx, c *caseRecord) (gone bool, err error) {
 	if c.Erased() {
 		return false, nil
 	}
@@ -689,14 +689,14 @@ var errStop = errors.New("stop")
 
 // each calls f with every case, without its request, in the order of their
 // ids, until f returns false.
-func (s *caseStore) each(f func(*Case) bool) error {
+func (s *caseStore) each(f func(*caseRecord) bool) error {
 	err := s.db.View(func(tx StoreTx) error {
 		return tx.Scan(BucketCases, nil, func(k, v []byte) error {
 			id, err := caseKey(BucketCases, k, 0)
 			if err != nil {
 				return err
 			}
-			c := new(Case)
+			c := new(caseRecord)
 			if err := unmarshalCase(id, v, c); err != nil {
 				return err
 			}

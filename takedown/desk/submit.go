@@ -50,7 +50,7 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 		return Case{}, k.Err()
 	}
 	now := d.clock()
-	c := &Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.About()}
+	c := &caseRecord{Case: Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.About()}}
 	if err := d.takeIn(c, k); err != nil {
 		return Case{}, err
 	}
@@ -84,10 +84,10 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 	}
 	// Should this fail, it is not known whether the case was stored: its key stays
 	// until Open has seen that there is no case.
-	if err := d.store.apply(change{cases: []*Case{c}, request: c.Request, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
+	if err := d.store.apply(change{cases: []*caseRecord{c}, request: c.Request, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
 		return Case{}, err
 	}
-	return *c, nil
+	return c.Case, nil
 }
 
 // checkRequest looks at a request with what the desk brings to it.
@@ -99,7 +99,7 @@ func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Che
 
 // firstState is where a new case begins, and a completed one goes on. Whoever has to be asked for more is
 // asked at once, whether the address is confirmed or not.
-func (d *Desk) firstState(c *Case) State {
+func (d *Desk) firstState(c *caseRecord) State {
 	switch {
 	case len(c.Problems) > 0:
 		return StateNeedsInfo
@@ -110,7 +110,7 @@ func (d *Desk) firstState(c *Case) State {
 }
 
 // takeIn writes into a case what a checked request says.
-func (d *Desk) takeIn(c *Case, k *request.Checked) error {
+func (d *Desk) takeIn(c *caseRecord, k *request.Checked) error {
 	c.Regime, c.Asked, c.Items, c.Pictures, c.Problems = k.Regime, c.Request.Asks(), itemsOf(k), k.Pictures, k.Problems
 	c.Flags = k.Flags
 	c.Party = d.party(c.Request.From())
@@ -180,7 +180,7 @@ func claimOf(r request.Request) request.Claim {
 
 // earlier returns the cases, of whomever, whose rules match a picture or a face
 // of a case today.
-func (d *Desk) earlier(c *Case, mats []request.Material, faces map[int]takedown.Face) (ids []takedown.CaseID) {
+func (d *Desk) earlier(c *caseRecord, mats []request.Material, faces map[int]takedown.Face) (ids []takedown.CaseID) {
 	for i, m := range mats {
 		var known takedown.Candidate
 		if m.Bytes != nil { // a flat picture has nothing else
@@ -204,7 +204,7 @@ func (d *Desk) earlier(c *Case, mats []request.Material, faces map[int]takedown.
 // findEarlier flags a case when a picture, or a face, is blocked already for
 // somebody else, whatever the same requester has in force too. A requester who
 // cannot be told, as after an erasure, is somebody else.
-func (d *Desk) findEarlier(c *Case, mats []request.Material, faces map[int]takedown.Face) error {
+func (d *Desk) findEarlier(c *caseRecord, mats []request.Material, faces map[int]takedown.Face) error {
 	for _, id := range d.earlier(c, mats, faces) {
 		other, err := d.store.get(id)
 		if errors.Is(err, ErrNoCase) {
@@ -239,8 +239,8 @@ func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Reque
 	if err := cmp.Or(k.Failed, k.Err()); err != nil {
 		return Case{}, err
 	}
-	var done *Case
-	err := d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	var done *caseRecord
+	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Kind != r.Kind() || c.About != r.About() {
 			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
 		}
@@ -308,14 +308,14 @@ func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Reque
 	if err != nil {
 		return Case{}, err
 	}
-	return *done, nil
+	return done.Case, nil
 }
 
 // sameItems gives the items of a completed request on hold the rules of those
 // before that are the same, so that what was learned for them, and excepted from
 // them, goes over to the rules that take their place. The others have none, and
 // are not on hold.
-func (d *Desk) sameItems(c *Case, before []CaseItem, mats []request.Material) error {
+func (d *Desk) sameItems(c *caseRecord, before []CaseItem, mats []request.Material) error {
 	old, err := d.store.material(c.ID)
 	if err != nil {
 		return err
@@ -341,7 +341,7 @@ func (d *Desk) ConfirmFlagger(ctx context.Context, id takedown.CaseID, a Act) er
 	if a.By == "" {
 		return errors.New("takedown: who has checked the list of trusted flaggers? By is required")
 	}
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !slices.Contains(c.Flags, request.FlagTrustedFlagger) || c.Erased() {
 			return change{}, &MoveError{id, c.State, State(FlagFlaggerConfirmed)}
 		}
@@ -365,7 +365,7 @@ func (e *TokenError) Error() string {
 // Confirm confirms the email address of a requester by the token that was sent
 // to it. A token works once, for 48 hours.
 func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(token))))
 		if len(c.Token) == 0 || subtle.ConstantTimeCompare(sum[:], c.Token) != 1 || now.After(c.TokenSent.Add(confirmFor)) {
 			return change{}, &TokenError{id}
@@ -383,7 +383,7 @@ func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) er
 // Resend sends a new token for a case whose email address is not confirmed; the
 // old one stops to work.
 func (d *Desk) Resend(ctx context.Context, id takedown.CaseID) error {
-	return d.step(ctx, id, func(c *Case, now time.Time) (change, error) {
+	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.From().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
 			return change{}, &TokenError{id}
 		}
@@ -393,7 +393,7 @@ func (d *Desk) Resend(ctx context.Context, id takedown.CaseID) error {
 
 // newToken gives a case a new token for the confirmation of its email address,
 // and returns the message that has it. The one before it stops to work.
-func (c *Case) newToken(now time.Time) message {
+func (c *caseRecord) newToken(now time.Time) message {
 	var b [16]byte
 	rand.Read(b[:])
 	token := takedown.CaseID(b).String()

@@ -27,7 +27,7 @@ var ErrTemplateDestroyed = errors.New("takedown: the template of the face was de
 // the operator.
 
 // needed reports whether the template of an item may still be needed.
-func (c *Case) needed(it *CaseItem) bool {
+func (c *caseRecord) needed(it *CaseItem) bool {
 	switch {
 	case c.Erased(), c.ended(), c.State == StateRevoking:
 		return false
@@ -37,7 +37,7 @@ func (c *Case) needed(it *CaseItem) bool {
 
 // dropTemplates takes out of a case the ids of the templates that it does not
 // need any more.
-func (c *Case) dropTemplates() {
+func (c *caseRecord) dropTemplates() {
 	for i := range c.Items {
 		if it := &c.Items[i]; it.Template != nil && !c.needed(it) {
 			c.gone = append(c.gone, it.Template)
@@ -48,7 +48,7 @@ func (c *Case) dropTemplates() {
 
 // giveTemplates makes keys for the templates of a new or completed request.
 // Should it fail, or the case not be stored, Open destroys what was made.
-func (s *caseStore) giveTemplates(c *Case, templates map[int]request.FaceTemplate) (sealed map[[16]byte][]byte, err error) {
+func (s *caseStore) giveTemplates(c *caseRecord, templates map[int]request.FaceTemplate) (sealed map[[16]byte][]byte, err error) {
 	for i, t := range templates {
 		id := newCaseID()
 		key, err := s.keys.create(id)
@@ -70,7 +70,7 @@ func (s *caseStore) giveTemplates(c *Case, templates map[int]request.FaceTemplat
 }
 
 // template opens the template of an item.
-func (s *caseStore) template(c *Case, i int) (t request.FaceTemplate, err error) {
+func (s *caseStore) template(c *caseRecord, i int) (t request.FaceTemplate, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		t, err = s.openTemplate(tx, c, i)
 		return err
@@ -78,7 +78,7 @@ func (s *caseStore) template(c *Case, i int) (t request.FaceTemplate, err error)
 	return t, err
 }
 
-func (s *caseStore) openTemplate(tx StoreTx, c *Case, i int) (t request.FaceTemplate, err error) {
+func (s *caseStore) openTemplate(tx StoreTx, c *caseRecord, i int) (t request.FaceTemplate, err error) {
 	destroyed := fmt.Errorf("takedown: case %v, item %d: %w", c.ID, i, ErrTemplateDestroyed)
 	id := c.Items[i].Template
 	if len(id) != len(takedown.CaseID{}) {
@@ -130,7 +130,7 @@ func withoutTemplates(r request.Request) request.Request {
 // addTemplates puts back into a request what its templates hold, each where it
 // was: of the others, that are gone, the places stay empty as long as one is
 // left. gone says that the key of one that the case names is not there.
-func (s *caseStore) addTemplates(tx StoreTx, c *Case) (gone bool, err error) {
+func (s *caseStore) addTemplates(tx StoreTx, c *caseRecord) (gone bool, err error) {
 	f, ok := c.Request.(request.FaceOptOut)
 	if !ok {
 		return false, nil
@@ -174,7 +174,7 @@ func (s *caseStore) addTemplates(tx StoreTx, c *Case) (gone bool, err error) {
 func extend[T any](s []T, i int) []T { return append(s, make([]T, max(0, i+1-len(s)))...) }
 
 // templatesOf returns the ids of the templates of a case.
-func templatesOf(c *Case) (ids [][]byte) {
+func templatesOf(c *caseRecord) (ids [][]byte) {
 	for _, it := range c.Items {
 		if it.Template != nil {
 			ids = append(ids, bytes.Clone(it.Template))
