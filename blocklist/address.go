@@ -85,11 +85,18 @@ func addressError(err error) error {
 // lists cannot be compared. The zero Digest is no special value.
 type Digest [16]byte
 
-// digestKeys are the SipHash keys of a list: one for each kind of address and
-// one for the SHA-256 of files, so that the kinds never meet.
-type digestKeys [3]struct{ k0, k1 uint64 }
+// digestKeys are the SipHash keys of a list, one for each kind of key, so that the
+// kinds never meet.
+type digestKeys [keyKinds]struct{ k0, k1 uint64 }
 
-const fileDigest = 2 // index of the key for files; addresses use their kind - 1
+// Kinds of keys, by which digests are keyed. The first are those of addresses
+// less one.
+const (
+	keySHA256 = 2
+	keySHA1   = 3
+	keyMD5    = 4
+	keyKinds  = 5
+)
 
 func newDigestKeys(secret [32]byte) *digestKeys {
 	var k digestKeys
@@ -108,8 +115,6 @@ func (k *digestKeys) address(kind AddressKind, rest string) Digest {
 	// []byte(rest) would be a copy on the heap; the hash only reads.
 	return k.sum(int(kind-1), unsafe.Slice(unsafe.StringData(rest), len(rest)))
 }
-
-func (k *digestKeys) file(sha *[32]byte) Digest { return k.sum(fileDigest, sha[:]) }
 
 func (k *digestKeys) sum(which int, p []byte) (d Digest) {
 	lo, hi := siphash.Hash128(k[which].k0, k[which].k1, p)

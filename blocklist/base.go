@@ -17,7 +17,8 @@ import (
 // only what had not ended. Its arrays lie in the bytes of the snapshot where
 // the machine can use them so. It never changes.
 type base struct {
-	header header
+	header  header
+	history history
 
 	// Grants, by number.
 	seqs  []uint64
@@ -27,9 +28,8 @@ type base struct {
 	learned     []learnedRow // by grant
 	timed       *roaring.Bitmap
 	timedRows   []timedRow // by grant
-	worldwide   *roaring.Bitmap
 	territories map[Territory]*roaring.Bitmap
-	kinds       map[uint8]*roaring.Bitmap
+	views       []viewRow // by grant and number
 
 	// Keys of addresses and files in ascending order. directory[b] is the first
 	// row whose key begins with the bits b; there is one more for the end.
@@ -42,7 +42,7 @@ type base struct {
 	keyGrants []uint32
 	filter    filter // without blocks when there are no keys
 
-	hashes     [phash.NumAlgorithms]baseHashes // by algorithm
+	hashes     [phash.NumAlgorithms]baseHashes
 	features   baseFeatures
 	faces      []*baseFaces           // one for each model
 	lostFaces  map[uint32]int         // grant → faces whose key is gone
@@ -57,11 +57,26 @@ type baseHashes struct {
 	segment  *phash.Segment // nil for none; its IDs index the others
 	grants   []uint32
 	variants []byte
+	reach    []byte // nil if none has any
+	views    []byte // the same
+}
+
+// of returns what the key of an entry says of its hash.
+func (b *baseHashes) of(id uint32) hashProperties {
+	p := hashProperties{variant: b.variants[id]}
+	if b.reach != nil {
+		p.reach = Reach(b.reach[id])
+	}
+	if b.views != nil {
+		p.view = b.views[id]
+	}
+	return p
 }
 
 type baseFeatures struct {
 	segment *features.Segment // nil for none; its IDs index grants
 	grants  []uint32
+	views   []byte          // nil if none has any
 	of      *roaring.Bitmap // the same grants, to be asked for; nil for none
 }
 
@@ -75,12 +90,17 @@ type timedRow struct {
 	grant      uint32
 }
 
+type viewRow struct {
+	view   View
+	grant  uint32
+	number uint8 // from 1 on
+}
+
 // emptyBase is the base of a list without snapshot.
 func emptyBase(id identity) *base {
 	return &base{
-		header:    header{identity: id},
+		header:    header{identity: id, digest: genesis(&id)},
 		timed:     roaring.New(),
-		worldwide: roaring.New(),
 		directory: []uint32{0, 0},
 		shift:     64,
 	}
@@ -95,6 +115,19 @@ func (b *base) learnedFor(g uint32) uint64 {
 		return 0
 	}
 	return b.learned[i].rule
+}
+
+// viewOf returns a view of a grant.
+func (b *base) viewOf(g uint32, number uint8) (View, bool) {
+	i, ok := slices.BinarySearchFunc(b.views, viewRow{grant: g, number: number}, compareViews)
+	if !ok {
+		return View{}, false
+	}
+	return b.views[i].view, true
+}
+
+func compareViews(a, b viewRow) int {
+	return cmp.Or(cmp.Compare(a.grant, b.grant), cmp.Compare(a.number, b.number))
 }
 
 // times returns the bounds of a grant in timed.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/internal/sharedtest"
 )
@@ -89,7 +90,7 @@ func benchmarkFaces(b *testing.B, n int) {
 		}
 	}
 	open := func() *blocklist.List {
-		l, err := blocklist.Open(folder, opts)
+		l, err := boltjournal.Open(folder, opts)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -395,7 +396,7 @@ func BenchmarkOpen(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		l, err := blocklist.Open(dir, opts)
+		l, err := boltjournal.Open(dir, opts)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -6,21 +6,28 @@ import (
 	"slices"
 )
 
-// Follow calls yield for the events of the journal from number from on, in
-// order, and waits for more, until yield returns false or ctx ends, when it
-// returns ctx.Err(), or the list is closed, when it returns ErrClosed.
-func (l *List) Follow(ctx context.Context, from uint64, yield func(Event) bool) error {
-	if _, err := l.journal(); err != nil {
+// Follow calls yield for the events of the journal after a Position, in order,
+// each with the Position of the list that has it, and waits for more, until yield
+// returns false or ctx ends, when it returns ctx.Err(), or the list is closed, when
+// it returns ErrClosed. The zero Position is the beginning.
+//
+// It returns ErrRollback if the list has not come to that Position, or is of
+// another epoch, and ErrFork if it came to its number by other events.
+func (l *List) Follow(ctx context.Context, after Position, yield func(Event, Position) bool) error {
+	j, err := l.journal()
+	if err != nil {
 		return err
 	}
-	from = max(from, 1)
+	if after.Digest, err = l.continues(j, after); err != nil {
+		return err
+	}
 	for {
 		// Taken before reading, so that nothing that comes meanwhile is missed.
 		more := l.writer.more()
 		going := true
-		err := l.Events(from, func(e Event) bool {
-			from = e.Seq + 1
-			going = yield(e)
+		err := j.readLinked(after.Seq, after.Digest, func(e *committed) bool {
+			after = Position{j.id.Epoch, e.Seq, e.digest}
+			going = yield(e.Event, after)
 			return going
 		})
 		if err != nil || !going {
@@ -34,6 +41,18 @@ func (l *List) Follow(ctx context.Context, from uint64, yield func(Event) bool) 
 			return fmt.Errorf("blocklist: %w", ErrClosed)
 		}
 	}
+}
+
+// continues returns the digest at a Position, if the list was there.
+func (l *List) continues(j *log, p Position) (digest [32]byte, err error) {
+	if last := l.View().seq; p.Seq > last || p != (Position{}) && p.Epoch != j.id.Epoch {
+		return digest, fmt.Errorf("blocklist: the list is at %v, and not at or after %v: %w", l.View().Position(), p, ErrRollback)
+	}
+	digest, err = j.digestAt(p.Seq)
+	if err == nil && p != (Position{}) && digest != p.Digest {
+		err = fmt.Errorf("blocklist: the list has other events up to %d: %w", p.Seq, ErrFork)
+	}
+	return digest, err
 }
 
 // Change says where the answers of a list may have changed. It names keys; what
@@ -78,6 +97,9 @@ func (l *List) Changes(since uint64, yield func(Change) bool) error {
 }
 
 func (l *List) changesOf(e *Event) ([]Change, error) {
+	if e.IsErased() {
+		return nil, nil // what it blocked is allowed again by the event that ended it
+	}
 	switch e.Type {
 	case EventAdded:
 		return []Change{{e.Seq, e.Seq, true, e.Rule.Keys}}, nil
@@ -101,6 +123,7 @@ func (l *List) changesOf(e *Event) ([]Change, error) {
 		switch {
 		case h.Seq >= e.Seq:
 			return false
+		case h.IsErased():
 		case h.Type == EventAdded:
 			out = append(out, Change{e.Seq, e.Target, false, h.Rule.Keys})
 		case h.Type == EventLearned:
@@ -126,12 +149,12 @@ func (l *List) History(rule uint64, yield func(Event) bool) error {
 	if err != nil || added.Type != EventAdded {
 		return err
 	}
-	numbers, err := j.targeting(rule)
+	numbers, err := j.store.Targeting(rule)
 	if err != nil {
 		return err
 	}
 	for _, n := range slices.Clone(numbers) {
-		undoing, err := j.targeting(n)
+		undoing, err := j.store.Targeting(n)
 		if err != nil {
 			return err
 		}

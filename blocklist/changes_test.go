@@ -15,15 +15,24 @@ import (
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir(), nil)
-	mustAppend(t, l, addedRule(t, l, 1), addedRule(t, l, 2))
+	mustAppend(t, l, addedRule(t, l, 1))
+	first := l.View().Position()
+	mustAppend(t, l, addedRule(t, l, 2))
 	got := make(chan uint64, 100)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
 	go func() {
-		ended <- l.Follow(ctx, 2, func(e blocklist.Event) bool { got <- e.Seq; return true })
+		ended <- l.Follow(ctx, first, func(e blocklist.Event, at blocklist.Position) bool {
+			if want := e.Digest(first.Digest); at.Seq != e.Seq || at.Digest != want {
+				t.Errorf("event %d is at %v", e.Seq, at)
+			}
+			first = at
+			got <- e.Seq
+			return true
+		})
 	}()
 	go func() {
-		ended <- l.Follow(context.Background(), 0, func(e blocklist.Event) bool { return e.Seq < 20 })
+		ended <- l.Follow(context.Background(), blocklist.Position{}, func(e blocklist.Event, _ blocklist.Position) bool { return e.Seq < 20 })
 	}()
 	for i := range 30 {
 		mustAppend(t, l, addedRule(t, l, uint64(10+i)))
@@ -40,7 +49,23 @@ func TestFollow(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("Follow with a context that ended: %v", err)
 	}
-	go func() { ended <- l.Follow(context.Background(), 33, func(blocklist.Event) bool { return true }) }()
+	last := l.View().Position()
+	all := func(blocklist.Event, blocklist.Position) bool { return true }
+	for name, tt := range map[string]struct {
+		change func(*blocklist.Position)
+		want   error
+	}{
+		"ahead":         {func(p *blocklist.Position) { p.Seq++ }, blocklist.ErrRollback},
+		"another epoch": {func(p *blocklist.Position) { p.Epoch++ }, blocklist.ErrRollback},
+		"other events":  {func(p *blocklist.Position) { p.Digest[31] ^= 1 }, blocklist.ErrFork},
+	} {
+		p := last
+		tt.change(&p)
+		if err := l.Follow(context.Background(), p, all); !errors.Is(err, tt.want) {
+			t.Errorf("Follow from %s: %v, want %v", name, err, tt.want)
+		}
+	}
+	go func() { ended <- l.Follow(context.Background(), last, all) }()
 	time.Sleep(10 * time.Millisecond)
 	l.Close()
 	if err := <-ended; !errors.Is(err, blocklist.ErrClosed) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/fsx/crashfs"
 )
 
@@ -163,7 +164,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 		c := newClock()
 		opts := blocklist.WithFS(blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: &crashKey}, fsys)
 		h := &history{t: t, faces: true, u: u, m: newModel(c), rng: rand.New(rand.NewPCG(seed, 2))}
-		l, err := blocklist.Open(dir, opts)
+		l, err := boltjournal.Open(dir, opts)
 		if err != nil {
 			if fsys.Ops() > 10 {
 				t.Fatalf("%s: %v", name, err)
@@ -202,7 +203,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			}
 			for _, rng := range []*rand.Rand{nil, rand.New(rand.NewPCG(uint64(n), 3))} {
 				after := fsys.AfterCrash(rng)
-				l, err := blocklist.Open(dir, blocklist.WithFS(*opts, after))
+				l, err := boltjournal.Open(dir, blocklist.WithFS(*opts, after))
 				if err != nil {
 					t.Fatalf("%s: Open after the crash: %v", name, err)
 				}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"image"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -17,8 +18,10 @@ import (
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/internal/sharedtest"
+	"github.com/staydown/staydown/phash"
 )
 
 // smallSnapshot returns a snapshot with something of everything in it, and the
@@ -50,6 +53,15 @@ func smallSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List)
 	add(blocklist.Event{ID: newID(101), Type: blocklist.EventExcepted, Target: 3, Keys: blocklist.Keys{
 		Bytes: u.files[2:3], Hashes: []blocklist.HashKey{{Hash: u.hashes[0]}}}})
 	add(blocklist.Event{ID: newID(102), Type: blocklist.EventRevoked, Target: 4})
+	// Everything that a key can have; no query of the model finds it.
+	var far [32]byte
+	far[0], far[9], far[31] = 0xff, 0x0f, 0xf0
+	add(blocklist.Event{ID: newID(103), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+		Width: blocklist.WidthDuplicate, Effect: blocklist.EffectReview, Purposes: blocklist.PurposeTrain, Keys: blocklist.Keys{
+			Bytes: [][32]byte{{99}}, SHA1: [][20]byte{{1}}, MD5: [][16]byte{{2}},
+			Hashes: []blocklist.HashKey{{Hash: phash.FromPDQ(far), Variant: 3, Reach: blocklist.ReachBits(9), View: 2}, {Hash: phash.FromPDQ(far)}},
+			Views:  []blocklist.View{{Frame: 7, Reading: blocklist.ReadingWhite}, {Rect: image.Rect(1, 2, 30, 40)}},
+		}}})
 	path := filepath.Join(dir, "p")
 	if err := l.Publish(path); err != nil {
 		tb.Fatal(err)
@@ -199,7 +211,7 @@ func TestEveryDamagedByte_Faces(t *testing.T) {
 
 // section returns a section of a snapshot.
 func section(b []byte, kind byte) []byte {
-	for at := 128; ; at += 32 {
+	for at := 192; ; at += 32 {
 		if b[at] == kind {
 			offset, size := binary.LittleEndian.Uint64(b[at+8:]), binary.LittleEndian.Uint64(b[at+16:])
 			return b[offset : offset+size]
@@ -212,7 +224,7 @@ func section(b []byte, kind byte) []byte {
 func TestLoad_Contradictions(t *testing.T) {
 	t.Parallel()
 	data, _, _ := smallSnapshot(t, newUniverse(5, 6))
-	const attributes, learned, timed = 2, 4, 5
+	const attributes, learned, timed, history = 2, 4, 5, 16
 	first := func(b []byte, flag uint32, set bool) []byte {
 		for p := section(b, attributes); ; p = p[4:] {
 			if binary.LittleEndian.Uint32(p)&flag != 0 == set {
@@ -230,7 +242,8 @@ func TestLoad_Contradictions(t *testing.T) {
 		"times of another":          func(b []byte) { section(b, timed)[0]++ },
 		"worldwide and not":         func(b []byte) { first(b, 1<<25, false)[3] ^= 2 },
 		"nowhere":                   func(b []byte) { first(b, 1<<25, true)[3] ^= 2 },
-		"of another kind":           func(b []byte) { section(b, attributes)[0] ^= 1 },
+		"another history":           func(b []byte) { p := section(b, history); p[len(p)-1] ^= 1 },
+		"another digest":            func(b []byte) { b[104] ^= 1 },
 	} {
 		b := slices.Clone(data)
 		change(b)
@@ -244,7 +257,7 @@ func TestLoad_Contradictions(t *testing.T) {
 func TestLoadErrors_Faces(t *testing.T) {
 	t.Parallel()
 	data, _, _ := faceSnapshot(t, newUniverse(5, 6))
-	const faces, keys = 18, 19
+	const faces, keys = 21, 22
 	row := 24 // of the first model, whose name has 6 bytes
 	tests := []struct {
 		name   string
@@ -302,18 +315,19 @@ func TestLoadErrors(t *testing.T) {
 		{"newer version", func(b []byte) []byte { b[8]++; return b }, blocklist.ErrVersion},
 		{"cut in the magic", func(b []byte) []byte { return b[:4] }, blocklist.ErrTruncated},
 		{"cut in the header", func(b []byte) []byte { return b[:100] }, blocklist.ErrTruncated},
-		{"cut in the table", func(b []byte) []byte { return b[:200] }, blocklist.ErrTruncated},
+		{"cut in the table", func(b []byte) []byte { return b[:264] }, blocklist.ErrTruncated},
 		{"cut in a section", func(b []byte) []byte { return b[:len(b)-1] }, blocklist.ErrTruncated},
 		{"too long", func(b []byte) []byte { return append(b, 0) }, blocklist.ErrTruncated},
 		{"header", func(b []byte) []byte { b[24] ^= 1; return b }, blocklist.ErrChecksum},
-		{"table", func(b []byte) []byte { b[140] ^= 1; return b }, blocklist.ErrChecksum},
+		{"table", func(b []byte) []byte { b[204] ^= 1; return b }, blocklist.ErrChecksum},
 		{"section", func(b []byte) []byte { b[len(b)-1] ^= 1; return b }, blocklist.ErrChecksum},
 		// With checksums that fit.
 		{"too many sections", func(b []byte) []byte { b[12] = 65; return blocklist.Reseal(b) }, blocklist.ErrLimit},
+		{"contents of the future", func(b []byte) []byte { b[137] = 1; return blocklist.Reseal(b) }, blocklist.ErrVersion},
 		{"other rules for addresses", func(b []byte) []byte { b[40+52]++; return blocklist.Reseal(b) }, blocklist.ErrRules},
-		{"section of the future", func(b []byte) []byte { b[128+32*(int(b[12])-1)] = 99; return blocklist.Reseal(b) }, blocklist.ErrVersion},
-		{"sections out of order", func(b []byte) []byte { b[128] = 9; return blocklist.Reseal(b) }, blocklist.ErrFormat},
-		{"section outside of the file", func(b []byte) []byte { b[128+16+6] = 1; return blocklist.Reseal(b) }, blocklist.ErrFormat},
+		{"section of the future", func(b []byte) []byte { b[192+32*(int(b[12])-1)] = 99; return blocklist.Reseal(b) }, blocklist.ErrVersion},
+		{"sections out of order", func(b []byte) []byte { b[192] = 9; return blocklist.Reseal(b) }, blocklist.ErrFormat},
+		{"section outside of the file", func(b []byte) []byte { b[192+16+6] = 1; return blocklist.Reseal(b) }, blocklist.ErrFormat},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -466,7 +480,7 @@ func readJournal(dir string) {
 			os.Exit(0)
 		}
 	}
-	l, err := blocklist.Open(dir, &blocklist.Options{CompactAfter: -1})
+	l, err := boltjournal.Open(dir, &blocklist.Options{CompactAfter: -1})
 	fail(err)
 	var all []string
 	fail(l.Events(1, func(e blocklist.Event) bool {
@@ -641,10 +655,10 @@ func TestSalvage(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := blocklist.Open(dir, nil); !errors.Is(err, blocklist.ErrJournal) {
+		if _, err := boltjournal.Open(dir, nil); !errors.Is(err, blocklist.ErrJournal) {
 			t.Errorf("meta page %d: %v, want ErrJournal", page, err)
 		}
-		l, err := blocklist.Open(dir, &blocklist.Options{Salvage: true})
+		l, err := boltjournal.Open(dir, &blocklist.Options{Salvage: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -710,12 +724,12 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.Index(good, []byte("\x01\x01\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00")) // the record of event 5, somewhere
+	at := bytes.Index(good, []byte("\x02\x01\x05\x04\x01\x01\x06\x10")) // the record of event 5, somewhere
 	if at < 0 {
 		t.Fatal("no record of event 5")
 	}
 	found := false
-	for ; at >= 0; at = nextIndex(good, []byte("\x01\x01\x00\x00\x00\x00\x00\x00\x05\x00\x00\x00"), at+1) {
+	for ; at >= 0; at = nextIndex(good, []byte("\x02\x01\x05\x04\x01\x01\x06\x10"), at+1) {
 		data := slices.Clone(good)
 		data[at+30] ^= 1
 		if err := os.WriteFile(path, data, 0o600); err != nil {

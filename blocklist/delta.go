@@ -19,25 +19,35 @@ type grant struct {
 	caseID      [16]byte
 	attr        uint32
 	territories []Territory // empty with attrWorldwide
+	views       []View      // of the keys of the event
 }
 
-// The attributes of a grant in one word: the kind of request, width<<8,
-// effect<<16 and flags.
+// The attributes of a grant in one word: the kind of request, and from bit 8 on
+// the width, from 12 the effect, from 16 the purposes; then flags.
 const (
-	attrLearned   = 1 << 24
-	attrWorldwide = 1 << 25
-	attrTimed     = 1 << 26
-	attrFaces     = 27 // bits from here on: how many faces the rule came with
-	attrKnown     = MaxFaces<<attrFaces | 1<<attrFaces - 1
+	attrWidthAt    = 8
+	attrEffectAt   = 12
+	attrPurposesAt = 16
+	attrLearned    = 1 << 24
+	attrWorldwide  = 1 << 25
+	attrTimed      = 1 << 26
+	attrFaces      = 27 // bits from here on: how many faces the rule came with
+
+	attrUnknown = 0x0f << 20
 )
 
 func attrOf(r *Rule) uint32 {
-	a := uint32(r.Kind) | uint32(r.Width)<<8 | uint32(r.Effect)<<16 | uint32(len(r.Keys.Faces))<<attrFaces
+	a := uint32(r.Kind) | uint32(r.Width)<<attrWidthAt | uint32(r.Effect)<<attrEffectAt |
+		uint32(r.Purposes)<<attrPurposesAt | uint32(len(r.Keys.Faces))<<attrFaces
 	if len(r.Territories) == 0 {
 		a |= attrWorldwide
 	}
 	return a
 }
+
+func attrScope(a uint32) Width       { return Width(a >> attrWidthAt & 0x0f) }
+func attrEffect(a uint32) Effect     { return Effect(a >> attrEffectAt & 0x0f) }
+func attrPurposes(a uint32) Purposes { return Purposes(a >> attrPurposesAt & 0x0f) }
 
 // keyEntry is a digest and the grant it belongs to.
 type keyEntry struct {
@@ -131,10 +141,16 @@ func (v *keyView) next(hi, lo, slot uint64) (entry int, from uint64) {
 // runs, and a tail that is searched one by one. All slices only grow at their
 // end, or are replaced, so that a copy of the struct is a view.
 type hashDelta struct {
-	grants   []uint32 // for every entry
-	variants []uint8
-	runs     []*phash.Segment // their IDs are entries
-	tail     []phash.Hash     // of the entries from len(grants)-len(tail) on
+	grants []uint32 // for every entry
+	of     []hashProperties
+	runs   []*phash.Segment // their IDs are entries
+	tail   []phash.Hash     // of the entries from len(grants)-len(tail) on
+}
+
+// hashProperties are what a HashKey says of its hash.
+type hashProperties struct {
+	variant, view uint8
+	reach         Reach
 }
 
 const (
@@ -142,10 +158,10 @@ const (
 	mergeRuns = 4    // runs of about one size become one
 )
 
-func (d *hashDelta) add(h phash.Hash, variant uint8, g uint32) {
+func (d *hashDelta) add(k *HashKey, g uint32) {
 	d.grants = append(d.grants, g)
-	d.variants = append(d.variants, variant)
-	d.tail = append(d.tail, h)
+	d.of = append(d.of, hashProperties{k.Variant, k.View, k.Reach})
+	d.tail = append(d.tail, k.Hash)
 	if len(d.tail) < sealTail {
 		return
 	}
@@ -154,7 +170,7 @@ func (d *hashDelta) add(h phash.Hash, variant uint8, g uint32) {
 	for i, h := range d.tail {
 		entries[i] = phash.Entry{Hash: h, ID: uint32(first + i)}
 	}
-	run, err := phash.NewSegment(h.Algorithm(), entries)
+	run, err := phash.NewSegment(k.Hash.Algorithm(), entries)
 	if err != nil {
 		// The algorithm was checked when the event was accepted.
 		panic("blocklist: " + err.Error())

@@ -3,10 +3,10 @@
 // they belong to.
 //
 // A list is a fold over a journal of events (rules added, keys learned,
-// pictures excepted, rules revoked). [Open] opens a folder with that journal
-// for writing; [Load] opens a snapshot file, which Publish wrote, for reading
-// only. Both answer through a [State], an immutable state of the list at one
-// sequence number:
+// pictures excepted, rules revoked). [New] opens one for writing on any [Journal];
+// package boltjournal opens a folder with one. [Load] opens a snapshot file, which
+// Publish wrote, for reading only. Both answer through a [State], an immutable
+// state of the list at one sequence number:
 //
 //	l, err := blocklist.Load("blocklist.snap", nil)
 //	v := l.View()
@@ -14,6 +14,10 @@
 //	v.FindAddress(d, func(h blocklist.Hit) bool { … })
 //
 // # Guarantees
+//
+// A list carries a running digest of all of its events. A list that was restored
+// from an older copy, and went on with other events, is refused by nodes that have
+// what it lost, whatever its number is: [ErrFork].
 //
 // Append returns when its events are durable and every State taken after it
 // shows them. A crash at any moment loses no event whose Append returned.
@@ -48,6 +52,6 @@
 // opens them any more. A snapshot with faces is published encrypted, and nodes
 // may use them for Options.FaceLifetime only.
 //
-// docs/format describes addresses, journal and snapshot byte by byte, with what
+// docs/format describes addresses, records, journal and snapshot byte by byte, with what
 // a crash can leave behind; docs/decisions says why they are as they are.
 package blocklist

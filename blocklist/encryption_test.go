@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 )
 
 func TestEncryption(t *testing.T) {
@@ -66,7 +67,7 @@ func TestEncryption(t *testing.T) {
 		name, dir string
 		key       *blocklist.EncryptionKey
 	}{{"another key", sealed, other}, {"no key", sealed, nil}, {"a key too many", clear, key}} {
-		if _, err := blocklist.Open(tt.dir, &blocklist.Options{EncryptionKey: tt.key}); !errors.Is(err, blocklist.ErrKey) {
+		if _, err := boltjournal.Open(tt.dir, &blocklist.Options{EncryptionKey: tt.key}); !errors.Is(err, blocklist.ErrKey) {
 			t.Errorf("Open with %s: %v, want ErrKey", tt.name, err)
 		}
 	}

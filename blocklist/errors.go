@@ -33,7 +33,11 @@ var (
 	ErrRules = errors.New("addresses follow other canonical rules")
 	// ErrRollback: Reload found a snapshot older than the one in use, or one of
 	// another list.
-	ErrRollback = errors.New("not a successor of the snapshot in use")
+	ErrRollback = errors.New("not a successor of the list in use")
+	// ErrFork: a list has the number of another one, or a higher one, and other
+	// events before it. It was restored from an older copy and went on from there,
+	// or somebody else made it.
+	ErrFork = errors.New("list has another history")
 )
 
 // Errors about a list and its journal.

@@ -65,6 +65,9 @@ type Rule struct {
 	// Start and End bound the time in which the rule holds: from Start on,
 	// until just before End, to the second. Zero means at once, and for ever.
 	Start, End time.Time
+	// Purposes, unless zero, are the only uses that the rule restricts: see
+	// State.For.
+	Purposes Purposes
 	// Keys are what it blocks.
 	Keys Keys
 }
@@ -73,17 +76,25 @@ type Rule struct {
 type Keys struct {
 	Addresses []Address
 	Bytes     [][32]byte // SHA-256 of files
+	SHA1      [][20]byte // of files, from lists that have no SHA-256
+	MD5       [][16]byte // the same
 	Hashes    []HashKey
 	// Features are local features in their compact form; at most MaxFeatures.
 	Features []Features
+	// FeatureViews, unless nil, has for each of the Features the number of its
+	// View, as HashKey.View.
+	FeatureViews []uint8
 	// Faces belong to added rules of WidthFace only; List.SealFaces makes them.
 	// At most MaxFaces.
 	Faces []Face
+	// Views are the parts of files that hashes and features were computed from; at
+	// most MaxViews.
+	Views []View
 }
 
 // Len returns the number of keys.
 func (k Keys) Len() int {
-	return len(k.Addresses) + len(k.Bytes) + len(k.Hashes) + len(k.Features) + len(k.Faces)
+	return len(k.Addresses) + len(k.Bytes) + len(k.SHA1) + len(k.MD5) + len(k.Hashes) + len(k.Features) + len(k.Faces)
 }
 
 // Address is the key of an address: see State.Digest.
@@ -92,11 +103,16 @@ type Address struct {
 	Digest Digest
 }
 
-// HashKey is a perceptual hash, and which variant of the picture gave it; the
-// list hands the variant back in Hit.Variant and does not look into it.
+// HashKey is a perceptual hash, and what it was computed from.
 type HashKey struct {
-	Hash    phash.Hash
+	Hash phash.Hash
+	// Variant is the transform of the picture that gave the hash. The list returns
+	// it in Hit.Variant and does not look into it.
 	Variant uint8
+	// Reach is how far the hash matches, if that is less than the query asks for.
+	Reach Reach
+	// View is the number of the View in Keys.Views, from 1 on; 0 for none.
+	View uint8
 }
 
 // EventType says what an event does. The values are stored and never change
@@ -156,95 +172,146 @@ type Event struct {
 	// Until is when a learned or excepted event ends by itself, to the second.
 	// Zero means together with its rule.
 	Until time.Time
+	// Batch, unless zero, is the same for all events of one move or import. The
+	// list does not look into it.
+	Batch [16]byte
+	// Salt hides the payload in its digest. Append chooses it.
+	Salt [16]byte
+	// Erased, unless zero, says that salt and payload of the event were destroyed,
+	// and is the digest that is left of them. Only events that are read have it;
+	// Rule, Keys and Until are zero then.
+	Erased [32]byte
+	// Extra are optional fields that a newer version wrote, ascending by tag. They
+	// are written again with the event.
+	Extra []Field
 }
+
+// Field is a field of a record that this version does not know and may ignore:
+// docs/format/record.md.
+type Field struct {
+	Tag   uint64
+	Value []byte
+}
+
+// IsErased reports whether the payload of the event was destroyed.
+func (e *Event) IsErased() bool { return e.Erased != [32]byte{} }
 
 // Limits of an event. They bound what a damaged length can make a reader
 // allocate.
 const (
 	// MaxKeys is the largest number of keys in one event.
 	MaxKeys = 1 << 16
+	// MaxViews is the largest number of views in one event.
+	MaxViews = 255
 	// maxRecord is the largest encoded event in bytes.
 	maxRecord = 1 << 22
 )
 
-// check returns what is wrong with an event as Append takes it.
+// check returns what is wrong with an event as Append takes it. An event that
+// was erased is in order if its header is.
 func (e *Event) check(list uint32) *EventError {
 	fail := func(field, why string) *EventError { return &EventError{Field: field, Why: why} }
-	if e.ID == [16]byte{} {
+	switch {
+	case e.ID == [16]byte{}:
 		return fail("ID", "is zero; choose one that is random or derived from the cause")
-	}
-	if e.List != list {
+	case e.List != list:
 		return fail("List", fmt.Sprintf("is %d; this list is %d", e.List, list))
-	}
-	if !wholeSecond(e.Time) && !e.Time.IsZero() {
+	case !wholeSecond(e.Time) && !e.Time.IsZero():
 		return fail("Time", notWhole)
+	case e.Type < EventAdded || e.Type > EventUndone:
+		return fail("Type", fmt.Sprintf("%v is no type of event", e.Type))
+	case e.Type == EventAdded && e.Target != 0:
+		return fail("Target", "must be 0 in an added event")
+	case e.Type != EventAdded && e.Type != EventExcepted && e.Target == 0:
+		return fail("Target", "is zero")
 	}
-	keys := e.Keys
-	switch e.Type {
-	case EventAdded:
+	if why := checkExtra(e.Extra); why != "" {
+		return fail("Extra", why)
+	}
+	if e.IsErased() {
+		if e.Rule != nil || e.Keys.Len() != 0 || !e.Until.IsZero() {
+			return fail("Erased", "is set beside a payload")
+		}
+		return nil
+	}
+	return e.checkPayload()
+}
+
+func (e *Event) checkPayload() *EventError {
+	fail := func(field, why string) *EventError { return &EventError{Field: field, Why: why} }
+	if e.Type == EventAdded {
 		switch {
 		case e.Rule == nil:
 			return fail("Rule", "is missing")
-		case e.Target != 0:
-			return fail("Target", "must be 0 in an added event")
-		case e.Keys.Len() != 0:
+		case e.Keys.Len() != 0 || len(e.Keys.Views) != 0:
 			return fail("Keys", "must be empty in an added event; those of a rule are in Rule.Keys")
 		case !e.Until.IsZero():
 			return fail("Until", "must be zero in an added event; Rule.End ends a rule")
 		}
-		if err := e.Rule.check(); err != nil {
+		err := e.Rule.check()
+		if err == nil {
+			err = e.Rule.Keys.check()
+		}
+		if err != nil {
+			err.Field = "Rule." + err.Field
+		}
+		return err
+	}
+	switch {
+	case e.Rule != nil:
+		return fail("Rule", "belongs to added events only")
+	case !e.Until.IsZero() && !wholeSecond(e.Until):
+		return fail("Until", notWhole)
+	}
+	if e.Type == EventLearned || e.Type == EventExcepted {
+		if err := e.checkDerived(); err != nil {
 			return err
 		}
-		keys = e.Rule.Keys
-	case EventLearned, EventExcepted, EventRevoked, EventUndone:
-		if e.Rule != nil {
-			return fail("Rule", "belongs to added events only")
-		}
-		if e.Target == 0 && e.Type != EventExcepted {
-			return fail("Target", "is zero")
-		}
-	default:
-		return fail("Type", fmt.Sprintf("%v is no type of event", e.Type))
+		return e.Keys.check()
 	}
-	switch e.Type {
-	case EventLearned, EventExcepted:
-		if e.Keys.Len() == 0 {
-			return fail("Keys", "are missing")
-		}
-		if len(e.Keys.Faces) > 0 {
-			return fail("Keys.Faces", "belong to added rules only; a face is registered by its person, and a picture is excepted by file or hash")
-		}
-		if e.Type == EventExcepted && len(e.Keys.Addresses) > 0 {
-			return fail("Keys.Addresses", "cannot be excepted; a picture is excepted by file or hash")
-		}
-		if e.Type == EventExcepted && len(e.Keys.Features) > 0 {
-			return fail("Keys.Features", "cannot be excepted; a picture is excepted by file or hash")
-		}
-		if !e.Until.IsZero() && !wholeSecond(e.Until) {
-			return fail("Until", notWhole)
-		}
-	case EventRevoked, EventUndone:
-		if e.Keys.Len() != 0 {
-			return fail("Keys", "belong to learned and excepted events only")
-		}
-		if !e.Until.IsZero() {
-			return fail("Until", "belongs to learned and excepted events only")
+	switch {
+	case e.Keys.Len() != 0 || len(e.Keys.Views) != 0:
+		return fail("Keys", "belong to learned and excepted events only")
+	case !e.Until.IsZero():
+		return fail("Until", "belongs to learned and excepted events only")
+	}
+	return nil
+}
+
+// checkDerived looks for keys that can be neither learned nor excepted.
+func (e *Event) checkDerived() *EventError {
+	k := &e.Keys
+	fail := func(field, why string) *EventError { return &EventError{Field: field, Why: why} }
+	if k.Len() == 0 {
+		return fail("Keys", "are missing")
+	}
+	if len(k.Faces) > 0 {
+		return fail("Keys.Faces", "belong to added rules only; a face is registered by its person, and a picture is excepted by file or hash")
+	}
+	if e.Type == EventLearned {
+		return nil
+	}
+	for _, x := range []struct {
+		name string
+		n    int
+	}{{"Addresses", len(k.Addresses)}, {"SHA1", len(k.SHA1)}, {"MD5", len(k.MD5)}, {"Features", len(k.Features)}, {"Views", len(k.Views)}} {
+		if x.n > 0 {
+			return fail("Keys."+x.name, "cannot be excepted; a picture is excepted by file or hash")
 		}
 	}
-	err := keys.check()
-	if err != nil && e.Rule != nil {
-		err.Field = "Rule." + err.Field
-	}
-	return err
+	return nil
 }
 
 func (r *Rule) check() *EventError {
-	fail := func(field, why string) *EventError { return &EventError{Field: "Rule." + field, Why: why} }
+	fail := func(field, why string) *EventError { return &EventError{Field: field, Why: why} }
 	if r.Width < WidthURL || r.Width > WidthFace {
 		return fail("Width", fmt.Sprintf("%v is no width", r.Width))
 	}
 	if r.Effect < EffectBlock || r.Effect > EffectReview {
 		return fail("Effect", fmt.Sprintf("%v is no effect", r.Effect))
+	}
+	if r.Purposes&^allPurposes != 0 {
+		return fail("Purposes", fmt.Sprintf("%v are not known", r.Purposes))
 	}
 	seen := make(map[Territory]bool, len(r.Territories))
 	for _, t := range r.Territories {
@@ -253,22 +320,20 @@ func (r *Rule) check() *EventError {
 		}
 		seen[t] = true
 	}
-	if !r.Start.IsZero() && !wholeSecond(r.Start) {
+	switch {
+	case !r.Start.IsZero() && !wholeSecond(r.Start):
 		return fail("Start", notWhole)
-	}
-	if !r.End.IsZero() && !wholeSecond(r.End) {
+	case !r.End.IsZero() && !wholeSecond(r.End):
 		return fail("End", notWhole)
-	}
-	if !r.End.IsZero() && !r.Start.Before(r.End) {
+	case !r.End.IsZero() && !r.Start.Before(r.End):
 		return fail("End", "is not after Start")
-	}
-	if len(r.Keys.Faces) > 0 && r.Width != WidthFace {
+	case len(r.Keys.Faces) > 0 && r.Width != WidthFace:
 		return fail("Keys.Faces", fmt.Sprintf("belong to rules of width %v; this one has %v", WidthFace, r.Width))
 	}
 	return nil
 }
 
-func (k Keys) check() *EventError {
+func (k *Keys) check() *EventError {
 	fail := func(field, why string) *EventError { return &EventError{Field: "Keys." + field, Why: why} }
 	if k.Len() > MaxKeys {
 		return &EventError{Field: "Keys", Why: fmt.Sprintf("are %d; at most %d are accepted", k.Len(), MaxKeys)}
@@ -278,16 +343,41 @@ func (k Keys) check() *EventError {
 			return fail("Addresses", fmt.Sprintf("hold one of kind %v", a.Kind))
 		}
 	}
-	for _, h := range k.Hashes {
-		if h.Hash.Algorithm().Bits() == 0 {
-			return fail("Hashes", fmt.Sprintf("hold one of algorithm %v", h.Hash.Algorithm()))
-		}
-	}
 	if why := checkFeatures(k.Features); why != "" {
 		return fail("Features", why)
 	}
 	if why := checkFaces(k.Faces); why != "" {
 		return fail("Faces", why)
+	}
+	return k.checkViews()
+}
+
+// checkViews looks at the views, and at what refers to them.
+func (k *Keys) checkViews() *EventError {
+	fail := func(field, why string) *EventError { return &EventError{Field: "Keys." + field, Why: why} }
+	if len(k.Views) > MaxViews {
+		return fail("Views", fmt.Sprintf("are %d; at most %d are accepted", len(k.Views), MaxViews))
+	}
+	for i := range k.Views {
+		if why := k.Views[i].check(); why != "" {
+			return fail("Views", why)
+		}
+	}
+	for _, h := range k.Hashes {
+		switch {
+		case !h.Hash.Algorithm().IsValid():
+			return fail("Hashes", fmt.Sprintf("hold one of algorithm %v", h.Hash.Algorithm()))
+		case int(h.View) > len(k.Views):
+			return fail("Hashes", fmt.Sprintf("hold one of view %d; there are %d", h.View, len(k.Views)))
+		}
+	}
+	if k.FeatureViews != nil && len(k.FeatureViews) != len(k.Features) {
+		return fail("FeatureViews", fmt.Sprintf("are %d; there are %d features", len(k.FeatureViews), len(k.Features)))
+	}
+	for _, n := range k.FeatureViews {
+		if int(n) > len(k.Views) {
+			return fail("FeatureViews", fmt.Sprintf("hold view %d; there are %d", n, len(k.Views)))
+		}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 )
 
 // A list is opened for writing in one place, published, and loaded in others.
@@ -18,7 +19,7 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 	ctx := context.Background()
-	list, err := blocklist.Open(filepath.Join(dir, "list"), nil)
+	list, err := boltjournal.Open(filepath.Join(dir, "list"), nil)
 	if err != nil {
 		log.Fatal(err)
 	}

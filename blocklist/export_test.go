@@ -3,6 +3,7 @@ package blocklist
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
@@ -19,14 +20,14 @@ import (
 // WithFS returns opts with another file system for the snapshots; the journal
 // is then not synced, which is not what such tests are about.
 func WithFS(opts Options, fs fsx.FS) *Options {
-	opts.fs = fs
-	opts.noSync = true
+	opts.hooks.FS = fs
+	opts.hooks.NoSync = true
 	return &opts
 }
 
 // WithForget returns opts for a list that looks as often for faces that ended.
 func WithForget(opts Options, every time.Duration) *Options {
-	opts.forget = every
+	opts.hooks.Forget = every
 	return &opts
 }
 
@@ -85,8 +86,7 @@ func Fill(now func() time.Time, each func(v *State, add func(*Event))) *State {
 	keys := newDigestKeys(id.Secret)
 	f := newFold(emptyBase(id), keys, now)
 	each(f.view(), func(e *Event) {
-		e.Seq = f.seq + 1
-		f.apply(e)
+		f.applyNext(e)
 	})
 	return f.view()
 }
@@ -101,12 +101,17 @@ func WriteSnapshotFileWith(path string, v *State, signingKey ed25519.PrivateKey,
 	return (&List{fs: fsx.OS{}, now: time.Now, open: LoadOptions{EncryptionKey: key}}).writeSnapshotFile(path, &moment{view: v, at: time.Now()}, writeOptions{signingKey: signingKey})
 }
 
-// Continue returns the View of v with more events.
+// applyNext takes an event that is in no journal.
+func (f *fold) applyNext(e *Event) {
+	e.Seq = f.seq + 1
+	f.apply(&committed{*e, e.Digest(f.digest)})
+}
+
+// Continue returns the State of v with more events.
 func Continue(v *State, each func(add func(*Event))) *State {
 	f := newFold(v.base, v.keys, v.now)
 	each(func(e *Event) {
-		e.Seq = f.seq + 1
-		f.apply(e)
+		f.applyNext(e)
 	})
 	return f.view()
 }
@@ -205,6 +210,10 @@ type Dump struct {
 	Created    int64           `json:"created"`
 	Tenant     uint32          `json:"tenant"`
 	Rules      uint32          `json:"rules"`
+	Epoch      uint32          `json:"epoch"`
+	Digest     string          `json:"digest"`
+	History    int             `json:"history"`
+	Contents   uint32          `json:"contents"`
 	Grants     []DumpGrant     `json:"grants"`
 	Exceptions []DumpException `json:"exceptions"`
 	Digests    []string        `json:"digests"`
@@ -224,6 +233,8 @@ type DumpGrant struct {
 	Territories []string `json:"territories"`
 	Keys        []string `json:"keys"`
 	Hashes      []string `json:"hashes"`
+	Features    []string `json:"features,omitempty"`
+	Purposes    Purposes `json:"purposes"`
 	Faces       []string `json:"faces,omitempty"`
 }
 
@@ -237,10 +248,11 @@ type DumpException struct {
 // DumpOf returns the dump of the base of v, and the digests of addresses.
 func DumpOf(v *State, addresses []string) Dump {
 	b := v.base
-	d := Dump{Seq: b.header.seq, Created: b.header.created, Tenant: b.header.List, Rules: b.header.Rules, Exceptions: []DumpException{}, Digests: []string{}}
+	d := Dump{Seq: b.header.seq, Created: b.header.created, Tenant: b.header.List, Rules: b.header.Rules, Epoch: b.header.Epoch,
+		Digest: hex.EncodeToString(b.header.digest[:]), History: len(b.history), Contents: b.header.contents, Exceptions: []DumpException{}, Digests: []string{}}
 	for i := range b.len() {
 		g := b.grant(uint32(i))
-		x := DumpGrant{Event: g.seq, Rule: g.rule, Kind: uint8(g.attr), Width: Width(g.attr >> 8), Effect: Effect(g.attr >> 16),
+		x := DumpGrant{Event: g.seq, Rule: g.rule, Kind: uint8(g.attr), Width: attrScope(g.attr), Effect: attrEffect(g.attr), Purposes: attrPurposes(g.attr),
 			Learned: g.attr&attrLearned != 0, Worldwide: g.attr&attrWorldwide != 0, Case: hex.EncodeToString(g.caseID[:]),
 			Start: g.start, End: g.end, Territories: []string{}, Keys: []string{}, Hashes: []string{}}
 		for _, t := range g.territories {
@@ -260,8 +272,17 @@ func DumpOf(v *State, addresses []string) Dump {
 		}
 		for e := range h.segment.All() {
 			g := &d.Grants[h.grants[e.ID]]
-			g.Hashes = append(g.Hashes, fmt.Sprintf("%v/%d", e.Hash, h.variants[e.ID]))
+			of := h.of(e.ID)
+			g.Hashes = append(g.Hashes, fmt.Sprintf("%v/%d/%d/%s", e.Hash, of.variant, of.reach, b.viewText(h.grants[e.ID], of.view)))
 		}
+	}
+	for i, grant := range b.features.grants {
+		number := uint8(0)
+		if b.features.views != nil {
+			number = b.features.views[i]
+		}
+		g := &d.Grants[grant]
+		g.Features = append(g.Features, b.viewText(grant, number))
 	}
 	for _, f := range b.faces {
 		m := f.segment.Model()
@@ -274,6 +295,7 @@ func DumpOf(v *State, addresses []string) Dump {
 		slices.Sort(d.Grants[i].Faces)
 		slices.Sort(d.Grants[i].Keys)
 		slices.Sort(d.Grants[i].Hashes)
+		slices.Sort(d.Grants[i].Features)
 	}
 	for _, rule := range slices.Sorted(maps.Keys(b.exceptions)) {
 		for _, e := range b.exceptions[rule] {
@@ -294,16 +316,24 @@ func DumpOf(v *State, addresses []string) Dump {
 	return d
 }
 
+func (b *base) viewText(g uint32, number uint8) string {
+	if number == 0 {
+		return "-"
+	}
+	v, _ := b.viewOf(g, number)
+	return fmt.Sprintf("%d:%v:%v", v.Frame, v.Reading, v.Rect)
+}
+
 // WithoutSync returns opts for a journal that is not synced.
 func WithoutSync(opts Options) *Options {
-	opts.noSync = true
+	opts.hooks.NoSync = true
 	return &opts
 }
 
 // ID is what a list says it is.
 func (l *List) ID() [16]byte { return l.View().base.header.ID }
 
-// Decrypt returns all that the encryption key reads in a file of a list's
+// Decrypt returns all that the encryption key reads in a file of keys, or of a
 // folder, or in a published snapshot.
 func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][]byte, err error) {
 	name, wrap := faceKeysFile(&key, list)
@@ -338,27 +368,6 @@ func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][
 			plain = append(plain, k[:])
 		}
 		return plain, nil
-	case filepath.Base(path) == journalName:
-		// All that was ever in it: whatever bytes open as a record do.
-		dir, err := os.MkdirTemp("", "journal")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(dir)
-		copied := filepath.Join(dir, journalName)
-		if err := os.WriteFile(copied, b, 0o600); err != nil {
-			return nil, err
-		}
-		j, err := openJournal(copied, &Options{EncryptionKey: &key})
-		if err != nil {
-			return nil, err
-		}
-		defer j.close()
-		err = j.read(1, func(e *Event) bool {
-			plain = append(plain, appendRecord(nil, e))
-			return true
-		})
-		return plain, err
 	}
 	return nil, fmt.Errorf("%s is of no known kind", path)
 }
@@ -392,4 +401,50 @@ func (l *List) OpenFace(event [16]byte, f Face) FaceVector {
 	}
 	v, _ := openFace(key, l.ID(), event, &f)
 	return v
+}
+
+// Records returns what is in a journal, decrypted.
+func Records(store Journal, key *EncryptionKey) (plain [][]byte, err error) {
+	j, err := openLog(store, &Options{EncryptionKey: key}, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	err = j.entries(1, func(e *Entry) (bool, error) {
+		record, err := j.unseal(e)
+		plain = append(plain, record)
+		return err == nil, err
+	})
+	return plain, err
+}
+
+// BodyDigest is the digest of salt and payload.
+func BodyDigest(e *Event) [32]byte {
+	if e.IsErased() {
+		return e.Erased
+	}
+	return sha256.Sum256(appendPayload(slices.Clone(e.Salt[:]), e))
+}
+
+// Genesis is the digest of a list without events.
+func Genesis(id [16]byte, tenant, epoch uint32) [32]byte {
+	return genesis(&identity{ID: id, List: tenant, Epoch: epoch})
+}
+
+// TestHistory is what a list remembers.
+type TestHistory struct{ h history }
+
+// NewHistory is that of so many events.
+func NewHistory(events uint64, digest func(seq uint64) [32]byte) (t TestHistory) {
+	for seq := uint64(1); seq <= events; seq++ {
+		t.h = t.h.append(digest(seq))
+	}
+	t.h = t.h.recent()
+	return t
+}
+
+func (t TestHistory) Len() int { return len(t.h) }
+
+// Succeeds says whether a list that is at now, with this history, was at p.
+func (t TestHistory) Succeeds(now, p Position) error {
+	return succeeds(&header{identity: identity{Epoch: now.Epoch}, seq: now.Seq, digest: now.Digest}, t.h, p)
 }

@@ -160,7 +160,7 @@ func (k *faceKeys) destroy(events ...[16]byte) error {
 
 // retain destroys the keys that keep does not want; seq is the number of the
 // event, 0 if it is not in the journal.
-func (k *faceKeys) retain(j *journal, keep func(event [16]byte, seq uint64) bool) error {
+func (k *faceKeys) retain(j *log, keep func(event [16]byte, seq uint64) bool) error {
 	f := k.opened()
 	if f == nil {
 		return nil
@@ -181,7 +181,7 @@ func (k *faceKeys) retain(j *journal, keep func(event [16]byte, seq uint64) bool
 
 // retainLive destroys the keys of all rules that a State shows to have ended, by
 // an event or by the clock. An event that is not in the journal may still come.
-func (k *faceKeys) retainLive(j *journal, v *State) error {
+func (k *faceKeys) retainLive(j *log, v *State) error {
 	now := v.now().Unix()
 	return k.retain(j, func(_ [16]byte, seq uint64) bool {
 		if seq == 0 || seq > v.seq {

@@ -131,6 +131,9 @@ func (l *List) SealFaces(event [16]byte, limits FaceLimits, vectors ...FaceVecto
 	if len(vectors) == 0 || len(vectors) > MaxFaces {
 		return fail("Rule.Keys.Faces", fmt.Sprintf("are %d; 1 to %d are accepted", len(vectors), MaxFaces))
 	}
+	if l.writer.faceKeys == nil {
+		return nil, fmt.Errorf("blocklist: a list without a folder has no keys of faces: %w", errors.ErrUnsupported)
+	}
 	if event == ([16]byte{}) {
 		return fail("ID", "is zero; choose one that is random or derived from the cause")
 	}

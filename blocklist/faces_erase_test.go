@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/embedding"
 )
 
@@ -117,11 +118,7 @@ func TestOptions_FaceKey(t *testing.T) {
 			for path, b := range filesOf(t, dir) {
 				contents = append(contents, b)
 				if key != nil && !strings.Contains(path, "face-keys") {
-					plain, err := blocklist.Decrypt(path, b, *key, id)
-					if err != nil {
-						t.Fatal(err)
-					}
-					contents = append(contents, plain...)
+					contents = append(contents, decrypt(t, path, b, *key, id)...)
 				}
 			}
 			if n, opened := opensWithAnything(t, contents, e.Rule.Keys.Faces[0].Sealed, append(id[:], e.ID[:]...)); opened || n < 1000 {
@@ -142,7 +139,7 @@ func TestOptions_FaceKey(t *testing.T) {
 			for _, next := range []blocklist.Options{
 				{EncryptionKey: &blocklist.EncryptionKey{6}, FaceKey: opts.FaceKey}, {EncryptionKey: &blocklist.EncryptionKey{6}, FaceKey: &blocklist.EncryptionKey{9}}, {EncryptionKey: &blocklist.EncryptionKey{6}}, *opts,
 			} {
-				if err := blocklist.Rekey(t.Context(), dir, opts, &next, nil); err != nil {
+				if err := boltjournal.Rekey(t.Context(), dir, opts, &next, nil); err != nil {
 					t.Fatal(err)
 				}
 				opts = &next
@@ -336,11 +333,7 @@ func contentsOf(tb testing.TB, files map[string][]byte, key *blocklist.Encryptio
 		if key == nil {
 			continue
 		}
-		plain, err := blocklist.Decrypt(path, b, *key, list)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		contents = append(contents, plain...)
+		contents = append(contents, decrypt(tb, path, b, *key, list)...)
 	}
 	return contents
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 )
 
 // The key of a rule that the clock has ended goes with the next compaction, also
@@ -267,7 +268,7 @@ func TestFaceKeys_WrongKey(t *testing.T) {
 	}
 	for range 2 {
 		look("wrong", dir, wrong, 3, false)
-		if err := blocklist.Rekey(t.Context(), dir, wrong, right, nil); !errors.Is(err, blocklist.ErrKey) {
+		if err := boltjournal.Rekey(t.Context(), dir, wrong, right, nil); !errors.Is(err, blocklist.ErrKey) {
 			t.Errorf("Rekey from the wrong key: %v", err)
 		}
 	}
@@ -279,7 +280,7 @@ func TestFaceKeys_WrongKey(t *testing.T) {
 	// Rekey is cut short when it has copied one key of three.
 	done := filepath.Join(t.TempDir(), "done")
 	check(t, os.CopyFS(done, os.DirFS(dir)))
-	check(t, blocklist.Rekey(t.Context(), done, right, wrong, nil))
+	check(t, boltjournal.Rekey(t.Context(), done, right, wrong, nil))
 	fresh := keys(done)
 	if len(fresh) != 1 {
 		t.Fatalf("%q", fresh)
@@ -296,12 +297,12 @@ func TestFaceKeys_WrongKey(t *testing.T) {
 			look("then with the old one", dir, right, 0, true)
 		},
 		"done again": func(dir string) {
-			check(t, blocklist.Rekey(t.Context(), dir, right, wrong, nil))
+			check(t, boltjournal.Rekey(t.Context(), dir, right, wrong, nil))
 			look("done again", dir, wrong, 0, true)
 		},
 		"opened with the new key, done again": func(dir string) {
 			look("opened with the new key", dir, wrong, 2, false)
-			check(t, blocklist.Rekey(t.Context(), dir, right, wrong, nil))
+			check(t, boltjournal.Rekey(t.Context(), dir, right, wrong, nil))
 			look("done again", dir, wrong, 0, true)
 		},
 	} {
@@ -398,7 +399,7 @@ func TestRekey_Faces(t *testing.T) {
 	}
 	old := map[string][]byte{}
 	for i := 1; i < len(all); i++ {
-		if err := blocklist.Rekey(t.Context(), dir, all[i-1], all[i], readdress); err != nil {
+		if err := boltjournal.Rekey(t.Context(), dir, all[i-1], all[i], readdress); err != nil {
 			t.Fatal(err)
 		}
 		check := func(what string) {

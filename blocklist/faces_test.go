@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/sharedtest"
 )
 
@@ -230,7 +231,7 @@ func TestPublish_Faces(t *testing.T) {
 		t.Errorf("Publish when no face is left: %v", err)
 	}
 	for _, d := range []time.Duration{-1, time.Second, blocklist.MaxFaceLifetime + 1} {
-		if _, err := blocklist.Open(t.TempDir(), &blocklist.Options{FaceLifetime: d}); !errors.Is(err, blocklist.ErrLimit) {
+		if _, err := boltjournal.Open(t.TempDir(), &blocklist.Options{FaceLifetime: d}); !errors.Is(err, blocklist.ErrLimit) {
 			t.Errorf("FaceLifetime %v: %v, want ErrLimit", d, err)
 		}
 	}

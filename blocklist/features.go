@@ -21,6 +21,7 @@ const MaxFeatures = 256
 // grow at their end, or are replaced, so that a copy of the struct is a view.
 type featureDelta struct {
 	grants []uint32            // for every set, ascending
+	views  []uint8             // the same
 	runs   []*features.Segment // their IDs are sets
 	tail   []features.Entry    // the sets that are in no run yet
 	last   *features.Segment   // of the tail; nil while it has to be made
@@ -40,9 +41,9 @@ const (
 	maxFeatureDelta = 4096
 )
 
-func (d *featureDelta) add(f Features, g uint32) {
+func (d *featureDelta) add(f Features, view uint8, g uint32) {
 	d.tail = append(d.tail, features.Entry{Features: f, ID: uint32(len(d.grants))})
-	d.grants = append(d.grants, g)
+	d.grants, d.views = append(d.grants, g), append(d.views, view)
 	d.last = nil
 	if len(d.tail) < sealFeatures {
 		return
@@ -114,11 +115,15 @@ func (v *State) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) boo
 		collect(s, v.features.grants)
 	}
 	x.Matches(func(s *features.Segment, m FeatureMatch) bool {
-		grants := v.features.grants
+		grants, views := v.features.grants, v.features.views
 		if s == v.base.features.segment {
-			grants = v.base.features.grants
+			grants, views = v.base.features.grants, v.base.features.views
 		}
-		return v.emit(Hit{grant: grants[m.ID]}, func(h Hit) bool { return yield(h, m) })
+		h := Hit{grant: grants[m.ID]}
+		if views != nil {
+			h.View = views[m.ID]
+		}
+		return v.emit(h, func(h Hit) bool { return yield(h, m) })
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/features"
 )
 
@@ -45,7 +46,7 @@ func TestView_FindFeatures(t *testing.T) {
 	t.Parallel()
 	const pictures = 40
 	dir := t.TempDir()
-	l, err := blocklist.Open(dir, nil)
+	l, err := boltjournal.Open(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,7 @@ func TestView_FindFeatures(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = blocklist.Open(dir, nil); err != nil {
+	if l, err = boltjournal.Open(dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	check("after a restart", l.View())
@@ -142,7 +143,7 @@ func TestView_FindFeatures(t *testing.T) {
 
 func TestAppend_RefusesFeatures(t *testing.T) {
 	t.Parallel()
-	l, err := blocklist.Open(t.TempDir(), nil)
+	l, err := boltjournal.Open(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func TestView_FindFeatures_ManyAlike(t *testing.T) {
 			t.Parallel()
 			var clock atomic.Int64
 			clock.Store(now.Unix())
-			l, err := blocklist.Open(t.TempDir(), &blocklist.Options{Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+			l, err := boltjournal.Open(t.TempDir(), &blocklist.Options{Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -257,7 +258,7 @@ func TestView_FindFeatures_ManyAlike(t *testing.T) {
 // snapshot could hold it.
 func TestAppend_FeaturesNotCompact(t *testing.T) {
 	t.Parallel()
-	l, err := blocklist.Open(t.TempDir(), nil)
+	l, err := boltjournal.Open(t.TempDir(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,12 +15,15 @@ import (
 // exceptions are copied before they change.
 type fold struct {
 	seq        uint64
+	digest     [32]byte // at seq
+	history    history
+	contents   uint32 // contains… flags
 	now        func() time.Time
 	keys       *digestKeys
 	base       *base
 	grants     []grant
 	table      keyTable
-	hashes     [phash.NumAlgorithms]hashDelta // by algorithm
+	hashes     [phash.NumAlgorithms]hashDelta
 	features   featureDelta
 	faces      []*faceFold // by model
 	dead       *roaring.Bitmap
@@ -39,7 +42,8 @@ type fold struct {
 
 func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
 	f := &fold{
-		seq: b.header.seq, now: now, keys: keys, base: b,
+		seq: b.header.seq, digest: b.header.digest, history: slices.Clip(b.history), contents: b.header.contents,
+		now: now, keys: keys, base: b,
 		learned: map[uint64][]uint32{}, exceptionOf: map[uint64]uint64{},
 	}
 	for _, r := range b.learned {
@@ -58,7 +62,7 @@ func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
 func (f *fold) view() *State {
 	f.shared = true
 	v := &State{
-		seq: f.seq, now: f.now, keys: f.keys, base: f.base,
+		seq: f.seq, digest: f.digest, history: f.history, contents: f.contents, now: f.now, keys: f.keys, base: f.base,
 		grants: f.grants, entries: f.table.view(), hashes: f.hashes, features: f.features.view(),
 		dead: f.dead, exceptions: f.exceptions,
 	}
@@ -88,9 +92,13 @@ func (f *fold) mergeAll() {
 	}
 }
 
-// apply takes the next event.
-func (f *fold) apply(e *Event) {
-	f.seq = e.Seq
+// apply takes the next event. One without its payload has ended, and changes
+// nothing.
+func (f *fold) apply(e *committed) {
+	f.seq, f.digest, f.history = e.Seq, e.digest, f.history.append(e.digest)
+	if e.IsErased() {
+		return
+	}
 	switch e.Type {
 	case EventAdded:
 		r := e.Rule
@@ -98,79 +106,107 @@ func (f *fold) apply(e *Event) {
 			seq: e.Seq, rule: e.Seq, start: unixOf(r.Start), end: unixOf(r.End),
 			caseID: r.Case, attr: attrOf(r), territories: slices.Clone(r.Territories),
 		}
-		f.addGrant(g, r.Keys)
+		f.addGrant(g, &r.Keys)
 		f.addFaces(e.ID, f.count()-1, r)
 	case EventLearned:
-		g, ok := f.liveRule(e.Target)
-		if !ok {
-			return
-		}
-		d := f.grantAt(g)
-		d.seq = e.Seq
-		d.attr = d.attr&(1<<attrFaces-1) | attrLearned
-		if until := unixOf(e.Until); until != 0 && (d.end == 0 || until < d.end) {
-			d.end = until
-		}
-		f.learned[d.rule] = append(f.learned[d.rule], f.count())
-		f.addGrant(d, e.Keys)
+		f.learn(&e.Event)
 	case EventExcepted:
 		if _, ok := f.liveRule(e.Target); ok || e.Target == 0 {
-			f.except(e)
+			f.except(&e.Event)
 		}
 	case EventRevoked:
-		g, ok := f.liveRule(e.Target)
-		if !ok {
-			return
-		}
-		f.kill(g)
-		if Width(f.grantAt(g).attr>>8) == WidthFace {
-			f.ended = append(f.ended, e.Target)
-		}
-		for _, g := range f.learned[e.Target] {
-			f.kill(g)
-		}
-		delete(f.learned, e.Target)
-		if list := f.exceptionsOf(e.Target); len(list) > 0 {
-			for _, x := range list {
-				delete(f.exceptionOf, x.event)
-			}
-			f.setExceptions(e.Target, nil)
-		}
+		f.revoke(e.Target)
 	case EventUndone:
-		if rule, ok := f.exceptionOf[e.Target]; ok {
-			delete(f.exceptionOf, e.Target)
-			f.setExceptions(rule, slices.DeleteFunc(slices.Clone(f.exceptionsOf(rule)), func(x exception) bool { return x.event == e.Target }))
-			return
+		f.undo(e.Target)
+	}
+}
+
+func (f *fold) learn(e *Event) {
+	g, ok := f.liveRule(e.Target)
+	if !ok {
+		return
+	}
+	d := f.grantAt(g)
+	d.seq, d.views = e.Seq, nil
+	d.attr = d.attr&(1<<attrFaces-1) | attrLearned
+	if until := unixOf(e.Until); until != 0 && (d.end == 0 || until < d.end) {
+		d.end = until
+	}
+	f.learned[d.rule] = append(f.learned[d.rule], f.count())
+	f.addGrant(d, &e.Keys)
+}
+
+// revoke ends a rule with all that was learned for it and excepted from it.
+func (f *fold) revoke(rule uint64) {
+	g, ok := f.liveRule(rule)
+	if !ok {
+		return
+	}
+	f.kill(g)
+	if attrScope(f.grantAt(g).attr) == WidthFace {
+		f.ended = append(f.ended, rule)
+	}
+	for _, g := range f.learned[rule] {
+		f.kill(g)
+	}
+	delete(f.learned, rule)
+	if list := f.exceptionsOf(rule); len(list) > 0 {
+		for _, x := range list {
+			delete(f.exceptionOf, x.event)
 		}
-		if g, ok := f.grantOf(e.Target); ok && f.grantAt(g).attr&attrLearned != 0 {
-			f.kill(g)
-		}
+		f.setExceptions(rule, nil)
+	}
+}
+
+// undo ends a learned or excepted event.
+func (f *fold) undo(event uint64) {
+	if rule, ok := f.exceptionOf[event]; ok {
+		delete(f.exceptionOf, event)
+		f.setExceptions(rule, slices.DeleteFunc(slices.Clone(f.exceptionsOf(rule)), func(x exception) bool { return x.event == event }))
+		return
+	}
+	if g, ok := f.grantOf(event); ok && f.grantAt(g).attr&attrLearned != 0 {
+		f.kill(g)
 	}
 }
 
 func (f *fold) count() uint32 { return uint32(f.base.len() + len(f.grants)) }
 
 // addGrant appends a grant and its keys.
-func (f *fold) addGrant(d grant, keys Keys) {
+func (f *fold) addGrant(d grant, keys *Keys) {
 	if d.start != 0 || d.end != 0 {
 		d.attr |= attrTimed
 	}
 	g := f.count()
+	d.views = keys.Views
 	f.grants = append(f.grants, d)
-	for i := range keys.Addresses {
-		hi, lo := keys.Addresses[i].Digest.halves()
-		f.table.add(keyEntry{hi, lo, g})
-	}
-	for i := range keys.Bytes {
-		digest := f.keys.file(&keys.Bytes[i])
+	add := func(digest Digest) {
 		hi, lo := digest.halves()
 		f.table.add(keyEntry{hi, lo, g})
 	}
-	for _, h := range keys.Hashes {
-		f.hashes[h.Hash.Algorithm()].add(h.Hash, h.Variant, g)
+	for i := range keys.Addresses {
+		add(keys.Addresses[i].Digest)
 	}
-	for _, set := range keys.Features {
-		f.features.add(set, g)
+	for i := range keys.Bytes {
+		add(f.keys.sum(keySHA256, keys.Bytes[i][:]))
+	}
+	for i := range keys.SHA1 {
+		f.contents |= containsSHA1
+		add(f.keys.sum(keySHA1, keys.SHA1[i][:]))
+	}
+	for i := range keys.MD5 {
+		f.contents |= containsMD5
+		add(f.keys.sum(keyMD5, keys.MD5[i][:]))
+	}
+	for i := range keys.Hashes {
+		f.hashes[keys.Hashes[i].Hash.Algorithm()].add(&keys.Hashes[i], g)
+	}
+	for i, set := range keys.Features {
+		view := uint8(0)
+		if keys.FeatureViews != nil {
+			view = keys.FeatureViews[i]
+		}
+		f.features.add(set, view, g)
 	}
 }
 
@@ -178,7 +214,7 @@ func (f *fold) except(e *Event) {
 	list := slices.Clone(f.exceptionsOf(e.Target))
 	until := unixOf(e.Until)
 	for i := range e.Keys.Bytes {
-		list = append(list, exception{event: e.Seq, until: until, file: f.keys.file(&e.Keys.Bytes[i])})
+		list = append(list, exception{event: e.Seq, until: until, file: f.keys.sum(keySHA256, e.Keys.Bytes[i][:])})
 	}
 	for _, h := range e.Keys.Hashes {
 		list = append(list, exception{event: e.Seq, until: until, hash: h.Hash})

@@ -15,9 +15,10 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/listhooks"
 )
 
-// Options configure Open. The zero value, and nil, are the defaults.
+// Options configure New. The zero value, and nil, are the defaults.
 type Options struct {
 	// List is the tenant the list is for. It is fixed when the folder is made.
 	List uint32
@@ -30,12 +31,12 @@ type Options struct {
 	// Unless it is negative, a compaction also begins within a day after a rule
 	// with faces has ended, so that they leave the memory.
 	CompactAfter int
-	// SigningKey signs the snapshots of Publish; nil leaves them unsigned. Open
+	// SigningKey signs the snapshots of Publish; nil leaves them unsigned. New
 	// returns ErrKey for one that is no Ed25519 private key.
 	SigningKey ed25519.PrivateKey
 	// EncryptionKey encrypts the journal and all snapshots, also those of
 	// Publish; nil leaves them as they are. It is fixed when the folder is
-	// made: Open returns ErrKey for another key, a missing or a superfluous one.
+	// made: New returns ErrKey for another key, a missing or a superfluous one.
 	// The IDs and sequence numbers of events, and which refers to which, stay
 	// readable in the journal.
 	EncryptionKey *EncryptionKey
@@ -52,19 +53,17 @@ type Options struct {
 	// in the file enforces it: whoever has the file and the key can open the faces for
 	// ever, also those that were withdrawn since.
 	FaceLifetime time.Duration
-	// Salvage opens a journal also when one of the two pages with which bbolt
-	// marks its commits is damaged. The last commit may be lost then; Status
-	// tells. Any other damage is refused nevertheless.
+	// Salvage opens a journal file also when one of the two pages that mark its
+	// commits is damaged. The last commit may be lost then; Status tells. Any other
+	// damage is refused nevertheless. New ignores it: see boltjournal.
 	Salvage bool
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
 
-	fs       fsx.FS        // for tests
-	forget   time.Duration // how often to look for faces that ended; forgetEvery if 0
-	noSync   bool          // of the journal; for tests of the snapshots
-	identity *identity     // of a journal that is made; for Rekey
-	anyRules bool          // do not compare the rules of addresses; for Rekey
+	hooks listhooks.Hooks // for tests
 }
+
+func init() { listhooks.Of = func(o any) listhooks.Hooks { return o.(*Options).hooks } }
 
 // faceKey returns the key that encrypts the keys of faces; nil for none.
 func (o *Options) faceKey() *EncryptionKey { return cmp.Or(o.FaceKey, o.EncryptionKey) }
@@ -88,12 +87,16 @@ type LoadOptions struct {
 	// EncryptionKey, unless nil, is the key the snapshot is encrypted with. Load
 	// and Reload then refuse anything else with ErrKey. Map has no effect.
 	EncryptionKey *EncryptionKey
+	// After, unless zero, is the Position of the list that the caller had before.
+	// Load refuses an older list with ErrRollback, and one with another history with
+	// ErrFork, as Reload does.
+	After Position
 
 	fs       fsx.FS    // for tests
 	faceKeys *faceKeys // of a list that is open for writing; nil otherwise
 }
 
-// List is a blocklist, opened for writing by Open or for reading by Load. Its
+// List is a blocklist, opened for writing by New or for reading by Load. Its
 // methods may be called by any number of goroutines.
 type List struct {
 	view atomic.Pointer[State]
@@ -124,7 +127,7 @@ type Status struct {
 	SnapshotTime time.Time
 	// Since is how many grants and keys came since, and how many grants ended.
 	Since int
-	// Fallbacks are the reasons why Open passed over snapshots of its folder.
+	// Fallbacks are the reasons why New passed over snapshots of the folder.
 	Fallbacks []error
 	// Salvaged is the damage of the journal that Options.Salvage accepted.
 	Salvaged error
@@ -159,7 +162,6 @@ func (l *List) Status() Status {
 
 // Names in the folder of a list.
 const (
-	journalName    = "journal.db"
 	snapshotPrefix = "snapshot-" // and the sequence number in 20 digits
 	snapshotSuffix = ".snap"
 	tempSuffix     = ".tmp"
@@ -173,21 +175,28 @@ func isSnapshotName(name string) bool {
 	return len(name) == len(snapshotName(0)) && strings.HasPrefix(name, snapshotPrefix) && strings.HasSuffix(name, snapshotSuffix)
 }
 
-// Open opens the list in a folder for writing, and makes it if there is none.
-// It returns ErrLocked while another List has it open. The list is the newest
-// snapshot of the folder that is in order, and the events of the journal after
-// it; Status tells when a snapshot was passed over.
-func Open(dir string, opts *Options) (*List, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
+// New opens a list for writing, on a journal that belongs to it alone, and closes
+// that with it, or if New fails. The list of an empty journal is a new one. dir is
+// the folder for snapshots and keys of faces, which makes opening fast. With an
+// empty dir the list stands on its journal alone: every New reads all of it, and
+// there can be no faces.
+//
+// The list is the newest snapshot of the folder that is in order, and the events
+// of the journal after it. Status tells when a snapshot was passed over.
+func New(journal Journal, dir string, opts *Options) (*List, error) {
+	l, err := openList(journal, dir, opts)
+	if err != nil {
+		return nil, errors.Join(err, journal.Close())
 	}
+	return l, nil
+}
+
+func openList(store Journal, dir string, opts *Options) (*List, error) {
+	o := optionsOf(opts)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.fs == nil {
-		o.fs = fsx.OS{}
-	}
+	fs := cmp.Or[fsx.FS](o.hooks.FS, fsx.OS{})
 	if o.FaceLifetime == 0 {
 		o.FaceLifetime = defaultFaceLifetime
 	}
@@ -197,25 +206,17 @@ func Open(dir string, opts *Options) (*List, error) {
 	if n := len(o.SigningKey); o.SigningKey != nil && n != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("blocklist: SigningKey has %d bytes, not %d: %w", n, ed25519.PrivateKeySize, ErrKey)
 	}
-	if err := o.fs.MkdirAll(dir); err != nil {
-		return nil, fmt.Errorf("blocklist: %w", err)
-	}
-	j, err := openJournal(filepath.Join(dir, journalName), &o)
+	j, err := openLog(store, &o, nil, false)
 	if err != nil {
 		return nil, err
 	}
-	// The names of the journal and of the folder, which may be new.
-	if err := errors.Join(o.fs.SyncDir(dir), o.fs.SyncDir(filepath.Dir(filepath.Clean(dir)))); err != nil {
-		j.close()
-		return nil, fmt.Errorf("blocklist: %w", err)
+	l := &List{now: o.Now, fs: fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey, faceLifetime: o.FaceLifetime}
+	if dir != "" {
+		if l.open.faceKeys, err = openFaceKeys(fs, dir, o.faceKey(), j.id.ID); err != nil {
+			return nil, err
+		}
 	}
-	l := &List{now: o.Now, fs: o.fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey, faceLifetime: o.FaceLifetime}
-	keys, err := openFaceKeys(o.fs, dir, o.faceKey(), j.id.ID)
-	if err != nil {
-		j.close()
-		return nil, err
-	}
-	l.open.faceKeys = keys
+	keys := l.open.faceKeys
 	f, err := l.recover(dir, j)
 	if err == nil {
 		l.view.Store(f.view())
@@ -223,66 +224,87 @@ func Open(dir string, opts *Options) (*List, error) {
 		err = keys.retainLive(j, l.View())
 	}
 	if err != nil {
-		return nil, errors.Join(err, keys.close(), j.close())
+		return nil, errors.Join(err, keys.close())
 	}
-	l.status.Salvaged = j.damage
-	l.writer = startWriter(l, dir, j, f, o.CompactAfter, cmp.Or(o.forget, forgetEvery))
+	if d, ok := store.(interface{ Damage() error }); ok {
+		l.status.Salvaged = d.Damage()
+	}
+	l.writer = startWriter(l, dir, j, f, o.CompactAfter, cmp.Or(o.hooks.Forget, forgetEvery))
 	return l, nil
 }
 
 // recover folds the newest snapshot in order and the events after it.
-func (l *List) recover(dir string, j *journal) (*fold, error) {
+func (l *List) recover(dir string, j *log) (*fold, error) {
+	b := emptyBase(j.id)
+	if dir != "" {
+		var err error
+		if b, err = l.newestSnapshot(dir, j); err != nil {
+			return nil, err
+		}
+	}
+	f := newFold(b, newDigestKeys(j.id.Secret), l.now)
+	f.faceKeys = l.open.faceKeys
+	err := j.readLinked(f.seq, f.digest, func(e *committed) bool { f.apply(e); return true })
+	if err = errors.Join(err, f.keyError); err != nil {
+		return nil, err
+	}
+	f.ended = nil
+	f.mergeAll()
+	if f.seq != j.last || f.digest != j.digest {
+		return nil, fmt.Errorf("blocklist: journal ends at event %d, not %d: %w", f.seq, j.last, ErrJournal)
+	}
+	return f, nil
+}
+
+// newestSnapshot returns the newest snapshot in a folder that is in order; an
+// empty one if there is none. It removes those that were not finished.
+func (l *List) newestSnapshot(dir string, j *log) (*base, error) {
 	names, err := l.fs.List(dir)
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	slices.Sort(names)
 	slices.Reverse(names)
-	keys := newDigestKeys(j.id.Secret)
-	b := emptyBase(j.id)
+	var found *base
 	for _, name := range names {
 		if strings.HasSuffix(name, tempSuffix) && strings.HasPrefix(name, snapshotPrefix) {
-			// A snapshot that was not finished.
 			if err := l.fs.Remove(filepath.Join(dir, name)); err != nil {
 				return nil, fmt.Errorf("blocklist: %w", err)
 			}
 		}
-		if !isSnapshotName(name) || b.len() > 0 || b.header.seq > 0 {
+		if !isSnapshotName(name) || found != nil {
 			continue
 		}
-		got, err := l.openSnapshot(filepath.Join(dir, name))
+		b, err := l.openSnapshot(filepath.Join(dir, name))
 		if err == nil {
-			err = matches(got, j)
+			err = matches(b, j, j.last)
 		}
 		if err != nil {
 			l.status.Fallbacks = append(l.status.Fallbacks, err)
 			continue
 		}
-		b = got
+		found = b
 	}
-	f := newFold(b, keys, l.now)
-	f.faceKeys = l.open.faceKeys
-	err = j.read(f.seq+1, func(e *Event) bool { f.apply(e); return true })
-	if err = errors.Join(err, f.keyError); err != nil {
-		return nil, err
+	if found == nil {
+		found = emptyBase(j.id)
 	}
-	f.ended = nil
-	f.mergeAll()
-	if f.seq != j.last {
-		return nil, fmt.Errorf("blocklist: journal ends at event %d, not %d: %w", f.seq, j.last, ErrJournal)
-	}
-	return f, nil
+	return found, nil
 }
 
-// matches returns an error if a snapshot is not one of the journal.
-func matches(b *base, j *journal) error {
+// matches returns an error if a snapshot is not one of the journal, which ends at
+// last.
+func matches(b *base, j *log, last uint64) error {
 	if b.header.identity != j.id {
 		return fmt.Errorf("blocklist: snapshot %d is of another list than the journal: %w", b.header.seq, ErrKey)
 	}
-	if b.header.seq > j.last {
-		return fmt.Errorf("blocklist: snapshot %d is newer than the journal, which ends at %d: %w", b.header.seq, j.last, ErrJournal)
+	if b.header.seq > last {
+		return fmt.Errorf("blocklist: snapshot %d is newer than the journal, which ends at %d: %w", b.header.seq, last, ErrJournal)
 	}
-	return nil
+	digest, err := j.digestAt(b.header.seq)
+	if err == nil && digest != b.header.digest {
+		err = fmt.Errorf("blocklist: snapshot %d has other events than the journal: %w", b.header.seq, ErrFork)
+	}
+	return err
 }
 
 // openSnapshot reads a snapshot file.
@@ -312,7 +334,7 @@ func (l *List) readSnapshotFile(path string) (*base, error) {
 // Load opens a snapshot file, which Publish wrote, for reading. It returns an
 // error that wraps ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum,
 // ErrFormat, ErrLimit, ErrKey, ErrSignature or ErrRules when the file is not in
-// order.
+// order, and ErrRollback or ErrFork when it does not continue LoadOptions.After.
 func Load(path string, opts *LoadOptions) (*List, error) {
 	var o LoadOptions
 	if opts != nil {
@@ -326,6 +348,9 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	}
 	l := &List{now: o.Now, fs: o.fs, open: o, path: path}
 	b, err := l.openSnapshot(path)
+	if err == nil && o.After != (Position{}) {
+		err = succeeds(&b.header, b.history, o.After)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -335,7 +360,8 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 
 // Reload opens the snapshot file of a loaded list again and reports whether it
 // is another one. It refuses, with ErrRollback, one that is older or of another
-// list; one that Rekey made of this list is a successor. The list stays as it is
+// list, and with ErrFork, one with other events up to those that are in use; one
+// that Rekey made of this list is a successor. The list stays as it is
 // when there is an error; but faces that are too old to be used it forgets in any
 // case.
 func (l *List) Reload() (changed bool, err error) {
@@ -354,11 +380,17 @@ func (l *List) Reload() (changed bool, err error) {
 		return false, err
 	}
 	h := b.header
-	if h.identity == now.identity && h.seq == now.seq && h.created == now.created {
+	if h.identity == now.identity && h.position() == now.position() && h.created == now.created {
 		return false, nil
 	}
-	if h.ID != now.ID || h.List != now.List || h.seq < now.seq {
-		return false, fmt.Errorf("blocklist: the file has sequence %d, in use is %d: %w", h.seq, now.seq, ErrRollback)
+	if h.ID != now.ID || h.List != now.List {
+		return false, fmt.Errorf("blocklist: the file is of another list: %w", ErrRollback)
+	}
+	if h.Epoch == now.Epoch && h.Secret != now.Secret {
+		return false, fmt.Errorf("blocklist: the file has other keys for digests: %w", ErrFork)
+	}
+	if err := succeeds(&h, b.history, now.position()); err != nil {
+		return false, err
 	}
 	l.view.Store(newFold(b, newDigestKeys(h.Secret), l.now).view())
 	return true, nil
@@ -410,7 +442,11 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 		if e.Time.IsZero() {
 			e.Time = l.now().Truncate(time.Second)
 		}
-		if err := e.check(list); err != nil {
+		err := e.check(list)
+		if err == nil && e.IsErased() {
+			err = &EventError{Field: "Erased", Why: "is set; an event without its payload cannot be appended"}
+		}
+		if err != nil {
 			err.Index = i
 			return nil, err
 		}
@@ -439,7 +475,7 @@ func (l *List) Events(from uint64, yield func(Event) bool) error {
 }
 
 // journal returns the journal of a list that is open for writing.
-func (l *List) journal() (*journal, error) {
+func (l *List) journal() (*log, error) {
 	if l.writer == nil {
 		return nil, fmt.Errorf("blocklist: a loaded list has no journal: %w", ErrReadOnly)
 	}
@@ -578,6 +614,9 @@ func (l *List) Verify(ctx context.Context) error {
 		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	all := w.journal.verify(ctx)
+	if w.dir == "" {
+		return all
+	}
 	names, err := l.fs.List(w.dir)
 	all = errors.Join(all, err)
 	for _, name := range names {
@@ -585,8 +624,8 @@ func (l *List) Verify(ctx context.Context) error {
 			continue
 		}
 		b, err := l.openSnapshot(filepath.Join(w.dir, name))
-		if err == nil && b.header.identity != w.journal.id {
-			err = fmt.Errorf("blocklist: snapshot %d is of another list than the journal: %w", b.header.seq, ErrKey)
+		if err == nil {
+			err = matches(b, w.journal, l.View().seq)
 		}
 		all = errors.Join(all, err, ctx.Err())
 	}

@@ -17,18 +17,46 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 )
 
 func open(tb testing.TB, dir string, opts *blocklist.Options) *blocklist.List {
 	tb.Helper()
-	l, err := blocklist.Open(dir, opts)
+	l, err := boltjournal.Open(dir, opts)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { l.Close() })
 	return l
+}
+
+// decrypt returns all that the encryption key reads in a file of a list's folder,
+// or in a published snapshot.
+func decrypt(tb testing.TB, path string, b []byte, key blocklist.EncryptionKey, list [16]byte) (plain [][]byte) {
+	tb.Helper()
+	if filepath.Base(path) != "journal.db" {
+		plain, err := blocklist.Decrypt(path, b, key, list)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return plain
+	}
+	copied := filepath.Join(tb.TempDir(), "copied")
+	if err := os.WriteFile(copied, b, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	j, err := boltjournal.OpenFile(copied, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer j.Close()
+	plain, err = blocklist.Records(j, &key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return plain
 }
 
 func newID(n uint64) (id [16]byte) {
@@ -114,7 +142,7 @@ func TestOpenTwice(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	l := open(t, dir, nil)
-	if _, err := blocklist.Open(dir, nil); !errors.Is(err, blocklist.ErrLocked) {
+	if _, err := boltjournal.Open(dir, nil); !errors.Is(err, blocklist.ErrLocked) {
 		t.Errorf("second Open: %v, want ErrLocked", err)
 	}
 	if err := l.Close(); err != nil {
@@ -127,7 +155,7 @@ func TestOpenAnotherTenant(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	open(t, dir, &blocklist.Options{List: 3}).Close()
-	if _, err := blocklist.Open(dir, nil); !errors.Is(err, blocklist.ErrKey) {
+	if _, err := boltjournal.Open(dir, nil); !errors.Is(err, blocklist.ErrKey) {
 		t.Errorf("Open as list 0: %v, want ErrKey", err)
 	}
 }
@@ -141,7 +169,7 @@ func TestReadOnlyFolder(t *testing.T) {
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blocklist.Open(dir, nil); !errors.Is(err, os.ErrPermission) {
+	if _, err := boltjournal.Open(dir, nil); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("Open: %v, want a permission error", err)
 	}
 }
@@ -166,7 +194,7 @@ func TestClosed(t *testing.T) {
 		"Events":  l.Events(1, func(blocklist.Event) bool { return true }),
 		"Changes": l.Changes(0, func(blocklist.Change) bool { return true }),
 		"History": l.History(1, func(blocklist.Event) bool { return true }),
-		"Follow":  l.Follow(context.Background(), 1, func(blocklist.Event) bool { return true }),
+		"Follow":  l.Follow(context.Background(), blocklist.Position{}, func(blocklist.Event, blocklist.Position) bool { return true }),
 	} {
 		if !errors.Is(err, blocklist.ErrClosed) {
 			t.Errorf("%s: %v", name, err)

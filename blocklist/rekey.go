@@ -1,86 +1,67 @@
 package blocklist
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/internal/keyfile"
 )
 
-const rekeyName = "journal.new"
+// Addresses returns the addresses of an event again, for Rekey. It makes them with
+// digest.
+type Addresses func(e Event, digest func(AddressKind, string) (Digest, error)) ([]Address, error)
 
-// Rekey makes the list in a folder anew: with new keys for its digests, by the
-// current rules for addresses, and under the encryption key of newOpts. It is
-// for a list whose secret is known to others, that was made under other rules
-// (Open returns ErrRules), or that is to be encrypted, or decrypted.
+// Rekey copies the list in the journal old, and in its folder dir, into the empty
+// journal fresh: with new keys for its digests, by the current rules for addresses,
+// and under the encryption key of newOpts. It is for a list whose secret is known
+// to others, that was made under other rules (New returns ErrRules), or that is to
+// be encrypted, or decrypted. [boltjournal.Rekey] does it for a folder.
 //
 // Digests cannot be turned back into addresses. Rekey therefore calls addresses
-// for every event that has some, and writes the event with those that it
-// returns, made with digest; whoever keeps the addresses of each rule can give
-// them. With a nil addresses the digests stay, as do their keys, and so do the
+// for every event that has some, and writes the event with those that it returns.
+// With a nil addresses the digests stay, as do their keys, their epoch, and the
 // rules for addresses, which must then be the current ones.
 //
 // It returns ErrKey if there are keys of faces under another FaceKey than that of
 // oldOpts.
 //
-// Events keep their numbers and all else. The list must not be open. Rekey
-// changes nothing until the new journal is complete and durable, and then
-// replaces the old one in one step; after an error or a crash it can be called
-// again. Nodes that have loaded a snapshot take the next one by Reload.
-func Rekey(ctx context.Context, dir string, oldOpts, newOpts *Options,
-	addresses func(e Event, digest func(AddressKind, string) (Digest, error)) ([]Address, error)) (err error) {
+// Events keep their numbers and all else. No List may have the journals. When
+// fresh is complete, Rekey calls replace, which must durably put fresh in the place
+// of old, in one step; before that nothing has changed, and after an error or a
+// crash it can be called again. Nodes that have loaded a snapshot take the next one
+// by Reload.
+//
+// [boltjournal.Rekey]: https://pkg.go.dev/github.com/staydown/staydown/blocklist/boltjournal#Rekey
+func Rekey(ctx context.Context, dir string, old, fresh Journal, oldOpts, newOpts *Options, addresses Addresses, replace func() error) error {
 	from, to := optionsOf(oldOpts), optionsOf(newOpts)
 	if from.List != to.List {
 		return fmt.Errorf("blocklist: a list of tenant %d cannot become one of %d: %w", from.List, to.List, ErrKey)
 	}
-	from.anyRules = addresses != nil
-	fs := from.fs
-	if fs == nil {
-		fs = fsx.OS{}
-	}
-	path, temp := filepath.Join(dir, journalName), filepath.Join(dir, rekeyName)
-	if _, err := os.Stat(path); err != nil {
-		return fmt.Errorf("blocklist: %w", err)
-	}
-	old, err := openJournal(path, &from)
+	fs := cmp.Or[fsx.FS](from.hooks.FS, fsx.OS{})
+	source, err := openLog(old, &from, nil, addresses != nil)
 	if err != nil {
 		return err
 	}
-	// The lock of the old journal is held until the new one has replaced it.
-	defer func() { err = errors.Join(err, old.close()) }()
-	// Left behind by a crash; the lock says that nobody else writes it.
-	if err := fs.Remove(temp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("blocklist: %w", err)
-	}
-	id := old.id
+	id := source.id
 	if addresses != nil {
 		id.Secret = newIdentity(id.List).Secret
 		id.Rules = AddressRules
+		id.Epoch++
 	}
-	to.identity = &id
-	if err := copyJournal(ctx, old, temp, &to, addresses); err != nil {
-		return errors.Join(err, fs.Remove(temp))
+	if err := copyEvents(ctx, source, fresh, &id, &to, addresses); err != nil {
+		return err
 	}
 	if err := copyFaceKeys(fs, dir, id.ID, from.faceKey(), to.faceKey()); err != nil {
-		return errors.Join(err, fs.Remove(temp))
+		return err
 	}
-	if runtime.GOOS == "windows" {
-		// An open file cannot be replaced there.
-		if err := old.close(); err != nil {
-			return fmt.Errorf("blocklist: %w", err)
-		}
-	}
-	if err := fs.Rename(temp, path); err != nil {
-		return fmt.Errorf("blocklist: %w", err)
-	}
-	if err := fs.SyncDir(dir); err != nil {
-		return fmt.Errorf("blocklist: %w", err)
+	if err := replace(); err != nil {
+		return err
 	}
 	// The keys of faces under the old key. openFaceKeys removes what is not of
 	// the new one.
@@ -136,42 +117,31 @@ func optionsOf(o *Options) Options {
 	return *o
 }
 
-// copyJournal writes the events of a journal into a new one.
-func copyJournal(ctx context.Context, old *journal, path string, o *Options,
-	addresses func(Event, func(AddressKind, string) (Digest, error)) ([]Address, error)) (err error) {
-	fresh, err := openJournal(path, o)
+// copyEvents writes the events of a journal into a new one. Their salts stay, so
+// that their digests do as well, unless their addresses change.
+func copyEvents(ctx context.Context, old *log, store Journal, id *identity, o *Options, addresses Addresses) error {
+	fresh, err := openLog(store, o, id, false)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, fresh.close()) }()
-	keys := newDigestKeys(fresh.id.Secret)
+	keys := newDigestKeys(id.Secret)
 	digest := func(kind AddressKind, rawURL string) (Digest, error) { return keys.digest(kind, rawURL) }
-	var batch []Event
+	var batch []Entry
 	flush := func() error {
 		if len(batch) == 0 {
 			return ctx.Err()
 		}
-		_, _, err := fresh.append([][]Event{batch})
+		err := store.Append(batch)
 		batch = batch[:0]
 		return errors.Join(err, ctx.Err())
 	}
 	var inner error
 	err = old.read(1, func(e *Event) bool {
-		k := &e.Keys
-		if e.Rule != nil {
-			k = &e.Rule.Keys
+		if inner = readdress(e, addresses, digest); inner != nil {
+			return false
 		}
-		if addresses != nil && len(k.Addresses) > 0 {
-			if k.Addresses, inner = addresses(*e, digest); inner != nil {
-				inner = fmt.Errorf("blocklist: addresses of event %d: %w", e.Seq, inner)
-				return false
-			}
-			if why := e.check(e.List); why != nil {
-				inner = why
-				return false
-			}
-		}
-		batch = append(batch, *e)
+		batch = append(batch, fresh.encode(e, &fresh.digest))
+		fresh.last = e.Seq
 		if len(batch) == readBatch {
 			inner = flush()
 		}
@@ -183,8 +153,28 @@ func copyJournal(ctx context.Context, old *journal, path string, o *Options,
 	if err := flush(); err != nil {
 		return err
 	}
-	if fresh.last != old.last {
+	if fresh.last != old.last || addresses == nil && fresh.digest != old.digest {
 		return fmt.Errorf("blocklist: %d of %d events were copied: %w", fresh.last, old.last, ErrJournal)
 	}
+	return nil
+}
+
+// readdress gives an event other addresses, if it has some.
+func readdress(e *Event, addresses Addresses, digest func(AddressKind, string) (Digest, error)) (err error) {
+	k := &e.Keys
+	if e.Rule != nil {
+		k = &e.Rule.Keys
+	}
+	if addresses == nil || len(k.Addresses) == 0 {
+		return nil
+	}
+	if k.Addresses, err = addresses(*e, digest); err != nil {
+		return fmt.Errorf("blocklist: addresses of event %d: %w", e.Seq, err)
+	}
+	if why := e.check(e.List); why != nil {
+		return why
+	}
+	// Nobody may learn, from two lists, which events have the same payload.
+	rand.Read(e.Salt[:])
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
+	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/internal/fsx/crashfs"
 )
 
@@ -89,7 +91,7 @@ func TestRekey(t *testing.T) {
 		return out, nil
 	}
 	rekey := func(o, n *blocklist.Options, f func(blocklist.Event, func(blocklist.AddressKind, string) (blocklist.Digest, error)) ([]blocklist.Address, error)) error {
-		return blocklist.Rekey(context.Background(), dir, o, n, f)
+		return boltjournal.Rekey(context.Background(), dir, o, n, f)
 	}
 	if err := rekey(opts, opts, readdress); !errors.Is(err, blocklist.ErrLocked) {
 		t.Errorf("Rekey of an open list: %v, want ErrLocked", err)
@@ -164,7 +166,7 @@ func TestRekey(t *testing.T) {
 	if err := rekey(opts, &sealed, nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blocklist.Open(dir, opts); !errors.Is(err, blocklist.ErrKey) {
+	if _, err := boltjournal.Open(dir, opts); !errors.Is(err, blocklist.ErrKey) {
 		t.Errorf("Open without the key: %v", err)
 	}
 	check("encrypted", &sealed, true)
@@ -207,9 +209,31 @@ func (f *journalFS) Rename(from, to string) error {
 		if err != nil {
 			return err
 		}
-		f.pending = func() { os.WriteFile(to, old, 0o600) }
+		f.pending = func() {
+			// Another file: the old one may have been overwritten.
+			os.Remove(to)
+			os.WriteFile(to, old, 0o600)
+		}
 		return os.Rename(from, to)
 	})
+}
+
+func (f *journalFS) Link(name, second string) error {
+	if !strings.HasPrefix(filepath.Base(name), "journal") {
+		return f.FS.Link(name, second)
+	}
+	return f.act(func() error { return os.Link(name, second) })
+}
+
+func (f *journalFS) Edit(name string) (file fsx.File, err error) {
+	if !strings.HasPrefix(filepath.Base(name), "journal") {
+		return f.FS.Edit(name)
+	}
+	err = f.act(func() error {
+		file, err = fsx.OS{}.Edit(name)
+		return err
+	})
+	return file, err
 }
 
 func (f *journalFS) SyncDir(dir string) error {
@@ -253,7 +277,7 @@ func TestRekey_CrashAtEveryOperation(t *testing.T) {
 	quiet := &journalFS{FS: &crashfs.FS{}}
 	_, dir, from, to := prepare("undisturbed", quiet)
 	before := quiet.Ops()
-	if err := blocklist.Rekey(ctx, dir, from, to, nil); err != nil {
+	if err := boltjournal.Rekey(ctx, dir, from, to, nil); err != nil {
 		t.Fatal(err)
 	}
 	total := quiet.Ops() - before
@@ -271,7 +295,7 @@ func TestRekey_CrashAtEveryOperation(t *testing.T) {
 			fs := &journalFS{FS: &crashfs.FS{}, late: i == 4}
 			h, dir, from, to := prepare(name, fs)
 			fs.Arm(n, mode)
-			failed := blocklist.Rekey(ctx, dir, from, to, nil)
+			failed := boltjournal.Rekey(ctx, dir, from, to, nil)
 			if failed == nil && mode != crashfs.Fail && mode != crashfs.CrashWithin {
 				t.Fatalf("%s: Rekey says that all is well", name)
 			}
@@ -284,7 +308,7 @@ func TestRekey_CrashAtEveryOperation(t *testing.T) {
 				from, to = blocklist.WithFS(*from, after), blocklist.WithFS(*to, after)
 			}
 			check := func(when string, o *blocklist.Options) {
-				l, err := blocklist.Open(dir, o)
+				l, err := boltjournal.Open(dir, o)
 				if err != nil {
 					t.Fatalf("%s: %s: %v", name, when, err)
 				}
@@ -297,7 +321,7 @@ func TestRekey_CrashAtEveryOperation(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			l, err := blocklist.Open(dir, from)
+			l, err := boltjournal.Open(dir, from)
 			switch {
 			case errors.Is(err, blocklist.ErrKey):
 				check("replaced", to)
@@ -310,7 +334,7 @@ func TestRekey_CrashAtEveryOperation(t *testing.T) {
 					t.Fatal(err)
 				}
 				check("as before", from)
-				if err := blocklist.Rekey(ctx, dir, from, to, nil); err != nil {
+				if err := boltjournal.Rekey(ctx, dir, from, to, nil); err != nil {
 					t.Fatalf("%s: again: %v", name, err)
 				}
 				check("again", to)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 )
 
 func TestSignature(t *testing.T) {
@@ -71,7 +72,7 @@ func TestSignature(t *testing.T) {
 // A key that cannot sign is refused by Open, not by a panic of Publish.
 func TestOpen_SigningKey(t *testing.T) {
 	for _, n := range []int{0, 12, 32, 65} {
-		l, err := blocklist.Open(t.TempDir(), &blocklist.Options{SigningKey: make([]byte, n)})
+		l, err := boltjournal.Open(t.TempDir(), &blocklist.Options{SigningKey: make([]byte, n)})
 		if !errors.Is(err, blocklist.ErrKey) {
 			t.Errorf("%d bytes: %v", n, err)
 		}

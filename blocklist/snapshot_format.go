@@ -14,7 +14,7 @@ const (
 	snapshotMagic   = "\x89SDLIST\n"
 	snapshotVersion = 1
 
-	headerSize   = 128
+	headerSize   = 192
 	tableEntry   = 32
 	sectionAlign = 64
 	maxSections  = 64
@@ -38,39 +38,55 @@ const (
 	secFilter     = 13
 	secExceptions = 14
 	secSignature  = 15
-	// The segment of local features, and its grants.
-	secFeatures      = 16
-	secFeatureGrants = 17
+	secHistory    = 16
+	secViews      = 17
+	// The segment of local features, its grants and views.
+	secFeatures      = 18
+	secFeatureGrants = 19
+	secFeatureViews  = 20
 	// The sealed faces; and their keys, in an encrypted file that is published.
-	secFaces    = 18
-	secFaceKeys = 19
-	// For every algorithm: the segment, the grants and the variants. The number
-	// follows from that of the algorithm, which never changes; so these are the
-	// last ones.
-	secHashes = 32 // + 4*algorithm
-	secLast   = secHashes + 4*(phash.NumAlgorithms-1) + 2
+	secFaces    = 21
+	secFaceKeys = 22
+	// Eight for each algorithm: see secHash.
+	secHashes = 32
+	secLast   = secHashes + 8*phash.NumAlgorithms - 1
 )
 
-// hashSection returns the section of a part of the hashes of an algorithm.
-func hashSection(alg phash.Algorithm, part int) int { return secHashes + 4*int(alg) + part }
+// Sections of the hashes of one algorithm.
+const (
+	hashSegment = iota
+	hashGrants
+	hashVariants
+	hashReach
+	hashViews
+	hashSections
+)
 
-// knownSection reports whether this program knows a type of sections.
-func knownSection(t uint32) bool {
-	return 0 < t && t <= secFaceKeys || secHashes+4 <= t && t <= secLast && t%4 != 3
-}
+// secHash is the type of a section of the hashes of an algorithm. It depends on the
+// number of the algorithm alone, and never changes.
+func secHash(a phash.Algorithm, part int) int { return secHashes + 8*int(a) + part }
+
+var sectionNames = [...]string{"", "sequence numbers", "attributes", "cases", "learned", "timed", "sets", "directory",
+	"lower halves", "upper halves", "upper halves (high)", "upper halves (top)", "grants of keys", "filter", "exceptions", "signature",
+	"history", "views", "features", "grants of features", "views of features", "faces", "keys of faces"}
 
 func sectionName(t uint32) string {
-	names := [...]string{"", "sequence numbers", "attributes", "cases", "learned", "timed", "sets", "directory",
-		"lower halves", "upper halves", "upper halves (high)", "upper halves (top)", "grants of keys", "filter", "exceptions", "signature",
-		"features", "grants of features", "faces", "keys of faces"}
 	switch {
-	case t > 0 && int(t) < len(names):
-		return names[t]
-	case t >= secHashes && knownSection(t):
-		part := [...]string{"hashes", "grants of hashes", "variants of hashes"}
-		return part[(t-secHashes)%4] + " (" + phash.Algorithm((t-secHashes)/4).String() + ")"
+	case isHashSection(t):
+		part := [...]string{"hashes", "grants of hashes", "variants of hashes", "reach of hashes", "views of hashes"}
+		return part[(t-secHashes)%8] + " (" + phash.Algorithm((t-secHashes)/8).String() + ")"
+	case t > 0 && int(t) < len(sectionNames):
+		return sectionNames[t]
 	}
 	return fmt.Sprintf("section %d", t)
+}
+
+func isHashSection(t uint32) bool {
+	return t >= secHashes+8 && t <= secLast && (t-secHashes)%8 < hashSections
+}
+
+func isKnownSection(t uint32) bool {
+	return t > 0 && int(t) < len(sectionNames) || isHashSection(t)
 }
 
 // header is what a snapshot says about itself.
@@ -78,9 +94,13 @@ type header struct {
 	identity
 	size     int64 // of the file
 	seq      uint64
-	created  int64 // seconds since 1970
+	digest   [32]byte // running, at seq
+	contents uint32   // contains… flags
+	created  int64    // seconds since 1970
 	sections int
 }
+
+func (h *header) position() Position { return Position{h.Epoch, h.seq, h.digest} }
 
 func (h *header) append(b []byte) []byte {
 	start := len(b)
@@ -92,6 +112,8 @@ func (h *header) append(b []byte) []byte {
 	b = le.AppendUint64(b, h.seq)
 	b = le.AppendUint64(b, uint64(h.created))
 	b = h.identity.appendTo(b)
+	b = append(b, h.digest[:]...)
+	b = le.AppendUint32(b, h.contents)
 	b = append(b, make([]byte, headerSize-4-(len(b)-start))...)
 	return le.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
 }
@@ -125,6 +147,10 @@ func parseHeader(b []byte, size int64) (h header, err error) {
 	h.seq = le.Uint64(b[24:])
 	h.created = int64(le.Uint64(b[32:]))
 	h.identity = parseIdentity(b[40:])
+	copy(h.digest[:], b[104:])
+	if h.contents = le.Uint32(b[136:]); h.contents&^containsKnown != 0 {
+		return h, fmt.Errorf("blocklist: snapshot has unknown contents %#x: %w", h.contents, ErrVersion)
+	}
 	if h.size != size {
 		return h, fmt.Errorf("blocklist: snapshot says it has %d bytes, the file has %d: %w", h.size, size, ErrTruncated)
 	}
@@ -190,7 +216,7 @@ func parseTable(h *header, b []byte) ([]section, error) {
 	for i := range sections {
 		p := b[headerSize+i*tableEntry:]
 		s := section{le.Uint32(p), le.Uint32(p[4:]), int64(le.Uint64(p[8:])), int64(le.Uint64(p[16:]))}
-		if !knownSection(s.kind) {
+		if !isKnownSection(s.kind) {
 			return nil, fmt.Errorf("blocklist: snapshot has a section of unknown type %d: %w", s.kind, ErrVersion)
 		}
 		if s.kind <= last || s.offset < at || s.offset%sectionAlign != 0 || s.length < 0 || s.length > h.size-s.offset {

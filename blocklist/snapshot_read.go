@@ -212,13 +212,89 @@ func newBase(h header, content *[secLast + 1][]byte) (*base, error) {
 	b := &base{header: h}
 	c := checker{content: content}
 	for _, parse := range []func(*checker) error{
-		b.parseGrants, b.parseSets, b.checkAttributes, b.parseExceptions, b.parseKeyTable, b.parseHashes, b.parseFeatures,
+		b.parseHistory, b.parseGrants, b.parseSets, b.checkAttributes, b.parseExceptions, b.parseKeyTable, b.parseViews,
+		b.parseHashes, b.parseFeatures,
 	} {
 		if err := parse(&c); err != nil {
 			return nil, err
 		}
 	}
 	return b, nil
+}
+
+// parseHistory reads the digests that tell a successor from a fork.
+func (b *base) parseHistory(c *checker) error {
+	n := c.rows(secHistory, 8)
+	if c.err != nil {
+		return c.err
+	}
+	b.history = array[uint64](c.content[secHistory])
+	h := &b.header
+	switch {
+	case n > maxHistory || uint64(n) > h.seq:
+		return c.fail(ErrFormat, secHistory, "%d digests of %d events", n, h.seq)
+	case h.seq == 0 && h.digest != genesis(&h.identity), h.seq > 0 && (n == 0 || b.history[n-1] != historyTag(h.digest)):
+		return c.fail(ErrFormat, secHistory, "does not end with the digest of the list")
+	}
+	return nil
+}
+
+// parseViews reads the views of keys.
+func (b *base) parseViews(c *checker) error {
+	n := c.rows(secViews, viewSize)
+	if c.err != nil {
+		return c.err
+	}
+	p := c.content[secViews]
+	for i := range n {
+		r, ok := parseView(p[i*viewSize:])
+		if !ok || int64(r.grant) >= int64(b.len()) || i > 0 && compareViews(b.views[i-1], r) >= 0 {
+			return c.fail(ErrFormat, secViews, "row %d of grant %d", i, r.grant)
+		}
+		b.views = append(b.views, r)
+	}
+	return nil
+}
+
+// A view takes 32 bytes: grant, number, reading, zeros, frame, the corners of the
+// rectangle, and zeros.
+const viewSize = 32
+
+func appendView(b []byte, r *viewRow) []byte {
+	b = le.AppendUint32(b, r.grant)
+	b = append(b, r.number, byte(r.view.Reading), 0, 0)
+	b = le.AppendUint32(b, r.view.Frame)
+	box := r.view.Rect
+	for _, x := range [...]int{box.Min.X, box.Min.Y, box.Max.X, box.Max.Y, 0} {
+		b = le.AppendUint32(b, uint32(x))
+	}
+	return b
+}
+
+func parseView(p []byte) (r viewRow, ok bool) {
+	r.grant, r.number = le.Uint32(p), p[4]
+	r.view = View{Frame: le.Uint32(p[8:]), Reading: Reading(p[5])}
+	for i := range 4 {
+		if le.Uint32(p[12+4*i:]) > maxViewSide {
+			return r, false
+		}
+	}
+	at := func(i int) int { return int(le.Uint32(p[12+4*i:])) }
+	r.view.Rect.Min.X, r.view.Rect.Min.Y, r.view.Rect.Max.X, r.view.Rect.Max.Y = at(0), at(1), at(2), at(3)
+	return r, r.number != 0 && le.Uint16(p[6:]) == 0 && le.Uint32(p[28:]) == 0 && r.view.check() == ""
+}
+
+// checkViews looks whether the views that keys refer to are there.
+func (b *base) checkViews(c *checker, kind int, views []byte, grants []uint32) error {
+	for i, n := range views {
+		if n == 0 {
+			continue
+		}
+		if _, ok := b.viewOf(grants[i], n); !ok {
+			return c.fail(ErrFormat, kind, "row %d is of view %d, which is not there", i, n)
+		}
+	}
+	return nil
 }
 
 // parseGrants reads what there is one of, or at most one of, for each grant.
@@ -240,7 +316,7 @@ func (b *base) parseGrants(c *checker) error {
 		if seq > b.header.seq || seq == 0 || i > 0 && seq <= b.seqs[i-1] {
 			return c.fail(ErrFormat, secSeqs, "grant %d has sequence number %d", i, seq)
 		}
-		if b.attrs[i] > attrKnown {
+		if b.attrs[i]&attrUnknown != 0 || attrPurposes(b.attrs[i])&^allPurposes != 0 || b.attrs[i]>>attrFaces > MaxFaces {
 			return c.fail(ErrVersion, secAttrs, "grant %d has unknown attributes %#x", i, b.attrs[i])
 		}
 	}
@@ -292,9 +368,6 @@ func (b *base) checkAttributes(c *checker) error {
 			return c.fail(ErrFormat, secTimed, "grant %d has no times", r.grant)
 		}
 	}
-	if n := b.worldwide.GetCardinality(); n != worldwide || !b.all(b.worldwide, attrWorldwide, attrWorldwide) {
-		return c.fail(ErrFormat, secSets, "%d grants in the worldwide set, %d are worldwide", n, worldwide)
-	}
 	somewhere := roaring.New()
 	for t, set := range b.territories {
 		if !b.all(set, attrWorldwide, 0) {
@@ -304,16 +377,6 @@ func (b *base) checkAttributes(c *checker) error {
 	}
 	if n := somewhere.GetCardinality() + worldwide; n != uint64(b.len()) {
 		return c.fail(ErrFormat, secSets, "%d of %d grants hold anywhere", n, b.len())
-	}
-	kinds := uint64(0)
-	for kind, set := range b.kinds {
-		if !b.all(set, 0xff, uint32(kind)) {
-			return c.fail(ErrFormat, secSets, "the set of kind %d holds a grant of another", kind)
-		}
-		kinds += set.GetCardinality()
-	}
-	if kinds != uint64(b.len()) {
-		return c.fail(ErrFormat, secSets, "%d of %d grants are in the sets of kinds", kinds, b.len())
 	}
 	return nil
 }
@@ -423,16 +486,13 @@ func (c *checker) checkGrants(kind int, numbers []uint32, grants int) error {
 // Kinds of roaring sets.
 const (
 	setTimed     = 1
-	setWorldwide = 2
-	setTerritory = 3
-	setKind      = 4
+	setTerritory = 2
 )
 
 func (b *base) parseSets(c *checker) error {
 	p := c.content[secSets]
-	b.timed, b.worldwide = roaring.New(), roaring.New()
+	b.timed = roaring.New()
 	b.territories = map[Territory]*roaring.Bitmap{}
-	b.kinds = map[uint8]*roaring.Bitmap{}
 	last := -1
 	for len(p) > 0 {
 		if len(p) < 8 {
@@ -460,12 +520,8 @@ func (b *base) parseSets(c *checker) error {
 		switch kind {
 		case setTimed:
 			b.timed = set
-		case setWorldwide:
-			b.worldwide = set
 		case setTerritory:
 			b.territories[Territory{x, y}] = set
-		case setKind:
-			b.kinds[x] = set
 		default:
 			return c.fail(ErrVersion, secSets, "set of unknown kind %d", kind)
 		}
@@ -487,14 +543,13 @@ func (b *base) parseExceptions(c *checker) error {
 		rule := le.Uint64(p)
 		e := exception{event: le.Uint64(p[8:]), until: int64(le.Uint64(p[16:]))}
 		alg := phash.Algorithm(p[24])
-		if alg == phash.AlgNone {
+		switch {
+		case alg == phash.AlgNone:
 			copy(e.file[:], p[32:])
-		} else {
-			h, err := hashFromBits(alg, p[32:64])
-			if err != nil {
-				return c.fail(ErrVersion, secExceptions, "%v", err)
-			}
-			e.hash = h
+		case !alg.IsValid():
+			return c.fail(ErrVersion, secExceptions, "hash of %v", alg)
+		default:
+			e.hash = hashFromBits(alg, p[32:64])
 		}
 		b.exceptions[rule] = append(b.exceptions[rule], e)
 	}
@@ -516,19 +571,25 @@ func appendException(b []byte, rule uint64, e *exception) []byte {
 }
 
 func (b *base) parseHashes(c *checker) error {
-	for alg := range phash.Algorithms() {
-		if err := b.parseHashesOf(c, alg); err != nil {
+	for a := range phash.Algorithms() {
+		if err := b.parseHashesOf(c, a); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *base) parseHashesOf(c *checker, alg phash.Algorithm) error {
-	first := hashSection(alg, 0)
-	raw := c.content[first]
-	n := c.rows(first+1, 4)
-	c.expect(first+2, n)
+func (b *base) parseHashesOf(c *checker, a phash.Algorithm) error {
+	part := func(n int) []byte { return c.content[secHash(a, n)] }
+	first := secHash(a, hashSegment)
+	raw := part(hashSegment)
+	n := c.rows(secHash(a, hashGrants), 4)
+	c.expect(secHash(a, hashVariants), n)
+	for _, column := range []int{hashReach, hashViews} {
+		if part(column) != nil {
+			c.expect(secHash(a, column), n)
+		}
+	}
 	if len(raw) == 0 && n != 0 {
 		c.fail(ErrFormat, first, "is missing")
 	}
@@ -539,22 +600,29 @@ func (b *base) parseHashesOf(c *checker, alg phash.Algorithm) error {
 	if err != nil {
 		return c.failSegment(first, err)
 	}
-	if segment.Algorithm() != alg || segment.Len() != n {
-		return c.fail(ErrFormat, first, "%d hashes of %v, %d of %v expected", segment.Len(), segment.Algorithm(), n, alg)
+	if segment.Algorithm() != a || segment.Len() != n {
+		return c.fail(ErrFormat, first, "%d hashes of %v, %d of %v expected", segment.Len(), segment.Algorithm(), n, a)
 	}
 	for e := range segment.All() {
 		if int64(e.ID) >= int64(n) {
 			return c.fail(ErrFormat, first, "entry %d of %d", e.ID, n)
 		}
 	}
-	h := &b.hashes[alg]
-	h.segment, h.grants, h.variants = segment, array[uint32](c.content[first+1]), c.content[first+2]
-	return c.checkGrants(first+1, h.grants, b.len())
+	h := baseHashes{segment, array[uint32](part(hashGrants)), part(hashVariants), part(hashReach), part(hashViews)}
+	b.hashes[a] = h
+	if err := c.checkGrants(secHash(a, hashGrants), h.grants, b.len()); err != nil {
+		return err
+	}
+	return b.checkViews(c, secHash(a, hashViews), h.views, h.grants)
 }
 
 func (b *base) parseFeatures(c *checker) error {
 	raw := c.content[secFeatures]
 	n := c.rows(secFeatureGrants, 4)
+	views := c.content[secFeatureViews]
+	if views != nil {
+		c.expect(secFeatureViews, n)
+	}
 	if len(raw) == 0 && n != 0 {
 		c.fail(ErrFormat, secFeatures, "are missing")
 	}
@@ -574,8 +642,11 @@ func (b *base) parseFeatures(c *checker) error {
 		}
 	}
 	grants := array[uint32](c.content[secFeatureGrants])
-	b.features = baseFeatures{segment, grants, roaring.BitmapOf(grants...)}
-	return c.checkGrants(secFeatureGrants, grants, b.len())
+	b.features = baseFeatures{segment, grants, views, roaring.BitmapOf(grants...)}
+	if err := c.checkGrants(secFeatureGrants, grants, b.len()); err != nil {
+		return err
+	}
+	return b.checkViews(c, secFeatureViews, views, grants)
 }
 
 // createdAt is when the snapshot of a base was written.

@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -60,6 +61,26 @@ func writeSnapshot(w io.WriterAt, v *State, o *writeOptions) error {
 	return err
 }
 
+// snapshotInMemory returns what New would read in the snapshot of a moment.
+func snapshotInMemory(m *moment) (*base, error) {
+	defer runtime.KeepAlive(m.view)
+	s := newSnapshotWriter(m.view, &writeOptions{created: m.at})
+	if s.err != nil {
+		return nil, s.err
+	}
+	mem := newMemory(s.header.size)
+	err := s.write(mem)
+	var b *base
+	if err == nil {
+		head := slices.Clone(mem.data[:min(len(mem.data), headerSize+tableSize(maxSections))])
+		b, err = parseSnapshot(nil, mem, head, &LoadOptions{}, false)
+	}
+	if err != nil {
+		mem.release()
+	}
+	return b, err
+}
+
 func (s *snapshotWriter) write(w io.WriterAt) error {
 	s.w = w
 	for _, c := range s.columns {
@@ -73,14 +94,17 @@ func (s *snapshotWriter) write(w io.WriterAt) error {
 	s.writeWhole(secTimed, s.timed)
 	s.writeWhole(secSets, s.sets)
 	s.writeWhole(secExceptions, s.exceptions)
-	s.writeWhole(secFeatures, s.features)
-	s.writeWhole(secFeatureGrants, s.featureGrants)
-	s.writeFaces()
-	for alg := range phash.Algorithms() {
-		for i, p := range s.hashes[alg] {
-			s.writeWhole(hashSection(alg, i), p)
+	s.writeWhole(secHistory, s.history)
+	s.writeWhole(secViews, s.views)
+	for a := range phash.Algorithms() {
+		for i, p := range s.hashes[a] {
+			s.writeWhole(secHash(a, i), p)
 		}
 	}
+	s.writeWhole(secFeatures, s.features)
+	s.writeWhole(secFeatureGrants, s.featureGrants)
+	s.writeWhole(secFeatureViews, s.featureViews)
+	s.writeFaces()
 	return s.finish()
 }
 
@@ -97,10 +121,11 @@ type snapshotWriter struct {
 	keys    int
 
 	// Sections that are small, or have to be whole before they are written.
-	learned, timed, sets, exceptions []byte
-	hashes                           [phash.NumAlgorithms][3][]byte // by algorithm
-	features, featureGrants          []byte
-	faces                            faceWriter
+	learned, timed, sets, exceptions      []byte
+	history, views                        []byte
+	hashes                                [phash.NumAlgorithms][hashSections][]byte
+	features, featureGrants, featureViews []byte
+	faces                                 faceWriter
 
 	rawHeader []byte
 	sections  []section
@@ -113,13 +138,17 @@ const gone = ^uint32(0)
 func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 	key := o.signingKey
 	s := &snapshotWriter{v: v, key: key}
-	s.header = header{identity: v.base.header.identity, seq: v.seq, created: o.created.Unix()}
+	s.header = header{identity: v.base.header.identity, seq: v.seq, digest: v.digest, contents: v.contents, created: o.created.Unix()}
 	s.number()
 	s.countKeys()
 	s.collectSets()
 	s.collectExceptions()
-	for alg := range phash.Algorithms() {
-		s.collectHashes(alg)
+	s.collectViews()
+	for _, tag := range v.history.recent() {
+		s.history = le.AppendUint64(s.history, tag)
+	}
+	for a := range phash.Algorithms() {
+		s.collectHashes(a)
 	}
 	s.collectFeatures()
 	s.collectFaces(o)
@@ -132,7 +161,8 @@ func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 		secDirectory: 4 * (1<<bits + 1),
 		secKeyLo:     8 * s.keys, secKeyMid: 4 * s.keys, secKeyHigh: 2 * s.keys, secKeyGrants: 4 * s.keys,
 		secFilter: 8 * filterWords(s.keys), secExceptions: len(s.exceptions),
-		secFeatures: len(s.features), secFeatureGrants: len(s.featureGrants),
+		secHistory: len(s.history), secViews: len(s.views),
+		secFeatures: len(s.features), secFeatureGrants: len(s.featureGrants), secFeatureViews: len(s.featureViews),
 	} {
 		length[kind] = int64(n)
 	}
@@ -143,9 +173,9 @@ func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 	if key != nil {
 		length[secSignature] = signatureSize
 	}
-	for alg := range phash.Algorithms() {
-		for i, p := range s.hashes[alg] {
-			length[hashSection(alg, i)] = int64(len(p))
+	for a := range phash.Algorithms() {
+		for i, p := range s.hashes[a] {
+			length[secHash(a, i)] = int64(len(p))
 		}
 	}
 	for _, n := range length {
@@ -234,13 +264,9 @@ func (s *snapshotWriter) collectSets() {
 			s.timed = appendTimed(s.timed, n, r.start, r.end)
 		}
 	}
-	timed, worldwide := s.renumber(b.timed), s.renumber(b.worldwide)
-	territories, kinds := map[Territory]*roaring.Bitmap{}, map[uint8]*roaring.Bitmap{}
+	timed, territories := s.renumber(b.timed), map[Territory]*roaring.Bitmap{}
 	for t, set := range b.territories {
 		territories[t] = s.renumber(set)
-	}
-	for k, set := range b.kinds {
-		kinds[k] = s.renumber(set)
 	}
 	for i := range s.v.grants {
 		d := &s.v.grants[i]
@@ -255,21 +281,13 @@ func (s *snapshotWriter) collectSets() {
 			s.timed = appendTimed(s.timed, n, d.start, d.end)
 			timed.Add(n)
 		}
-		if d.attr&attrWorldwide != 0 {
-			worldwide.Add(n)
-		}
 		for _, t := range d.territories {
 			setOf(territories, t).Add(n)
 		}
-		setOf(kinds, uint8(d.attr)).Add(n)
 	}
 	s.appendSet(setTimed, 0, 0, timed)
-	s.appendSet(setWorldwide, 0, 0, worldwide)
 	for _, t := range slices.SortedFunc(maps.Keys(territories), compareTerritories) {
 		s.appendSet(setTerritory, t.a, t.b, territories[t])
-	}
-	for _, k := range slices.Sorted(maps.Keys(kinds)) {
-		s.appendSet(setKind, k, 0, kinds[k])
 	}
 }
 
@@ -286,11 +304,11 @@ func appendTimed(b []byte, g uint32, start, end int64) []byte {
 	return le.AppendUint64(b, uint64(end))
 }
 
-func setOf[K comparable](m map[K]*roaring.Bitmap, k K) *roaring.Bitmap {
-	set := m[k]
+func setOf(m map[Territory]*roaring.Bitmap, t Territory) *roaring.Bitmap {
+	set := m[t]
 	if set == nil {
 		set = roaring.New()
-		m[k] = set
+		m[t] = set
 	}
 	return set
 }
@@ -338,42 +356,67 @@ func (s *snapshotWriter) collectExceptions() {
 	}
 }
 
-func (s *snapshotWriter) collectHashes(alg phash.Algorithm) {
-	base, delta := &s.v.base.hashes[alg], &s.v.hashes[alg]
+// collectViews makes the rows of views, ascending by grant.
+func (s *snapshotWriter) collectViews() {
+	for _, r := range s.v.base.views {
+		if n, ok := s.newNumber(r.grant); ok {
+			r.grant = n
+			s.views = appendView(s.views, &r)
+		}
+	}
+	for i := range s.v.grants {
+		if n, ok := s.newNumber(uint32(s.v.base.len() + i)); ok {
+			for k, v := range s.v.grants[i].views {
+				s.views = appendView(s.views, &viewRow{v, n, uint8(k + 1)})
+			}
+		}
+	}
+}
+
+// someOf returns a column, nil if it is all zero.
+func someOf(column []byte) []byte {
+	if len(column) == bytes.Count(column, []byte{0}) {
+		return nil
+	}
+	return column
+}
+
+func (s *snapshotWriter) collectHashes(a phash.Algorithm) {
+	base, delta := &s.v.base.hashes[a], &s.v.hashes[a]
 	var entries []phash.Entry
-	var grants, variants []byte
-	add := func(h phash.Hash, g uint32, variant uint8) {
+	var grants, variants, reach, views []byte
+	add := func(h phash.Hash, g uint32, of hashProperties) {
 		if n, ok := s.newNumber(g); ok {
 			entries = append(entries, phash.Entry{Hash: h, ID: uint32(len(entries))})
 			grants = le.AppendUint32(grants, n)
-			variants = append(variants, variant)
+			variants, reach, views = append(variants, of.variant), append(reach, byte(of.reach)), append(views, of.view)
 		}
 	}
 	if base.segment != nil {
 		for e := range base.segment.All() {
-			add(e.Hash, base.grants[e.ID], base.variants[e.ID])
+			add(e.Hash, base.grants[e.ID], base.of(e.ID))
 		}
 	}
 	for _, r := range delta.runs {
 		for e := range r.All() {
-			add(e.Hash, delta.grants[e.ID], delta.variants[e.ID])
+			add(e.Hash, delta.grants[e.ID], delta.of[e.ID])
 		}
 	}
 	first := len(delta.grants) - len(delta.tail)
 	for i, h := range delta.tail {
-		add(h, delta.grants[first+i], delta.variants[first+i])
+		add(h, delta.grants[first+i], delta.of[first+i])
 	}
 	if len(entries) == 0 {
 		return
 	}
-	segment, err := phash.NewSegment(alg, entries)
+	segment, err := phash.NewSegment(a, entries)
 	if err != nil {
 		s.err = cmp.Or(s.err, err)
 		return
 	}
 	raw, err := segment.AppendBinary(nil)
 	s.err = cmp.Or(s.err, err)
-	s.hashes[alg] = [3][]byte{raw, grants, variants}
+	s.hashes[a] = [hashSections][]byte{raw, grants, variants, someOf(reach), someOf(views)}
 }
 
 // collectFeatures leaves out those of rules whose time is over: they show pictures
@@ -381,20 +424,26 @@ func (s *snapshotWriter) collectHashes(alg phash.Algorithm) {
 func (s *snapshotWriter) collectFeatures() {
 	now := s.v.now().Unix()
 	var entries []features.Entry
-	add := func(segment *features.Segment, grants []uint32) {
+	add := func(segment *features.Segment, grants []uint32, views []byte) {
 		for e := range segment.All() {
 			if n, ok := s.newNumber(grants[e.ID]); ok && !s.v.hasEnded(grants[e.ID], now) {
 				entries = append(entries, features.Entry{Features: e.Features, ID: uint32(len(entries))})
 				s.featureGrants = le.AppendUint32(s.featureGrants, n)
+				view := byte(0)
+				if views != nil {
+					view = views[e.ID]
+				}
+				s.featureViews = append(s.featureViews, view)
 			}
 		}
 	}
 	if b := &s.v.base.features; b.segment != nil {
-		add(b.segment, b.grants)
+		add(b.segment, b.grants, b.views)
 	}
 	for r := range s.v.features.segments() {
-		add(r, s.v.features.grants)
+		add(r, s.v.features.grants, s.v.features.views)
 	}
+	s.featureViews = someOf(s.featureViews)
 	if len(entries) == 0 {
 		return
 	}

@@ -17,16 +17,20 @@ import (
 // begin and end with the clock, and stays usable after the list was closed or
 // reloaded. Any number of goroutines may use it.
 type State struct {
-	seq  uint64
-	now  func() time.Time
-	keys *digestKeys
-	base *base
+	seq      uint64
+	digest   [32]byte // running, at seq
+	history  history
+	contents uint32   // contains… flags
+	purposes Purposes // that are asked for: see For
+	now      func() time.Time
+	keys     *digestKeys
+	base     *base
 
 	// What came since the base. dead holds the numbers of grants that have
 	// ended; nil if none has.
 	grants   []grant
 	entries  keyView
-	hashes   [phash.NumAlgorithms]hashDelta // by algorithm
+	hashes   [phash.NumAlgorithms]hashDelta
 	features featureDelta
 	faces    []faceIndex // by model
 	dead     *roaring.Bitmap
@@ -50,10 +54,12 @@ type Hit struct {
 	Kind      uint8
 	Width     Width
 	Effect    Effect
-	Distance  int   // of a hash, in bits
-	Variant   uint8 // of a hash, as it was registered
-	Learned   bool  // the key was learned
-	Worldwide bool  // the rule has no territories
+	Distance  int      // of a hash, in bits
+	Variant   uint8    // of a hash, as it was registered
+	View      uint8    // of a hash or of features: see State.ViewOf; 0 for none
+	Purposes  Purposes // of the rule; zero for every use
+	Learned   bool     // the key was learned
+	Worldwide bool     // the rule has no territories
 
 	// Similarity of a face: the cosine, from -1 to 1.
 	Similarity float64
@@ -70,6 +76,33 @@ const ExceptionRadius = 4
 
 // Seq returns the sequence number of the last event in v.
 func (v *State) Seq() uint64 { return v.seq }
+
+// Position returns where the list stands, and how it came there.
+func (v *State) Position() Position { return Position{v.base.header.Epoch, v.seq, v.digest} }
+
+// For returns the same list for a query about some uses of a picture. It finds
+// rules for every use, and rules of which one of the purposes is asked for. A State
+// that For did not return finds rules for every use only.
+func (v *State) For(p Purposes) *State {
+	if v.purposes == p {
+		return v
+	}
+	s := *v
+	s.purposes = p
+	return &s
+}
+
+// ViewOf returns the part of a file that the key of a hit of this State was
+// computed from; ok is false if it was registered without.
+func (v *State) ViewOf(hit Hit) (view View, ok bool) {
+	if hit.View == 0 {
+		return View{}, false
+	}
+	if i := int(hit.grant) - v.base.len(); i >= 0 {
+		return v.grants[i].views[hit.View-1], true
+	}
+	return v.base.viewOf(hit.grant, hit.View)
+}
 
 // ID returns the random number that tells this list from all others. It is the
 // same in the list, in its snapshots, and after Rekey.
@@ -98,9 +131,38 @@ func (v *State) FindAddress(d Digest, yield func(Hit) bool) bool {
 
 // FindBytes is FindAddress for the SHA-256 of a file.
 func (v *State) FindBytes(sha [32]byte, yield func(Hit) bool) bool {
-	ok := v.find(v.keys.file(&sha), yield)
+	ok := v.find(v.keys.sum(keySHA256, sha[:]), yield)
 	runtime.KeepAlive(v)
 	return ok
+}
+
+// Digests are those of one file. A zero SHA1 or MD5 was not computed.
+type Digests struct {
+	SHA256 [32]byte
+	SHA1   [20]byte
+	MD5    [16]byte
+}
+
+// What a list contains that a query has to compute something for.
+const (
+	containsSHA1 = 1 << iota
+	containsMD5
+
+	containsKnown = containsSHA1 | containsMD5
+)
+
+// NeedsDigests reports of which digests, beside SHA-256, the list has keys.
+func (v *State) NeedsDigests() (sha1, md5 bool) {
+	return v.contents&containsSHA1 != 0, v.contents&containsMD5 != 0
+}
+
+// FindFile is FindBytes for all digests of a file. A rule that has several of them
+// is found as often.
+func (v *State) FindFile(d *Digests, yield func(Hit) bool) bool {
+	defer runtime.KeepAlive(v)
+	return v.find(v.keys.sum(keySHA256, d.SHA256[:]), yield) &&
+		(v.contents&containsSHA1 == 0 || d.SHA1 == [20]byte{} || v.find(v.keys.sum(keySHA1, d.SHA1[:]), yield)) &&
+		(v.contents&containsMD5 == 0 || d.MD5 == [16]byte{} || v.find(v.keys.sum(keyMD5, d.MD5[:]), yield))
 }
 
 func (v *State) find(d Digest, yield func(Hit) bool) bool {
@@ -135,12 +197,21 @@ func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 	ok := true
 	if b := &v.base.hashes[a]; b.segment != nil {
 		ok = b.segment.Search(h, radius, func(id uint32, distance int) bool {
-			return v.emit(Hit{Distance: distance, Variant: b.variants[id], grant: b.grants[id]}, yield)
+			if b.reach != nil && !Reach(b.reach[id]).within(distance) {
+				return true
+			}
+			hit := Hit{Distance: distance, Variant: b.variants[id], grant: b.grants[id]}
+			if b.views != nil {
+				hit.View = b.views[id]
+			}
+			return v.emit(hit, yield)
 		})
 	}
 	if d := &v.hashes[a]; ok && len(d.grants) > 0 {
 		ok = d.search(h, radius, func(id uint32, distance int) bool {
-			return v.emit(Hit{Distance: distance, Variant: d.variants[id], grant: d.grants[id]}, yield)
+			of := d.of[id]
+			return !of.reach.within(distance) ||
+				v.emit(Hit{Distance: distance, Variant: of.variant, View: of.view, grant: d.grants[id]}, yield)
 		})
 	}
 	runtime.KeepAlive(v)
@@ -175,7 +246,10 @@ func (v *State) emit(h Hit, yield func(Hit) bool) bool {
 			return true
 		}
 	}
-	h.Kind, h.Width, h.Effect = uint8(attr), Width(attr>>8), Effect(attr>>16)
+	h.Kind, h.Width, h.Effect, h.Purposes = uint8(attr), attrScope(attr), attrEffect(attr), attrPurposes(attr)
+	if h.Purposes != 0 && h.Purposes&v.purposes == 0 {
+		return true
+	}
 	h.Learned = attr&attrLearned != 0
 	h.Worldwide = attr&attrWorldwide != 0
 	return yield(h)
@@ -216,7 +290,7 @@ func (v *State) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	}
 	var file Digest
 	if sha != nil {
-		file = v.keys.file(sha)
+		file = v.keys.sum(keySHA256, sha[:])
 	}
 	for i := range list {
 		e := &list[i]
@@ -250,7 +324,7 @@ func (v *State) CommonDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) 
 	}
 	var file Digest
 	if sha != nil {
-		file = v.keys.file(sha)
+		file = v.keys.sum(keySHA256, sha[:])
 	}
 	bits = h.Algorithm().Bits() + 1
 	for i := range list {
@@ -305,8 +379,8 @@ func (v *State) Rule(id uint64) (r Rule, state RuleState, ok bool) {
 		return Rule{}, 0, false
 	}
 	r = Rule{
-		Kind: uint8(d.attr), Width: Width(d.attr >> 8), Effect: Effect(d.attr >> 16), Case: d.caseID,
-		Start: timeOf(d.start), End: timeOf(d.end), Territories: d.territories,
+		Kind: uint8(d.attr), Width: attrScope(d.attr), Effect: attrEffect(d.attr), Case: d.caseID,
+		Start: timeOf(d.start), End: timeOf(d.end), Territories: d.territories, Purposes: attrPurposes(d.attr),
 	}
 	now := v.now().Unix()
 	switch {
@@ -320,43 +394,6 @@ func (v *State) Rule(id uint64) (r Rule, state RuleState, ok bool) {
 		state = RuleInForce
 	}
 	return r, state, true
-}
-
-// Rules calls yield for every rule of a kind that is not revoked, whether it is
-// in force now or not, ascending by id, until yield returns false; it reports
-// whether it came to the end. With a territory that is not zero, only rules
-// that hold there.
-func (v *State) Rules(kind uint8, t Territory, yield func(rule uint64) bool) bool {
-	defer runtime.KeepAlive(v)
-	if set := v.base.kinds[kind]; set != nil {
-		if !t.IsZero() {
-			there := v.base.worldwide
-			if only := v.base.territories[t]; only != nil {
-				there = roaring.Or(there, only)
-			}
-			set = roaring.And(set, there)
-		}
-		if v.dead != nil {
-			set = roaring.AndNot(set, v.dead)
-		}
-		for i := set.Iterator(); i.HasNext(); {
-			g := i.Next()
-			if v.base.attrs[g]&attrLearned == 0 && !yield(v.base.seqs[g]) {
-				return false
-			}
-		}
-	}
-	for i := range v.grants {
-		d := &v.grants[i]
-		if uint8(d.attr) != kind || d.attr&attrLearned != 0 || v.isDead(uint32(v.base.len()+i)) ||
-			!t.IsZero() && d.attr&attrWorldwide == 0 && !slices.Contains(d.territories, t) {
-			continue
-		}
-		if !yield(d.seq) {
-			return false
-		}
-	}
-	return true
 }
 
 func (v *State) isDead(g uint32) bool { return v.dead != nil && v.dead.Contains(g) }

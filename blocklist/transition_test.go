@@ -9,13 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 )
 
 // The same from what came since the base, from a base, and from both.
 func TestView_Transitions(t *testing.T) {
 	t.Parallel()
 	at := func(min int) time.Time { return time.Unix(1_000_000_000, 0).Add(time.Duration(min) * time.Minute) }
-	l, err := blocklist.Open(t.TempDir(), &blocklist.Options{Now: func() time.Time { return at(0) }})
+	l, err := boltjournal.Open(t.TempDir(), &blocklist.Options{Now: func() time.Time { return at(0) }})
 	if err != nil {
 		t.Fatal(err)
 	}

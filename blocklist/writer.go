@@ -20,7 +20,7 @@ var errExist = iofs.ErrExist
 type writer struct {
 	list    *List
 	dir     string
-	journal *journal
+	journal *log
 	fold    *fold // owned by the goroutine of run
 
 	faceKeys *faceKeys
@@ -57,7 +57,7 @@ const maxGroup = 4096
 // forgetEvery is how often a list looks for faces of rules that have ended.
 const forgetEvery = 24 * time.Hour
 
-func startWriter(l *List, dir string, j *journal, f *fold, limit int, forget time.Duration) *writer {
+func startWriter(l *List, dir string, j *log, f *fold, limit int, forget time.Duration) *writer {
 	w := &writer{
 		list: l, dir: dir, journal: j, fold: f, limit: limit, forget: forget, faceKeys: l.open.faceKeys,
 		requests: make(chan *request, 256),
@@ -314,16 +314,10 @@ func (w *writer) compact(ctx context.Context) error {
 		return err
 	}
 	v = m.view
-	path := filepath.Join(w.dir, snapshotName(v.seq))
-	err = l.writeSnapshotFile(path, &m, writeOptions{})
+	b, err := w.snapshot(&m)
 	m.forget()
 	if err != nil {
 		return err
-	}
-	b, err := l.openSnapshot(path)
-	if err != nil {
-		// It never becomes a candidate for Open.
-		return errors.Join(err, l.fs.Remove(path))
 	}
 	f := newFold(b, v.keys, l.now)
 	f.faceKeys = w.faceKeys
@@ -351,8 +345,27 @@ func (w *writer) compact(ctx context.Context) error {
 	return w.removeOld()
 }
 
+// snapshot writes the snapshot of a moment and opens it: in the folder, or in
+// memory if there is none.
+func (w *writer) snapshot(m *moment) (*base, error) {
+	l := w.list
+	if w.dir == "" {
+		return snapshotInMemory(m)
+	}
+	path := filepath.Join(w.dir, snapshotName(m.view.seq))
+	if err := l.writeSnapshotFile(path, m, writeOptions{}); err != nil {
+		return nil, err
+	}
+	b, err := l.openSnapshot(path)
+	if err != nil {
+		// It never becomes a candidate for New.
+		return nil, errors.Join(err, l.fs.Remove(path))
+	}
+	return b, nil
+}
+
 func (w *writer) catchUp(ctx context.Context, f *fold) error {
-	err := w.journal.read(f.seq+1, func(e *Event) bool {
+	err := w.journal.readLinked(f.seq, f.digest, func(e *committed) bool {
 		f.apply(e)
 		return ctx.Err() == nil
 	})
@@ -362,6 +375,9 @@ func (w *writer) catchUp(ctx context.Context, f *fold) error {
 // removeOld removes all snapshots but the newest two: the one in use, and the
 // one to fall back to.
 func (w *writer) removeOld() error {
+	if w.dir == "" {
+		return nil
+	}
 	names, err := w.list.fs.List(w.dir)
 	if err != nil {
 		return fmt.Errorf("blocklist: %w", err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -18,7 +19,7 @@ import (
 func TestFilter_EveryAlgorithm(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	l, err := blocklist.Open(filepath.Join(dir, "list"), nil)
+	l, err := boltjournal.Open(filepath.Join(dir, "list"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,8 +64,6 @@ def roaring(b):
     assert at == len(b)
     return out
 
-ALGORITHMS = {1: ("pdq", 32), 2: ("p", 8)}  # prefix, bytes: docs/hashes.md
-
 def segment(b):  # docs/format/segment.md: entries as (id, text of the hash)
     magic, version, alg, n, distinct = struct.unpack_from("<8sHBxxxxxQQ", b)
     assert magic == b"sdSEGMT\n" and version == 1
@@ -75,30 +73,34 @@ def segment(b):  # docs/format/segment.md: entries as (id, text of the hash)
     if distinct != n:
         first = struct.unpack_from("<%dI" % (distinct + 1), b, at); at += pad(4 * (distinct + 1))
     for k in range(distinct):
-        if ALGORITHMS[alg][1] == 32:
+        if alg == 1:
             low = at + 16 * distinct
-            text = ALGORITHMS[alg][0] + ":%016x%016x%016x%016x" % (struct.unpack_from("<QQ", b, at + 16 * k) + struct.unpack_from("<QQ", b, low + 16 * k))
+            text = "pdq:%016x%016x%016x%016x" % (struct.unpack_from("<QQ", b, at + 16 * k) + struct.unpack_from("<QQ", b, low + 16 * k))
         else:
-            text = ALGORITHMS[alg][0] + ":%016x" % struct.unpack_from("<Q", b, at + 8 * k)
+            text = "p:%016x" % struct.unpack_from("<Q", b, at + 8 * k)
         for i in range(first[k], first[k + 1]):
             yield ids[i], text
 
 def read(f):
     assert f[:8] == b"\x89SDLIST\n"
     version, features, count, size, seq, created = struct.unpack_from("<HHIQQq", f, 8)
-    assert (version, features, size) == (1, 0, len(f)) and crc32c(f[:124]) == struct.unpack_from("<I", f, 124)[0]
-    end = 128 + 32 * count
-    assert crc32c(f[:124] + f[128:end]) == struct.unpack_from("<I", f, end)[0]
+    tenant, rules, epoch = struct.unpack_from("<III", f, 88)
+    digest, (contents,) = f[104:136], struct.unpack_from("<I", f, 136)
+    assert (version, features, size) == (1, 0, len(f)) and crc32c(f[:188]) == struct.unpack_from("<I", f, 188)[0]
+    end = 192 + 32 * count
+    assert crc32c(f[:188] + f[192:end]) == struct.unpack_from("<I", f, end)[0]
     s = {}
     for i in range(count):
-        kind, crc, at, length = struct.unpack_from("<IIQQ", f, 128 + 32 * i)
+        kind, crc, at, length = struct.unpack_from("<IIQQ", f, 192 + 32 * i)
         s[kind] = f[at:at + length]
-        assert crc32c(f[:124] + struct.pack("<I", kind) + s[kind]) == crc
+        assert crc32c(f[:188] + struct.pack("<I", kind) + s[kind]) == crc
     col = lambda kind, code: [x[0] for x in struct.iter_unpack("<" + code, s.get(kind, b""))]
     seqs, attrs, G = col(1, "Q"), col(2, "I"), len(s.get(1, b"")) // 8
-    grants = [{"event": seqs[g], "rule": seqs[g], "kind": attrs[g] & 255, "width": attrs[g] >> 8 & 255, "effect": attrs[g] >> 16 & 255,
-               "learned": bool(attrs[g] >> 24 & 1), "worldwide": bool(attrs[g] >> 25 & 1), "case": s[3][16 * g:16 * g + 16].hex(),
-               "start": 0, "end": 0, "territories": [], "keys": [], "hashes": []} for g in range(G)]
+    grants = [{"event": seqs[g], "rule": seqs[g], "kind": attrs[g] & 255, "width": attrs[g] >> 8 & 15, "effect": attrs[g] >> 12 & 15,
+               "purposes": attrs[g] >> 16 & 15, "learned": bool(attrs[g] >> 24 & 1), "worldwide": bool(attrs[g] >> 25 & 1),
+               "case": s[3][16 * g:16 * g + 16].hex(), "start": 0, "end": 0, "territories": [], "keys": [], "hashes": []} for g in range(G)]
+    history = col(16, "Q")
+    assert not history or struct.pack("<Q", history[-1]) == digest[:8]
     for g, _, rule in struct.iter_unpack("<IIQ", s.get(4, b"")):
         grants[g]["rule"] = rule
     for g, _, start, stop in struct.iter_unpack("<IIqq", s.get(5, b"")):
@@ -107,10 +109,14 @@ def read(f):
     while at < len(sets):
         what, x, y, _, n = struct.unpack_from("<BBBBI", sets, at)
         for g in roaring(sets[at + 8:at + 8 + n]):
-            if what == 3:
+            if what == 2:
                 grants[g]["territories"].append(chr(x) + chr(y))
-            assert {1: attrs[g] >> 26 & 1, 2: grants[g]["worldwide"], 3: not grants[g]["worldwide"], 4: grants[g]["kind"] == x}[what]
+            assert {1: attrs[g] >> 26 & 1, 2: not grants[g]["worldwide"]}[what]
         at += 8 + n
+    views = {}
+    for g, number, reading, frame, x0, y0, x1, y1 in struct.iter_unpack("<IBBxxIIIII4x", s.get(17, b"")):
+        views[g, number] = "%d:%s:(%d,%d)-(%d,%d)" % (frame, ("shown", "white", "black", "bare")[reading], x0, y0, x1, y1)
+    view = lambda g, number: views[g, number] if number else "-"
     lo, mid, high, top, owner, directory, words = col(8, "Q"), col(9, "I"), col(10, "H"), col(11, "H"), col(12, "I"), col(7, "I"), col(13, "Q")
     K = len(lo)
     b = min(max(K.bit_length() - 2, 0), 30)
@@ -125,15 +131,19 @@ def read(f):
                 bit = lo[row] >> 9 * j & 511
                 assert words[(hi * blocks >> 64) * 8 + bit // 64] >> bit % 64 & 1
             grants[owner[row]]["keys"].append(struct.pack("<QQ", lo[row], hi).hex())
-    for base in range(36, 288, 4):
+    for base in (40, 48):
         of, variants = col(base + 1, "I"), s.get(base + 2, b"")
+        reach, seen = s.get(base + 3, bytes(len(of))), s.get(base + 4, bytes(len(of)))
         for i, text in segment(s[base]) if base in s else ():
-            grants[of[i]]["hashes"].append("%s/%d" % (text, variants[i]))
+            grants[of[i]]["hashes"].append("%s/%d/%d/%s" % (text, variants[i], reach[i], view(of[i], seen[i])))
+    of = col(19, "I")
+    for g, number in zip(of, s.get(20, bytes(len(of)))):
+        grants[g].setdefault("features", []).append(view(g, number))
     exceptions = []
     for rule, event, until, alg, data in struct.iter_unpack("<QQqB7x40s", s.get(14, b"")):
-        what = data[:16].hex() if alg == 0 else ALGORITHMS[alg][0] + ":" + data[ALGORITHMS[alg][1] - 1::-1].hex()
+        what = data[:16].hex() if alg == 0 else ("pdq:" + data[31::-1].hex() if alg == 1 else "p:" + data[7::-1].hex())
         exceptions.append({"rule": rule, "event": event, "until": until, "what": what})
-    at, faces = 0, s.get(18, b"")
+    at, faces = 0, s.get(21, b"")
     while at < len(faces):
         n, _, d, _, rows = struct.unpack_from("<BBHIQ", faces, at)
         model = faces[at + 16:at + 16 + n].decode("ascii")
@@ -147,9 +157,10 @@ def read(f):
     assert all(len(g.get("faces", [])) <= attrs[i] >> 27 for i, g in enumerate(grants))
     for g in grants:
         g.get("faces", []).sort()
+        g.get("features", []).sort()
         g["keys"].sort(); g["hashes"].sort(); g["territories"].sort()
-    tenant, rules = struct.unpack_from("<II", f, 40 + 48)
-    return {"seq": seq, "created": created, "tenant": tenant, "rules": rules, "grants": grants, "exceptions": exceptions}, f[56:88]
+    return {"seq": seq, "created": created, "tenant": tenant, "rules": rules, "epoch": epoch, "digest": digest.hex(), "history": len(history),
+            "contents": contents, "grants": grants, "exceptions": exceptions}, f[56:88]
 
 with open(sys.argv[1], "rb") as file:
     out, secret = read(file.read())

@@ -3,6 +3,7 @@ package boltcheck
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -37,10 +38,20 @@ func Open(path string, o *bbolt.Options, salvage bool) (*DB, error) {
 		return nil, meta
 	}
 	d := &DB{Salvaged: meta}
+	var opened *os.File
+	with := *o
+	with.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		opened, err = os.OpenFile(name, flag, mode)
+		return opened, err
+	}
 	err = d.guard(func() error {
-		d.db, err = bbolt.Open(path, 0o600, o)
+		d.db, err = bbolt.Open(path, 0o600, &with)
 		return err
 	})
+	if err == nil && !isAt(opened, path) {
+		// Its owner replaced the file while this call waited for the lock.
+		return nil, errors.Join(ErrLocked, d.Close())
+	}
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, ErrLocked
@@ -50,6 +61,16 @@ func Open(path string, o *bbolt.Options, salvage bool) (*DB, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// isAt reports whether f is the file at path.
+func isAt(f *os.File, path string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(mine, there)
 }
 
 // View is that of bbolt.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/embedding"
 	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/takedown"
@@ -247,18 +248,18 @@ func (d *Desk) openList() (*blocklist.List, error) {
 		Now: d.opts.Now, SigningKey: d.opts.SigningKey, EncryptionKey: d.opts.ListKey,
 		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime,
 	}
-	list, err := blocklist.Open(dir, &o)
+	list, err := boltjournal.Open(dir, &o)
 	if o.EncryptionKey == nil || !errors.Is(err, blocklist.ErrKey) {
 		return list, err
 	}
 	plain := o
 	plain.EncryptionKey = nil
-	if failed := blocklist.Rekey(context.Background(), dir, &plain, &o, nil); errors.Is(failed, blocklist.ErrKey) {
+	if failed := boltjournal.Rekey(context.Background(), dir, &plain, &o, nil); errors.Is(failed, blocklist.ErrKey) {
 		return nil, err // it is encrypted, with another key
 	} else if failed != nil {
 		return nil, fmt.Errorf("takedown: the list could not be encrypted: %w", failed)
 	}
-	return blocklist.Open(dir, &o)
+	return boltjournal.Open(dir, &o)
 }
 
 // ErrListLost says that the folder of the list lacks events that the cases

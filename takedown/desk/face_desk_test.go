@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
@@ -682,7 +683,7 @@ func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	// The folder of the list, and the ListKey, are not enough.
 	stolen := t.TempDir()
 	ok(t, os.CopyFS(stolen, os.DirFS(filepath.Join(dir, "list"))))
-	list, err := blocklist.Open(stolen, &blocklist.Options{EncryptionKey: key})
+	list, err := boltjournal.Open(stolen, &blocklist.Options{EncryptionKey: key})
 	ok(t, err)
 	defer list.Close()
 	if got := list.View().RulesWithoutFaces(); list.View().FaceCount() != 0 || !slices.Equal(got, c.Rules) {

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/desk/storetest"
@@ -543,7 +544,7 @@ func checkRules(t interface {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	list, err := blocklist.Open(filepath.Join(dir, "list"), nil)
+	list, err := boltjournal.Open(filepath.Join(dir, "list"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

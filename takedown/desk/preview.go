@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
@@ -392,7 +393,7 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 	// was removed, tells nothing of a case that is not decided.
 	key := new(blocklist.EncryptionKey)
 	rand.Read(key[:])
-	if list, err = blocklist.Open(dir, &blocklist.Options{Now: d.opts.Now, EncryptionKey: key}); err != nil {
+	if list, err = boltjournal.Open(dir, &blocklist.Options{Now: d.opts.Now, EncryptionKey: key}); err != nil {
 		return nil, nil, err
 	}
 	rules, covers, err := d.plan(c, g, list)

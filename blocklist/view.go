@@ -1,0 +1,102 @@
+package blocklist
+
+import (
+	"fmt"
+	"image"
+	"strings"
+)
+
+// View says which part of a file was registered: a frame, how its transparency
+// is read, and a rectangle of it. The zero View is the whole first frame, as most
+// viewers show it.
+type View struct {
+	// Frame counts from 0 in the order in which viewers show them.
+	Frame uint32
+	// Reading is how transparent pixels are seen.
+	Reading Reading
+	// Rect is in pixels of the upright frame. The empty Rect is the whole frame.
+	Rect image.Rectangle
+}
+
+// Reading says how the transparent pixels of a picture are read. The values are
+// stored and never change their meaning.
+type Reading uint8
+
+const (
+	ReadingShown Reading = 0 // as most viewers show it
+	ReadingWhite Reading = 1 // over white
+	ReadingBlack Reading = 2 // over black
+	ReadingBare  Reading = 3 // without alpha: the colours that transparent pixels have
+)
+
+// String returns "shown", "white", "black", "bare" or "Reading(n)".
+func (r Reading) String() string {
+	if names := [...]string{"shown", "white", "black", "bare"}; int(r) < len(names) {
+		return names[r]
+	}
+	return fmt.Sprintf("Reading(%d)", uint8(r))
+}
+
+// maxViewSide bounds the coordinates of a View.
+const maxViewSide = 1 << 30
+
+func (v *View) check() string {
+	switch r := v.Rect; {
+	case v.Reading > ReadingBare:
+		return fmt.Sprintf("hold one of reading %v", v.Reading)
+	case r == image.Rectangle{}:
+		return ""
+	case r.Empty() || r.Min.X < 0 || r.Min.Y < 0 || r.Max.X > maxViewSide || r.Max.Y > maxViewSide:
+		return "hold one whose rectangle is empty, negative or beyond 2^30 pixels"
+	}
+	return ""
+}
+
+// Reach bounds how far from a key a hash may be to match it, in bits. The zero
+// Reach has no bound of its own: the radius of the query decides alone.
+type Reach uint8
+
+// ReachBits returns the Reach of n bits, 0 to 254. Other numbers give the zero
+// Reach.
+func ReachBits(n int) Reach {
+	if n < 0 || n > 254 {
+		return 0
+	}
+	return Reach(n + 1)
+}
+
+// Bits returns the bound; ok is false if there is none.
+func (r Reach) Bits() (n int, ok bool) { return int(r) - 1, r != 0 }
+
+// within reports whether a distance is within the reach.
+func (r Reach) within(distance int) bool { return r == 0 || distance < int(r) }
+
+// Purposes is a set of uses of a picture that a rule restricts. A rule without
+// purposes holds for every use.
+type Purposes uint8
+
+const (
+	PurposeIndex Purposes = 1 << iota // to find and show it
+	PurposeTrain                      // to train models
+	PurposeFace                       // to recognise faces
+
+	allPurposes = PurposeIndex | PurposeTrain | PurposeFace
+)
+
+// String returns the names of the purposes, with "+" between them; "every use"
+// for none.
+func (p Purposes) String() string {
+	if p == 0 {
+		return "every use"
+	}
+	var names []string
+	for i, name := range [...]string{"index", "train", "face"} {
+		if p>>i&1 != 0 {
+			names = append(names, name)
+		}
+	}
+	if p &^= allPurposes; p != 0 {
+		names = append(names, fmt.Sprintf("Purposes(%#x)", uint8(p)))
+	}
+	return strings.Join(names, "+")
+}
