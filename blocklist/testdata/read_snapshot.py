@@ -1,11 +1,11 @@
-"""Reads a snapshot from docs/format alone and prints what it says as JSON.
+"""Reads a snapshot from docs/format and docs/hashes.md alone and prints what it says as JSON.
 
     python3 read_snapshot.py FILE [IMAGE-ADDRESS...]
 
 Only tests use it: it shows that the documents are complete. It checks every
 checksum, the directory and the filter, and digests the canonical addresses.
 """
-import json, struct, sys
+import json, os, re, struct, sys
 
 CRC = []
 for i in range(256):
@@ -64,6 +64,10 @@ def roaring(b):
     assert at == len(b)
     return out
 
+# number: prefix of the text form, bytes
+HASHES = open(os.path.join(os.path.dirname(__file__), "../../docs/hashes.md"), encoding="utf-8").read()
+ALGORITHMS = {int(n): (prefix, int(bits) // 8) for n, bits, prefix in re.findall(r"^\| (\d+) \| [^|]+ \| (64|256) \| `(\w+):`", HASHES, re.M)}
+
 def segment(b):  # docs/format/segment.md: entries as (id, text of the hash)
     magic, version, alg, n, distinct = struct.unpack_from("<8sHBxxxxxQQ", b)
     assert magic == b"sdSEGMT\n" and version == 1
@@ -73,11 +77,11 @@ def segment(b):  # docs/format/segment.md: entries as (id, text of the hash)
     if distinct != n:
         first = struct.unpack_from("<%dI" % (distinct + 1), b, at); at += pad(4 * (distinct + 1))
     for k in range(distinct):
-        if alg == 1:
+        if ALGORITHMS[alg][1] == 32:
             low = at + 16 * distinct
-            text = "pdq:%016x%016x%016x%016x" % (struct.unpack_from("<QQ", b, at + 16 * k) + struct.unpack_from("<QQ", b, low + 16 * k))
+            text = ALGORITHMS[alg][0] + ":%016x%016x%016x%016x" % (struct.unpack_from("<QQ", b, at + 16 * k) + struct.unpack_from("<QQ", b, low + 16 * k))
         else:
-            text = "p:%016x" % struct.unpack_from("<Q", b, at + 8 * k)
+            text = ALGORITHMS[alg][0] + ":%016x" % struct.unpack_from("<Q", b, at + 8 * k)
         for i in range(first[k], first[k + 1]):
             yield ids[i], text
 
@@ -131,7 +135,7 @@ def read(f):
                 bit = lo[row] >> 9 * j & 511
                 assert words[(hi * blocks >> 64) * 8 + bit // 64] >> bit % 64 & 1
             grants[owner[row]]["keys"].append(struct.pack("<QQ", lo[row], hi).hex())
-    for base in (40, 48):
+    for base in (32 + 8 * alg for alg in ALGORITHMS):
         of, variants = col(base + 1, "I"), s.get(base + 2, b"")
         reach, seen = s.get(base + 3, bytes(len(of))), s.get(base + 4, bytes(len(of)))
         for i, text in segment(s[base]) if base in s else ():
@@ -141,7 +145,7 @@ def read(f):
         grants[g].setdefault("features", []).append(view(g, number))
     exceptions = []
     for rule, event, until, alg, data in struct.iter_unpack("<QQqB7x40s", s.get(14, b"")):
-        what = data[:16].hex() if alg == 0 else ("pdq:" + data[31::-1].hex() if alg == 1 else "p:" + data[7::-1].hex())
+        what = data[:16].hex() if alg == 0 else ALGORITHMS[alg][0] + ":" + data[ALGORITHMS[alg][1] - 1::-1].hex()
         exceptions.append({"rule": rule, "event": event, "until": until, "what": what})
     at, faces = 0, s.get(21, b"")
     while at < len(faces):
