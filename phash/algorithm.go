@@ -22,10 +22,14 @@ const (
 	AlgPDQ Algorithm = 1
 	// AlgPerception is the 64-bit perception hash of goimagehash v1.1.0.
 	AlgPerception Algorithm = 2
+	// AlgDifference is the 64-bit difference hash of goimagehash v1.1.0. It is for
+	// those who store it already: different pictures of one composition have nearly
+	// the same, so it counts in short lists only.
+	AlgDifference Algorithm = 3
 
 	// NumAlgorithms is one more than the largest Algorithm. An array of this
 	// length can be indexed by every Algorithm that a Hash can have.
-	NumAlgorithms = 3
+	NumAlgorithms = 4
 )
 
 // algorithms is the only place that says what an algorithm is. A new algorithm
@@ -43,12 +47,14 @@ var algorithms = [NumAlgorithms]struct {
 }{
 	AlgPDQ:        {"pdq", "pdq", 256, 128, 128, pdqRadii, turnedPDQ},
 	AlgPerception: {"perception", "p", 64, 32, 32, perceptionRadii, turnedPerception},
+	AlgDifference: {"difference", "d", 64, 8, 56, differenceRadii, turnedDifference},
 }
 
 // hashFuncs compute the hashes of a picture in its eight orientations.
 var hashFuncs = [NumAlgorithms]func(*Picture) ([nOrientations]Hash, error){
 	AlgPDQ:        (*Picture).pdqDihedral,
 	AlgPerception: (*Picture).perceptionDihedral,
+	AlgDifference: (*Picture).differenceDihedral,
 }
 
 // Algorithms returns all algorithms, AlgNone not among them, in ascending order.
@@ -66,7 +72,7 @@ func Algorithms() iter.Seq[Algorithm] {
 func (a Algorithm) IsValid() bool { return a != AlgNone && a < NumAlgorithms }
 
 // Bits returns the length of the algorithm's hashes in bits: 256 for AlgPDQ,
-// 64 for AlgPerception, 0 for an invalid algorithm.
+// 64 for goimagehash's, 0 for an invalid algorithm.
 func (a Algorithm) Bits() int {
 	if a >= NumAlgorithms {
 		return 0
