@@ -15,7 +15,7 @@ type Features = features.Features
 
 // MaxFeatures is the largest number of feature sets in one event; it keeps the
 // record within its bounds.
-const MaxFeatures = 256
+const MaxFeatures = 128
 
 // featureDelta holds the feature sets that came since the base. All slices only
 // grow at their end, or are replaced, so that a copy of the struct is a view.

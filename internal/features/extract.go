@@ -10,6 +10,7 @@ import (
 type extractor struct {
 	work
 	luma []uint8
+	fine []uint8 // the fine picture
 	src  plane
 	pyr  pyramid
 	det  detector
@@ -73,5 +74,13 @@ func (e *extractor) extract(img image.Image) (Features, error) {
 		b = append(b, k.scale, k.angle)
 	}
 	b = e.appendThumbnail(b, g, lw, lh)
+	ink := e.finePicture(g, e.src.w, e.src.h)
+	if s := surveyOf(ink); s.inked() {
+		b[3] |= flagInk
+		if s.plain() {
+			b[3] |= flagPlain | byte(s.Look())<<lookShift
+		}
+		b = appendInk(b, ink)
+	}
 	return Features{b}, nil
 }

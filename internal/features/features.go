@@ -25,11 +25,14 @@ const (
 	pointSize   = 6
 	descSize    = 32
 	flagCompact = 1
+	flagInk     = 2
+	flagPlain   = 4
+	lookShift   = 3 // bits 3 and 4
 
 	// MaxSize is the greatest length of an encoded set in bytes, and
 	// MaxCompactSize that of a compact one.
-	MaxSize        = headerSize + MaxPoints*(descSize+pointSize) + fullLuma
-	MaxCompactSize = headerSize + RegisteredPoints*(descSize+pointSize) + compactLuma
+	MaxSize        = headerSize + MaxPoints*(descSize+pointSize) + fullLuma + maxFullInk
+	MaxCompactSize = headerSize + RegisteredPoints*(descSize+pointSize) + compactLuma + maxCompactInk
 )
 
 // Features is what is kept of a picture's pixels to recognise it inside
@@ -43,7 +46,9 @@ type Features struct {
 	//
 	//	0  "SF"
 	//	2  version
-	//	3  flags: bit 0 compact
+	//	3  flags: bit 0 compact, bit 1 fine picture,
+	//	   bit 2 ink on plain ground: a compact set keeps the fine picture,
+	//	   bits 3 and 4 what the picture looks like
 	//	4  width of the working picture, 6 its height
 	//	8  number of points n
 	//	10 width of the thumbnail, 12 its height
@@ -51,6 +56,10 @@ type Features struct {
 	//	16 n descriptors of 4 × 64 bits
 	//	   n points: x, y in 1/32 working pixels (16 bits each), scale, angle
 	//	   thumbnail, one byte a pixel, row by row
+	//	   with flag bit 1 the fine picture: its width and height (16 bits each),
+	//	   a bit for each block of 8 × 8 pixels, row by row, set where it has ink,
+	//	   and for each block its mean or, with ink, the least and the greatest
+	//	   grey level and for each pixel 2 bits that say which third between them
 	//
 	// Numbers are little-endian.
 	b []byte
@@ -102,10 +111,11 @@ func encodedSize(b []byte) (int, error) {
 	u16 := func(i int) int { return int(binary.LittleEndian.Uint16(b[i:])) }
 	w, h, n, lw, lh := u16(4), u16(6), u16(8), u16(10), u16(12)
 	points, luma := MaxPoints, fullLuma
-	if b[3] == flagCompact {
+	if b[3]>>(lookShift+2) != 0 {
+		return 0, fmt.Errorf("features: flags %#x, known are bits 0 to 4: %w", b[3], ErrVersion)
+	}
+	if b[3]&flagCompact != 0 {
 		points, luma = RegisteredPoints, compactLuma
-	} else if b[3] != 0 {
-		return 0, fmt.Errorf("features: flags %#x, known is bit 0: %w", b[3], ErrVersion)
 	}
 	switch {
 	case w < minWorkSide || h < minWorkSide || w > maxWorkSide || h > maxWorkSide:
@@ -117,7 +127,18 @@ func encodedSize(b []byte) (int, error) {
 	case u16(14) != 0:
 		return 0, fmt.Errorf("features: reserved bytes are not zero: %w", ErrFormat)
 	}
-	return headerSize + n*(descSize+pointSize) + lw*lh, nil
+	size := headerSize + n*(descSize+pointSize) + lw*lh
+	if b[3]&flagInk != 0 {
+		if len(b) < size {
+			return 0, fmt.Errorf("features: %d bytes where the header says more than %d: %w", len(b), size, ErrFormat)
+		}
+		k, err := inkEnd(b[size:], b[3]&flagCompact != 0)
+		if err != nil {
+			return 0, err
+		}
+		size += k
+	}
+	return size, nil
 }
 
 // AppendBinary appends the encoded form of f, which Open reads: at most MaxSize
@@ -166,11 +187,19 @@ func (f Features) descriptor(i int) descriptor {
 // luma returns the thumbnail.
 func (f Features) luma() gray {
 	w, h := int(binary.LittleEndian.Uint16(f.b[10:])), int(binary.LittleEndian.Uint16(f.b[12:]))
-	return gray{w, h, w, f.b[headerSize+f.Len()*(descSize+pointSize):]}
+	return gray{w, h, w, f.b[headerSize+f.Len()*(descSize+pointSize):][:w*h]}
 }
 
 // IsCompact reports whether f is in the form of Compact; the zero Features is.
 func (f Features) IsCompact() bool { return f.b == nil || f.b[3]&flagCompact != 0 }
+
+// Look returns what the picture looks like; Natural for the zero Features.
+func (f Features) Look() Look {
+	if f.b == nil {
+		return Natural
+	}
+	return Look(f.b[3] >> lookShift)
+}
 
 // Compact returns the form of f that is registered: the best RegisteredPoints
 // points, which are the first ones, and a smaller thumbnail.
@@ -191,6 +220,13 @@ func (f Features) Compact() Features {
 	b = append(b, f.b[headerSize+f.Len()*descSize:][:n*pointSize]...)
 	var k work
 	b = k.appendThumbnail(b, l, w, h)
+	if f.b[3]&flagPlain == 0 {
+		b[3] &^= flagInk
+	} else if f.HasInk() {
+		g, _ := f.ink(nil)
+		w, h := inkFit(g.w, g.h, compactInk, compactBlocks)
+		b = appendInk(b, gray{w, h, w, k.appendThumbnail(nil, g, w, h)})
+	}
 	return Features{b}
 }
 

@@ -381,8 +381,8 @@ func TestFeatures_Binary(t *testing.T) {
 	if n := len(must(f.AppendBinary(nil))); n > features.MaxSize {
 		t.Errorf("a set of %d bytes, at most %d are promised", n, features.MaxSize)
 	}
-	if n := len(must(f.Compact().AppendBinary(nil))); n > features.MaxCompactSize || features.MaxCompactSize > 12<<10 {
-		t.Errorf("a compact set of %d bytes, at most %d are promised and 12 KiB allowed", n, features.MaxCompactSize)
+	if n := len(must(f.Compact().AppendBinary(nil))); n > features.MaxCompactSize || features.MaxCompactSize > 30<<10 {
+		t.Errorf("a compact set of %d bytes, at most %d are promised and 30 KiB allowed", n, features.MaxCompactSize)
 	}
 }
 
@@ -412,7 +412,7 @@ func TestOpen_Errors(t *testing.T) {
 		{"too long", append(slices.Clone(good), 0), features.ErrFormat},
 		{"other magic", change(0, 'P'), features.ErrFormat},
 		{"newer version", change(2, 2), features.ErrVersion},
-		{"unknown flag", change(3, 4), features.ErrVersion},
+		{"unknown flag", change(3, 32), features.ErrVersion},
 		{"no width", change(4, 0, 0), features.ErrFormat},
 		{"too wide", change(4, 0xff, 0xff), features.ErrFormat},
 		{"too many points", change(8, 0xff, 0xff), features.ErrFormat},

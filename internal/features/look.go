@@ -9,12 +9,12 @@ import (
 // of the registered one, four by four pixels each, judged by the cells of eight
 // by eight that cover them.
 type looker struct {
-	// mips are the asked picture's thumbnail and its halves.
-	mips []gray
-	bufs [][]uint8
-	w, h int     // working size of the asked picture
-	warp []uint8 // the asked picture as the registered one would show it
-	in   []bool  // where it shows anything
+	asked Features
+	mips  mipmaps // of the asked picture's thumbnail
+	ink   inkLooker
+	w, h  int     // working size of the asked picture
+	warp  []uint8 // the asked picture as the registered one would show it
+	in    []bool  // where it shows anything
 
 	gw, gh int        // squares across and down
 	cells  []uint8    // what comparing the cell whose first square this is came to
@@ -67,18 +67,30 @@ const (
 // load takes over the thumbnail of f.
 func (l *looker) load(f Features) {
 	l.w, l.h = f.size()
-	l.mips = append(l.mips[:0], f.luma())
+	l.asked = f
+	l.mips.load(f.luma())
+	l.ink.asked.mips = l.ink.asked.mips[:0]
+}
+
+// mipmaps are a picture and its halves.
+type mipmaps struct {
+	mips []gray
+	bufs [][]uint8
+}
+
+func (p *mipmaps) load(g gray) {
+	p.mips = append(p.mips[:0], g)
 	for i := 0; ; i++ {
-		g := l.mips[i]
+		g := p.mips[i]
 		if g.w < 16 || g.h < 16 || i > 6 {
 			break
 		}
-		if len(l.bufs) <= i {
-			l.bufs = append(l.bufs, nil)
+		if len(p.bufs) <= i {
+			p.bufs = append(p.bufs, nil)
 		}
 		var half gray
-		half, l.bufs[i] = halve(g, l.bufs[i])
-		l.mips = append(l.mips, half)
+		half, p.bufs[i] = halve(g, p.bufs[i])
+		p.mips = append(p.mips, half)
 	}
 }
 
@@ -104,7 +116,8 @@ func halve(g gray, buf []uint8) (gray, []uint8) {
 func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Match) {
 	l.inside = l.inside[:0]
 	r := f.luma()
-	l.lay(f, t, mirrored)
+	rw, rh := f.size()
+	l.lay(r, rw, rh, l.mips.mips, t, mirrored)
 	l.gw, l.gh = (r.w-2)/cellStep, (r.h-2)/cellStep
 	if r.w < cellSide || r.h < cellSide || l.gw < 2 || l.gh < 2 {
 		return
@@ -175,7 +188,6 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	if good == 0 {
 		return
 	}
-	share := func(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
 	m.Agreeing, m.Agreement = good, share(good, decided)
 	m.Close = share(close, decided)
 	m.Pure = share(pure, visible)
@@ -192,16 +204,14 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	})
 	m.Loose = share(n, decided)
 
-	rw, rh := f.size()
 	m.Coverage = float64((x1-x0)*(y1-y0)*cellStep*cellStep) / float64((r.w-2)*(r.h-2))
 	m.Share = math.Min(m.Coverage*float64(rw*rh)*math.Abs(t.det())/float64(l.w*l.h), 1)
 	l.countInside(f, t, in, x0, y0, x1, y1, m)
 }
 
-// lay fills l.warp and l.in: the asked picture laid over the registered one.
-func (l *looker) lay(f Features, t affine, mirrored bool) {
-	rw, rh := f.size()
-	r := f.luma()
+// lay fills l.warp and l.in: the asked picture, of which mips are, laid over the
+// registered one, of which r is a reduced form of the working size rw × rh.
+func (l *looker) lay(r gray, rw, rh int, mips []gray, t affine, mirrored bool) (fineness float64) {
 	// From thumbnail pixels of the registered picture to working pixels of
 	// the asked one.
 	kx, ky := float64(rw)/float64(r.w), float64(rh)/float64(r.h)
@@ -211,13 +221,13 @@ func (l *looker) lay(f Features, t affine, mirrored bool) {
 	}
 	// The thumbnail of the asked picture whose pixels are about as large.
 	mag := affineScale(u)
-	full := l.mips[0]
+	full := mips[0]
 	level := 0
-	for level+1 < len(l.mips) && mag*float64(full.w)/float64(l.w) >= 2 {
+	for level+1 < len(mips) && mag*float64(full.w)/float64(l.w) >= 2 {
 		mag /= 2
 		level++
 	}
-	g := l.mips[level]
+	g := mips[level]
 	// A halved thumbnail leaves out an odd column: its pixels stay 2^level of
 	// the first one's.
 	gx := float64(full.w) / float64(l.w) / float64(int(1)<<level)
@@ -240,6 +250,7 @@ func (l *looker) lay(f Features, t affine, mirrored bool) {
 			}
 		}
 	}
+	return affineScale(u)
 }
 
 // judgeCells fills l.cells, l.ballot and l.faint, and with directions l.rich.
@@ -540,28 +551,39 @@ func (l *looker) means(r gray, i int) (a, b float64, ok bool) {
 
 // tone fits a line to the brightness of the squares of which most cells agree.
 func (l *looker) tone(r gray) toneLine {
-	var n, sx, sy, sxx, sxy float64
+	var s toneSums
 	for i, v := range l.ballot {
 		if yes := v[agrees] + v[matches]; yes == 0 || yes < v[disagrees] {
 			continue
 		}
 		if a, b, ok := l.means(r, i); ok {
-			n++
-			sx += a
-			sy += b
-			sxx += float64(a * a)
-			sxy += float64(a * b)
+			s.add(a, b)
 		}
 	}
-	if n == 0 {
+	return s.line()
+}
+
+// toneSums are what a toneLine is fitted to.
+type toneSums struct{ n, sx, sy, sxx, sxy float64 }
+
+func (s *toneSums) add(a, b float64) {
+	s.n++
+	s.sx += a
+	s.sy += b
+	s.sxx += float64(a * a)
+	s.sxy += float64(a * b)
+}
+
+func (s *toneSums) line() toneLine {
+	if s.n == 0 {
 		return toneLine{0, 1}
 	}
-	den := sxx - float64(sx*sx)/n
-	if den < 100*n { // a spread of less than ten grey levels
-		return toneLine{(sy - sx) / n, 1}
+	den := s.sxx - float64(s.sx*s.sx)/s.n
+	if den < 100*s.n { // a spread of less than ten grey levels
+		return toneLine{(s.sy - s.sx) / s.n, 1}
 	}
-	slope := min(max((sxy-float64(sx*sy)/n)/den, 0.3), 3)
-	return toneLine{(sy - float64(slope*sx)) / n, slope}
+	slope := min(max((s.sxy-float64(s.sx*s.sy)/s.n)/den, 0.3), 3)
+	return toneLine{(s.sy - float64(slope*s.sx)) / s.n, slope}
 }
 
 // rectangle returns the rectangle of squares that holds the most agreeing

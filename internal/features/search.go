@@ -51,6 +51,10 @@ type Match struct {
 	// Mirrored reports that the asked picture shows the registered one
 	// mirrored.
 	Mirrored bool
+	// Ink is what the fine pictures came to where both have one.
+	Ink Ink
+	// Look is what the registered picture looks like.
+	Look Look
 	// Map takes the unit square of the registered picture to that of the asked
 	// one: x' = Map[0]x + Map[1]y + Map[2], y' = Map[3]x + Map[4]y + Map[5].
 	Map [6]float64
@@ -575,6 +579,9 @@ func (x *Searcher) verify(f Features, v *view, t affine, mirrored bool) (m Match
 		return m, false
 	}
 	x.look.compare(f, t, mirrored, in, &m)
+	if m.Look = f.Look(); f.HasInk() && x.look.asked.HasInk() {
+		m.Ink = x.look.compareInk(f, t, mirrored)
+	}
 	m.Places = x.places(x.look.inside)
 	rw, rh := f.size()
 	m.Map = unitMapOf(t, float64(rw), float64(rh), float64(v.w), float64(v.h), mirrored)

@@ -1,0 +1,221 @@
+package features
+
+import (
+	"image"
+	"slices"
+)
+
+// Survey says what the blocks of a picture show, of 8 × 8 pixels where the picture is brought
+// to 131,072 pixels, and what lines cross it. Documents, codes, charts and
+// screens consist of ink over plain ground; photographs do not.
+type Survey struct {
+	Blocks  int // in all
+	Blank   int // blocks of one grey level
+	Ruled   int // those that only straight lines along rows and columns cross, and shades
+	Smooth  int // those of the ruled ones that have no edge
+	Ink     int // blocks with strokes over a plain ground
+	Texture int // all others
+	Edges   int // pixels of the blocks with ink that lie at an edge
+	// Ground is the share of the pixels that have nearly the most frequent
+	// grey level, Levels the share of the blank and ruled blocks that have nearly one
+	// of the four most frequent ones.
+	Ground, Levels float64
+	// Lines is the number of straight edges that cross the whole picture along its
+	// rows or columns.
+	Lines int
+}
+
+// SurveyOf returns the survey of a picture; the zero Survey of one that is too small or
+// too narrow for features.
+func SurveyOf(img image.Image) Survey {
+	e := extractors.Get().(*extractor)
+	defer extractors.Put(e)
+	b := img.Bounds()
+	w, h, ok := workSize(b.Dx(), b.Dy())
+	if !ok {
+		return Survey{}
+	}
+	var g gray
+	g, e.luma = grayOf(img, e.luma)
+	return surveyOf(e.finePicture(g, w, h))
+}
+
+const (
+	// blankRange is the greatest difference of grey levels in a blank block,
+	// inkRange the least in a block with ink, of whose pixels inkGround differ by
+	// at most groundRange.
+	blankRange, inkRange, inkGround, groundRange = 10, 32, 26, 12
+	// strokes is the variance from which on a block shows more than rows and
+	// columns.
+	strokes = 40
+	// softEdge is the difference of two neighbouring pixels from which on they lie at an
+	// edge.
+	softEdge = 10
+)
+
+// Look is what a picture looks like.
+type Look uint8
+
+// The looks of pictures.
+const (
+	// Natural pictures are photographs, paintings, and what looks like them.
+	Natural Look = iota
+	// Document is text, a form, a code, a table or a chart on plain ground.
+	Document
+	// Graphic is a flat drawing of few grey levels.
+	Graphic
+	// Screen is a page of an app or a site, a card or a collage: straight
+	// lines cross it, and it shows pictures beside ink on plain ground.
+	Screen
+)
+
+// Look returns what the picture looks like.
+func (s *Survey) Look() Look {
+	ink, smooth := share(s.Ink, s.Blocks), share(s.Smooth, s.Blocks)
+	clean, edges := share(s.Ink, s.Ink+s.Texture), share(s.Edges, s.Ink)
+	switch {
+	case s.Ground < 0.22:
+		return Natural
+	case ink >= 0.04 && clean >= 0.65 && smooth <= 0.055 && s.Levels >= 0.93 && edges >= 12 && (s.Ground >= 0.28 || edges >= 15):
+		return Document
+	case s.Ground >= 0.28 && clean >= 0.65 && smooth <= 0.055 && s.Levels >= 0.96 && edges >= 8.5 &&
+		share(s.Blank, s.Blocks) >= 0.15 && share(s.Texture, s.Blocks) <= 0.04:
+		return Graphic
+	case s.Ground >= 0.38 && ink >= 0.06 && edges >= 10.5 && s.Lines > 0:
+		return Screen
+	}
+	return Natural
+}
+
+// plain reports whether a registered picture keeps its fine picture: it has ink
+// on plain ground.
+func (s *Survey) plain() bool {
+	return s.Look() != Natural || s.Ground >= 0.28 && share(s.Smooth, s.Blocks) <= 0.055 &&
+		share(s.Ink, s.Blocks) >= 0.03 && share(s.Ink, s.Ink+s.Texture) >= 0.6
+}
+
+// inked reports whether the picture may show a part of one that is plain.
+func (s *Survey) inked() bool { return s.Ground >= 0.16 && share(s.Ink, s.Blocks) >= 0.03 }
+
+func surveyOf(g gray) (s Survey) {
+	var hist, means [256]int
+	for y := 0; y+inkBlock <= g.h; y += inkBlock {
+		for x := 0; x+inkBlock <= g.w; x += inkBlock {
+			s.add(g, x, y, &hist, &means)
+		}
+	}
+	n := s.Blocks * inkBlock * inkBlock
+	s.Ground = share(mostWithin(&hist, 4), n)
+	got := 0
+	for range 4 {
+		got += mostWithin(&means, 6)
+	}
+	s.Levels = share(got, s.Blank+s.Ruled)
+	s.Lines = crossing(g.h, g.w, func(across, along int) uint8 { return g.pix[across*g.stride+along] }) +
+		crossing(g.w, g.h, func(across, along int) uint8 { return g.pix[along*g.stride+across] })
+	return s
+}
+
+func share(n, of int) float64 { return float64(n) / float64(max(of, 1)) }
+
+// add counts the block at x, y.
+func (s *Survey) add(g gray, x, y int, hist, means *[256]int) {
+	var p [inkBlock * inkBlock]uint8
+	for v := range inkBlock {
+		copy(p[v*inkBlock:], g.pix[(y+v)*g.stride+x:][:inkBlock])
+	}
+	step := 0
+	edges := func(least int) (n int) {
+		for v := range inkBlock - 1 {
+			for u := range inkBlock - 1 {
+				i := v*inkBlock + u
+				d := max(absDiff(p[i], p[i+1]), absDiff(p[i], p[i+inkBlock]))
+				if step = max(step, d); d >= least {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	edges(0)
+	var centred [len(p)]int32
+	v := centre(&centred, p[:], inkBlock, 0, 0)
+	for _, c := range p {
+		hist[c]++
+	}
+	unsorted := p
+	slices.Sort(p[:])
+	span := int(p[len(p)-1]) - int(p[0])
+	s.Blocks++
+	switch {
+	case span <= blankRange:
+		s.Blank++
+		means[p[len(p)/2]]++
+	case v < strokes*centredUnit:
+		s.Ruled++
+		means[p[len(p)/2]]++
+		if step < softEdge {
+			s.Smooth++
+		}
+	case span >= inkRange && longest(&p, groundRange) >= inkGround:
+		s.Ink++
+		p = unsorted
+		s.Edges += edges(max(span/4, groundRange))
+	default:
+		s.Texture++
+	}
+}
+
+func absDiff(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
+
+// longest returns the greatest number of the sorted levels that differ by at most span.
+func longest(p *[inkBlock * inkBlock]uint8, span int) int {
+	best, from := 0, 0
+	for i, v := range p {
+		for int(v)-int(p[from]) > span {
+			from++
+		}
+		best = max(best, i+1-from)
+	}
+	return best
+}
+
+// mostWithin returns the greatest number of values of a histogram that lie within reach of
+// one level, and removes them.
+func mostWithin(hist *[256]int, reach int) int {
+	best, at, sum := 0, 0, 0
+	for i := range len(hist) + reach {
+		if i < len(hist) {
+			sum += hist[i]
+		}
+		if j := i - 2*reach - 1; j >= 0 {
+			sum -= hist[j]
+		}
+		if sum > best {
+			best, at = sum, i
+		}
+	}
+	clear(hist[max(at-2*reach, 0):min(at+1, len(hist))])
+	return best
+}
+
+// crossing counts the straight edges across which nine tenths of the pixels along them
+// change.
+func crossing(n, length int, at func(across, along int) uint8) (lines int) {
+	last := -3
+	for a := 1; a < n-1; a++ {
+		left := length / 10
+		for i := 0; i < length && left >= 0; i++ {
+			if absDiff(at(a-1, i), at(a+1, i)) < groundRange {
+				left--
+			}
+		}
+		if left >= 0 {
+			if a > last+2 {
+				lines++
+			}
+			last = a
+		}
+	}
+	return lines
+}
