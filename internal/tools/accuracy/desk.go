@@ -58,8 +58,10 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 	if err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}
+	// A reviewer can grant no more than this of a picture whose hash is refused.
+	grant := desk.Grant{Act: desk.Act{By: "measure"}, Width: filed.Pictures[0].Widest}
 	r := registration{filed.ID, filed.Pictures[0].Refused, filed.Pictures[0].Points, len(p.Risks)}
-	if err := c.desk.Accept(ctx, filed.ID, desk.Grant{Act: desk.Act{By: "measure"}}); err != nil {
+	if err := c.desk.Accept(ctx, filed.ID, grant); err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return r, nil
