@@ -11,8 +11,8 @@ import (
 // in which hashes come and go at any time. Its nodes lie in one array and name
 // each other by their number, which makes it several times faster than one of
 // pointers; still, at the radii that matter for pictures it visits so much of
-// itself that a scan is as fast. MultiIndex is what to serve from; see
-// docs/benchmarks.md.
+// itself that a scan is as fast, see docs/benchmarks.md. To serve from, use a
+// [Segment].
 //
 // The zero BKTree has no algorithm and accepts no hash; use NewBKTree. Insert
 // and Remove must not run beside other calls; searches may run beside each

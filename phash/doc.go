@@ -24,9 +24,9 @@
 // copy finds it.
 //
 // A [Segment] finds the registered hashes near one in microseconds, from memory
-// or straight from a file; a [MultiIndex] is made of segments and changes while
-// it is searched. [BKTree] and [Linear] are there to compare with. All are
-// exact. docs/benchmarks.md has their figures.
+// or straight from a file. It never changes; package blocklist keeps several, and
+// a short list of what came last. [BKTree] and [Linear] are there to compare with.
+// All are exact. docs/benchmarks.md has their figures.
 //
 // # Caveats
 //

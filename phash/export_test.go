@@ -27,9 +27,3 @@ func (s *Segment) ForceTables(maxRadius int) {
 		s.plans = append(s.plans, p)
 	}
 }
-
-// The bounds of MultiIndex that tests have to reach.
-const (
-	DeltaSize = deltaSize
-	MaxParts  = maxParts
-)

@@ -8,8 +8,8 @@ type Entry struct {
 }
 
 // Index is what every index over hashes of one algorithm does. Tests and tools
-// use it to treat Linear, BKTree and MultiIndex alike. Serving code holds the
-// concrete types: a closure that is called through an interface is allocated.
+// use it to treat Linear and BKTree alike. Serving code holds the concrete types:
+// a closure that is called through an interface is allocated.
 type Index interface {
 	// Insert adds an entry. Adding the same entry again adds another copy. It
 	// fails, wrapping ErrHashKind, for a hash of another algorithm than the

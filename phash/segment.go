@@ -6,7 +6,6 @@ import (
 	"iter"
 	"math/bits"
 	"runtime"
-	"sort"
 
 	"github.com/staydown/staydown/internal/arena"
 )
@@ -38,8 +37,6 @@ type Segment struct {
 
 	plans         []plan // by radius; searches beyond the last one scan
 	maxCandidates int    // searches that would look at more scan
-
-	removed marks // of a MultiIndex, by entry; nil if none can be removed
 }
 
 // table lists the hashes by one of their chunks.
@@ -133,9 +130,6 @@ func (s *Segment) All() iter.Seq[Entry] {
 func (s *Segment) emit(k, d int, yield func(id uint32, distance int) bool) bool {
 	lo, hi := s.entriesOf(k)
 	for i := lo; i < hi; i++ {
-		if s.removed != nil && s.removed.has(i) {
-			continue
-		}
 		if !yield(s.id(i), d) {
 			return false
 		}
@@ -163,17 +157,6 @@ func (s *Segment) words(k int) [4]uint64 {
 		binary.LittleEndian.Uint64(low[8:]), binary.LittleEndian.Uint64(low),
 		binary.LittleEndian.Uint64(high[8:]), binary.LittleEndian.Uint64(high),
 	}
-}
-
-// hashOf returns the distinct hash of an entry.
-func (s *Segment) hashOf(entry int) int {
-	if s.first == nil {
-		return entry
-	}
-	// The last one that does not begin behind the entry.
-	return sort.Search(s.header.distinct, func(k int) bool {
-		return int(binary.LittleEndian.Uint32(s.first[4*k+4:])) > entry
-	})
 }
 
 // locate returns which distinct hash has those bits.

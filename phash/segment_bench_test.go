@@ -66,10 +66,6 @@ func BenchmarkSearch(b *testing.B) {
 			bench("segment, same query", func(phash.Hash) {
 				s.Search(queries[0], c.radius, func(uint32, int) bool { found++; return true })
 			})
-			multi := phash.NewMultiIndexFrom(s)
-			bench("multi-index", func(h phash.Hash) {
-				multi.Search(h, c.radius, func(uint32, int) bool { found++; return true })
-			})
 			bench("linear", func(h phash.Hash) {
 				linear.Search(h, c.radius, func(uint32, int) bool { found++; return true })
 			})

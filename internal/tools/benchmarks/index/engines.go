@@ -164,19 +164,6 @@ var engines = []engine{
 			return r
 		}, bytes
 	}},
-	{name: "phash.MultiIndex, grown by Insert", build: func(d *dataset) (searchFunc, int) {
-		x := phash.NewMultiIndex(d.alg)
-		bytes := heap(func() {
-			for _, e := range d.entries {
-				check(x.Insert(e.Hash, e.ID))
-			}
-			check(x.Seal())
-		})
-		return func(q int) (r result) {
-			x.Search(d.hashes[q], d.radius, func(id uint32, dist int) bool { r.add(id, dist); return true })
-			return r
-		}, bytes
-	}},
 	{name: "phash.Segment, mapped file", build: func(d *dataset) (searchFunc, int) {
 		return searchSegment(d, mapped(newSegment(d)))
 	}},
