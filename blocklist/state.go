@@ -56,6 +56,7 @@ type Hit struct {
 	Effect    Effect
 	Distance  int      // of a hash, in bits
 	Variant   uint8    // of a hash, as it was registered
+	Reach     Reach    // of a hash, as it was registered
 	View      uint8    // of a hash or of features: see State.ViewOf; 0 for none
 	Purposes  Purposes // of the rule; zero for every use
 	Learned   bool     // the key was learned
@@ -197,10 +198,13 @@ func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 	ok := true
 	if b := &v.base.hashes[a]; b.segment != nil {
 		ok = b.segment.Search(h, radius, func(id uint32, distance int) bool {
-			if b.reach != nil && !Reach(b.reach[id]).within(distance) {
+			hit := Hit{Distance: distance, Variant: b.variants[id], grant: b.grants[id]}
+			if b.reach != nil {
+				hit.Reach = Reach(b.reach[id])
+			}
+			if !hit.Reach.within(distance) {
 				return true
 			}
-			hit := Hit{Distance: distance, Variant: b.variants[id], grant: b.grants[id]}
 			if b.views != nil {
 				hit.View = b.views[id]
 			}
@@ -211,7 +215,7 @@ func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 		ok = d.search(h, radius, func(id uint32, distance int) bool {
 			of := d.of[id]
 			return !of.reach.within(distance) ||
-				v.emit(Hit{Distance: distance, Variant: of.variant, View: of.view, grant: d.grants[id]}, yield)
+				v.emit(Hit{Distance: distance, Variant: of.variant, Reach: of.reach, View: of.view, grant: d.grants[id]}, yield)
 		})
 	}
 	runtime.KeepAlive(v)

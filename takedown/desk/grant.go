@@ -156,6 +156,9 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 		add(FlagUnseen, c.Items[i].Effect == blocklist.EffectBlock && d.unseen(c, mats, i))
 		add(FlagFlat, c.Items[i].Kind == request.ItemPicture && (m.Quality < quietQuality || m.Stability > quietStability))
 		add(FlagCommon, d.nearCommon(m, width))
+		for _, f := range m.Risks {
+			add(f, true)
+		}
 	}
 	return flags, nil
 }

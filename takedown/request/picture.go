@@ -24,11 +24,16 @@ type Picture struct {
 	// Stability is by how many bits the hash moves under changes that nobody
 	// sees: see phash.Registration.
 	Stability int `json:"stability"`
-	// Widest is the widest width that can be granted: WidthDuplicate, or
-	// WidthBytes for a picture whose hash would hit other people's pictures.
+	// Widest is the widest width that can be granted: WidthDuplicate, or WidthBytes
+	// for a picture whose hash would hit other people's pictures, and that has too little
+	// to see to be found without it.
 	Widest takedown.Width `json:"widest"`
-	// Refused says why Widest is not WidthDuplicate, and what to do instead.
+	// Refused says why the picture's hash cannot be registered, and what to do
+	// instead. Where Widest is WidthDuplicate nevertheless, crawlers find copies by the
+	// points of the picture, and services that have only hashes do not.
 	Refused string `json:"refused,omitempty"`
+	// Risks says what a grant could do to other people's pictures.
+	Risks []Flag `json:"risks,omitempty"`
 	// Faces is the number of faces that the desk's FaceEmbedder found; 0 also when
 	// nobody looked.
 	Faces int `json:"faces,omitempty"`
@@ -50,27 +55,60 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error
 	reg, err := phash.Register(pic, &phash.RegisterOptions{AllAlgorithms: true})
 	var refused *phash.RefusedError
 	if errors.As(err, &refused) {
-		p.Widest, p.Refused = takedown.WidthBytes, refused.Error()
-		return p, m, nil
-	}
-	if err != nil {
+		p.Refused = refused.Error()
+	} else if err != nil {
 		return p, m, err
 	}
 	p.Stability = reg.Stability
 	m.Hashes, m.Stability = variants(reg), reg.Stability
-	set, err := features.Extract(pic.Image())
-	var size *features.SizeError
-	if err != nil && !errors.As(err, &size) { // a small or narrow picture has none
-		return p, m, fmt.Errorf("takedown: %w", err)
+	var set features.Features
+	if refused == nil || refused.Reason != phash.RefusedTruncated {
+		set, err = features.Extract(pic.Image())
+		var size *features.SizeError
+		if err != nil && !errors.As(err, &size) { // a small or narrow picture has none
+			return p, m, fmt.Errorf("takedown: %w", err)
+		}
 	}
 	set = set.Compact()
 	if err := set.Registrable(); err != nil {
 		p.NotInside = err.Error()
-		return p, m, nil
+		if refused != nil {
+			p.Widest = takedown.WidthBytes
+		}
+	} else {
+		p.Points = set.Len()
+		m.Features, _ = set.MarshalBinary()
 	}
-	p.Points = set.Len()
-	m.Features, err = set.MarshalBinary()
-	return p, m, err
+	m.narrow(set.Look())
+	p.Risks = m.Risks
+	return p, m, nil
+}
+
+// Risks of pictures. Each asks for a second reviewer.
+const (
+	// FlagTemplate: the picture is a document, a code, a chart or a flat drawing. Other
+	// people's pictures look like it.
+	FlagTemplate Flag = "template"
+	// FlagScreen: the picture is a page of an app or a site, or a card. What is
+	// registered with it is not its owner's alone.
+	FlagScreen Flag = "screen"
+)
+
+// narrow notes what a picture looks like. The hashes of templates are all near one
+// another, and reach less far.
+func (m *Material) narrow(look features.Look) {
+	switch look {
+	case features.Document, features.Graphic:
+		m.Risks = append(m.Risks, FlagTemplate)
+	case features.Screen:
+		m.Risks = append(m.Risks, FlagScreen)
+	}
+	bits, narrow := look.Reach()
+	for i := range m.Hashes {
+		if h := &m.Hashes[i]; narrow {
+			h.Reach = blocklist.ReachBits(bits * h.Hash.Algorithm().Bits() / phash.AlgPDQ.Bits())
+		}
+	}
 }
 
 // variants returns the hashes of a registration as the list keeps them.

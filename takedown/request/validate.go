@@ -426,6 +426,8 @@ type Material struct {
 	Quality  int    `json:"quality,omitempty"` // of the picture; −1 for a hash alone
 	// Stability is that of the registration, in bits.
 	Stability int `json:"stability,omitempty"`
+	// Risks are those of the picture.
+	Risks []Flag `json:"risks,omitempty"`
 }
 
 // Same reports whether two items are of the same address, file or hash.
