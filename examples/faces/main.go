@@ -352,7 +352,7 @@ func similarity(p, q photo) (most float64) {
 func optOut(p photo) request.FaceOptOut {
 	return request.FaceOptOut{
 		Requester: request.Requester{Name: p.Person, Email: p.Person + "@people.example", Country: "DE"},
-		Images:    [][]byte{p.file},
+		Images:    []request.File{request.FromBytes(p.file)},
 		Biometric: request.Statement{
 			ID: "face-consent", Version: "1", Language: "en", Accepted: time.Now().UTC().Truncate(time.Second),
 			Text: "You may make a template of my face and keep it, only to enforce this opt-out. If I withdraw it, you destroy the template.",

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -29,18 +30,18 @@ type review struct {
 }
 
 // details returns what the page shows of a request.
-func details(r request.Request) (who request.Requester, said []string, images [][]byte) {
+func details(r request.Request) (said []string) {
 	switch r := r.(type) {
 	case request.ImageOptOut:
-		return r.Requester, append([]string{string(r.Claim), r.Reason}, r.Examples...), r.Images
+		return append([]string{string(r.Claim), r.Reason}, r.Examples...)
 	case request.OpenOptOut:
-		return r.Requester, []string{string(r.Claim), r.Reason, r.Biometric.Text}, r.Images
+		return []string{string(r.Claim), r.Reason, r.Biometric.Text}
 	case request.DSANotice:
-		return r.Requester, append([]string{string(r.Ground), r.Explanation, r.GoodFaith.Text}, slices.Concat(r.ImageURLs, r.PageURLs)...), nil
+		return append([]string{string(r.Ground), r.Explanation, r.GoodFaith.Text}, slices.Concat(r.ImageURLs, r.PageURLs)...)
 	case request.Withdrawal:
-		return r.Requester, []string{"about " + r.Case.String(), r.Reason}, nil
+		return []string{"about " + r.Case.String(), r.Reason}
 	}
-	return request.Requester{}, nil, nil
+	return nil
 }
 
 func (s *server) cases(w http.ResponseWriter, r *http.Request, reviewer string) {
@@ -96,11 +97,12 @@ var notes = map[string]string{
 
 func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, reviewer string, c desk.Case, note string) {
 	v := &review{Case: c, Note: note}
-	var images [][]byte
-	v.Who, v.Said, images = details(c.Request)
-	for i, file := range images {
-		if file != nil { // one of several faces that is gone
-			v.Images = append(v.Images, i)
+	if c.Request != nil { // the personal data was not erased
+		v.Who, v.Said = c.Request.From(), details(c.Request)
+		for i, file := range request.Images(c.Request) {
+			if !file.IsZero() { // not one of several faces that is gone
+				v.Images = append(v.Images, i)
+			}
 		}
 	}
 	switch c.State {
@@ -189,13 +191,21 @@ func (s *server) image(w http.ResponseWriter, r *http.Request, _ string) {
 	if !ok {
 		return
 	}
-	_, _, images := details(c.Request)
+	var images []request.File
+	if c.Request != nil {
+		images = request.Images(c.Request)
+	}
 	n, err := strconv.Atoi(r.PathValue("n"))
 	if err != nil || n < 0 || n >= len(images) {
 		http.NotFound(w, r)
 		return
 	}
-	serveThumbnail(w, r, images[n])
+	file, err := images[n].Bytes(phash.DefaultMaxBytes)
+	if err != nil {
+		http.Error(w, "the picture cannot be read", http.StatusInternalServerError)
+		return
+	}
+	serveThumbnail(w, r, file)
 }
 
 // indexImage serves a thumbnail of a picture of the index.

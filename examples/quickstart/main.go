@@ -140,7 +140,7 @@ func file(ctx context.Context, dk *desk.Desk, res *result) (err error) {
 	}
 	res.OptOut, err = dk.Submit(ctx, request.ImageOptOut{
 		Requester: requester,
-		Images:    [][]byte{picture},
+		Images:    []request.File{request.FromBytes(picture)},
 		Claim:     request.ClaimOwner,
 	})
 	if err != nil {

@@ -49,7 +49,7 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 	e := d.Enforcer()
 	file, other := photo(t, "opencv_chicky-512_4d2cf040.jpg"), photo(t, "opencv_graf3_492e0e96.jpg")
 	r := optOut(t, 1)
-	r.Images = [][]byte{file}
+	r.Images = images(file)
 	id := accept(t, d, r, desk.Grant{})
 
 	same, foreign := inspect(t, file, takedown.Source{}), inspect(t, other, takedown.Source{})
@@ -135,7 +135,7 @@ func TestFilter_FlatPicturesReachLessFar(t *testing.T) {
 	d := open(t, t.TempDir(), &desk.Options{OneReviewer: true})
 	e := d.Enforcer()
 	r := optOut(t, 1)
-	r.Images = [][]byte{blobs(t)}
+	r.Images = images(blobs(t))
 	c, err := d.Submit(ctx, r)
 	if err != nil {
 		t.Fatal(err)

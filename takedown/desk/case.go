@@ -266,6 +266,7 @@ type caseRecord struct {
 	AboutCompletions int `json:"about_completions,omitempty"`
 
 	material []request.Material // of a request that is not stored yet; see Desk.material
+	files    []storedFile       // where the images of the request lie
 	log      []LogEntry         // of the moves that are not stored yet
 	gone     [][]byte           // ids of templates that the case does not have any more
 }

@@ -577,7 +577,7 @@ func TestSubmit_TooLittleToLookFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := optOut(t, 1)
-	r.Images = append(r.Images, b.Bytes())
+	r.Images = append(r.Images, request.FromBytes(b.Bytes()))
 	c, err := d.Submit(ctx, r)
 	if err != nil {
 		t.Fatal(err)
@@ -637,7 +637,7 @@ func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
 	e := d.Enforcer()
 	optOutOf := func(file []byte) request.ImageOptOut {
 		r := optOut(t, 1)
-		r.Images = [][]byte{file}
+		r.Images = images(file)
 		return r
 	}
 	file, other, narrowly := photo(t, "opencv_chicky-512_4d2cf040.jpg"), photo(t, "opencv_graf3_492e0e96.jpg"), photo(t, "opencv_rubberwhale1_eb312435.jpg")

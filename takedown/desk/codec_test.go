@@ -350,7 +350,7 @@ func TestDecodeForm(t *testing.T) {
 			{"kind", "image_opt_out"}, {"requester.name", "สมชาย"}, {"requester.email", "s@example.org"}, {"requester.phone", ""}, {"claim", "owner"}, {"csrf", "123"},
 			{"reason", "one\r\ntwo"},
 		}, map[string][]byte{"images": picture}), request.ImageOptOut{
-			Requester: request.Requester{Name: "สมชาย", Email: "s@example.org"}, Images: [][]byte{picture}, Claim: request.ClaimOwner, Reason: "one\ntwo",
+			Requester: request.Requester{Name: "สมชาย", Email: "s@example.org"}, Images: images(picture), Claim: request.ClaimOwner, Reason: "one\ntwo",
 		}},
 		{"a notice with a text area of addresses and a ticked statement", urlencoded(url.Values{
 			"kind": {"dsa_notice"}, "image_urls": {"https://example.org/a.jpg\r\nhttps://example.org/b.jpg\r\n\r\n", "https://example.org/c.jpg"},
@@ -369,7 +369,7 @@ func TestDecodeForm(t *testing.T) {
 			{"kind", "face_opt_out"}, {"requester.name", "A. Person"}, {"requester.authority", "I am her father."}, {"subject", "child"}, {"biometric", "on"},
 			{"marks[0]", ""}, {"marks[1]", "0.3,0.7"},
 		}, map[string][]byte{"images": picture}), request.FaceOptOut{
-			Requester: request.Requester{Name: "A. Person", Authority: "I am her father."}, Subject: request.SubjectChild, Images: [][]byte{picture},
+			Requester: request.Requester{Name: "A. Person", Authority: "I am her father."}, Subject: request.SubjectChild, Images: images(picture),
 			Marks: []string{"", "0.3,0.7"}, Biometric: request.Statement{ID: "face-consent", Version: "2", Text: consent, Language: "en", Accepted: accepted},
 		}},
 		{"a face opt-out with a vector that the browser made", urlencoded(url.Values{"kind": {"face_opt_out"}, "faces": {string(vector)}}),
@@ -432,7 +432,7 @@ func TestDecodeForm_LargePicture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.(request.ImageOptOut).Images[0]); n != 10<<20+1 {
+	if n := r.(request.ImageOptOut).Images[0].Size(); n != 10<<20+1 {
 		t.Errorf("read %d bytes", n)
 	}
 	if !hasProblem(request.Validate(r), "images[0]") {

@@ -91,7 +91,7 @@ func TestAddCommon_Shields(t *testing.T) {
 
 	// Orders and intimate pictures.
 	order := samples(t, takedown.CaseID{})[request.KindAuthorityOrder].(request.AuthorityOrder)
-	order.Images, order.Territories = [][]byte{testJPEG(t, 1)}, []string{"DE"}
+	order.Images, order.Territories = images(testJPEG(t, 1)), []string{"DE"}
 	x, err := d.Submit(ctx, order)
 	ok(t, err)
 	ordered := x.ID
@@ -99,7 +99,7 @@ func TestAddCommon_Shields(t *testing.T) {
 	wantVerdict(t, "ordered", d.Enforcer().In("DE").Filter("", own), takedown.Block)
 	ok(t, d.Reverse(ctx, ordered, alice))
 	intimate := samples(t, takedown.CaseID{})[request.KindIntimateImage].(request.IntimateImage)
-	intimate.Hashes, intimate.Images, intimate.AllCopies = nil, [][]byte{testJPEG(t, 1)}, true
+	intimate.Hashes, intimate.Images, intimate.AllCopies = nil, images(testJPEG(t, 1)), true
 	x, err = d.Submit(ctx, intimate)
 	ok(t, err)
 	ok(t, d.Hold(ctx, x.ID, alice))
@@ -222,7 +222,7 @@ func TestAddCommon_Requests(t *testing.T) {
 	// What is in force can be withdrawn in part although a picture of it was
 	// listed since.
 	r := optOut(t, 5)
-	r.Images = append(r.Images, testJPEG(t, 6))
+	r.Images = append(r.Images, request.FromBytes(testJPEG(t, 6)))
 	id := accept(t, d, r, desk.Grant{Act: alice})
 	_, err = d.AddCommon(ctx, common(t, 6), logo, "agreed")
 	ok(t, err)
@@ -341,7 +341,7 @@ func TestAccept_FlatTakesTwo(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	r := optOut(t, 1)
-	r.Images = [][]byte{soft(t)}
+	r.Images = images(soft(t))
 	c, err := d.Submit(ctx, r)
 	ok(t, err)
 	if c.Pictures[0].Widest != takedown.WidthDuplicate {

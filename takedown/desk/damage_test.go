@@ -36,7 +36,11 @@ func readDesk(dir string) (n int, err error) {
 		if _, err := d.Evidence(ctx, id); err != nil && !errors.Is(err, desk.ErrErased) {
 			return 0, err
 		}
-		if _, err := d.Picture(ctx, id, 0); err != nil {
+		file, err := d.Picture(ctx, id, 0)
+		if err == nil {
+			_, err = file.Bytes(file.Size())
+		}
+		if err != nil {
 			return 0, err
 		}
 	}

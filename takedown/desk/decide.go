@@ -51,7 +51,7 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 		c.happened(MilestoneDecided, now)
 		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
 		if d.opts.KeepPictures {
-			ch.pictures = grantedImages(c)
+			ch.keep = grantedImages(c)
 		}
 		return ch, nil
 	})
@@ -135,7 +135,7 @@ func (d *Desk) Change(ctx context.Context, id takedown.CaseID, g Grant) error {
 		c.happened(MilestoneDecided, now) // again, after a complaint
 		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
 		if d.opts.KeepPictures {
-			ch.pictures = grantedImages(c)
+			ch.keep = grantedImages(c)
 		}
 		return ch, err
 	})
@@ -548,23 +548,6 @@ func decisionMessage(c *caseRecord) MessageType {
 	return MessageAccepted
 }
 
-// imagesOf returns the pictures of a request.
-func imagesOf(r request.Request) [][]byte {
-	switch r := r.(type) {
-	case request.ImageOptOut:
-		return r.Images
-	case request.OpenOptOut:
-		return r.Images
-	case request.GDPRRequest:
-		return r.Images
-	case request.IntimateImage:
-		return r.Images
-	case request.AuthorityOrder:
-		return r.Images
-	}
-	return nil
-}
-
 // number returns which element of a list of its request an item is: of "images"
 // the 3 in "images[3]".
 func (it *CaseItem) number(list string) (n int, ok bool) {
@@ -580,30 +563,31 @@ func (it *CaseItem) imageNumber() (n int, ok bool) {
 	return it.number("images")
 }
 
-// grantedImages returns the pictures of a request that were granted as pictures,
-// by their numbers. Of one that only shows a face that was granted nothing may
-// stay.
-func grantedImages(c *caseRecord) map[int][]byte {
-	images, granted := imagesOf(c.Request), map[int][]byte{}
+// grantedImages returns the numbers of the pictures of a request that were
+// granted as pictures. Of one that only shows a face that was granted nothing
+// may stay.
+func grantedImages(c *caseRecord) (granted []int) {
 	for i := range c.Items {
-		if n, ok := c.Items[i].imageNumber(); ok && n < len(images) && c.Items[i].Outcome == OutcomeAccepted {
-			granted[n] = images[n]
+		if n, ok := c.Items[i].imageNumber(); ok && n < len(c.files) && c.Items[i].Outcome == OutcomeAccepted {
+			granted = append(granted, n)
 		}
 	}
 	return granted
 }
 
-// Picture returns a picture that [Options].KeepPictures kept, or nil. i
+// Picture returns a picture that [Options].KeepPictures kept, or the zero File. i
 // counts the images of the request.
-func (d *Desk) Picture(ctx context.Context, id takedown.CaseID, i int) (file []byte, err error) {
+func (d *Desk) Picture(ctx context.Context, id takedown.CaseID, i int) (file request.File, err error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return request.File{}, err
 	}
 	err = d.store.db.View(func(tx StoreTx) error {
 		b, err := tx.Get(BucketPictures, numbered(id, i))
-		if err == nil && b != nil {
-			file, err = unseal(d.store.operator, label("picture", id), b)
+		if err != nil || b == nil {
+			return err
 		}
+		f, err := d.store.openPicture(id, b)
+		file = d.store.file(id, f)
 		return err
 	})
 	return file, err

@@ -206,7 +206,7 @@ func Open(dir string, opts *Options) (*Desk, error) {
 	}
 	d.publishes.Store(published)
 	ctx := context.Background()
-	if err := errors.Join(removeTrials(dir), d.replay(), d.settleCommon(ctx)); err != nil {
+	if err := errors.Join(removeTrials(dir), d.store.dropLeftUploads(), d.replay(), d.settleCommon(ctx)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.expireFaces(ctx); err != nil {

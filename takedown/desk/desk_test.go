@@ -295,7 +295,7 @@ func TestAccept_RefusesWhatCannotBeGranted(t *testing.T) {
 		t.Fatal(err)
 	}
 	flatOptOut := optOut(t, 1)
-	flatOptOut.Images = [][]byte{b.Bytes()}
+	flatOptOut.Images = images(b.Bytes())
 	day := time.Unix(1e9, 0)
 	for _, tc := range []struct {
 		name    string
@@ -420,7 +420,7 @@ func TestOpen_RestoresEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, ok := c.Request.(request.ImageOptOut); !ok || !bytes.Equal(r.Images[0], testJPEG(t, 1)) || r.Requester.Email != "requester@example.org" {
+	if r, ok := c.Request.(request.ImageOptOut); !ok || !bytes.Equal(content(t, r.Images[0]), testJPEG(t, 1)) || r.Requester.Email != "requester@example.org" {
 		t.Errorf("the request of the case is not what was submitted: %T", c.Request)
 	}
 	n := 0

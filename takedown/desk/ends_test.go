@@ -137,7 +137,7 @@ func TestKeepPictures_OfAFace(t *testing.T) {
 		{"rejected", desk.Grant{}, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Reject(ctx, id, alice)) }, [2]bool{false, false}},
 	} {
 		d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder, o.KeepPictures = a, true })
-		c, err := d.Submit(ctx, request.OpenOptOut{Requester: person, Images: [][]byte{meant, shown}, Claim: request.ClaimDepicted, Biometric: stated(consent)})
+		c, err := d.Submit(ctx, request.OpenOptOut{Requester: person, Images: images(meant, shown), Claim: request.ClaimDepicted, Biometric: stated(consent)})
 		ok(t, err)
 		if len(c.Items) != 4 || c.Items[2].Kind != request.ItemFace {
 			t.Fatalf("items %+v", c.Items)
@@ -151,8 +151,8 @@ func TestKeepPictures_OfAFace(t *testing.T) {
 		for i, file := range [][]byte{meant, shown} {
 			b, err := d.Picture(ctx, c.ID, i)
 			ok(t, err)
-			if tc.kept[i] && !bytes.Equal(b, file) || !tc.kept[i] && b != nil {
-				t.Errorf("%s: picture %d: %d bytes are kept, want %t", tc.name, i, len(b), tc.kept[i])
+			if tc.kept[i] && !bytes.Equal(content(t, b), file) || !tc.kept[i] && !b.IsZero() {
+				t.Errorf("%s: picture %d: %d bytes are kept, want %t", tc.name, i, b.Size(), tc.kept[i])
 			}
 		}
 	}
@@ -165,7 +165,7 @@ func TestErase_PapersSayWhatStays(t *testing.T) {
 	a := album{}
 	a.shows(t, file, portrait(t, 1, 0))
 	d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder = a })
-	id := accept(t, d, request.OpenOptOut{Requester: person, Images: [][]byte{file}, Claim: request.ClaimDepicted, Biometric: stated(consent)}, desk.Grant{Width: takedown.WidthFace})
+	id := accept(t, d, request.OpenOptOut{Requester: person, Images: images(file), Claim: request.ClaimDepicted, Biometric: stated(consent)}, desk.Grant{Width: takedown.WidthFace})
 	type papers struct {
 		Outcome, Item    desk.Outcome
 		Granted, Reaches takedown.Width
@@ -206,26 +206,26 @@ func TestErase_PapersSayWhatStays(t *testing.T) {
 // others stands where it stood.
 func TestFaceOptOut_PlacesStay(t *testing.T) {
 	t.Parallel()
-	files := [][]byte{testJPEG(t, 1), testJPEG(t, 2), testJPEG(t, 3)}
 	a := album{}
+	files := images(testJPEG(t, 1), testJPEG(t, 2), testJPEG(t, 3))
 	for i, f := range files {
-		a.shows(t, f, portrait(t, 1, uint64(i)))
+		a.shows(t, content(t, f), portrait(t, 1, uint64(i)))
 	}
 	vector := portrait(t, 1, 9)
 	gone := desk.ItemDecision{Outcome: desk.OutcomeRejected}
 	for _, tc := range []struct {
 		name   string
 		items  map[int]desk.ItemDecision // 0 to 2 are the pictures, 3 the vector
-		images [][]byte
+		images []request.File
 		marks  []string
 		face   bool
 	}{
 		{"all are there", nil, files, []string{"", "0.5,0.5", ""}, true},
-		{"without the first picture", map[int]desk.ItemDecision{0: gone}, [][]byte{nil, files[1], files[2]}, []string{"", "0.5,0.5", ""}, true},
-		{"without the marked picture", map[int]desk.ItemDecision{1: gone}, [][]byte{files[0], nil, files[2]}, nil, true},
-		{"without the last picture", map[int]desk.ItemDecision{2: gone}, [][]byte{files[0], files[1], nil}, []string{"", "0.5,0.5", ""}, true},
-		{"only the vector", map[int]desk.ItemDecision{0: gone, 1: gone, 2: gone}, [][]byte{nil, nil, nil}, nil, true},
-		{"only a picture", map[int]desk.ItemDecision{0: gone, 1: gone, 3: gone}, [][]byte{nil, nil, files[2]}, nil, false},
+		{"without the first picture", map[int]desk.ItemDecision{0: gone}, []request.File{{}, files[1], files[2]}, []string{"", "0.5,0.5", ""}, true},
+		{"without the marked picture", map[int]desk.ItemDecision{1: gone}, []request.File{files[0], {}, files[2]}, nil, true},
+		{"without the last picture", map[int]desk.ItemDecision{2: gone}, []request.File{files[0], files[1], {}}, []string{"", "0.5,0.5", ""}, true},
+		{"only the vector", map[int]desk.ItemDecision{0: gone, 1: gone, 2: gone}, []request.File{{}, {}, {}}, nil, true},
+		{"only a picture", map[int]desk.ItemDecision{0: gone, 1: gone, 3: gone}, []request.File{{}, {}, files[2]}, nil, false},
 	} {
 		d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder = a })
 		c, err := d.Submit(ctx, request.FaceOptOut{Requester: person, Images: files, Marks: []string{"", "0.5,0.5", ""}, Faces: []takedown.Face{vector}, Biometric: stated(consent)})

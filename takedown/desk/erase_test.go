@@ -147,8 +147,8 @@ func TestErase(t *testing.T) {
 	// registered again; withdrawal works.
 	d = open(t, dir, opts)
 	file, err := d.Picture(ctx, c.ID, 0)
-	if err != nil || !bytes.Equal(file, testJPEG(t, 1)) {
-		t.Errorf("the kept picture: %d bytes, %v", len(file), err)
+	if err != nil || !bytes.Equal(content(t, file), testJPEG(t, 1)) {
+		t.Errorf("the kept picture: %d bytes, %v", file.Size(), err)
 	}
 	ok(t, d.Change(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthIdentical}))
 	wantVerdict(t, "changed", d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...), takedown.Block)
@@ -185,7 +185,7 @@ func TestErase_Pictures(t *testing.T) {
 	d := open(t, dir, &desk.Options{ListKey: &blocklist.EncryptionKey{1}})
 	all := samples(t, takedown.CaseID{})
 	intimate := all[request.KindIntimateImage].(request.IntimateImage)
-	intimate.Images, intimate.Hashes, intimate.ImageURLs = [][]byte{testJPEG(t, 2)}, nil, nil
+	intimate.Images, intimate.Hashes, intimate.ImageURLs = images(testJPEG(t, 2)), nil, nil
 	var ids []takedown.CaseID
 	for _, r := range []request.Request{optOut(t, 1), intimate} {
 		c, err := d.Submit(ctx, r)
@@ -323,8 +323,8 @@ func TestErase_ThenWithdraw(t *testing.T) {
 	if err := d.Erase(ctx, id, desk.Act{By: "reviewer-1"}); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := d.Picture(ctx, id, 0); err != nil || b == nil {
-		t.Errorf("in force: %d bytes of the picture, %v", len(b), err)
+	if b, err := d.Picture(ctx, id, 0); err != nil || len(content(t, b)) == 0 {
+		t.Errorf("in force: %d bytes of the picture, %v", b.Size(), err)
 	}
 	if c, err := d.Case(ctx, id); err != nil || c.Pictures != nil {
 		t.Errorf("in force: the case tells of its pictures: %+v, %v", c.Pictures, err)
@@ -332,7 +332,7 @@ func TestErase_ThenWithdraw(t *testing.T) {
 	if err := d.Withdraw(ctx, id, desk.Act{}); err != nil {
 		t.Fatal(err)
 	}
-	if b, err := d.Picture(ctx, id, 0); err != nil || b != nil {
-		t.Errorf("withdrawn: %d bytes of the picture are left, %v", len(b), err)
+	if b, err := d.Picture(ctx, id, 0); err != nil || !b.IsZero() {
+		t.Errorf("withdrawn: %d bytes of the picture are left, %v", b.Size(), err)
 	}
 }

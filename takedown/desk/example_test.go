@@ -227,7 +227,7 @@ func publishedPhoto() (snapshot string, photo []byte, done func()) {
 	photo = testJPEG(fatalTB{}, 1)
 	c, err := dk.Submit(ctx, request.ImageOptOut{
 		Requester: request.Requester{Name: "A Person", Email: "person@example.org"},
-		Images:    [][]byte{photo},
+		Images:    []request.File{request.FromBytes(photo)},
 		Claim:     request.ClaimDepicted,
 	})
 	if err != nil {

@@ -51,7 +51,7 @@ func TestOpenOptOut_WhoConsents(t *testing.T) {
 		looked = 0
 		d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder = counting })
 		c, err := d.Submit(ctx, request.OpenOptOut{
-			Requester: tc.requester, Images: [][]byte{file}, Claim: tc.claim, Subject: tc.subject, Biometric: tc.consent,
+			Requester: tc.requester, Images: images(file), Claim: tc.claim, Subject: tc.subject, Biometric: tc.consent,
 		})
 		if diff := cmp.Diff(tc.want, problems(err)); diff != "" || err != nil && tc.want == nil {
 			t.Errorf("%s: %v (-want +got):\n%s", tc.name, err, diff)
@@ -165,7 +165,7 @@ func TestFaceOptOut_SeveralPeople(t *testing.T) {
 	a.shows(t, files[1], portrait(t, 2, 0))
 	a.shows(t, files[2], portrait(t, 1, 1))
 	d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder = a })
-	r := request.OpenOptOut{Requester: person, Images: files[:2], Claim: request.ClaimDepicted, Biometric: stated(consent)}
+	r := request.OpenOptOut{Requester: person, Images: images(files[:2]...), Claim: request.ClaimDepicted, Biometric: stated(consent)}
 	c, err := d.Submit(ctx, r)
 	ok(t, err)
 	p, err := d.Preview(ctx, c.ID, index{}.items)
@@ -174,7 +174,7 @@ func TestFaceOptOut_SeveralPeople(t *testing.T) {
 		t.Errorf("flags %v; of the pictures alone the risks are %v; people %v", c.Flags, p.Risks, p.People)
 	}
 	ok(t, d.AskInfo(ctx, c.ID, alice, "images"))
-	r.Images = [][]byte{files[0], files[2]}
+	r.Images = images(files[0], files[2])
 	c, err = d.Complete(ctx, c.ID, r)
 	ok(t, err)
 	if slices.Contains(c.Flags, desk.FlagSeveralPeople) {

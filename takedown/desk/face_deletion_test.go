@@ -55,7 +55,7 @@ func sealedFaces(tb testing.TB) (list []sealedFace, embedder takedown.FaceEmbedd
 	a, file := album{}, testJPEG(tb, 21)
 	a.shows(tb, file, portrait(tb, 12, 0))
 	pictures := faceOptOut()
-	pictures.Images = [][]byte{file}
+	pictures.Images = images(file)
 	return []sealedFace{
 		{"vectors", faceOptOut(portrait(tb, 11, 0), portrait(tb, 11, 1)), append(traces(tb, portrait(tb, 11, 0), components(11, 0), nil), traces(tb, portrait(tb, 11, 1), components(11, 1), nil)...)},
 		{"pictures", pictures, traces(tb, portrait(tb, 12, 0), components(12, 0), file)},

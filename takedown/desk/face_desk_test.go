@@ -230,7 +230,7 @@ func TestOpenOptOut_PictureOrFace(t *testing.T) {
 		looked++
 		return a.EmbedFaces(ctx, m)
 	})
-	asked := request.OpenOptOut{Requester: person, Images: [][]byte{file, crowd}, Claim: request.ClaimDepicted, Biometric: stated(consent)}
+	asked := request.OpenOptOut{Requester: person, Images: images(file, crowd), Claim: request.ClaimDepicted, Biometric: stated(consent)}
 	for _, tc := range []struct {
 		name              string
 		grant             desk.Grant
@@ -468,7 +468,7 @@ func TestFaceOptOut_Letters(t *testing.T) {
 			who.Language = lang
 			var r request.Request = request.FaceOptOut{Requester: who, Faces: []takedown.Face{portrait(t, 1, 0)}, Biometric: stated(consent)}
 			if open {
-				r = request.OpenOptOut{Requester: who, Images: [][]byte{testJPEG(t, 1)}, Claim: request.ClaimDepicted, Biometric: stated(consent)}
+				r = request.OpenOptOut{Requester: who, Images: images(testJPEG(t, 1)), Claim: request.ClaimDepicted, Biometric: stated(consent)}
 			}
 			c := o.submit(t, r)
 			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
@@ -527,7 +527,7 @@ func TestOpenOptOut_HeldAndErased(t *testing.T) {
 	dir := t.TempDir()
 	d := faceDesk(t, dir, func(o *desk.Options) { o.FaceEmbedder = a })
 	picture, face := hashes(t, file), withFaces(portrait(t, 1, 5))
-	c, err := d.Submit(ctx, request.OpenOptOut{Requester: person, Images: [][]byte{file}, Claim: request.ClaimDepicted, Biometric: stated(consent)})
+	c, err := d.Submit(ctx, request.OpenOptOut{Requester: person, Images: images(file), Claim: request.ClaimDepicted, Biometric: stated(consent)})
 	ok(t, err)
 	ok(t, d.Hold(ctx, c.ID, alice))
 	wantVerdict(t, "the picture, held", d.Enforcer().Filter("", picture...), takedown.Block)

@@ -436,35 +436,35 @@ func TestFaceOptOut_Problems(t *testing.T) {
 		{"nothing", request.FaceOptOut{}, []string{
 			"requester.name: required incomplete", "requester.email: required incomplete", "images: required incomplete", "biometric: no_consent incomplete"}, 0},
 		{"vectors", with(func(r *request.FaceOptOut) { r.Faces = []takedown.Face{f, portrait(t, 1, 1)} }), nil, 0},
-		{"pictures", with(func(r *request.FaceOptOut) { r.Images = [][]byte{one} }), nil, 1},
+		{"pictures", with(func(r *request.FaceOptOut) { r.Images = images(one) }), nil, 1},
 		{"pictures, no consent: nobody looks", with(func(r *request.FaceOptOut) {
-			r.Images, r.Biometric = [][]byte{one, none}, request.Statement{Text: consent}
+			r.Images, r.Biometric = images(one, none), request.Statement{Text: consent}
 		}), []string{"biometric: no_consent incomplete"}, 0},
-		{"no face, and no picture", with(func(r *request.FaceOptOut) { r.Images = [][]byte{none, []byte("no picture"), nil, one, one} }), []string{
+		{"no face, and no picture", with(func(r *request.FaceOptOut) { r.Images = images(none, []byte("no picture"), nil, one, one) }), []string{
 			"images[0]: no_face incomplete", "images[1]: not_an_image incomplete", "images[2]: required incomplete", "images[4]: duplicate incomplete"}, 2},
-		{"several faces", with(func(r *request.FaceOptOut) { r.Images = [][]byte{two} }), []string{"images[0]: several_faces incomplete"}, 1},
-		{"several faces, one marked", with(func(r *request.FaceOptOut) { r.Images, r.Marks = [][]byte{one, two}, []string{"", "0.2, 0.9"} }), nil, 2},
-		{"a mark beside the picture", with(func(r *request.FaceOptOut) { r.Images, r.Marks = [][]byte{two}, []string{"1.2,0.5"} }), []string{"marks[0]: invalid_mark incomplete"}, 0},
+		{"several faces", with(func(r *request.FaceOptOut) { r.Images = images(two) }), []string{"images[0]: several_faces incomplete"}, 1},
+		{"several faces, one marked", with(func(r *request.FaceOptOut) { r.Images, r.Marks = images(one, two), []string{"", "0.2, 0.9"} }), nil, 2},
+		{"a mark beside the picture", with(func(r *request.FaceOptOut) { r.Images, r.Marks = images(two), []string{"1.2,0.5"} }), []string{"marks[0]: invalid_mark incomplete"}, 0},
 		{"marks that are none", with(func(r *request.FaceOptOut) {
-			r.Images, r.Marks = [][]byte{one, two, none}, []string{"left", "0.1;0.2", "NaN,0"}
+			r.Images, r.Marks = images(one, two, none), []string{"left", "0.1;0.2", "NaN,0"}
 		}), []string{"marks[0]: invalid_mark incomplete", "marks[1]: invalid_mark incomplete", "marks[2]: invalid_mark incomplete"}, 0},
 		{"a mark without an image", with(func(r *request.FaceOptOut) { r.Faces, r.Marks = []takedown.Face{f}, []string{"0.5,0.5"} }), []string{"marks: too_many incomplete"}, 0},
 		{"too many", with(func(r *request.FaceOptOut) {
 			r.Faces = []takedown.Face{f, f, f, f, f, f}
 		}), []string{"faces: too_many incomplete"}, 0},
 		{"too many together", with(func(r *request.FaceOptOut) {
-			r.Images = [][]byte{one}
+			r.Images = images(one)
 			for i := range uint64(5) {
 				r.Faces = append(r.Faces, portrait(t, 1, i))
 			}
 		}), []string{"faces: too_many incomplete"}, 1},
 		{"the same vector twice, and none", with(func(r *request.FaceOptOut) { r.Faces = []takedown.Face{f, f, {}} }), []string{
 			"faces[1]: duplicate incomplete", "faces[2]: required incomplete"}, 0},
-		{"other models", with(func(r *request.FaceOptOut) { r.Images, r.Faces = [][]byte{one}, []takedown.Face{other, longer} }), []string{
+		{"other models", with(func(r *request.FaceOptOut) { r.Images, r.Faces = images(one), []takedown.Face{other, longer} }), []string{
 			"faces[0]: mixed_models incomplete", "faces[1]: mixed_models incomplete"}, 1},
 		{"a child, without authority", with(func(r *request.FaceOptOut) { r.Faces, r.Subject = []takedown.Face{f}, request.SubjectChild }), []string{"requester.authority: required incomplete"}, 0},
 		{"pictures of a child, without authority: nobody looks", with(func(r *request.FaceOptOut) {
-			r.Images, r.Subject = [][]byte{one}, request.SubjectChild
+			r.Images, r.Subject = images(one), request.SubjectChild
 		}), []string{"requester.authority: required incomplete"}, 0},
 		{"a ward of a guardian, without authority", with(func(r *request.FaceOptOut) {
 			r.Faces, r.Subject, r.Requester.Role, r.Requester.OnBehalfOf = []takedown.Face{f}, request.SubjectWard, request.RoleGuardian, "A. Ward"
@@ -485,19 +485,19 @@ func TestFaceOptOut_Problems(t *testing.T) {
 	}
 	// The count of the faces is a parameter, for the message.
 	d := open(t, t.TempDir(), &desk.Options{FaceEmbedder: a})
-	_, err = d.Submit(ctx, with(func(r *request.FaceOptOut) { r.Images = [][]byte{two} }))
+	_, err = d.Submit(ctx, with(func(r *request.FaceOptOut) { r.Images = images(two) }))
 	var ve *request.ValidationError
 	if !errors.As(err, &ve) || ve.Problems[0].Params["faces"] != "2" {
 		t.Errorf("%+v", ve)
 	}
 	// A desk without an embedder takes vectors, and says so.
 	d = open(t, t.TempDir(), nil)
-	_, err = d.Submit(ctx, with(func(r *request.FaceOptOut) { r.Images = [][]byte{one, two} }))
+	_, err = d.Submit(ctx, with(func(r *request.FaceOptOut) { r.Images = images(one, two) }))
 	if diff := cmp.Diff([]string{"images: no_embedder incomplete"}, problems(err)); diff != "" {
 		t.Errorf("without an embedder: %v (-want +got):\n%s", err, diff)
 	}
 	// What Validate sees without a desk is not said to be wrong.
-	if err := request.Validate(with(func(r *request.FaceOptOut) { r.Images = [][]byte{one, two} })); err != nil {
+	if err := request.Validate(with(func(r *request.FaceOptOut) { r.Images = images(one, two) })); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff([]string{"requester.given_name: required incomplete"}, problems(request.Validate(with(func(r *request.FaceOptOut) { r.Faces = []takedown.Face{f} }), request.ProfileLenso))[:1]); diff != "" {
@@ -506,7 +506,7 @@ func TestFaceOptOut_Problems(t *testing.T) {
 	// An embedder that fails is nobody's problem but the operator's.
 	d = open(t, t.TempDir(), &desk.Options{FaceEmbedder: takedown.FaceEmbedderFunc(func(context.Context, image.Image) ([]takedown.FoundFace, error) { panic("x") })})
 	var ee *takedown.EmbedderError
-	if _, err := d.Submit(ctx, with(func(r *request.FaceOptOut) { r.Images = [][]byte{one} })); !errors.As(err, &ee) {
+	if _, err := d.Submit(ctx, with(func(r *request.FaceOptOut) { r.Images = images(one) })); !errors.As(err, &ee) {
 		t.Errorf("a broken embedder: %v", err)
 	}
 }

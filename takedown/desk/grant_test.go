@@ -87,7 +87,7 @@ func TestAccept_ThresholdsWithoutAFace(t *testing.T) {
 	}{
 		{"addresses", d, notice("https://example.org/a.jpg")},
 		{"a picture", d, optOut(t, 1)},
-		{"the picture of an open opt-out", withFace, request.OpenOptOut{Requester: person, Images: [][]byte{file}, Claim: request.ClaimDepicted, Biometric: stated(consent)}},
+		{"the picture of an open opt-out", withFace, request.OpenOptOut{Requester: person, Images: images(file), Claim: request.ClaimDepicted, Biometric: stated(consent)}},
 	} {
 		c, err := tc.desk.Submit(ctx, tc.r)
 		ok(t, err)

@@ -35,7 +35,7 @@ func TestComplete_OnHold(t *testing.T) {
 		if emailToo {
 			r.Requester.Email, want = "another@example.org", desk.StateUnconfirmed
 		}
-		r.Images = append([][]byte{testJPEG(t, 2)}, r.Images...)
+		r.Images = append(images(testJPEG(t, 2)), r.Images...)
 		c, err = o.Complete(ctx, c.ID, r)
 		ok(t, err)
 		if got := o.wantState(t, c.ID, want); c.State != want || len(c.Rules) != 1 || !cmp.Equal(c.Rules, got.Rules) || !c.Pauses[len(c.Pauses)-1].To.Equal(o.Now()) {

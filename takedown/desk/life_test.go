@@ -416,7 +416,7 @@ func TestLife_GDPR(t *testing.T) {
 	o := newOffice(t)
 	o.set(time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC))
 	r := samples(t, takedown.CaseID{})[request.KindGDPRRequest].(request.GDPRRequest)
-	r.Images = [][]byte{testJPEG(t, 3)}
+	r.Images = images(testJPEG(t, 3))
 	u := r.ImageURLs[0]
 	c := o.submit(t, r)
 	due := func(name string) time.Time {
@@ -558,8 +558,8 @@ func TestAccept_UnseenHash(t *testing.T) {
 	all := samples(t, takedown.CaseID{})
 	intimate := all[request.KindIntimateImage].(request.IntimateImage)
 	mixed, seen, alone := intimate, intimate, intimate
-	mixed.Images = [][]byte{testJPEG(t, 7)}
-	seen.Images = [][]byte{testJPEG(t, 4)}
+	mixed.Images = images(testJPEG(t, 7))
+	seen.Images = images(testJPEG(t, 4))
 	alone.ImageURLs = nil
 	entry := all[request.KindHashEntry].(request.HashEntry)
 	entry.Hashes = intimate.Hashes
@@ -655,7 +655,7 @@ func TestLife_PartialWithdrawal(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	r := optOut(t, 1)
-	r.Images = append(r.Images, testJPEG(t, 2))
+	r.Images = append(r.Images, request.FromBytes(testJPEG(t, 2)))
 	c := o.submit(t, r)
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthIdentical}))
 	// What was learned for the item that stays, stays.
@@ -754,7 +754,7 @@ func TestAccept_ContradictingClaims(t *testing.T) {
 			t.Parallel()
 			o := newOffice(t)
 			r := optOut(t, 1)
-			r.Claim, r.Images = request.ClaimOwner, [][]byte{tc.file}
+			r.Claim, r.Images = request.ClaimOwner, images(tc.file)
 			first := o.submit(t, r)
 			if tc.before != nil {
 				ok(t, tc.before(o, first.ID))
@@ -796,7 +796,7 @@ func TestAccept_Wider(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	r := samples(t, takedown.CaseID{})[request.KindIntimateImage].(request.IntimateImage)
-	r.ImageURLs, r.Hashes, r.Images = nil, nil, [][]byte{testJPEG(t, 6)}
+	r.ImageURLs, r.Hashes, r.Images = nil, nil, images(testJPEG(t, 6))
 	c := o.submit(t, r)
 	mirrored := hashes(t, edited(t, testJPEG(t, 6), func(x, y, w, h int) (int, int) { return w - 1 - x, y }))
 	g := desk.Grant{Act: alice, Width: takedown.WidthDuplicate}

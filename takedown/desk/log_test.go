@@ -18,7 +18,7 @@ func TestLog_WhoAndWhy(t *testing.T) {
 	o := newOffice(t)
 	picture := hashes(t, testJPEG(t, 3))
 	r := samples(t, takedown.CaseID{})[request.KindGDPRRequest].(request.GDPRRequest)
-	r.ImageURLs, r.Images = nil, [][]byte{testJPEG(t, 3)}
+	r.ImageURLs, r.Images = nil, images(testJPEG(t, 3))
 	c := o.submit(t, r)
 	copied := takedown.Candidate{ImageURLs: []string{"https://example.org/copy.jpg"}, Hashes: picture}
 	type entry struct {

@@ -31,7 +31,7 @@ func samples(tb testing.TB, about takedown.CaseID) map[takedown.Kind]request.Req
 	return map[takedown.Kind]request.Request{
 		request.KindImageOptOut: optOut(tb, 1),
 		request.KindOpenOptOut: request.OpenOptOut{
-			Requester: person, Images: [][]byte{testJPEG(tb, 2)}, Claim: request.ClaimDepicted, Biometric: stated("You may make a template of my face to enforce this."),
+			Requester: person, Images: images(testJPEG(tb, 2)), Claim: request.ClaimDepicted, Biometric: stated("You may make a template of my face to enforce this."),
 		},
 		request.KindFaceOptOut: request.FaceOptOut{
 			Requester: request.Requester{Name: "Requester", Email: "requester@example.org", Authority: "I am her mother."},
@@ -67,4 +67,20 @@ func samples(tb testing.TB, about takedown.CaseID) map[takedown.Kind]request.Req
 		request.KindComplaint:  request.Complaint{Requester: person, Case: about, Party: request.PartyNotifier, Grounds: "The picture does show me."},
 		request.KindWithdrawal: request.Withdrawal{Requester: person, Case: about},
 	}
+}
+
+// images returns files of bytes.
+func images(files ...[]byte) (list []request.File) {
+	for _, f := range files {
+		list = append(list, request.FromBytes(f))
+	}
+	return list
+}
+
+// content returns the bytes of a file.
+func content(tb testing.TB, f request.File) []byte {
+	tb.Helper()
+	b, err := f.Bytes(f.Size())
+	ok(tb, err)
+	return b
 }

@@ -64,10 +64,13 @@ type Bucket string
 const (
 	BucketMeta     Bucket = "meta"     // "version" → storeVersion; "log" → head of the log; and others
 	BucketCases    Bucket = "cases"    // id → Case without its request, JSON, and the CRC-32C of it
-	BucketRequests Bucket = "requests" // id → request and Pictures, sealed under the key of the case: personal data
+	BucketRequests Bucket = "requests" // id → request without its images, Pictures, and keys of the images, sealed under the key of the case: personal data
+	// id + id of a file + 4 bytes → part of an image, sealed under the key of the file: personal data
+	BucketFiles    Bucket = "files"
+	BucketUploads  Bucket = "uploads"  // id + id of a file → there while no stored case has the file
 	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
 	BucketEvidence Bucket = "evidence" // id + 4 bytes → Evidence, sealed under the key of the case: personal data
-	BucketPictures Bucket = "pictures" // id + 4 bytes → registered picture, sealed under the operator's key
+	BucketPictures Bucket = "pictures" // id + 4 bytes → key of a registered picture in BucketFiles, sealed under the operator's key
 	// id of a key → what is kept of a face, sealed under that key: biometric data.
 	BucketTemplates Bucket = "templates"
 	// id + 4 bytes → an event of a case that may not be in the journal yet, sealed
@@ -81,7 +84,7 @@ const (
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketCommon,
+	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketCommon,
 }
 
 var (
@@ -92,7 +95,7 @@ var (
 	keyPublished = []byte("published") // there if the list was published without a key
 )
 
-const storeVersion = 4
+const storeVersion = 5
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -294,8 +297,9 @@ type change struct {
 	messages  []message
 	// Of the first case, when it is new or amended.
 	request  request.Request
+	files    []storedFile // the images of the request
 	material []request.Material
-	pictures map[int][]byte // by their numbers in the request
+	keep     []int // numbers of images of the first case that are kept
 	// templates are sealed; the ids of their keys are in the items of the case.
 	templates map[[16]byte][]byte
 	// evidence is numbered from firstEvidence on.
@@ -345,7 +349,7 @@ func (s *caseStore) apply(ch change) error {
 			return err
 		}
 		if ch.request != nil {
-			b, err := encodeStored(ch.request, ch.cases[0].Pictures)
+			b, err := encodeStored(ch.request, ch.cases[0].Pictures, ch.files)
 			if err != nil {
 				return err
 			}
@@ -379,6 +383,10 @@ func (s *caseStore) apply(ch change) error {
 			if err := tx.Put(BucketMaterial, id[:], seal(s.operator, label("material", id), b)); err != nil {
 				return err
 			}
+			if err := errors.Join(takeFiles(tx, id, ch.files), s.sweepFiles(tx, id, ch.files)); err != nil {
+				return err
+			}
+			ch.cases[0].files = ch.files
 		}
 		for i, e := range evidence {
 			if err := tx.Put(BucketEvidence, numbered(id, ch.firstEvidence+i), e); err != nil {
@@ -395,8 +403,8 @@ func (s *caseStore) apply(ch change) error {
 				}
 			}
 		}
-		for i, p := range ch.pictures {
-			if err := tx.Put(BucketPictures, numbered(id, i), seal(s.operator, label("picture", id), p)); err != nil {
+		for _, i := range ch.keep {
+			if err := s.keepPicture(tx, id, i, ch.cases[0].files[i]); err != nil {
 				return err
 			}
 		}
@@ -427,6 +435,11 @@ func (s *caseStore) apply(ch change) error {
 		}
 		if ch.forget {
 			if err := errors.Join(tx.Delete(BucketMaterial, id[:]), deletePrefix(tx, BucketPictures, id[:])); err != nil {
+				return err
+			}
+		}
+		if c := ch.cases[0]; c.Erased() || ch.erase {
+			if err := s.sweepFiles(tx, id, nil); err != nil {
 				return err
 			}
 		}
@@ -589,35 +602,38 @@ func (s *caseStore) addRequest(tx StoreTx, c *caseRecord) (gone bool, err error)
 	if b, err = unseal(key, label("request", c.ID), b); err != nil {
 		return false, err
 	}
-	c.Request, c.Pictures, err = decodeStored(b)
+	c.Request, c.Pictures, c.files, err = decodeStored(b)
+	if err == nil && len(c.files) > 0 {
+		c.Request = request.WithImages(c.Request, s.files(c.ID, c.files))
+	}
 	return false, err
 }
 
-// encodeStored returns a request and its pictures as they are sealed: the JSON of
-// either, and the length of the second in 4 bytes.
-func encodeStored(r request.Request, pictures []request.Picture) ([]byte, error) {
-	b, err := request.Encode(withoutTemplates(r))
+// storedRequest is what is sealed of a request: all but its images.
+type storedRequest struct {
+	Request  json.RawMessage   `json:"request"`
+	Pictures []request.Picture `json:"pictures,omitempty"`
+	Files    []storedFile      `json:"files,omitempty"`
+}
+
+func encodeStored(r request.Request, pictures []request.Picture, files []storedFile) ([]byte, error) {
+	b, err := request.Encode(request.WithImages(withoutTemplates(r), nil))
 	if err != nil {
 		return nil, err
 	}
-	p, err := json.Marshal(pictures)
-	if err != nil {
+	if b, err = json.Marshal(storedRequest{b, pictures, files}); err != nil {
 		return nil, fmt.Errorf("takedown: case store: %w", err)
 	}
-	return binary.BigEndian.AppendUint32(append(b, p...), uint32(len(p))), nil
+	return b, nil
 }
 
-func decodeStored(b []byte) (r request.Request, pictures []request.Picture, err error) {
-	if n := len(b) - 4; n >= 0 {
-		if k := n - int(binary.BigEndian.Uint32(b[n:])); k >= 0 {
-			if err := json.Unmarshal(b[k:n], &pictures); err != nil {
-				return nil, nil, fmt.Errorf("%w: the pictures of a request are no JSON", ErrStore)
-			}
-			r, err = request.Unmarshal(b[:k])
-			return r, pictures, err
-		}
+func decodeStored(b []byte) (r request.Request, pictures []request.Picture, files []storedFile, err error) {
+	var s storedRequest
+	if err := json.Unmarshal(b, &s); err != nil {
+		return nil, nil, nil, fmt.Errorf("%w: a request is no JSON", ErrStore) // err could tell what is in it
 	}
-	return nil, nil, fmt.Errorf("%w: a request of %d bytes", ErrStore, len(b))
+	r, err = request.Unmarshal(s.Request)
+	return r, s.Pictures, s.Files, err
 }
 
 // material returns what the items of a case are recognised by.

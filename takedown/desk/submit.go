@@ -39,6 +39,26 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 	if !k.Taken() && k.Regime == "" { // there is none
 		return Case{}, k.Err()
 	}
+	id := newCaseID()
+	var files []storedFile
+	if k.Taken() {
+		var err error
+		if files, err = d.store.putFiles(ctx, id, imagesOf(r)); err != nil {
+			return Case{}, err
+		}
+	}
+	c, err := d.submit(ctx, id, r, k, files)
+	if err != nil {
+		err = errors.Join(err, d.store.dropUploads(id, files))
+	}
+	return c, err
+}
+
+// imagesOf returns the images of a request that are stored with it. Those that
+// only show a face go into its templates.
+func imagesOf(r request.Request) []request.File { return request.Images(withoutTemplates(value(r))) }
+
+func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile) (Case, error) {
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
@@ -50,7 +70,7 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 		return Case{}, k.Err()
 	}
 	now := d.clock()
-	c := &caseRecord{Case: Case{ID: newCaseID(), Kind: r.Kind(), Received: now, Request: value(r), About: r.About()}}
+	c := &caseRecord{Case: Case{ID: id, Kind: r.Kind(), Received: now, Request: value(r), About: r.About()}}
 	if err := d.takeIn(c, k); err != nil {
 		return Case{}, err
 	}
@@ -84,7 +104,7 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 	}
 	// Should this fail, it is not known whether the case was stored: its key stays
 	// until Open has seen that there is no case.
-	if err := d.store.apply(change{cases: []*caseRecord{c}, request: c.Request, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
+	if err := d.store.apply(change{cases: []*caseRecord{c}, request: c.Request, files: files, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
 		return Case{}, err
 	}
 	return c.Case, nil
@@ -239,8 +259,19 @@ func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Reque
 	if err := cmp.Or(k.Failed, k.Err()); err != nil {
 		return Case{}, err
 	}
-	var done *caseRecord
-	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	files, err := d.store.putFiles(ctx, id, imagesOf(r))
+	if err != nil {
+		return Case{}, err
+	}
+	done, err := d.complete(ctx, id, r, k, files)
+	if err != nil {
+		return Case{}, errors.Join(err, d.store.dropUploads(id, files))
+	}
+	return done.Case, nil
+}
+
+func (d *Desk) complete(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile) (done *caseRecord, err error) {
+	err = d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Kind != r.Kind() || c.About != r.About() {
 			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
 		}
@@ -298,17 +329,14 @@ func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Reque
 		if err != nil {
 			return change{}, err
 		}
-		ch.request, ch.material, ch.messages = c.Request, k.Stored(), msgs
+		ch.request, ch.files, ch.material, ch.messages = c.Request, files, k.Stored(), msgs
 		if ch.templates, err = d.store.giveTemplates(c, k.Templates); err != nil {
 			return change{}, err
 		}
 		done = c
 		return ch, nil
 	})
-	if err != nil {
-		return Case{}, err
-	}
-	return done.Case, nil
+	return done, err
 }
 
 // sameItems gives the items of a completed request on hold the rules of those

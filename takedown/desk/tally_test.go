@@ -219,7 +219,7 @@ func TestTally_WhatDoesNotCount(t *testing.T) {
 			}
 		}, also: func(t *testing.T, d *desk.Desk) {
 			r := samples(t, takedown.CaseID{})[request.KindAuthorityOrder].(request.AuthorityOrder)
-			r.Images = [][]byte{testJPEG(t, 2)}
+			r.Images = images(testJPEG(t, 2))
 			accept(t, d, r, desk.Grant{})
 		}},
 		{name: "previewed", look: func(t *testing.T, d *desk.Desk, e *takedown.Enforcer) {

@@ -154,7 +154,7 @@ func (s *caseStore) addTemplates(tx StoreTx, c *caseRecord) (gone bool, err erro
 		case err != nil:
 			return false, err
 		case isImage:
-			f.Images[image], f.Marks[image] = t.Image, t.Mark
+			f.Images[image], f.Marks[image] = request.FromBytes(t.Image), t.Mark
 		case isFace:
 			f.Faces[face] = t.Face
 		}

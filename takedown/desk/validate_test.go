@@ -58,7 +58,7 @@ func testJPEG(tb testing.TB, seed uint32) []byte {
 func optOut(tb testing.TB, seed uint32) request.ImageOptOut {
 	return request.ImageOptOut{
 		Requester: request.Requester{Name: "Requester", Email: "requester@example.org"},
-		Images:    [][]byte{testJPEG(tb, seed)},
+		Images:    images(testJPEG(tb, seed)),
 		Claim:     request.ClaimDepicted,
 	}
 }
@@ -134,17 +134,17 @@ func TestValidate(t *testing.T) {
 		}(), []string{"requester.email: invalid_email", "requester.phone: invalid_phone", "requester.country: invalid_country", "requester.language: invalid_language"}},
 		{"images, each for itself", func() request.Request {
 			r := optOut(t, 1)
-			r.Images = [][]byte{picture, nil, []byte("no picture"), picture, picture[:len(picture)/2], []byte("\x00\x00\x00\x20ftypheic\x00\x00\x00\x00mif1heic")}
+			r.Images = images(picture, nil, []byte("no picture"), picture, picture[:len(picture)/2], []byte("\x00\x00\x00\x20ftypheic\x00\x00\x00\x00mif1heic"))
 			return r
 		}(), []string{"images[1]: required", "images[2]: not_an_image", "images[3]: duplicate", "images[4]: damaged_image", "images[5]: unsupported_image"}},
 		{"too many images", func() request.Request {
 			r := optOut(t, 1)
-			r.Images = make([][]byte, 21)
+			r.Images = make([]request.File, 21)
 			return r
 		}(), []string{"images: too_many"}},
 		{"an image of more than 10 MB", func() request.Request {
 			r := optOut(t, 1)
-			r.Images = [][]byte{append(bytes.Clone(picture), make([]byte, 10<<20)...)}
+			r.Images = images(append(bytes.Clone(picture), make([]byte, 10<<20)...))
 			return r
 		}(), []string{"images[0]: too_large"}},
 	} {
@@ -265,15 +265,15 @@ func TestValidate_ManyPixels(t *testing.T) {
 		t.Skip("decodes 250 megapixels")
 	}
 	t.Parallel()
-	var images [][]byte
+	var files []request.File
 	for i := range 7 {
 		m := image.NewPaletted(image.Rect(0, 0, 7_000, 7_000), greys[i:i+1])
 		var b bytes.Buffer
 		ok(t, png.Encode(&b, m))
-		images = append(images, b.Bytes())
+		files = append(files, request.FromBytes(b.Bytes()))
 	}
 	r := optOut(t, 1)
-	r.Images = images
+	r.Images = files
 	if got, want := problems(request.Validate(r)), []string{"images[5]: too_many_pixels", "images[6]: too_many_pixels"}; len(got) != 2 || !strings.HasPrefix(got[0], want[0]) || !strings.HasPrefix(got[1], want[1]) {
 		t.Errorf("problems %v, want %v", got, want)
 	}
@@ -291,7 +291,7 @@ func TestValidate_DamagedPixels(t *testing.T) {
 	}
 	r := optOut(t, 1)
 	for i := range 8 {
-		r.Images = append(r.Images, cutOff(8, i))
+		r.Images = append(r.Images, request.FromBytes(cutOff(8, i)))
 	}
 	want := make([]string, 8)
 	for i := range want {
@@ -313,7 +313,7 @@ func TestValidate_DamagedPixels(t *testing.T) {
 	}
 	r.Images = nil
 	for i := range 8 {
-		r.Images = append(r.Images, cutOff(7_000, i))
+		r.Images = append(r.Images, request.FromBytes(cutOff(7_000, i)))
 	}
 	want[5], want[6], want[7] = "too_many_pixels", "too_many_pixels", "too_many_pixels"
 	if diff := cmp.Diff(want, codes()); diff != "" {

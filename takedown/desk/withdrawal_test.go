@@ -90,13 +90,13 @@ func TestWithdrawal_OnHold(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	r := samples(t, takedown.CaseID{})[request.KindIntimateImage].(request.IntimateImage)
-	r.ImageURLs, r.Hashes, r.Images = []string{"https://example.org/1.jpg", "https://example.org/2.jpg"}, nil, [][]byte{testJPEG(t, 6)}
+	r.ImageURLs, r.Hashes, r.Images = []string{"https://example.org/1.jpg", "https://example.org/2.jpg"}, nil, images(testJPEG(t, 6))
 	c, err := d.Submit(ctx, r)
 	ok(t, err)
 	ok(t, d.Hold(ctx, c.ID, alice))
 	blocked := func() (list []takedown.Verdict) {
 		e := d.Enforcer()
-		return []takedown.Verdict{e.FilterURL(r.ImageURLs[0]).Verdict, e.FilterURL(r.ImageURLs[1]).Verdict, e.Filter("", hashes(t, r.Images[0])...).Verdict}
+		return []takedown.Verdict{e.FilterURL(r.ImageURLs[0]).Verdict, e.FilterURL(r.ImageURLs[1]).Verdict, e.Filter("", hashes(t, content(t, r.Images[0]))...).Verdict}
 	}
 	for _, tc := range []struct {
 		items []int

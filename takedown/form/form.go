@@ -1,6 +1,7 @@
 package form
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,6 +45,10 @@ type Options struct {
 	// Now is when the form came in; it becomes the time at which its statements
 	// were accepted. The zero time is time.Now.
 	Now time.Time
+	// SpoolDir is the folder for files that are larger than 64 KiB, while the
+	// request is used; empty is the default folder for temporary files. They are
+	// sealed with a key that is in memory only: see [request.Spool].
+	SpoolDir string
 }
 
 // Decode reads a request from an HTML form, multipart/form-data or
@@ -94,7 +99,11 @@ type formField struct {
 	name  string
 	value []byte
 	file  bool
+	image request.File // of a file
 }
+
+// size is the length of the value in bytes.
+func (ff *formField) size() int64 { return int64(len(ff.value)) + ff.image.Size() }
 
 func (f *form) add(ff formField) error {
 	if f.parts++; f.parts > maxFormFields {
@@ -103,18 +112,18 @@ func (f *form) add(ff formField) error {
 	if len(ff.name) > maxFormName {
 		return &request.FormatError{Why: fmt.Sprintf("the name of a field has more than %d bytes", maxFormName)}
 	}
-	if f.size += int64(len(ff.name) + len(ff.value)); f.size > request.MaxBytes {
+	if f.size += int64(len(ff.name)) + ff.size(); f.size > request.MaxBytes {
 		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(request.MaxBytes))}
 	}
-	if len(ff.value) > 0 {
+	if ff.size() > 0 {
 		f.fields = append(f.fields, ff)
 	}
 	return nil
 }
 
 // readMultipart reads part by part: net/http's own parser would first put the
-// files on the disk, personal data in a folder that nobody erases. It reads no
-// more than a request may have, also of what is no value.
+// files on the disk, personal data in a folder that nobody erases; here they are
+// sealed. It reads no more than a request may have, also of what is no value.
 func (f *form) readMultipart(body io.Reader, boundary string) error {
 	limited := &io.LimitedReader{R: body, N: request.MaxBytes + 1}
 	err := f.readParts(multipart.NewReader(limited, boundary))
@@ -142,21 +151,54 @@ func (f *form) readParts(r *multipart.Reader) error {
 		}
 		// A file is told by its file name, as browsers send one with it.
 		ff := formField{name: part.FormName(), file: part.FileName() != ""}
-		max := int64(maxFormText)
 		if ff.file {
-			max = phash.DefaultMaxBytes
-		}
-		// One byte more shows the validation that it is too large.
-		if ff.value, err = io.ReadAll(io.LimitReader(part, min(max+1, request.MaxBytes-f.size+1))); err != nil {
+			// One byte more shows the validation that it is too large.
+			limit := min(phash.DefaultMaxBytes+1, request.MaxBytes-f.size+1)
+			if ff.image, err = f.readFile(io.LimitReader(part, limit), limit); err != nil {
+				return err
+			}
+		} else if ff.value, err = io.ReadAll(io.LimitReader(part, maxFormText+1)); err != nil {
 			return formReadError(err)
 		}
-		if !ff.file && int64(len(ff.value)) > max {
-			return &request.FormatError{Field: plain(ff.name), Why: fmt.Sprintf("it has more than %d bytes", max)}
+		if len(ff.value) > maxFormText {
+			return &request.FormatError{Field: plain(ff.name), Why: fmt.Sprintf("it has more than %d bytes", maxFormText)}
 		}
 		if err := f.add(ff); err != nil {
 			return err
 		}
 	}
+}
+
+// readFile reads a file of a form. A small one stays in memory.
+func (f *form) readFile(r io.Reader, max int64) (request.File, error) {
+	const small = 64 << 10
+	head, err := io.ReadAll(io.LimitReader(r, small+1))
+	if err != nil {
+		return request.File{}, formReadError(err)
+	}
+	if len(head) <= small {
+		return request.FromBytes(head), nil
+	}
+	body := &bodyReader{r: r}
+	file, err := request.Spool(io.MultiReader(bytes.NewReader(head), body), f.opts.SpoolDir, max)
+	if body.err != nil {
+		return request.File{}, formReadError(body.err)
+	}
+	return file, err
+}
+
+// bodyReader remembers the error of a body, to tell it from one of the disk.
+type bodyReader struct {
+	r   io.Reader
+	err error
+}
+
+func (b *bodyReader) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return n, err
 }
 
 // formReadError keeps the error of a body that is too large, and replaces all
@@ -235,7 +277,7 @@ func (f *form) set(r reflect.Value, ff formField) error {
 	if !ok {
 		return &request.FormatError{Field: plain(ff.name), Why: "requests of this kind have no such field"}
 	}
-	if v.Type() == reflect.TypeFor[[][]byte]() {
+	if v.Type() == reflect.TypeFor[[]request.File]() {
 		if !ff.file {
 			return &request.FormatError{Field: ff.name, Why: "it has to be a file"}
 		}
@@ -302,8 +344,8 @@ func (f *form) appendTo(r, v reflect.Value, ff formField) error {
 	}
 	text := string(ff.value)
 	switch list := v.Addr().Interface().(type) {
-	case *[][]byte:
-		add(reflect.ValueOf(ff.value))
+	case *[]request.File:
+		add(reflect.ValueOf(ff.image))
 	case *[]string:
 		for line := range strings.SplitSeq(text, "\n") {
 			if line = strings.TrimSpace(line); line != "" {

@@ -184,7 +184,7 @@ func readLimited(r io.Reader, max int64) ([]byte, error) {
 // inJSON says what a value of a type of a field is in JSON, and what many are.
 func inJSON(t reflect.Type) (one, many string) {
 	switch {
-	case t == reflect.TypeFor[[]byte]():
+	case t == reflect.TypeFor[[]byte](), t == reflect.TypeFor[File]():
 		return "a string in base64", "strings in base64"
 	case t.Kind() == reflect.Slice:
 		_, many := inJSON(t.Elem())

@@ -2,7 +2,6 @@ package request
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"image"
 	"slices"
 	"strconv"
@@ -39,7 +38,7 @@ type FaceOptOut struct {
 	// The desk's FaceEmbedder makes vectors of them when the request comes in.
 	// Several, from different angles, find more. Images and Faces together are
 	// one to five.
-	Images [][]byte `json:"images,omitempty" max:"5"`
+	Images []File `json:"images,omitempty" max:"5"`
 	// Marks say which face is meant in an image that shows several: Marks[i] is a
 	// point in it of Images[i], as two fractions of width and height from the top
 	// left, such as "0.42,0.31"; empty for an image with one face.
@@ -145,12 +144,12 @@ func (c *checker) faces(field string, faces []takedown.Face) {
 
 // faceImages looks for the face in each picture that was sent to show it.
 // Without the consent nobody looks for it.
-func (c *checker) faceImages(field string, images [][]byte, marks []string, consent bool) {
+func (c *checker) faceImages(field string, images []File, marks []string, consent bool) {
 	if len(images) > 0 && c.opts.Desk && c.opts.Embedder == nil {
 		c.Add(field, CodeNoEmbedder)
 	}
-	for i := range c.distinct(field, images) {
-		path, data := fields.Index(field, i), images[i]
+	for i, f := range c.distinct(field, images) {
+		path, data := fields.Index(field, i), f.data
 		pic, ok := c.decode(path, data)
 		if !ok {
 			continue
@@ -268,15 +267,19 @@ func (c *checker) biometric(field string, s Statement) {
 // picture or the face is meant, for the face that it may mean: the only one of a
 // picture, or the one that is marked. A picture without one is no problem: it
 // may be the picture that is meant.
-func (c *checker) openFaces(field string, images [][]byte, marks []string) {
+func (c *checker) openFaces(field string, images []File, marks []string) {
 	if c.opts.Embedder == nil {
 		return
 	}
-	for i, data := range images {
+	for i, file := range images {
 		if len(c.Templates) == maxFaceItems || c.Failed != nil {
 			return
 		}
-		p := c.picture(data)
+		data, sum, ok := c.read(file)
+		if !ok {
+			return
+		}
+		p := c.picture(sum)
 		if p == nil {
 			continue // images has said why
 		}
@@ -301,8 +304,7 @@ func (c *checker) openFaces(field string, images [][]byte, marks []string) {
 }
 
 // picture returns what is known of an image that could be used.
-func (c *checker) picture(file []byte) *Picture {
-	sum := sha256.Sum256(file)
+func (c *checker) picture(sum [32]byte) *Picture {
 	i := slices.IndexFunc(c.Pictures, func(p Picture) bool { return p.SHA256 == sum })
 	if i < 0 {
 		return nil

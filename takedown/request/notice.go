@@ -181,7 +181,7 @@ type AuthorityOrder struct {
 	Redress   string   `json:"redress,omitempty" max:"5000"`
 	ImageURLs []string `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string `json:"page_urls,omitempty" max:"1000"`
-	Images    [][]byte `json:"images,omitempty" max:"20"` // for orders against identical content
+	Images    []File   `json:"images,omitempty" max:"20"` // for orders against identical content
 	// Territories are where it applies, ISO 3166-1 alpha-2 or a set such as
 	// "EU27"; an order for the whole world says so with Worldwide. One of the
 	// two is required.

@@ -23,8 +23,8 @@ type ImageOptOut struct {
 	Requester Requester `json:"requester"`
 	// Images are the files of the pictures: JPEG, PNG, GIF or WebP, each at
 	// most 10 MB; 1 to 20 of them. Each becomes a rule of its own.
-	Images [][]byte `json:"images" max:"20"`
-	Claim  Claim    `json:"claim"`
+	Images []File `json:"images" max:"20"`
+	Claim  Claim  `json:"claim"`
 	// Reason is a brief explanation; optional.
 	Reason string `json:"reason,omitempty" max:"5000"`
 	// LawCountry is the country whose law the picture is said to break, if it is
@@ -61,7 +61,7 @@ func (r ImageOptOut) check(c *checker) {
 // act for them: with ClaimOwner it is a problem.
 type OpenOptOut struct {
 	Requester  Requester `json:"requester"`
-	Images     [][]byte  `json:"images" max:"20"` // as in ImageOptOut
+	Images     []File    `json:"images" max:"20"` // as in ImageOptOut
 	Claim      Claim     `json:"claim"`
 	Reason     string    `json:"reason,omitempty" max:"5000"`
 	LawCountry string    `json:"law_country,omitempty"`

@@ -55,7 +55,7 @@ type GDPRRequest struct {
 	Rights    []Right   `json:"rights" max:"3"`
 	ImageURLs []string  `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string  `json:"page_urls,omitempty" max:"1000"`
-	Images    [][]byte  `json:"images,omitempty" max:"20"`
+	Images    []File    `json:"images,omitempty" max:"20"`
 	// QueryName is the name that people search by, where a name's results are to
 	// be delisted.
 	QueryName string `json:"query_name,omitempty" max:"200"`
@@ -128,7 +128,7 @@ type IntimateImage struct {
 	// person's own device. At least one.
 	ImageURLs []string     `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string     `json:"page_urls,omitempty" max:"1000"`
-	Images    [][]byte     `json:"images,omitempty" max:"20"`
+	Images    []File       `json:"images,omitempty" max:"20"`
 	Hashes    []phash.Hash `json:"hashes,omitempty" max:"100"`
 	AllCopies bool         `json:"all_copies,omitempty"`
 	// NoConsent is the good-faith statement that the depicted person did not

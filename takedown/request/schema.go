@@ -74,7 +74,7 @@ func fieldSchema(t reflect.Type, max int, defs map[string]any) map[string]any {
 				"vector": map[string]any{"type": "array", "items": map[string]any{"type": "number"}, "minItems": embedding.MinDimensions, "maxItems": embedding.MaxDimensions},
 			},
 		}
-	case t == reflect.TypeFor[[]byte]():
+	case t == reflect.TypeFor[File]():
 		return map[string]any{"type": "string", "contentEncoding": "base64"}
 	case t.Implements(reflect.TypeFor[interface{ values() []string }]()):
 		values := reflect.Zero(t).Interface().(interface{ values() []string }).values()

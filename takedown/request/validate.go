@@ -2,9 +2,12 @@ package request
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"image"
+	"io"
 	"iter"
 	"reflect"
 	"regexp"
@@ -274,28 +277,65 @@ func (c *checker) country(field, s string) {
 	}
 }
 
-// distinct gives the place and the digest of each file. One that is empty, or
-// the same as one before it, is a problem instead.
-func (c *checker) distinct(field string, files [][]byte) iter.Seq2[int, [32]byte] {
-	return func(yield func(int, [32]byte) bool) {
+// distinct gives the place and the bytes of each file, which are in memory one
+// at a time. One that is empty, or the same as one before it, is a problem
+// instead. It ends when a file cannot be read, or the context is done.
+func (c *checker) distinct(field string, files []File) iter.Seq2[int, readFile] {
+	return func(yield func(int, readFile) bool) {
 		seen := map[[32]byte]int{}
-		for i, data := range files {
+		for i, f := range files {
 			path := fields.Index(field, i)
-			if len(data) == 0 {
+			if f.IsZero() {
 				c.Add(path, CodeRequired)
 				continue
 			}
-			sum := sha256.Sum256(data)
+			data, sum, ok := c.read(f)
+			if !ok {
+				return
+			}
 			if of, again := seen[sum]; again {
 				c.Add(path, CodeDuplicate, "of", strconv.Itoa(of))
 				continue
 			}
 			seen[sum] = i
-			if !yield(i, sum) {
+			if !yield(i, readFile{data, sum}) {
 				return
 			}
 		}
 	}
+}
+
+// readFile is a file that was read.
+type readFile struct {
+	data []byte
+	sum  [32]byte // SHA-256
+}
+
+// read reads a file. If it is too large, its first bytes are enough for the
+// decoder to refuse it.
+func (c *checker) read(f File) (data []byte, sum [32]byte, ok bool) {
+	err := c.ctx.Err()
+	if err == nil {
+		data, err = readLimitedFile(f, phash.DefaultMaxBytes+1)
+	}
+	if err != nil {
+		c.Failed = cmp.Or(c.Failed, err)
+		return nil, sum, false
+	}
+	return data, sha256.Sum256(data), true
+}
+
+func readLimitedFile(f File, max int64) ([]byte, error) {
+	if f.Size() <= max {
+		return f.Bytes(max)
+	}
+	r, err := f.Open()
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, max)
+	_, err = io.ReadFull(r, b)
+	return b, errors.Join(err, r.Close())
 }
 
 // decode decodes an image of the request, unless all of its images together have
@@ -331,7 +371,7 @@ func announced(file []byte) int64 {
 
 // images decodes each image within the limits and computes what a registration
 // stores of it.
-func (c *checker) images(field string, images [][]byte, required bool) {
+func (c *checker) images(field string, images []File, required bool) {
 	if len(images) == 0 {
 		c.required(field, !required)
 		return
@@ -339,13 +379,13 @@ func (c *checker) images(field string, images [][]byte, required bool) {
 	if !c.limit(field, len(images), maxImages) {
 		return
 	}
-	for i, sum := range c.distinct(field, images) {
-		path, data := fields.Index(field, i), images[i]
-		pic, ok := c.decode(path, data)
+	for i, f := range c.distinct(field, images) {
+		path := fields.Index(field, i)
+		pic, ok := c.decode(path, f.data)
 		if !ok {
 			continue
 		}
-		p, m, err := inspect(pic, sum)
+		p, m, err := inspect(pic, f.sum)
 		if err != nil {
 			code, params := imageProblem(err)
 			c.Add(path, code, params...)

@@ -49,7 +49,7 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 	}
 	filed, err := c.desk.Submit(ctx, request.ImageOptOut{
 		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"},
-		Images:    [][]byte{file}, Claim: request.ClaimOwner,
+		Images:    []request.File{request.FromBytes(file)}, Claim: request.ClaimOwner,
 	})
 	if err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)

@@ -76,7 +76,7 @@ func optOut(file []byte) request.Request {
 	return request.ImageOptOut{
 		Requester: request.Requester{Name: "A Person", Email: "a@example.org"},
 		Claim:     request.ClaimOwner,
-		Images:    [][]byte{file},
+		Images:    []request.File{request.FromBytes(file)},
 	}
 }
 

@@ -77,7 +77,7 @@ func open(dir string) (*counting, error) {
 // register has a picture accepted; ok is false if its hash is not matched.
 func (d *counting) register(ctx context.Context, file []byte) (ok bool, err error) {
 	c, err := d.Submit(ctx, request.ImageOptOut{
-		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"}, Images: [][]byte{file}, Claim: request.ClaimDepicted,
+		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"}, Images: []request.File{request.FromBytes(file)}, Claim: request.ClaimDepicted,
 	})
 	if err != nil || c.Pictures[0].Widest < takedown.WidthDuplicate {
 		return false, err

@@ -196,7 +196,7 @@ func register(ctx context.Context, desk *desk.Desk, dir string) (map[takedown.Ca
 func optOut(ctx context.Context, dk *desk.Desk, file []byte) (takedown.CaseID, request.Picture, error) {
 	c, err := dk.Submit(ctx, request.ImageOptOut{
 		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"},
-		Images:    [][]byte{file},
+		Images:    []request.File{request.FromBytes(file)},
 		Claim:     request.ClaimOwner,
 	})
 	if err != nil {
