@@ -43,9 +43,8 @@
 // What is in a list is pseudonymous, not anonymous. Its holder can test guessed
 // addresses and compare pictures; a perceptual hash can be turned into a
 // recognisable thumbnail. Treat journals and snapshots as personal data, and
-// encrypt them where they may be read by others. The keys of a revoked rule
-// leave the snapshots with the second compaction after it, and stay in the
-// journal.
+// encrypt them where they may be read by others. What a rule was made of stays in
+// the journal for Options.EraseAfter when it has ended, or until List.Erase.
 //
 // Faces are biometric. SealFaces seals them before they come into an event, with
 // a key of that event, which revoking the rule destroys: nothing that was written

@@ -29,7 +29,7 @@ const childEnv = "STAYDOWN_TEST_CHILD"
 
 func runChild(dir string) {
 	u := newUniverse(11, 16)
-	l, err := boltjournal.Open(filepath.Join(dir, "list"), &blocklist.Options{CompactAfter: 60, EncryptionKey: &crashKey})
+	l, err := boltjournal.Open(filepath.Join(dir, "list"), &blocklist.Options{CompactAfter: 60, EraseAfter: -1, EncryptionKey: &crashKey})
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
@@ -130,7 +130,7 @@ func TestKill(t *testing.T) {
 
 		c := newClock()
 		c.sec.Store(time.Now().Unix())
-		l, err := boltjournal.Open(filepath.Join(dir, "list"), &blocklist.Options{Now: c.now, CompactAfter: -1, EncryptionKey: &crashKey})
+		l, err := boltjournal.Open(filepath.Join(dir, "list"), &blocklist.Options{Now: c.now, CompactAfter: -1, EraseAfter: -1, EncryptionKey: &crashKey})
 		if err != nil {
 			t.Fatalf("kill %d: Open: %v", kill, err)
 		}

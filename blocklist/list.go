@@ -53,6 +53,11 @@ type Options struct {
 	// in the file enforces it: whoever has the file and the key can open the faces for
 	// ever, also those that were withdrawn since.
 	FaceLifetime time.Duration
+	// EraseAfter is how long rules that have ended keep their keys, so that an index
+	// that was away learns what it may show again: 0 stands for 30 days, a negative
+	// number for ever. Unless CompactAfter is negative, what is older is erased
+	// within a day, and Transitions does not tell of it any more: see Erase.
+	EraseAfter time.Duration
 	// Salvage opens a journal file also when one of the two pages that mark its
 	// commits is damaged. The last commit may be lost then; Status tells. Any other
 	// damage is refused nevertheless. New ignores it: see boltjournal.
@@ -107,6 +112,7 @@ type List struct {
 	// For Publish.
 	signingKey   ed25519.PrivateKey
 	faceLifetime time.Duration
+	eraseAfter   time.Duration // negative for never, as in a loaded list
 
 	path     string      // of the snapshot of a loaded list
 	reload   sync.Mutex  // held by Reload, and by Close of a loaded list
@@ -144,6 +150,15 @@ type Status struct {
 	FacesUntil time.Time
 	// Compaction is the error of the last compaction that began by itself.
 	Compaction error
+	// Erasure is that of the last Erase that began by itself.
+	Erasure error
+}
+
+// setStatus changes what the list itself says of its background.
+func (l *List) setStatus(change func(*Status)) {
+	l.statusMu.Lock()
+	defer l.statusMu.Unlock()
+	change(&l.status)
 }
 
 // Status returns what the list was made from.
@@ -210,7 +225,10 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{now: o.Now, fs: fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey}, signingKey: o.SigningKey, faceLifetime: o.FaceLifetime}
+	l := &List{
+		now: o.Now, fs: fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey},
+		signingKey: o.SigningKey, faceLifetime: o.FaceLifetime, eraseAfter: cmp.Or(o.EraseAfter, defaultEraseAfter),
+	}
 	if dir != "" {
 		if l.open.faceKeys, err = openFaceKeys(fs, dir, o.faceKey(), j.id.ID); err != nil {
 			return nil, err
@@ -267,12 +285,13 @@ func (l *List) newestSnapshot(dir string, j *log) (*base, error) {
 	slices.Reverse(names)
 	var found *base
 	for _, name := range names {
-		if strings.HasSuffix(name, tempSuffix) && strings.HasPrefix(name, snapshotPrefix) {
-			if err := l.fs.Remove(filepath.Join(dir, name)); err != nil {
+		left := l.isLeftBehind(dir, name)
+		if left {
+			if err := l.destroy(filepath.Join(dir, name)); err != nil {
 				return nil, fmt.Errorf("blocklist: %w", err)
 			}
 		}
-		if !isSnapshotName(name) || found != nil {
+		if left || !isSnapshotName(name) || found != nil {
 			continue
 		}
 		b, err := l.openSnapshot(filepath.Join(dir, name))
@@ -289,6 +308,25 @@ func (l *List) newestSnapshot(dir string, j *log) (*base, error) {
 		found = emptyBase(j.id)
 	}
 	return found, nil
+}
+
+// isLeftBehind reports whether a crash left a file of a folder behind: a snapshot
+// that was not finished, or one that was being destroyed.
+func (l *List) isLeftBehind(dir, name string) bool {
+	if strings.HasPrefix(name, snapshotPrefix) && strings.HasSuffix(name, tempSuffix) {
+		return true
+	}
+	if !isSnapshotName(name) {
+		return false
+	}
+	f, err := l.fs.Open(filepath.Join(dir, name))
+	if err != nil {
+		return false // who needs it will say so
+	}
+	defer f.Close()
+	head := make([]byte, sealedHeader)
+	n, err := f.ReadAt(head, 0)
+	return n == len(head) && err == nil && isWiped(head)
 }
 
 // matches returns an error if a snapshot is not one of the journal, which ends at
@@ -346,7 +384,7 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	if o.fs == nil {
 		o.fs = fsx.OS{}
 	}
-	l := &List{now: o.Now, fs: o.fs, open: o, path: path}
+	l := &List{now: o.Now, fs: o.fs, open: o, path: path, eraseAfter: -1}
 	b, err := l.openSnapshot(path)
 	if err == nil && o.After != (Position{}) {
 		err = succeeds(&b.header, b.history, o.After)
@@ -529,7 +567,9 @@ func (l *List) publishTo(path string) error {
 			return fmt.Errorf("blocklist: %w", err)
 		}
 	}
-	return l.writeSnapshotFile(path, &m, writeOptions{publish: true, signingKey: l.signingKey, faceLifetime: l.faceLifetime})
+	return l.writeSnapshotFile(path, &m, writeOptions{
+		publish: true, signingKey: l.signingKey, faceLifetime: l.faceLifetime, endedBefore: l.endedBefore(),
+	})
 }
 
 // writeSnapshotFile writes a snapshot beside its place and moves it there.
@@ -585,8 +625,8 @@ func (l *List) writeSnapshotFile(path string, m *moment, o writeOptions) (err er
 
 // Compact writes a snapshot into the folder of the list and goes on from it:
 // what was revoked or undone is forgotten, and what came since the last one
-// becomes part of the big tables. What the clock has ended stays, so that
-// Transitions can tell of it. Readers and writers go on beside it.
+// becomes part of the big tables. What the clock has ended stays for
+// Options.EraseAfter, so that Transitions can tell of it. Readers and writers go on beside it.
 func (l *List) Compact(ctx context.Context) error {
 	if l.writer == nil {
 		return fmt.Errorf("blocklist: %w", ErrReadOnly)

@@ -27,6 +27,9 @@ type writeOptions struct {
 	encryption *EncryptionKey     // nil leaves it as it is
 	faceKeys   []faceKey          // ascending
 	publish    bool               // the file is for others, and may replace one that was
+	// What the clock ended by then is left out, and rules that have ended.
+	endedBefore int64
+	without     []uint64
 	// faceLifetime, unless 0, is how long readers may use the faces, whose keys
 	// the snapshot then carries.
 	faceLifetime time.Duration
@@ -62,9 +65,9 @@ func writeSnapshot(w io.WriterAt, v *State, o *writeOptions) error {
 }
 
 // snapshotInMemory returns what New would read in the snapshot of a moment.
-func snapshotInMemory(m *moment) (*base, error) {
+func snapshotInMemory(m *moment, o *writeOptions) (*base, error) {
 	defer runtime.KeepAlive(m.view)
-	s := newSnapshotWriter(m.view, &writeOptions{created: m.at})
+	s := newSnapshotWriter(m.view, o)
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -139,10 +142,10 @@ func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 	key := o.signingKey
 	s := &snapshotWriter{v: v, key: key}
 	s.header = header{identity: v.base.header.identity, seq: v.seq, digest: v.digest, contents: v.contents, created: o.created.Unix()}
-	s.number()
+	s.number(o)
 	s.countKeys()
 	s.collectSets()
-	s.collectExceptions()
+	s.collectExceptions(o)
 	s.collectViews()
 	for _, tag := range v.history.recent() {
 		s.history = le.AppendUint64(s.history, tag)
@@ -205,15 +208,21 @@ func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 }
 
 // number gives the grants that stay their new numbers.
-func (s *snapshotWriter) number() {
+func (s *snapshotWriter) number(o *writeOptions) {
 	total := s.v.base.len() + len(s.v.grants)
 	s.grants = total
-	if s.v.dead == nil || s.v.dead.IsEmpty() {
+	forgotten := s.forgotten(o)
+	if len(forgotten) == 0 && (s.v.dead == nil || s.v.dead.IsEmpty()) {
 		return
 	}
 	s.numbers = make([]uint32, total)
-	for i := s.v.dead.Iterator(); i.HasNext(); {
-		s.numbers[i.Next()] = gone
+	for _, g := range forgotten {
+		s.numbers[g] = gone
+	}
+	if s.v.dead != nil {
+		for i := s.v.dead.Iterator(); i.HasNext(); {
+			s.numbers[i.Next()] = gone
+		}
 	}
 	n := uint32(0)
 	for i := range s.numbers {
@@ -223,6 +232,29 @@ func (s *snapshotWriter) number() {
 		}
 	}
 	s.grants = int(n)
+}
+
+// forgotten returns the grants that the clock has ended and that are left out.
+func (s *snapshotWriter) forgotten(o *writeOptions) (out []uint32) {
+	now := o.created.Unix()
+	over := func(g uint32, rule uint64, end int64) {
+		if end != 0 && end <= now && (end <= o.endedBefore && o.endedBefore != 0 || slices.Contains(o.without, rule)) {
+			out = append(out, g)
+		}
+	}
+	b := s.v.base
+	for _, r := range b.timedRows {
+		rule := b.seqs[r.grant]
+		if b.attrs[r.grant]&attrLearned != 0 {
+			rule = b.learnedFor(r.grant)
+		}
+		over(r.grant, rule, r.end)
+	}
+	for i := range s.v.grants {
+		d := &s.v.grants[i]
+		over(uint32(b.len()+i), d.rule, d.end)
+	}
+	return out
 }
 
 // newNumber returns the new number of a grant; ok is false if it has ended.
@@ -340,7 +372,9 @@ func (s *snapshotWriter) appendSet(kind, x, y byte, set *roaring.Bitmap) {
 	s.sets = append(s.sets, raw...)
 }
 
-func (s *snapshotWriter) collectExceptions() {
+// collectExceptions leaves out those of rules that are left out, and those that
+// ended when these could have.
+func (s *snapshotWriter) collectExceptions(o *writeOptions) {
 	rules := slices.Collect(maps.Keys(s.v.base.exceptions))
 	for rule := range s.v.exceptions {
 		if _, ok := s.v.base.exceptions[rule]; !ok {
@@ -349,9 +383,14 @@ func (s *snapshotWriter) collectExceptions() {
 	}
 	slices.Sort(rules)
 	for _, rule := range rules {
+		if g, ok := s.v.grantOf(rule); ok && !s.stays(g) {
+			continue
+		}
 		list := s.v.exceptionsOf(rule)
 		for i := range list {
-			s.exceptions = appendException(s.exceptions, rule, &list[i])
+			if until := list[i].until; until == 0 || until > o.endedBefore || o.endedBefore == 0 {
+				s.exceptions = appendException(s.exceptions, rule, &list[i])
+			}
 		}
 	}
 }

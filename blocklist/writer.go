@@ -266,60 +266,80 @@ func (w *writer) do(ctx context.Context, task func()) error {
 	}
 }
 
+// firstErase is how long after its start a list looks for what is to be erased.
+const firstErase = time.Minute
+
 func (w *writer) compactWhenNeeded() {
 	defer w.done.Done()
 	forget := time.NewTicker(w.forget)
 	defer forget.Stop()
+	first := time.NewTimer(min(firstErase, w.forget))
+	defer first.Stop()
 	for {
+		var erase bool
 		select {
 		case <-forget.C:
+			erase = true
 			if w.list.View().hasEndedPictures() {
 				select {
 				case w.wake <- struct{}{}:
 				default:
 				}
 			}
+		case <-first.C:
+			erase = true
 		case <-w.wake:
 			err := w.compact(w.ctx)
-			if w.ctx.Err() != nil {
-				return
-			}
-			w.list.statusMu.Lock()
-			w.list.status.Compaction = err
-			w.list.statusMu.Unlock()
+			w.list.setStatus(func(s *Status) { s.Compaction = err })
 		case <-w.ctx.Done():
+			return
+		}
+		if erase {
+			_, err := w.erase(w.ctx, nil)
+			w.list.setStatus(func(s *Status) { s.Erasure = err })
+		}
+		if w.ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-// compact writes a snapshot of the list as it is, opens and checks it, and
-// folds the events that came meanwhile onto it.
+// compact writes a snapshot of the list as it is, unless that would be the one it
+// stands on, and goes on from it.
 func (w *writer) compact(ctx context.Context) error {
 	w.compacting.Lock()
 	defer w.compacting.Unlock()
 	if err := w.ctx.Err(); err != nil {
 		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
-	l := w.list
-	v := l.View()
+	v := w.list.View()
 	if err := w.faceKeys.retainLive(w.journal, v); err != nil {
 		return err
 	}
 	if v.since() == 0 && v.base.header.seq == v.seq && !v.hasEndedPictures() {
 		return nil
 	}
+	if err := w.compactNow(ctx, nil); err != nil {
+		return err
+	}
+	return w.removeSnapshots(2)
+}
+
+// compactNow writes a snapshot of the list as it is, without some rules that have
+// ended, opens and checks it, and folds the events that came meanwhile onto it. The
+// lock for it is held.
+func (w *writer) compactNow(ctx context.Context, without []uint64) error {
+	l := w.list
 	m, err := l.moment()
 	if err != nil {
 		return err
 	}
-	v = m.view
-	b, err := w.snapshot(&m)
+	b, err := w.snapshot(&m, without)
 	m.forget()
 	if err != nil {
 		return err
 	}
-	f := newFold(b, v.keys, l.now)
+	f := newFold(b, m.view.keys, l.now)
 	f.faceKeys = w.faceKeys
 	// Catch up outside of the writer until little is left, then within it.
 	for range 8 {
@@ -339,21 +359,19 @@ func (w *writer) compact(ctx context.Context) error {
 			w.show()
 		}
 	})
-	if err = errors.Join(err, caught); err != nil {
-		return err
-	}
-	return w.removeOld()
+	return errors.Join(err, caught)
 }
 
 // snapshot writes the snapshot of a moment and opens it: in the folder, or in
 // memory if there is none.
-func (w *writer) snapshot(m *moment) (*base, error) {
+func (w *writer) snapshot(m *moment, without []uint64) (*base, error) {
 	l := w.list
+	o := writeOptions{created: m.at, endedBefore: l.endedBefore(), without: without}
 	if w.dir == "" {
-		return snapshotInMemory(m)
+		return snapshotInMemory(m, &o)
 	}
 	path := filepath.Join(w.dir, snapshotName(m.view.seq))
-	if err := l.writeSnapshotFile(path, m, writeOptions{}); err != nil {
+	if err := l.writeSnapshotFile(path, m, o); err != nil {
 		return nil, err
 	}
 	b, err := l.openSnapshot(path)
@@ -372,9 +390,9 @@ func (w *writer) catchUp(ctx context.Context, f *fold) error {
 	return errors.Join(err, ctx.Err())
 }
 
-// removeOld removes all snapshots but the newest two: the one in use, and the
+// removeSnapshots destroys all snapshots but the newest: the one in use, and the
 // one to fall back to.
-func (w *writer) removeOld() error {
+func (w *writer) removeSnapshots(keep int) error {
 	if w.dir == "" {
 		return nil
 	}
@@ -384,8 +402,8 @@ func (w *writer) removeOld() error {
 	}
 	names = slices.DeleteFunc(names, func(n string) bool { return !isSnapshotName(n) })
 	slices.Sort(names)
-	for _, name := range names[:max(0, len(names)-2)] {
-		if err := w.list.fs.Remove(filepath.Join(w.dir, name)); err != nil {
+	for _, name := range names[:max(0, len(names)-keep)] {
+		if err := w.list.destroy(filepath.Join(w.dir, name)); err != nil {
 			return fmt.Errorf("blocklist: %w", err)
 		}
 	}

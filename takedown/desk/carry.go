@@ -46,6 +46,9 @@ func (d *Desk) past(rule uint64) (p past, err error) {
 	p.copies, p.ids = map[[16]byte]blocklist.Keys{}, map[[16]byte][16]byte{}
 	undone := map[uint64]bool{}
 	err = d.list.History(rule, func(e blocklist.Event) bool {
+		if e.IsErased() {
+			return true // it has ended, and there is nothing to carry over
+		}
 		switch e.Type {
 		case blocklist.EventAdded:
 			p.width = e.Rule.Width
