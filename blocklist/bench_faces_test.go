@@ -78,7 +78,7 @@ func benchmarkFaces(b *testing.B, n int) {
 		var events []blocklist.Event
 		for i := range n {
 			id++
-			e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthFace, Effect: blocklist.EffectBlock}}
+			e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeFace, Effect: blocklist.EffectBlock}}
 			var err error
 			if e.Rule.Keys.Faces, err = l.SealFaces(e.ID, limits, benchFace(b, r, x)); err != nil {
 				b.Fatal(err)

@@ -38,7 +38,7 @@ func BenchmarkFeatures(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		e := &blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock,
+		e := &blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock,
 			Keys: blocklist.Keys{Addresses: []blocklist.Address{{Kind: blocklist.ImageAddress, Digest: d}}, Features: []blocklist.Features{f}}}}
 		binary.LittleEndian.PutUint64(e.Rule.Case[:], r.Uint64())
 		return e

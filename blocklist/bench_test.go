@@ -61,7 +61,7 @@ var snapshotOfSize = sync.OnceValue(func() string {
 			if err != nil {
 				panic(err)
 			}
-			e := &blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthURL, Effect: blocklist.EffectBlock, Kind: uint8(i % 5),
+			e := &blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeURL, Effect: blocklist.EffectBlock, Kind: uint8(i % 5),
 				Keys: blocklist.Keys{Addresses: []blocklist.Address{{Kind: blocklist.ImageAddress, Digest: d}}}}}
 			binary.LittleEndian.PutUint64(e.Rule.Case[:], r.Uint64())
 			if i < hashes {
@@ -121,7 +121,7 @@ func BenchmarkUnknownAddress(b *testing.B) {
 				var d blocklist.Digest
 				binary.LittleEndian.PutUint64(d[:], rand.Uint64())
 				binary.LittleEndian.PutUint64(d[8:], rand.Uint64())
-				add(&blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: 1, Effect: 1, Kind: uint8(i), Keys: blocklist.Keys{
+				add(&blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: 1, Effect: 1, Kind: uint8(i), Keys: blocklist.Keys{
 					Addresses: []blocklist.Address{{Kind: blocklist.ImageAddress, Digest: d}}}}})
 			}
 		})

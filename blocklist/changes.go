@@ -103,19 +103,19 @@ func (l *List) changesOf(e *Event) ([]Change, error) {
 	switch e.Type {
 	case EventAdded:
 		return []Change{{e.Seq, e.Seq, true, e.Rule.Keys}}, nil
-	case EventLearned:
+	case EventDerived:
 		return []Change{{e.Seq, e.Target, true, e.Keys}}, nil
-	case EventExcepted:
+	case EventException:
 		return []Change{{e.Seq, e.Target, false, e.Keys}}, nil
-	case EventUndone:
+	case EventReverted:
 		if e.Target >= e.Seq {
 			return nil, nil
 		}
 		undone, err := l.writer.journal.get(e.Target)
-		if err != nil || undone.Type != EventLearned && undone.Type != EventExcepted {
+		if err != nil || undone.Type != EventDerived && undone.Type != EventException {
 			return nil, err
 		}
-		return []Change{{e.Seq, undone.Target, undone.Type == EventExcepted, undone.Keys}}, nil
+		return []Change{{e.Seq, undone.Target, undone.Type == EventException, undone.Keys}}, nil
 	}
 	// A rule ends with all that was learned for it.
 	var out []Change
@@ -126,7 +126,7 @@ func (l *List) changesOf(e *Event) ([]Change, error) {
 		case h.IsErased():
 		case h.Type == EventAdded:
 			out = append(out, Change{e.Seq, e.Target, false, h.Rule.Keys})
-		case h.Type == EventLearned:
+		case h.Type == EventDerived:
 			out = append(out, Change{e.Seq, e.Target, false, h.Keys})
 		}
 		return true

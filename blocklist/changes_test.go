@@ -82,21 +82,21 @@ func TestChanges(t *testing.T) {
 		id++
 		e := blocklist.Event{ID: newID(id), Type: typ, Target: target, Keys: keys}
 		if typ == blocklist.EventAdded {
-			e.Keys, e.Rule = blocklist.Keys{}, &blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Keys: keys}
+			e.Keys, e.Rule = blocklist.Keys{}, &blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Keys: keys}
 		}
 		mustAppend(t, l, e)
 	}
 	var none blocklist.Keys
-	do(blocklist.EventAdded, 0, file(1))    // 1
-	do(blocklist.EventAdded, 0, file(2))    // 2
-	do(blocklist.EventLearned, 1, file(3))  // 3
-	do(blocklist.EventLearned, 1, file(4))  // 4
-	do(blocklist.EventExcepted, 2, file(5)) // 5
-	do(blocklist.EventUndone, 3, none)      // 6
-	do(blocklist.EventUndone, 5, none)      // 7
-	do(blocklist.EventRevoked, 1, none)     // 8
-	do(blocklist.EventUndone, 2, none)      // 9, of a rule: nothing
-	do(blocklist.EventRevoked, 77, none)    // 10, of nothing
+	do(blocklist.EventAdded, 0, file(1))     // 1
+	do(blocklist.EventAdded, 0, file(2))     // 2
+	do(blocklist.EventDerived, 1, file(3))   // 3
+	do(blocklist.EventDerived, 1, file(4))   // 4
+	do(blocklist.EventException, 2, file(5)) // 5
+	do(blocklist.EventReverted, 3, none)     // 6
+	do(blocklist.EventReverted, 5, none)     // 7
+	do(blocklist.EventRevoked, 1, none)      // 8
+	do(blocklist.EventReverted, 2, none)     // 9, of a rule: nothing
+	do(blocklist.EventRevoked, 77, none)     // 10, of nothing
 
 	changes := func(since uint64) (out []string) {
 		t.Helper()

@@ -90,13 +90,13 @@ func (h *history) event() (e blocklist.Event) {
 	switch n := h.rng.IntN(10); {
 	case n < 5 || h.m.seq == 0:
 		e.Type = blocklist.EventAdded
-		e.Rule = &blocklist.Rule{Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Kind: uint8(n), Keys: keys(true)}
+		e.Rule = &blocklist.Rule{Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Kind: uint8(n), Keys: keys(true)}
 		binary.LittleEndian.PutUint64(e.Rule.Case[:], h.next)
 		if h.faces && n > 2 {
 			// Keys of faces may be out of reach, and then there is no such event.
 			i := h.rng.IntN(len(h.u.faces))
 			if faces, err := h.m.seal(h.l, e.ID, limitsOf[i%len(limitsOf)], h.u.faces[i]); err == nil {
-				e.Rule.Width, e.Rule.Keys.Faces = blocklist.WidthFace, faces
+				e.Rule.Scope, e.Rule.Keys.Faces = blocklist.ScopeFace, faces
 			}
 		}
 		if n == 0 {
@@ -107,15 +107,15 @@ func (h *history) event() (e blocklist.Event) {
 		}
 		return e
 	case n < 6:
-		e.Type = blocklist.EventLearned
+		e.Type = blocklist.EventDerived
 		e.Keys = keys(true)
 	case n < 7:
-		e.Type = blocklist.EventExcepted
+		e.Type = blocklist.EventException
 		e.Keys = keys(false)
 	case n < 9:
 		e.Type = blocklist.EventRevoked
 	default:
-		e.Type = blocklist.EventUndone
+		e.Type = blocklist.EventReverted
 	}
 	e.Target = 1 + h.rng.Uint64N(h.m.seq)
 	return e

@@ -49,15 +49,15 @@ func smallSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List)
 		e.Rule.Kind = uint8(i % 2)
 		add(e)
 	}
-	add(blocklist.Event{ID: newID(100), Type: blocklist.EventLearned, Target: 2, Keys: blocklist.Keys{Bytes: u.files[:1]}})
-	add(blocklist.Event{ID: newID(101), Type: blocklist.EventExcepted, Target: 3, Keys: blocklist.Keys{
+	add(blocklist.Event{ID: newID(100), Type: blocklist.EventDerived, Target: 2, Keys: blocklist.Keys{Bytes: u.files[:1]}})
+	add(blocklist.Event{ID: newID(101), Type: blocklist.EventException, Target: 3, Keys: blocklist.Keys{
 		Bytes: u.files[2:3], Hashes: []blocklist.HashKey{{Hash: u.hashes[0]}}}})
 	add(blocklist.Event{ID: newID(102), Type: blocklist.EventRevoked, Target: 4})
 	// Everything that a key can have; no query of the model finds it.
 	var far [32]byte
 	far[0], far[9], far[31] = 0xff, 0x0f, 0xf0
 	add(blocklist.Event{ID: newID(103), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-		Width: blocklist.WidthDuplicate, Effect: blocklist.EffectReview, Purposes: blocklist.PurposeTrain, Keys: blocklist.Keys{
+		Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectReview, Purposes: blocklist.PurposeTrain, Keys: blocklist.Keys{
 			Bytes: [][32]byte{{99}}, SHA1: [][20]byte{{1}}, MD5: [][16]byte{{2}},
 			Hashes: []blocklist.HashKey{{Hash: phash.FromPDQ(far), Variant: 3, Reach: blocklist.ReachBits(9), View: 2}, {Hash: phash.FromPDQ(far)}},
 			Views:  []blocklist.View{{Frame: 7, Reading: blocklist.ReadingWhite}, {Rect: image.Rect(1, 2, 30, 40)}},
@@ -137,7 +137,7 @@ func faceSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List) 
 	m := newModel(c)
 	for i := range 6 {
 		e := blocklist.Event{ID: newID(uint64(i + 1)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthFace, Effect: blocklist.EffectBlock}}
+			Scope: blocklist.ScopeFace, Effect: blocklist.EffectBlock}}
 		if i == 4 {
 			e.Rule.End = c.now().Truncate(1e9).Add(3600e9).UTC()
 		}
@@ -346,7 +346,7 @@ func TestRandomDamage(t *testing.T) {
 	u := newUniverse(9, 8)
 	_, m, l := smallSnapshot(t, u)
 	for i := range 20 {
-		e := blocklist.Event{ID: newID(uint64(1000 + i)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock}}
+		e := blocklist.Event{ID: newID(uint64(1000 + i)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock}}
 		for j := range 1000 {
 			var sha [32]byte
 			binary.LittleEndian.PutUint64(sha[:], uint64(1000*i+j+1))
@@ -615,7 +615,7 @@ func TestSectionsOfTwoSnapshots(t *testing.T) {
 		// As many events of one kind, another rule.
 		mustAppend(t, l, blocklist.Event{ID: newID(200), Type: blocklist.EventRevoked, Target: 1})
 		mustAppend(t, l, blocklist.Event{ID: newID(201), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Territories: territories[:3],
+			Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Territories: territories[:3],
 			End:  newClock().now().Truncate(1e9).Add(3600e9).UTC(),
 			Keys: blocklist.Keys{Bytes: [][32]byte{{1}, {2}}, Hashes: []blocklist.HashKey{{Hash: u.hashes[0]}}}}})
 	}

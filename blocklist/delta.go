@@ -23,7 +23,7 @@ type grant struct {
 }
 
 // The attributes of a grant in one word: the kind of request, and from bit 8 on
-// the width, from 12 the effect, from 16 the purposes; then flags.
+// the scope, from 12 the effect, from 16 the purposes; then flags.
 const (
 	attrWidthAt    = 8
 	attrEffectAt   = 12
@@ -37,7 +37,7 @@ const (
 )
 
 func attrOf(r *Rule) uint32 {
-	a := uint32(r.Kind) | uint32(r.Width)<<attrWidthAt | uint32(r.Effect)<<attrEffectAt |
+	a := uint32(r.Kind) | uint32(r.Scope)<<attrWidthAt | uint32(r.Effect)<<attrEffectAt |
 		uint32(r.Purposes)<<attrPurposesAt | uint32(len(r.Keys.Faces))<<attrFaces
 	if len(r.Territories) == 0 {
 		a |= attrWorldwide
@@ -45,7 +45,7 @@ func attrOf(r *Rule) uint32 {
 	return a
 }
 
-func attrScope(a uint32) Width       { return Width(a >> attrWidthAt & 0x0f) }
+func attrScope(a uint32) Scope       { return Scope(a >> attrWidthAt & 0x0f) }
 func attrEffect(a uint32) Effect     { return Effect(a >> attrEffectAt & 0x0f) }
 func attrPurposes(a uint32) Purposes { return Purposes(a >> attrPurposesAt & 0x0f) }
 

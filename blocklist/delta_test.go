@@ -46,7 +46,7 @@ func TestManyHashes(t *testing.T) {
 	for alg := range phash.Algorithms() {
 		common = append(common, randomHash(r, alg))
 	}
-	except := blocklist.Event{ID: newID(901), Type: blocklist.EventExcepted}
+	except := blocklist.Event{ID: newID(901), Type: blocklist.EventException}
 	for _, h := range common {
 		except.Keys.Hashes = append(except.Keys.Hashes, blocklist.HashKey{Hash: h})
 	}
@@ -55,7 +55,7 @@ func TestManyHashes(t *testing.T) {
 		t.Helper()
 		v := l.View()
 		for _, h := range common {
-			if d, ok := v.CommonDistance(nil, flip(h, r, 1)); !ok || d != 1 {
+			if d, ok := v.AllowedDistance(nil, flip(h, r, 1)); !ok || d != 1 {
 				t.Fatalf("%s: %v is %d bits from the allow list, %v; want 1", when, h, d, ok)
 			}
 		}

@@ -40,7 +40,7 @@ func fillDisk(dir string) {
 	}
 	failed := 0
 	for i := 1; failed < 5; i++ {
-		e := blocklist.Event{ID: newID(uint64(i)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock}}
+		e := blocklist.Event{ID: newID(uint64(i)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock}}
 		for j := range 50 {
 			e.Rule.Keys.Bytes = append(e.Rule.Keys.Bytes, [32]byte{byte(i), byte(i >> 8), byte(j)})
 		}

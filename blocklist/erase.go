@@ -105,7 +105,7 @@ func (j *log) ends(ctx context.Context) (*ends, error) {
 			if e.Rule != nil {
 				at = unixOf(e.Rule.End)
 			}
-		case EventLearned, EventExcepted:
+		case EventDerived, EventException:
 			at, owner = unixOf(e.Until), e.Target
 			if owner != 0 && !is(owner, EventAdded) {
 				at, owner = when, 0 // it never had an effect
@@ -114,14 +114,14 @@ func (j *log) ends(ctx context.Context) (*ends, error) {
 			if is(e.Target, EventAdded) {
 				end(e.Target, when)
 			}
-		case EventUndone:
-			if is(e.Target, EventLearned, EventExcepted) {
+		case EventReverted:
+			if is(e.Target, EventDerived, EventException) {
 				end(e.Target, when)
 			}
 		}
 		types = append(types, e.Type)
 		x.at, x.owner = append(x.at, at), append(x.owner, owner)
-		x.whole = append(x.whole, !e.IsErased() && e.Type != EventRevoked && e.Type != EventUndone)
+		x.whole = append(x.whole, !e.IsErased() && e.Type != EventRevoked && e.Type != EventReverted)
 		return ctx.Err() == nil
 	})
 	return x, errors.Join(err, ctx.Err())

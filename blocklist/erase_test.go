@@ -135,8 +135,8 @@ func TestErase(t *testing.T) {
 					}
 					switch e.Type {
 					case blocklist.EventAdded:
-						e.Rule = &blocklist.Rule{Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Keys: k}
-					case blocklist.EventExcepted:
+						e.Rule = &blocklist.Rule{Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Keys: k}
+					case blocklist.EventException:
 						e.Keys = blocklist.Keys{Bytes: k.Bytes, Hashes: k.Hashes}
 						for _, kind := range []string{"SHA-1", "MD5", "address", "features", "thumbnail"} {
 							delete(into, fmt.Sprint(kind, " of ", n))
@@ -149,16 +149,16 @@ func TestErase(t *testing.T) {
 			}
 			rule := add(blocklist.Event{Type: blocklist.EventAdded}, gone, 1)
 			other := add(blocklist.Event{Type: blocklist.EventAdded}, stays, 2)
-			add(blocklist.Event{Type: blocklist.EventLearned, Target: rule}, gone, 3)
-			add(blocklist.Event{Type: blocklist.EventExcepted, Target: rule}, gone, 4)
-			add(blocklist.Event{Type: blocklist.EventLearned, Target: other}, stays, 5)
-			undone := add(blocklist.Event{Type: blocklist.EventLearned, Target: other}, stays, 6) // until EraseAfter
-			add(blocklist.Event{Type: blocklist.EventExcepted}, stays, 7)
+			add(blocklist.Event{Type: blocklist.EventDerived, Target: rule}, gone, 3)
+			add(blocklist.Event{Type: blocklist.EventException, Target: rule}, gone, 4)
+			add(blocklist.Event{Type: blocklist.EventDerived, Target: other}, stays, 5)
+			undone := add(blocklist.Event{Type: blocklist.EventDerived, Target: other}, stays, 6) // until EraseAfter
+			add(blocklist.Event{Type: blocklist.EventException}, stays, 7)
 			if err := l.Compact(ctx); err != nil {
 				t.Fatal(err)
 			}
 			last := add(blocklist.Event{Type: blocklist.EventAdded}, gone, 8)
-			add(blocklist.Event{Type: blocklist.EventUndone, Target: undone}, nil, 0)
+			add(blocklist.Event{Type: blocklist.EventReverted, Target: undone}, nil, 0)
 			if n, err := l.Erase(ctx, rule); n != 0 || !errors.Is(err, blocklist.ErrEvent) {
 				t.Errorf("Erase of a rule in force: %d, %v, want ErrEvent", n, err)
 			}
@@ -238,7 +238,7 @@ func TestErase(t *testing.T) {
 			check("opened again")
 			// An event that was erased is there, for who appends it again.
 			k, _ := marked(t, l, 1)
-			again := blocklist.Event{ID: newID(1), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Keys: k}}
+			again := blocklist.Event{ID: newID(1), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Keys: k}}
 			if seqs := mustAppend(t, l, again); seqs[0] != rule {
 				t.Errorf("an event that was erased was added again as %d", seqs[0])
 			}
@@ -300,8 +300,8 @@ func TestErase_ByTime(t *testing.T) {
 		id++
 		e.ID = newID(id)
 		if e.Rule != nil {
-			e.Rule.Width, e.Rule.Effect, e.Rule.Keys.Bytes = blocklist.WidthBytes, blocklist.EffectBlock, [][32]byte{{byte(id)}}
-		} else if e.Type == blocklist.EventLearned || e.Type == blocklist.EventExcepted {
+			e.Rule.Scope, e.Rule.Effect, e.Rule.Keys.Bytes = blocklist.ScopeBytes, blocklist.EffectBlock, [][32]byte{{byte(id)}}
+		} else if e.Type == blocklist.EventDerived || e.Type == blocklist.EventException {
 			e.Keys.Bytes = [][32]byte{{byte(id)}}
 		}
 		mustAppend(t, l, e)
@@ -316,18 +316,18 @@ func TestErase_ByTime(t *testing.T) {
 	add(rule(0))                                                                                          // 1 stays
 	add(rule(50))                                                                                         // 2 ends at 50
 	add(rule(0))                                                                                          // 3 is revoked at 0
-	add(blocklist.Event{Type: blocklist.EventLearned, Target: 1, Until: at(20)})                          // 4
-	add(blocklist.Event{Type: blocklist.EventLearned, Target: 2})                                         // 5 with 2
-	add(blocklist.Event{Type: blocklist.EventExcepted, Until: at(30)})                                    // 6
-	add(blocklist.Event{Type: blocklist.EventExcepted, Target: 1})                                        // 7 undone
-	add(blocklist.Event{Type: blocklist.EventLearned, Target: 99})                                        // 8 of nothing
-	add(blocklist.Event{Type: blocklist.EventLearned, Target: 4})                                         // 9 of no rule
+	add(blocklist.Event{Type: blocklist.EventDerived, Target: 1, Until: at(20)})                          // 4
+	add(blocklist.Event{Type: blocklist.EventDerived, Target: 2})                                         // 5 with 2
+	add(blocklist.Event{Type: blocklist.EventException, Until: at(30)})                                   // 6
+	add(blocklist.Event{Type: blocklist.EventException, Target: 1})                                       // 7 undone
+	add(blocklist.Event{Type: blocklist.EventDerived, Target: 99})                                        // 8 of nothing
+	add(blocklist.Event{Type: blocklist.EventDerived, Target: 4})                                         // 9 of no rule
 	add(blocklist.Event{Type: blocklist.EventRevoked, Target: 3})                                         // 10
-	add(blocklist.Event{Type: blocklist.EventUndone, Target: 7})                                          // 11
-	add(blocklist.Event{Type: blocklist.EventExcepted, Target: 1})                                        // 12 stays
+	add(blocklist.Event{Type: blocklist.EventReverted, Target: 7})                                        // 11
+	add(blocklist.Event{Type: blocklist.EventException, Target: 1})                                       // 12 stays
 	add(blocklist.Event{Type: blocklist.EventRevoked, Target: 12})                                        // 13 of no rule: nothing
-	add(blocklist.Event{Type: blocklist.EventUndone, Target: 1})                                          // 14 of a rule: nothing
-	add(blocklist.Event{Type: blocklist.EventLearned, Target: 3})                                         // 15 of a rule that had ended
+	add(blocklist.Event{Type: blocklist.EventReverted, Target: 1})                                        // 14 of a rule: nothing
+	add(blocklist.Event{Type: blocklist.EventDerived, Target: 3})                                         // 15 of a rule that had ended
 	add(blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{Start: at(500), End: at(600)}}) // 16 to come
 
 	erased := func() (out []uint64) {
@@ -401,7 +401,7 @@ func TestErase_InTheBackground(t *testing.T) {
 	l := open(t, dir, blocklist.WithForget(blocklist.Options{Now: c.now, EraseAfter: time.Second}, 5*time.Millisecond))
 	k, s := marked(t, l, 1)
 	rule := mustAppend(t, l, blocklist.Event{ID: newID(1), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-		Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Keys: k}})[0]
+		Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Keys: k}})[0]
 	mustAppend(t, l, blocklist.Event{ID: newID(2), Type: blocklist.EventRevoked, Target: rule})
 	c.sec.Add(5)
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -502,7 +502,7 @@ func TestErase_CrashAtEveryOperation(t *testing.T) {
 		l = open(t, dir, opts)
 		k, s := marked(t, l, 1)
 		mustAppend(t, l, blocklist.Event{ID: newID(1), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Keys: k}}, addedRule(t, l, 2, "https://example.com/stays"))
+			Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Keys: k}}, addedRule(t, l, 2, "https://example.com/stays"))
 		if err := l.Compact(ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -63,7 +63,7 @@ var (
 // it belonged to was written.
 type EventError struct {
 	Index int    // of the event among those of the call
-	Field string // such as "Rule.Width"
+	Field string // such as "Rule.Scope"
 	Why   string // what is wrong, and what would be accepted
 }
 

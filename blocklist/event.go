@@ -7,29 +7,29 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// Width says how far around the picture of a request a rule reaches. The values
+// Scope says how far around the picture of a request a rule reaches. The values
 // are stored and never change their meaning; zero is invalid.
-type Width uint8
+type Scope uint8
 
 const (
-	// WidthURL blocks the given addresses and nothing else.
-	WidthURL Width = 1
-	// WidthBytes blocks the same file at any address.
-	WidthBytes Width = 2
-	// WidthIdentical blocks the same picture, re-encoded or resized.
-	WidthIdentical Width = 3
-	// WidthDuplicate blocks the same picture, also mirrored, cropped, captioned.
-	WidthDuplicate Width = 4
-	// WidthFace blocks every picture in which a face appears.
-	WidthFace Width = 5
+	// ScopeURL blocks the given addresses and nothing else.
+	ScopeURL Scope = 1
+	// ScopeBytes blocks the same file at any address.
+	ScopeBytes Scope = 2
+	// ScopeIdentical blocks the same picture, re-encoded or resized.
+	ScopeIdentical Scope = 3
+	// ScopeDuplicate blocks the same picture, also mirrored, cropped, captioned.
+	ScopeDuplicate Scope = 4
+	// ScopeFace blocks every picture in which a face appears.
+	ScopeFace Scope = 5
 )
 
-// String returns "url", "bytes", "identical", "duplicate", "face" or "Width(n)".
-func (w Width) String() string {
+// String returns "url", "bytes", "identical", "duplicate", "face" or "Scope(n)".
+func (w Scope) String() string {
 	if names := [...]string{"", "url", "bytes", "identical", "duplicate", "face"}; w > 0 && int(w) < len(names) {
 		return names[w]
 	}
-	return fmt.Sprintf("Width(%d)", uint8(w))
+	return fmt.Sprintf("Scope(%d)", uint8(w))
 }
 
 // Effect says what is to happen with what a rule covers. The values are stored
@@ -54,7 +54,7 @@ func (e Effect) String() string {
 // Rule is what one granted request blocks. It never holds a name, an email
 // address, a text or a plain address.
 type Rule struct {
-	Width  Width
+	Scope  Scope
 	Effect Effect
 	// Case refers to the case of the request; the list does not look into it.
 	Case [16]byte
@@ -84,7 +84,7 @@ type Keys struct {
 	// FeatureViews, unless nil, has for each of the Features the number of its
 	// View, as HashKey.View.
 	FeatureViews []uint8
-	// Faces belong to added rules of WidthFace only; List.SealFaces makes them.
+	// Faces belong to added rules of ScopeFace only; List.SealFaces makes them.
 	// At most MaxFaces.
 	Faces []Face
 	// Views are the parts of files that hashes and features were computed from; at
@@ -122,23 +122,23 @@ type EventType uint8
 const (
 	// EventAdded adds a rule. Its sequence number is the rule's public id.
 	EventAdded EventType = 1
-	// EventLearned adds keys, under which a copy was found, to the rule Target.
-	EventLearned EventType = 2
-	// EventExcepted names pictures, by file or hash, that the rule Target must
+	// EventDerived adds keys, under which a copy was found, to the rule Target.
+	EventDerived EventType = 2
+	// EventException names pictures, by file or hash, that the rule Target must
 	// leave alone. With Target 0 they are common ones, which no rule must take for
 	// its own picture: see State.CommonDistance.
-	EventExcepted EventType = 3
+	EventException EventType = 3
 	// EventRevoked ends the rule Target, with all that was learned for it and
 	// excepted from it. A rule that has ended does not come back.
 	EventRevoked EventType = 4
-	// EventUndone undoes the learned or excepted event Target.
-	EventUndone EventType = 5
+	// EventReverted reverts the derived or exception event Target.
+	EventReverted EventType = 5
 )
 
-// String returns "added", "learned", "excepted", "revoked", "undone" or
+// String returns "added", "derived", "exception", "revoked", "reverted" or
 // "EventType(n)".
 func (t EventType) String() string {
-	if names := [...]string{"", "added", "learned", "excepted", "revoked", "undone"}; t > 0 && int(t) < len(names) {
+	if names := [...]string{"", "added", "derived", "exception", "revoked", "reverted"}; t > 0 && int(t) < len(names) {
 		return names[t]
 	}
 	return fmt.Sprintf("EventType(%d)", uint8(t))
@@ -163,10 +163,10 @@ type Event struct {
 	// Rule belongs to EventAdded only.
 	Rule *Rule
 	// Target is the sequence number of the event that this one refers to: the
-	// added event of a rule, or the event to undo. Only EventExcepted can have
+	// added event of a rule, or the event to undo. Only EventException can have
 	// none.
 	Target uint64
-	// Keys belong to EventLearned, without faces, and to EventExcepted, without
+	// Keys belong to EventDerived, without faces, and to EventException, without
 	// addresses and features too.
 	Keys Keys
 	// Until is when a learned or excepted event ends by itself, to the second.
@@ -218,11 +218,11 @@ func (e *Event) check(list uint32) *EventError {
 		return fail("List", fmt.Sprintf("is %d; this list is %d", e.List, list))
 	case !wholeSecond(e.Time) && !e.Time.IsZero():
 		return fail("Time", notWhole)
-	case e.Type < EventAdded || e.Type > EventUndone:
+	case e.Type < EventAdded || e.Type > EventReverted:
 		return fail("Type", fmt.Sprintf("%v is no type of event", e.Type))
 	case e.Type == EventAdded && e.Target != 0:
 		return fail("Target", "must be 0 in an added event")
-	case e.Type != EventAdded && e.Type != EventExcepted && e.Target == 0:
+	case e.Type != EventAdded && e.Type != EventException && e.Target == 0:
 		return fail("Target", "is zero")
 	}
 	if why := checkExtra(e.Extra); why != "" {
@@ -263,7 +263,7 @@ func (e *Event) checkPayload() *EventError {
 	case !e.Until.IsZero() && !wholeSecond(e.Until):
 		return fail("Until", notWhole)
 	}
-	if e.Type == EventLearned || e.Type == EventExcepted {
+	if e.Type == EventDerived || e.Type == EventException {
 		if err := e.checkDerived(); err != nil {
 			return err
 		}
@@ -288,7 +288,7 @@ func (e *Event) checkDerived() *EventError {
 	if len(k.Faces) > 0 {
 		return fail("Keys.Faces", "belong to added rules only; a face is registered by its person, and a picture is excepted by file or hash")
 	}
-	if e.Type == EventLearned {
+	if e.Type == EventDerived {
 		return nil
 	}
 	for _, x := range []struct {
@@ -304,8 +304,8 @@ func (e *Event) checkDerived() *EventError {
 
 func (r *Rule) check() *EventError {
 	fail := func(field, why string) *EventError { return &EventError{Field: field, Why: why} }
-	if r.Width < WidthURL || r.Width > WidthFace {
-		return fail("Width", fmt.Sprintf("%v is no width", r.Width))
+	if r.Scope < ScopeURL || r.Scope > ScopeFace {
+		return fail("Scope", fmt.Sprintf("%v is no scope", r.Scope))
 	}
 	if r.Effect < EffectBlock || r.Effect > EffectReview {
 		return fail("Effect", fmt.Sprintf("%v is no effect", r.Effect))
@@ -327,8 +327,8 @@ func (r *Rule) check() *EventError {
 		return fail("End", notWhole)
 	case !r.End.IsZero() && !r.Start.Before(r.End):
 		return fail("End", "is not after Start")
-	case len(r.Keys.Faces) > 0 && r.Width != WidthFace:
-		return fail("Keys.Faces", fmt.Sprintf("belong to rules of width %v; this one has %v", WidthFace, r.Width))
+	case len(r.Keys.Faces) > 0 && r.Scope != ScopeFace:
+		return fail("Keys.Faces", fmt.Sprintf("belong to rules of scope %v; this one has %v", ScopeFace, r.Scope))
 	}
 	return nil
 }

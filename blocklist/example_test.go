@@ -33,7 +33,7 @@ func Example() {
 		ID:   [16]byte{1}, // chosen by whoever appends, so that it can be repeated safely
 		Type: blocklist.EventAdded,
 		Rule: &blocklist.Rule{
-			Width:  blocklist.WidthURL,
+			Scope:  blocklist.ScopeURL,
 			Effect: blocklist.EffectBlock,
 			Keys:   blocklist.Keys{Addresses: []blocklist.Address{{Kind: blocklist.ImageAddress, Digest: digest}}},
 		},

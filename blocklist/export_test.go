@@ -223,7 +223,7 @@ type DumpGrant struct {
 	Event       uint64   `json:"event"`
 	Rule        uint64   `json:"rule"`
 	Kind        uint8    `json:"kind"`
-	Width       Width    `json:"width"`
+	Width       Scope    `json:"scope"`
 	Effect      Effect   `json:"effect"`
 	Learned     bool     `json:"learned"`
 	Worldwide   bool     `json:"worldwide"`

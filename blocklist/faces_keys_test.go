@@ -263,7 +263,7 @@ func TestFaceKeys_WrongKey(t *testing.T) {
 			t.Errorf("%s: SealFaces: %v", what, err)
 		}
 		// Something else can be blocked meanwhile.
-		e := blocklist.Event{ID: newID(l.View().Seq() + 1000), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}}}
+		e := blocklist.Event{ID: newID(l.View().Seq() + 1000), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}}}
 		mustAppend(t, l, e)
 	}
 	for range 2 {

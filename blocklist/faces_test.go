@@ -38,7 +38,7 @@ func faceOf(tb interface{ Fatal(...any) }, model blocklist.FaceModel, seed, near
 // faceRule returns the event that adds a rule with faces.
 func faceRule(tb testing.TB, l *blocklist.List, id uint64, limits blocklist.FaceLimits, vectors ...blocklist.FaceVector) blocklist.Event {
 	tb.Helper()
-	e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthFace, Effect: blocklist.EffectBlock}}
+	e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeFace, Effect: blocklist.EffectBlock}}
 	faces, err := l.SealFaces(e.ID, limits, vectors...)
 	if err != nil {
 		tb.Fatal(err)
@@ -374,19 +374,19 @@ func TestAppend_RefusesFaces(t *testing.T) {
 	}
 	added := func(faces []blocklist.Face) blocklist.Event {
 		return blocklist.Event{ID: newID(1), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthFace, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Faces: faces}}}
+			Scope: blocklist.ScopeFace, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Faces: faces}}}
 	}
 	otherWidth := added([]blocklist.Face{whole})
-	otherWidth.Rule.Width = blocklist.WidthDuplicate
+	otherWidth.Rule.Scope = blocklist.ScopeDuplicate
 	otherEvent := added([]blocklist.Face{whole})
 	otherEvent.ID = newID(2)
 	seal(l, 2)
 	unsealed := added([]blocklist.Face{whole})
 	unsealed.ID = newID(3)
 	for name, e := range map[string]blocklist.Event{
-		"learned":             {ID: newID(1), Type: blocklist.EventLearned, Target: 1, Keys: blocklist.Keys{Faces: []blocklist.Face{whole}}},
-		"excepted":            {ID: newID(1), Type: blocklist.EventExcepted, Target: 1, Keys: blocklist.Keys{Faces: []blocklist.Face{whole}}},
-		"of another width":    otherWidth,
+		"learned":             {ID: newID(1), Type: blocklist.EventDerived, Target: 1, Keys: blocklist.Keys{Faces: []blocklist.Face{whole}}},
+		"excepted":            {ID: newID(1), Type: blocklist.EventException, Target: 1, Keys: blocklist.Keys{Faces: []blocklist.Face{whole}}},
+		"of another scope":    otherWidth,
 		"too many":            added(slices.Repeat([]blocklist.Face{whole}, blocklist.MaxFaces+1)),
 		"no model":            added(changed(func(f *blocklist.Face) { f.Model.Name = "" })),
 		"too many dimensions": added(changed(func(f *blocklist.Face) { f.Model.Dimensions = 1 << 16 })),
@@ -446,7 +446,7 @@ func TestFindFaces_AgainstScan(t *testing.T) {
 		var faces [][]registered
 		for range n {
 			id++
-			e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Width: blocklist.WidthFace, Effect: blocklist.EffectBlock}}
+			e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeFace, Effect: blocklist.EffectBlock}}
 			var of []registered
 			for range 1 + id%2 {
 				seed++

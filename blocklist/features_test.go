@@ -88,7 +88,7 @@ func TestView_FindFeatures(t *testing.T) {
 	for i := range pictures {
 		sets[i] = featuresOf(t, uint64(i))
 		rules[i] = append(uint64(i), blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock,
+			Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock,
 			Keys: blocklist.Keys{Features: []blocklist.Features{sets[i].Compact()}},
 		}})
 		want[rules[i]] = true
@@ -125,7 +125,7 @@ func TestView_FindFeatures(t *testing.T) {
 	check("after a restart", l.View())
 
 	// An event that is kept before it is appended keeps its features.
-	e := blocklist.Event{ID: [16]byte{9, 9, 9}, Type: blocklist.EventLearned, Target: rules[1], Keys: blocklist.Keys{Features: []blocklist.Features{sets[0].Compact()}}}
+	e := blocklist.Event{ID: [16]byte{9, 9, 9}, Type: blocklist.EventDerived, Target: rules[1], Keys: blocklist.Keys{Features: []blocklist.Features{sets[0].Compact()}}}
 	b, err := e.MarshalBinary()
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +155,7 @@ func TestAppend_RefusesFeatures(t *testing.T) {
 		"too many":    slices.Repeat([]blocklist.Features{full.Compact()}, blocklist.MaxFeatures+1),
 	} {
 		_, err := l.Append(t.Context(), blocklist.Event{ID: [16]byte{1}, Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Features: sets},
+			Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Features: sets},
 		}})
 		if !errors.Is(err, blocklist.ErrEvent) {
 			t.Errorf("%s: %v, want ErrEvent", name, err)
@@ -198,7 +198,7 @@ func TestView_FindFeatures_ManyAlike(t *testing.T) {
 				if i == others {
 					r = blocklist.Rule{}
 				}
-				r.Width, r.Effect = blocklist.WidthDuplicate, blocklist.EffectBlock
+				r.Scope, r.Effect = blocklist.ScopeDuplicate, blocklist.EffectBlock
 				r.Keys = blocklist.Keys{Features: []blocklist.Features{set.Compact()}}
 				events = append(events, blocklist.Event{ID: [16]byte{byte(i), 1}, Type: blocklist.EventAdded, Rule: &r})
 			}
@@ -264,7 +264,7 @@ func TestAppend_FeaturesNotCompact(t *testing.T) {
 	}
 	defer l.Close()
 	_, err = l.Append(t.Context(), blocklist.Event{ID: [16]byte{1}, Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-		Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock,
+		Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock,
 		Keys: blocklist.Keys{Features: []blocklist.Features{featuresOf(t, 1)}},
 	}})
 	var invalid *blocklist.EventError

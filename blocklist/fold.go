@@ -108,15 +108,15 @@ func (f *fold) apply(e *committed) {
 		}
 		f.addGrant(g, &r.Keys)
 		f.addFaces(e.ID, f.count()-1, r)
-	case EventLearned:
+	case EventDerived:
 		f.learn(&e.Event)
-	case EventExcepted:
+	case EventException:
 		if _, ok := f.liveRule(e.Target); ok || e.Target == 0 {
 			f.except(&e.Event)
 		}
 	case EventRevoked:
 		f.revoke(e.Target)
-	case EventUndone:
+	case EventReverted:
 		f.undo(e.Target)
 	}
 }
@@ -143,7 +143,7 @@ func (f *fold) revoke(rule uint64) {
 		return
 	}
 	f.kill(g)
-	if attrScope(f.grantAt(g).attr) == WidthFace {
+	if attrScope(f.grantAt(g).attr) == ScopeFace {
 		f.ended = append(f.ended, rule)
 	}
 	for _, g := range f.learned[rule] {

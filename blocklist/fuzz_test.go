@@ -108,7 +108,7 @@ func FuzzSnapshot_Faces(f *testing.F) {
 func use(v *blocklist.State, u *universe) {
 	visit := func(h blocklist.Hit) bool {
 		v.InForceIn(h, territories[0])
-		v.Excepted(h, &u.files[0], u.hashes)
+		v.HasException(h, &u.files[0], u.hashes)
 		v.Rule(h.Rule)
 		return true
 	}

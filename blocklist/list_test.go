@@ -67,7 +67,7 @@ func newID(n uint64) (id [16]byte) {
 func addedRule(tb testing.TB, l *blocklist.List, id uint64, urls ...string) blocklist.Event {
 	tb.Helper()
 	e := blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-		Width: blocklist.WidthURL, Effect: blocklist.EffectBlock, Case: newID(id),
+		Scope: blocklist.ScopeURL, Effect: blocklist.EffectBlock, Case: newID(id),
 	}}
 	for _, u := range urls {
 		d, err := l.Digest(blocklist.ImageAddress, u)
@@ -395,7 +395,7 @@ func TestAppendRefuses(t *testing.T) {
 		{"rule in a revoked event", "Rule", blocklist.Event{ID: newID(1), Type: blocklist.EventRevoked, Target: 1, Rule: &blocklist.Rule{}}},
 		{"no target", "Target", blocklist.Event{ID: newID(1), Type: blocklist.EventRevoked}},
 		{"another tenant", "List", blocklist.Event{ID: newID(1), Type: blocklist.EventRevoked, Target: 1, List: 1}},
-		{"no width", "Rule.Width", rule(func(r *blocklist.Rule) { r.Width = 0 })},
+		{"no scope", "Rule.Scope", rule(func(r *blocklist.Rule) { r.Scope = 0 })},
 		{"no effect", "Rule.Effect", rule(func(r *blocklist.Rule) { r.Effect = 0 })},
 		{"no territory", "Rule.Territories", rule(func(r *blocklist.Rule) { r.Territories = make([]blocklist.Territory, 1) })},
 		{"territory twice", "Rule.Territories", rule(func(r *blocklist.Rule) { r.Territories = append(territories[:1:1], territories[0]) })},
@@ -404,8 +404,8 @@ func TestAppendRefuses(t *testing.T) {
 		{"address of no kind", "Rule.Keys.Addresses", rule(func(r *blocklist.Rule) { r.Keys.Addresses[0].Kind = 0 })},
 		{"hash of no algorithm", "Rule.Keys.Hashes", rule(func(r *blocklist.Rule) { r.Keys.Hashes = make([]blocklist.HashKey, 1) })},
 		{"too many keys", "Rule.Keys", rule(func(r *blocklist.Rule) { r.Keys.Bytes = make([][32]byte, blocklist.MaxKeys) })},
-		{"learned without keys", "Keys", blocklist.Event{ID: newID(1), Type: blocklist.EventLearned, Target: 1}},
-		{"excepted address", "Keys.Addresses", blocklist.Event{ID: newID(1), Type: blocklist.EventExcepted, Target: 1, Keys: addedRule(t, l, 1, "https://example.com/").Rule.Keys}},
+		{"learned without keys", "Keys", blocklist.Event{ID: newID(1), Type: blocklist.EventDerived, Target: 1}},
+		{"excepted address", "Keys.Addresses", blocklist.Event{ID: newID(1), Type: blocklist.EventException, Target: 1, Keys: addedRule(t, l, 1, "https://example.com/").Rule.Keys}},
 		{"keys in a revoked event", "Keys", blocklist.Event{ID: newID(1), Type: blocklist.EventRevoked, Target: 1, Keys: some}},
 		{"end of half a second", "Rule.End", rule(func(r *blocklist.Rule) { r.End = hour.Add(time.Millisecond) })},
 		{"end of a revoked event", "Until", blocklist.Event{ID: newID(1), Type: blocklist.EventRevoked, Target: 1, Until: hour}},
@@ -526,7 +526,7 @@ func TestReadsDoNotAllocate(t *testing.T) {
 		e.Rule.End = until
 		e.Rule.Territories = territories[:1]
 		mustAppend(t, l, e)
-		mustAppend(t, l, blocklist.Event{ID: newID(uint64(1000 + i)), Type: blocklist.EventExcepted, Target: uint64(2*i + 1),
+		mustAppend(t, l, blocklist.Event{ID: newID(uint64(1000 + i)), Type: blocklist.EventException, Target: uint64(2*i + 1),
 			Keys: blocklist.Keys{Bytes: [][32]byte{sha256.Sum256([]byte("x"))}, Hashes: []blocklist.HashKey{{Hash: u.hashes[0]}}}})
 		if i == len(u.addresses)/2 {
 			if err := l.Compact(context.Background()); err != nil {
@@ -542,7 +542,7 @@ func TestReadsDoNotAllocate(t *testing.T) {
 			var sum tally
 			accumulate := func(h blocklist.Hit) bool {
 				sum.hits++
-				if v.InForceIn(h, territories[0]) && !v.Excepted(h, &u.files[i], u.hashes[1:2]) && h.Rule > sum.best.Rule {
+				if v.InForceIn(h, territories[0]) && !v.HasException(h, &u.files[i], u.hashes[1:2]) && h.Rule > sum.best.Rule {
 					sum.best = h
 				}
 				return true
@@ -599,9 +599,9 @@ func TestTerritory(t *testing.T) {
 
 func TestStrings(t *testing.T) {
 	t.Parallel()
-	got := fmt.Sprint(blocklist.WidthFace, blocklist.Width(0), blocklist.EffectReview, blocklist.Effect(3), blocklist.EventUndone,
+	got := fmt.Sprint(blocklist.ScopeFace, blocklist.Scope(0), blocklist.EffectReview, blocklist.Effect(3), blocklist.EventReverted,
 		blocklist.EventType(0), blocklist.RuleRevoked, blocklist.RuleState(9), blocklist.PageAddress, blocklist.AddressKind(0), phash.AlgPDQ)
-	want := "face Width(0) review Effect(3) undone EventType(0) revoked RuleState(9) page AddressKind(0) pdq"
+	want := "face Scope(0) review Effect(3) reverted EventType(0) revoked RuleState(9) page AddressKind(0) pdq"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

@@ -103,11 +103,11 @@ func (m *model) apply(e blocklist.Event) uint64 {
 			}
 		}
 		m.grants = append(m.grants, modelGrant{event: m.seq, rule: m.seq, r: *e.Rule, keys: e.Rule.Keys})
-	case blocklist.EventLearned:
+	case blocklist.EventDerived:
 		if g := live(e.Target); g != nil {
 			m.grants = append(m.grants, modelGrant{event: m.seq, rule: e.Target, r: g.r, keys: e.Keys, until: e.Until, learned: true})
 		}
-	case blocklist.EventExcepted:
+	case blocklist.EventException:
 		if e.Target == 0 || live(e.Target) != nil {
 			m.except = append(m.except, modelException{event: m.seq, rule: e.Target, keys: e.Keys, until: e.Until})
 		}
@@ -124,7 +124,7 @@ func (m *model) apply(e blocklist.Event) uint64 {
 				}
 			}
 		}
-	case blocklist.EventUndone:
+	case blocklist.EventReverted:
 		for i := range m.grants {
 			if g := &m.grants[i]; g.event == e.Target && g.learned {
 				g.ended = true
@@ -171,7 +171,7 @@ type found struct {
 	Rule, Event uint64
 	Case        [16]byte
 	Kind        uint8
-	Width       blocklist.Width
+	Width       blocklist.Scope
 	Effect      blocklist.Effect
 	Distance    int
 	Variant     uint8
@@ -194,7 +194,7 @@ var territories = func() (ts []blocklist.Territory) {
 }()
 
 func (m *model) found(g *modelGrant, distance int, variant uint8, sha *[32]byte, hashes []phash.Hash) found {
-	f := found{Rule: g.rule, Event: g.event, Case: g.r.Case, Kind: g.r.Kind, Width: g.r.Width, Effect: g.r.Effect,
+	f := found{Rule: g.rule, Event: g.event, Case: g.r.Case, Kind: g.r.Kind, Width: g.r.Scope, Effect: g.r.Effect,
 		Distance: distance, Variant: variant, Learned: g.learned}
 	if len(g.r.Territories) == 0 {
 		f.Where = "worldwide "
@@ -295,8 +295,8 @@ func sorted(fs []found) []found {
 
 func collect(v *blocklist.State, sha *[32]byte, hashes []phash.Hash, find func(func(blocklist.Hit) bool) bool) (out []found) {
 	find(func(h blocklist.Hit) bool {
-		f := found{Rule: h.Rule, Event: h.Event, Case: h.Case, Kind: h.Kind, Width: h.Width, Effect: h.Effect,
-			Distance: h.Distance, Variant: h.Variant, Learned: h.Learned, Excepted: v.Excepted(h, sha, hashes),
+		f := found{Rule: h.Rule, Event: h.Event, Case: h.Case, Kind: h.Kind, Width: h.Scope, Effect: h.Effect,
+			Distance: h.Distance, Variant: h.Variant, Learned: h.Derived, Excepted: v.HasException(h, sha, hashes),
 			Similarity: h.Similarity, AtBlock: h.AtBlock}
 		if h.Worldwide {
 			f.Where = "worldwide "
@@ -407,7 +407,7 @@ func compare(t interface {
 		}
 		sha := u.files[i]
 		wantBits, wantOK := m.common(sha, u.hashes[i])
-		if bits, ok := v.CommonDistance(&sha, u.hashes[i]); ok != wantOK || ok && bits != wantBits {
+		if bits, ok := v.AllowedDistance(&sha, u.hashes[i]); ok != wantOK || ok && bits != wantBits {
 			t.Fatalf("picture %d is %d bits from a common one, %t, want %d, %t", i, bits, ok, wantBits, wantOK)
 		}
 		want := m.find(func(k blocklist.Keys) (out []blocklist.HashKey) {
@@ -548,7 +548,7 @@ func TestListAgainstModel(t *testing.T) {
 			switch e.Type {
 			case blocklist.EventAdded:
 				r := &blocklist.Rule{
-					Width:  blocklist.Width(rapid.IntRange(1, 5).Draw(t, "width")),
+					Scope:  blocklist.Scope(rapid.IntRange(1, 5).Draw(t, "scope")),
 					Effect: blocklist.Effect(rapid.IntRange(1, 2).Draw(t, "effect")),
 					Kind:   uint8(rapid.IntRange(0, 3).Draw(t, "kind")),
 					Start:  drawTime("start"), End: drawTime("end"),
@@ -558,7 +558,7 @@ func TestListAgainstModel(t *testing.T) {
 				if !r.End.IsZero() && !r.End.After(r.Start) {
 					r.End = r.Start.Add(time.Second)
 				}
-				if r.Width == blocklist.WidthFace && rapid.Bool().Draw(t, "faces") {
+				if r.Scope == blocklist.ScopeFace && rapid.Bool().Draw(t, "faces") {
 					for range rapid.IntRange(1, 3).Draw(t, "calls") {
 						limits := rapid.SampledFrom(limitsOf).Draw(t, "limits")
 						some := rapid.SliceOfN(rapid.SampledFrom(u.faces), 1, 3).Draw(t, "vectors")
@@ -577,11 +577,11 @@ func TestListAgainstModel(t *testing.T) {
 				e.Rule = r
 			default:
 				e.Target = rapid.Uint64Range(1, m.seq+2).Draw(t, "target")
-				if e.Type == blocklist.EventExcepted && rapid.IntRange(0, 3).Draw(t, "from all") == 0 {
+				if e.Type == blocklist.EventException && rapid.IntRange(0, 3).Draw(t, "from all") == 0 {
 					e.Target = 0
 				}
-				if e.Type == blocklist.EventLearned || e.Type == blocklist.EventExcepted {
-					e.Keys = drawKeys(e.Type == blocklist.EventLearned, 1)
+				if e.Type == blocklist.EventDerived || e.Type == blocklist.EventException {
+					e.Keys = drawKeys(e.Type == blocklist.EventDerived, 1)
 					e.Until = drawTime("until")
 				}
 			}

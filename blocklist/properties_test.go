@@ -36,7 +36,7 @@ func TestKeyProperties(t *testing.T) {
 	set := featuresOf(t, 5).Compact()
 	rule := func(id uint64, p blocklist.Purposes, k blocklist.Keys) blocklist.Event {
 		return blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Purposes: p, Keys: k}}
+			Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Purposes: p, Keys: k}}
 	}
 	events := []blocklist.Event{
 		rule(1, 0, blocklist.Keys{Hashes: []blocklist.HashKey{
@@ -48,7 +48,7 @@ func TestKeyProperties(t *testing.T) {
 		rule(2, blocklist.PurposeTrain, blocklist.Keys{Bytes: [][32]byte{{1}}, SHA1: [][20]byte{{2}}, MD5: [][16]byte{{3}}}),
 		rule(3, blocklist.PurposeFace|blocklist.PurposeIndex, blocklist.Keys{Bytes: [][32]byte{{1}}}),
 		rule(4, 0, blocklist.Keys{SHA1: [][20]byte{{2}}, MD5: [][16]byte{{3}}}),
-		{ID: newID(5), Type: blocklist.EventLearned, Target: 2, Keys: blocklist.Keys{Bytes: [][32]byte{{7}}}},
+		{ID: newID(5), Type: blocklist.EventDerived, Target: 2, Keys: blocklist.Keys{Bytes: [][32]byte{{7}}}},
 	}
 	check := func(what string, v *blocklist.State) {
 		t.Helper()

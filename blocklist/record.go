@@ -173,7 +173,7 @@ func appendPayload(b []byte, e *Event) []byte {
 	keys := &e.Keys
 	if r := e.Rule; r != nil {
 		keys = &r.Keys
-		w.octet(tagScope, uint8(r.Width))
+		w.octet(tagScope, uint8(r.Scope))
 		w.octet(tagEffect, uint8(r.Effect))
 		w.octet(tagKind, r.Kind)
 		w.id(tagCase, &r.Case)
@@ -510,11 +510,11 @@ func readTime(v []byte, t *time.Time) error {
 }
 
 func readScope(r *Rule, v []byte) error {
-	if err := readOctet(v, (*uint8)(&r.Width)); err != nil {
+	if err := readOctet(v, (*uint8)(&r.Scope)); err != nil {
 		return err
 	}
-	if r.Width > WidthFace {
-		return fmt.Errorf("blocklist: record has a rule of scope %v: %w", r.Width, ErrVersion)
+	if r.Scope > ScopeFace {
+		return fmt.Errorf("blocklist: record has a rule of scope %v: %w", r.Scope, ErrVersion)
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func dumpRecord(e *blocklist.Event) recordDump {
 	k := &e.Keys
 	if r := e.Rule; r != nil {
 		k = &r.Keys
-		d.Scope, d.Effect, d.Kind, d.Case, d.Purposes = uint8(r.Width), uint8(r.Effect), r.Kind, hex.EncodeToString(r.Case[:]), uint64(r.Purposes)
+		d.Scope, d.Effect, d.Kind, d.Case, d.Purposes = uint8(r.Scope), uint8(r.Effect), r.Kind, hex.EncodeToString(r.Case[:]), uint64(r.Purposes)
 		d.Start, d.End = unix(r.Start), unix(r.End)
 		for _, t := range r.Territories {
 			d.Territories += t.String()
@@ -150,14 +150,14 @@ func everyField(t *testing.T) (names []string, events []blocklist.Event) {
 		return d
 	}
 	rule := func(r blocklist.Rule) blocklist.Event { return blocklist.Event{Type: blocklist.EventAdded, Rule: &r} }
-	add("the least a rule has", rule(blocklist.Rule{Width: blocklist.WidthURL, Effect: blocklist.EffectBlock}))
-	add("addresses", rule(blocklist.Rule{Width: blocklist.WidthURL, Effect: blocklist.EffectReview, Kind: 9, Case: newID(77),
+	add("the least a rule has", rule(blocklist.Rule{Scope: blocklist.ScopeURL, Effect: blocklist.EffectBlock}))
+	add("addresses", rule(blocklist.Rule{Scope: blocklist.ScopeURL, Effect: blocklist.EffectReview, Kind: 9, Case: newID(77),
 		Territories: territories[:3], Start: at, End: at.Add(time.Hour), Purposes: blocklist.PurposeTrain | blocklist.PurposeFace,
 		Keys: blocklist.Keys{Addresses: []blocklist.Address{{Kind: blocklist.PageAddress, Digest: digest(1)}, {Kind: blocklist.ImageAddress, Digest: digest(99)}}}}))
-	add("files by all digests", rule(blocklist.Rule{Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{
+	add("files by all digests", rule(blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{
 		Bytes: u.files[:2], SHA1: [][20]byte{{1, 2, 3}}, MD5: [][16]byte{{4, 5}, {6}}}}))
 	set := featuresOf(t, 1).Compact()
-	picture := rule(blocklist.Rule{Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{
+	picture := rule(blocklist.Rule{Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{
 		Hashes: []blocklist.HashKey{
 			{Hash: u.hashes[0], Variant: 7, Reach: blocklist.ReachBits(12), View: 2},
 			{Hash: phash.FromPerception(0x8f373714acfcf4d0), Reach: blocklist.ReachBits(0)},
@@ -169,14 +169,14 @@ func everyField(t *testing.T) (names []string, events []blocklist.Event) {
 	picture.Batch = newID(4242)
 	add("a picture", picture)
 	sealed := bytes.Repeat([]byte{1}, 100)
-	add("a face", rule(blocklist.Rule{Width: blocklist.WidthFace, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{
+	add("a face", rule(blocklist.Rule{Scope: blocklist.ScopeFace, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{
 		Faces: []blocklist.Face{{Model: blocklist.FaceModel{Name: "m-1", Dimensions: 64}, Limits: blocklist.FaceLimits{Block: 0.75, Review: 0.5}, Sealed: sealed}}}}))
-	add("learned", blocklist.Event{Type: blocklist.EventLearned, Target: 4, Until: at.Add(24 * time.Hour), Keys: blocklist.Keys{Bytes: u.files[2:3]}})
-	add("excepted", blocklist.Event{Type: blocklist.EventExcepted, Target: 4, Keys: blocklist.Keys{Hashes: []blocklist.HashKey{{Hash: u.hashes[2]}}}})
-	add("excepted from all rules", blocklist.Event{Type: blocklist.EventExcepted, Keys: blocklist.Keys{Bytes: u.files[3:]}})
-	add("undone", blocklist.Event{Type: blocklist.EventUndone, Target: 6})
+	add("learned", blocklist.Event{Type: blocklist.EventDerived, Target: 4, Until: at.Add(24 * time.Hour), Keys: blocklist.Keys{Bytes: u.files[2:3]}})
+	add("excepted", blocklist.Event{Type: blocklist.EventException, Target: 4, Keys: blocklist.Keys{Hashes: []blocklist.HashKey{{Hash: u.hashes[2]}}}})
+	add("excepted from all rules", blocklist.Event{Type: blocklist.EventException, Keys: blocklist.Keys{Bytes: u.files[3:]}})
+	add("undone", blocklist.Event{Type: blocklist.EventReverted, Target: 6})
 	add("revoked", blocklist.Event{Type: blocklist.EventRevoked, Target: 2})
-	newer := rule(blocklist.Rule{Width: blocklist.WidthURL, Effect: blocklist.EffectBlock})
+	newer := rule(blocklist.Rule{Scope: blocklist.ScopeURL, Effect: blocklist.EffectBlock})
 	newer.Extra = []blocklist.Field{{Tag: 31, Value: []byte("header")}, {Tag: 65, Value: []byte{}}, {Tag: 1001, Value: []byte("payload")}}
 	add("fields of a newer version", newer)
 	erased := events[1]

@@ -50,16 +50,16 @@ type State struct {
 type Hit struct {
 	Rule      uint64   // public id
 	Event     uint64   // that brought the key: the rule's own, or a learned one
-	Case      [16]byte // of the rule, as its Kind, Width and Effect
+	Case      [16]byte // of the rule, as its Kind, Scope and Effect
 	Kind      uint8
-	Width     Width
+	Scope     Scope
 	Effect    Effect
 	Distance  int      // of a hash, in bits
 	Variant   uint8    // of a hash, as it was registered
 	Reach     Reach    // of a hash, as it was registered
 	View      uint8    // of a hash or of features: see State.ViewOf; 0 for none
 	Purposes  Purposes // of the rule; zero for every use
-	Learned   bool     // the key was learned
+	Derived   bool     // the key was learned
 	Worldwide bool     // the rule has no territories
 
 	// Similarity of a face: the cosine, from -1 to 1.
@@ -250,11 +250,11 @@ func (v *State) emit(h Hit, yield func(Hit) bool) bool {
 			return true
 		}
 	}
-	h.Kind, h.Width, h.Effect, h.Purposes = uint8(attr), attrScope(attr), attrEffect(attr), attrPurposes(attr)
+	h.Kind, h.Scope, h.Effect, h.Purposes = uint8(attr), attrScope(attr), attrEffect(attr), attrPurposes(attr)
 	if h.Purposes != 0 && h.Purposes&v.purposes == 0 {
 		return true
 	}
-	h.Learned = attr&attrLearned != 0
+	h.Derived = attr&attrLearned != 0
 	h.Worldwide = attr&attrWorldwide != 0
 	return yield(h)
 }
@@ -287,7 +287,7 @@ type exception struct {
 // Excepted reports whether the rule of a hit must leave a picture alone: its
 // file (sha may be nil) is excepted, or one of its hashes is within
 // ExceptionRadius of an excepted hash.
-func (v *State) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
+func (v *State) HasException(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	list := v.exceptionsOf(hit.Rule)
 	if len(list) == 0 {
 		return false
@@ -320,8 +320,8 @@ func (v *State) Excepted(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 // of the nearest of their hashes. ok is false when there is nothing to compare.
 //
 // It compares with each of them, some 5 ns for each, and does not allocate. What
-// a common picture is shielded from is for the caller to say.
-func (v *State) CommonDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) {
+// a picture on the allow list is shielded from is for the caller to say.
+func (v *State) AllowedDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) {
 	list := v.exceptionsOf(0)
 	if len(list) == 0 {
 		return 0, false
@@ -383,7 +383,7 @@ func (v *State) Rule(id uint64) (r Rule, state RuleState, ok bool) {
 		return Rule{}, 0, false
 	}
 	r = Rule{
-		Kind: uint8(d.attr), Width: attrScope(d.attr), Effect: attrEffect(d.attr), Case: d.caseID,
+		Kind: uint8(d.attr), Scope: attrScope(d.attr), Effect: attrEffect(d.attr), Case: d.caseID,
 		Start: timeOf(d.start), End: timeOf(d.end), Territories: d.territories, Purposes: attrPurposes(d.attr),
 	}
 	now := v.now().Unix()

@@ -58,13 +58,13 @@ func TestTimes(t *testing.T) {
 	add(3, at(15), time.Time{})
 	add(4, time.Time{}, time.Time{})
 	learn := func(id byte, rule uint64, until time.Time) {
-		mustAppend(t, l, blocklist.Event{ID: newID(uint64(id)), Type: blocklist.EventLearned, Target: rule, Until: until, Keys: blocklist.Keys{Bytes: [][32]byte{{id}}}})
+		mustAppend(t, l, blocklist.Event{ID: newID(uint64(id)), Type: blocklist.EventDerived, Target: rule, Until: until, Keys: blocklist.Keys{Bytes: [][32]byte{{id}}}})
 	}
 	learn(5, 1, at(12))      // ends before its rule
 	learn(6, 1, at(99))      // ends with its rule
 	learn(7, 4, at(18))      // of a rule without end
 	learn(8, 2, time.Time{}) // with its rule
-	mustAppend(t, l, blocklist.Event{ID: newID(9), Type: blocklist.EventExcepted, Target: 4, Until: at(17), Keys: blocklist.Keys{Bytes: [][32]byte{{4}}}})
+	mustAppend(t, l, blocklist.Event{ID: newID(9), Type: blocklist.EventException, Target: 4, Until: at(17), Keys: blocklist.Keys{Bytes: [][32]byte{{4}}}})
 
 	// The seconds, from and until just before, in which each file is found.
 	inForce := map[byte][2]int64{1: {10, 20}, 2: {-100, 15}, 3: {15, 200}, 4: {-100, 200}, 5: {10, 12}, 6: {10, 20}, 7: {-100, 18}, 8: {-100, 15}}
@@ -77,7 +77,7 @@ func TestTimes(t *testing.T) {
 				got[id] = false
 				v.FindBytes([32]byte{id}, func(h blocklist.Hit) bool {
 					got[id] = true
-					if sha := [32]byte{4}; v.Excepted(h, &sha, nil) != (h.Rule == 4 && sec < 17) {
+					if sha := [32]byte{4}; v.HasException(h, &sha, nil) != (h.Rule == 4 && sec < 17) {
 						t.Errorf("%s: second %d: rule %d excepted: %t", where, sec, h.Rule, !(h.Rule == 4 && sec < 17))
 					}
 					return true
@@ -114,11 +114,11 @@ func TestExceptions(t *testing.T) {
 		mustAppend(t, l, e)
 	}
 	except := func(rule uint64, keys blocklist.Keys) uint64 {
-		return mustAppend(t, l, blocklist.Event{ID: newID(100 + rule + uint64(len(keys.Bytes))*10), Type: blocklist.EventExcepted, Target: rule, Keys: keys})[0]
+		return mustAppend(t, l, blocklist.Event{ID: newID(100 + rule + uint64(len(keys.Bytes))*10), Type: blocklist.EventException, Target: rule, Keys: keys})[0]
 	}
 	excepted := func(v *blocklist.State, sha *[32]byte, hashes ...phash.Hash) (rules []uint64) {
 		v.FindBytes(file, func(h blocklist.Hit) bool {
-			if v.Excepted(h, sha, hashes) {
+			if v.HasException(h, sha, hashes) {
 				rules = append(rules, h.Rule)
 			}
 			return true
@@ -168,7 +168,7 @@ func TestExceptions(t *testing.T) {
 			}
 		},
 		func() {
-			mustAppend(t, l, blocklist.Event{ID: newID(500), Type: blocklist.EventUndone, Target: byHash})
+			mustAppend(t, l, blocklist.Event{ID: newID(500), Type: blocklist.EventReverted, Target: byHash})
 		},
 		func() { mustAppend(t, l, blocklist.Event{ID: newID(501), Type: blocklist.EventRevoked, Target: 1}) },
 	} {

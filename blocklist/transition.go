@@ -20,7 +20,7 @@ type TransitionType uint8
 const (
 	RuleBegan      TransitionType = 1
 	RuleEnded      TransitionType = 2
-	LearnedEnded   TransitionType = 3 // before its rule did
+	DerivedEnded   TransitionType = 3 // before its rule did
 	ExceptionEnded TransitionType = 4
 )
 
@@ -43,7 +43,7 @@ func (v *State) Transitions(from, to time.Time, yield func(Transition) bool) {
 		if g, ok := v.grantOf(d.rule); ok && v.grantAt(g).end == d.end {
 			return true
 		}
-		return yield(Transition{timeOf(d.end), d.rule, d.seq, LearnedEnded})
+		return yield(Transition{timeOf(d.end), d.rule, d.seq, DerivedEnded})
 	}
 	for it := v.base.timed.Iterator(); it.HasNext(); {
 		g := it.Next()

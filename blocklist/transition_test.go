@@ -35,17 +35,17 @@ func TestView_Transitions(t *testing.T) {
 	file := func(b byte) blocklist.Keys { return blocklist.Keys{Bytes: [][32]byte{{b}}} }
 	rule := func(start, end time.Time) uint64 {
 		return add(blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Start: start, End: end, Keys: file(1),
+			Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Start: start, End: end, Keys: file(1),
 		}})
 	}
-	rule(time.Time{}, time.Time{})                                                              // 1
-	rule(at(1), at(5))                                                                          // 2
-	rule(at(2), time.Time{})                                                                    // 3
-	add(blocklist.Event{Type: blocklist.EventLearned, Target: 2, Keys: file(2), Until: at(3)})  // 4
-	add(blocklist.Event{Type: blocklist.EventLearned, Target: 2, Keys: file(3), Until: at(9)})  // 5: ends with its rule
-	add(blocklist.Event{Type: blocklist.EventExcepted, Target: 1, Keys: file(4), Until: at(4)}) // 6
-	revoked := rule(at(1), at(2))                                                               // 7
-	add(blocklist.Event{Type: blocklist.EventRevoked, Target: revoked})                         // 8
+	rule(time.Time{}, time.Time{})                                                               // 1
+	rule(at(1), at(5))                                                                           // 2
+	rule(at(2), time.Time{})                                                                     // 3
+	add(blocklist.Event{Type: blocklist.EventDerived, Target: 2, Keys: file(2), Until: at(3)})   // 4
+	add(blocklist.Event{Type: blocklist.EventDerived, Target: 2, Keys: file(3), Until: at(9)})   // 5: ends with its rule
+	add(blocklist.Event{Type: blocklist.EventException, Target: 1, Keys: file(4), Until: at(4)}) // 6
+	revoked := rule(at(1), at(2))                                                                // 7
+	add(blocklist.Event{Type: blocklist.EventRevoked, Target: revoked})                          // 8
 
 	check := func(what string, want []string) {
 		t.Helper()

@@ -29,7 +29,7 @@ func TestFilter_EveryAlgorithm(t *testing.T) {
 	for alg := range phash.Algorithms() {
 		own[alg] = flipped(t, rng, alg, [4]uint64{rng.Uint64(), rng.Uint64(), rng.Uint64(), rng.Uint64()}, 0)
 		if _, err := l.Append(context.Background(), blocklist.Event{ID: [16]byte{byte(alg)}, Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Kind: 1, Width: blocklist.WidthDuplicate, Effect: blocklist.EffectBlock, Case: [16]byte{byte(alg)},
+			Kind: 1, Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Case: [16]byte{byte(alg)},
 			Keys: blocklist.Keys{Hashes: []blocklist.HashKey{{Hash: own[alg]}}},
 		}}); err != nil {
 			t.Fatal(err)

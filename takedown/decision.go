@@ -43,8 +43,8 @@ func (v Verdict) String() string {
 type Tier uint8
 
 const (
-	// TierAddress: its address is blocked.
-	TierAddress Tier = 1 << 0
+	// TierURL: its address is blocked.
+	TierURL Tier = 1 << 0
 	// TierBytes: its file is one that is blocked (SHA-256).
 	TierBytes Tier = 1 << 1
 	// TierHash: its perceptual hash is near that of a blocked picture.
@@ -90,8 +90,8 @@ type Decision struct {
 	Rule uint64
 	Case CaseID
 	Kind Kind
-	// Width is how far the rule reaches.
-	Width Width
+	// Scope is how far the rule reaches.
+	Scope Scope
 	// Distance is the number of bits between the candidate's hash and the
 	// registered one, when Why is TierHash.
 	Distance int
@@ -112,14 +112,14 @@ type Decision struct {
 	// Face says which of the faces of its frame that is, when Why is TierFace.
 	Similarity float64
 	Face       int
-	// FarOut says that the match leaves a doubt: its hash is more than 10 bits away
+	// Weak says that the match leaves a doubt: its hash is more than 10 bits away
 	// (4, of a perception hash), its features prove nothing, or its face is below
 	// the block threshold. Such matches count for the match budget: see
-	// desk.Desk.TakeTallies.
-	FarOut bool
-	// Learned says that the key that matched was not registered with the rule
-	// but learned from a copy that was found later.
-	Learned bool
+	// desk.Desk.AddMatchCounts.
+	Weak bool
+	// Derived says that the key that matched was not registered with the rule but
+	// derived from a copy that was found later.
+	Derived bool
 }
 
 // Stronger reports whether d is to be told rather than o: the stronger verdict,
@@ -141,7 +141,7 @@ func (d Decision) String() string {
 	if d.Why == 0 {
 		return fmt.Sprintf("%v (checked %v)", d.Verdict, d.Checked)
 	}
-	s := fmt.Sprintf("%v by %v, rule %d, case %v, %v, width %v", d.Verdict, d.Why, d.Rule, d.Case, d.Kind, d.Width)
+	s := fmt.Sprintf("%v by %v, rule %d, case %v, %v, scope %v", d.Verdict, d.Why, d.Rule, d.Case, d.Kind, d.Scope)
 	if d.Why == TierHash {
 		s += fmt.Sprintf(", %v at distance %d", d.Variant, d.Distance)
 	}
@@ -151,8 +151,8 @@ func (d Decision) String() string {
 	if d.Why == TierFace {
 		s += fmt.Sprintf(", face %d similar by %.3f", d.Face, d.Similarity)
 	}
-	if d.Learned {
-		s += ", learned"
+	if d.Derived {
+		s += ", derived"
 	}
 	return s
 }

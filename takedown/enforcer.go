@@ -44,9 +44,9 @@ type EnforcerOptions struct {
 	// changed or cut in place, only replaced as Publish does it. Without Map the
 	// file is copied, and may be treated in any way.
 	Map bool
-	// NoCommon looks also at pictures on the never-block list as at any other: for
+	// IgnoreAllowList looks also at pictures on the allow list as at any other: for
 	// a preview of what the list of them hides.
-	NoCommon bool
+	IgnoreAllowList bool
 	// TrustedKeys, if there are any, are the keys of which one must have signed
 	// what Load and Reload read. EncryptionKey, unless nil, is the key that it
 	// is encrypted with. A desk takes its own from desk.Options.
@@ -77,7 +77,7 @@ type Enforcer struct {
 	maxAge  time.Duration // 0 for a desk's own list, and for none
 	stale   Stale         // 0 for none
 	foreign bool          // the list is closed by whoever opened it
-	bare    bool          // without the never-block list
+	bare    bool          // without the allow list
 	closed  atomic.Bool
 	counter counts.Counter
 }
@@ -153,7 +153,7 @@ func newEnforcer(opts *EnforcerOptions) (*Enforcer, error) {
 	}
 	e := &Enforcer{
 		now: opts.Now, radii: radius.PDQ(opts.BlockRadius, opts.ReviewRadius),
-		maxAge: opts.MaxAge, stale: opts.Stale, bare: opts.NoCommon,
+		maxAge: opts.MaxAge, stale: opts.Stale, bare: opts.IgnoreAllowList,
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -204,13 +204,13 @@ func (e *Enforcer) FacesUntil() time.Time { return e.list.Status().FacesUntil }
 // FilterURL answers what is known of the address of an image alone. A crawler
 // asks before it fetches. A text that is no address (empty, relative, of another
 // scheme than http and https) was compared with nothing: the verdict is Allow,
-// and Decision.Checked has no TierAddress.
-func (e *Enforcer) FilterURL(imageURL string) Decision { return e.decide(scope{}, imageURL, "", nil) }
+// and Decision.Checked has no TierURL.
+func (e *Enforcer) FilterURL(imageURL string) Decision { return e.decide(where{}, imageURL, "", nil) }
 
 // FilterPage answers what is known of the address of a page that shows images.
 // An address that was blocked as a page says nothing of an image there, and
 // the other way round.
-func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(scope{}, "", pageURL, nil) }
+func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(where{}, "", pageURL, nil) }
 
 // Filter answers whether an image is blocked, by its address and its hashes:
 // one hash, several (of different algorithms, or those that phash.Query gives
@@ -223,7 +223,7 @@ func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(scope{}
 // little to block; [Enforcer.Check] looks further. It takes no lock and, when
 // imageURL is canonical, allocates nothing, except one counting table per day.
 func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
-	return e.decide(scope{}, imageURL, "", hashes)
+	return e.decide(where{}, imageURL, "", hashes)
 }
 
 // Check answers about a candidate by everything that is known of it: all its
@@ -231,21 +231,21 @@ func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
 // faces where nothing else blocks it. It compares hashes up to ReviewRadius (Filter
 // stops at BlockRadius), so it is slower: it is meant for where pixels were
 // decoded anyway.
-func (e *Enforcer) Check(c Candidate) Decision { return e.check(scope{}, &c) }
+func (e *Enforcer) Check(c Candidate) Decision { return e.check(where{}, &c) }
 
 // In returns the view of somebody in a country, ISO 3166-1 alpha-2: rules for
 // other territories do not count, and rules for this one block. With
 // an invalid or empty code, every rule applies (fail closed).
 func (e *Enforcer) In(country string) Region {
 	t, err := blocklist.ParseTerritory(country)
-	return Region{e, scope{set: true, all: err != nil, territory: t}}
+	return Region{e, where{set: true, all: err != nil, territory: t}}
 }
 
 // Region is an [Enforcer] as seen from one country: see [Enforcer.In]. It is a
 // small value.
 type Region struct {
 	e  *Enforcer
-	in scope
+	in where
 }
 
 // FilterURL is [Enforcer.FilterURL] in the region.
@@ -263,7 +263,7 @@ func (r Region) Filter(imageURL string, hashes ...phash.Hash) Decision {
 func (r Region) Check(c Candidate) Decision { return r.e.check(r.in, &c) }
 
 // scope says for which territory a query is made. The zero scope is none.
-type scope struct {
+type where struct {
 	set       bool
 	all       bool // every territory counts as this one
 	territory blocklist.Territory
@@ -273,7 +273,7 @@ type scope struct {
 type weighing struct {
 	e    *Enforcer
 	view *blocklist.State
-	in   scope
+	in   where
 	// The file and hashes of what is being looked up, to see which rules except
 	// it, and which frame of an animation it is.
 	file   [32]byte // zero for none
@@ -307,14 +307,14 @@ type weighing struct {
 	// compare, though it has some.
 	facesMissed bool
 
-	// Whether a hash, or the file, is on the never-block list, once that was asked.
+	// Whether a hash, or the file, is on the allow list, once that was asked.
 	// An animation is not, by its file.
 	seen, isCommon bool
 	seenHash       phash.Hash
 	animated       bool
 	truncated      bool // part of the picture is noise
 
-	// For the match budget: the rules that were hit far out, and whether the
+	// For the match budget: the rules that were hit weakly, and whether the
 	// picture is known to be one that was asked for.
 	out     [maxPending]uint64
 	pending int
@@ -326,7 +326,7 @@ type weighing struct {
 const maxBorne = 4
 
 // decide answers about an address and hashes; what is empty is not compared.
-func (e *Enforcer) decide(in scope, imageURL, pageURL string, hashes []phash.Hash) Decision {
+func (e *Enforcer) decide(in where, imageURL, pageURL string, hashes []phash.Hash) Decision {
 	view, ok := e.view()
 	if !ok {
 		return Decision{}
@@ -340,7 +340,7 @@ func (e *Enforcer) decide(in scope, imageURL, pageURL string, hashes []phash.Has
 }
 
 // check answers about everything that is known of a candidate.
-func (e *Enforcer) check(in scope, c *Candidate) Decision {
+func (e *Enforcer) check(in where, c *Candidate) Decision {
 	view, ok := e.view()
 	if !ok {
 		return Decision{}
@@ -441,8 +441,8 @@ func (w *weighing) address(kind blocklist.AddressKind, u string) {
 	if err != nil {
 		return // no address: nothing to compare, and Checked says so
 	}
-	w.checked |= TierAddress
-	w.view.FindAddress(d, func(h blocklist.Hit) bool { return w.weigh(TierAddress, h) })
+	w.checked |= TierURL
+	w.view.FindAddress(d, func(h blocklist.Hit) bool { return w.weigh(TierURL, h) })
 }
 
 func (w *weighing) lookUp(hashes []phash.Hash) {
@@ -535,8 +535,8 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 	far := w.farOut(why, &h)
 	w.note(far, &h)
 	d := Decision{
-		Verdict: v, Why: why, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Width: h.Width, Learned: h.Learned,
-		FarOut: far,
+		Verdict: v, Why: why, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Scope: h.Scope, Derived: h.Derived,
+		Weak: far,
 	}
 	switch why {
 	case TierHash:
@@ -563,7 +563,7 @@ func (w *weighing) excepted(h blocklist.Hit) bool {
 	if w.file != [32]byte{} {
 		file = &w.file
 	}
-	return w.view.Excepted(h, file, w.hashes)
+	return w.view.HasException(h, file, w.hashes)
 }
 
 // swept reports whether an earlier sweep has seen a hit: its key came then or
@@ -607,7 +607,7 @@ func (w *weighing) verdict(why Tier, h blocklist.Hit) Verdict {
 	return Restricted
 }
 
-// nearness returns what the distance of a hash means under the width of the
+// nearness returns what the distance of a hash means under the scope of the
 // rule that was hit.
 func (w *weighing) nearness(h blocklist.Hit) Verdict {
 	r := w.radii()
@@ -615,13 +615,13 @@ func (w *weighing) nearness(h blocklist.Hit) Verdict {
 		r.Block = r.Flat
 	}
 	switch {
-	case h.Width == WidthIdentical && h.Distance <= r.Identical:
+	case h.Scope == ScopeIdentical && h.Distance <= r.Identical:
 		return Block
 	// The hashes of a face were learned, of pictures in which somebody recognised
 	// it: their copies show it as well.
-	case h.Width >= WidthDuplicate && h.Distance <= r.Block:
+	case h.Scope >= ScopeDuplicate && h.Distance <= r.Block:
 		return Block
-	case h.Width >= WidthDuplicate && h.Distance <= r.Review:
+	case h.Scope >= ScopeDuplicate && h.Distance <= r.Review:
 		return Review
 	}
 	return Allow
@@ -630,7 +630,7 @@ func (w *weighing) nearness(h blocklist.Hit) Verdict {
 // flat reports whether a hit is with a picture that somebody has looked at and that
 // has too little to see for features.
 func (w *weighing) flat(h blocklist.Hit) bool {
-	return !h.Learned && (h.Kind == radius.KindImageOptOut || h.Kind == radius.KindOpenOptOut) && !w.view.HasFeatures(h)
+	return !h.Derived && (h.Kind == radius.KindImageOptOut || h.Kind == radius.KindOpenOptOut) && !w.view.HasFeatures(h)
 }
 
 // doubts reports whether a hash that is near enough to block is in need of the
@@ -641,10 +641,10 @@ func (w *weighing) doubts(h blocklist.Hit) bool {
 		!slices.Contains(w.borne[:w.nBorne], h.Rule)
 }
 
-// evidence returns what a match by features means under the width of the rule.
+// evidence returns what a match by features means under the scope of the rule.
 func (w *weighing) evidence(h blocklist.Hit) Verdict {
 	switch {
-	case h.Width != WidthDuplicate:
+	case h.Scope != ScopeDuplicate:
 		return Allow
 	case w.match.Band == features.Block:
 		return Block
@@ -652,16 +652,16 @@ func (w *weighing) evidence(h blocklist.Hit) Verdict {
 	return Review
 }
 
-// shields reports whether the never-block list keeps a common picture from a hit.
+// shields reports whether the allow list keeps a picture on the allow list from a hit.
 func (e *Enforcer) shields(why Tier, alg phash.Algorithm, h *blocklist.Hit) bool {
-	if why == TierAddress || why == TierBytes {
+	if why == TierURL || why == TierBytes {
 		return false
 	}
 	return e.radii.Shields(h.Kind, why == TierHash, alg, h.Variant, h.Distance)
 }
 
 // common reports whether the picture that is being looked up is on the
-// never-block list: by its file, or by the hash that was hit; where features or
+// allow list: by its file, or by the hash that was hit; where features or
 // a face were hit, by the picture's own hash.
 func (w *weighing) common(why Tier, h *blocklist.Hit) bool {
 	if w.e.bare || !w.e.shields(why, w.alg, h) {
@@ -679,7 +679,7 @@ func (w *weighing) common(why Tier, h *blocklist.Hit) bool {
 		if w.file != [32]byte{} && !w.animated {
 			file = &w.file
 		}
-		bits, ok := w.view.CommonDistance(file, hash)
+		bits, ok := w.view.AllowedDistance(file, hash)
 		w.seen, w.seenHash, w.isCommon = true, hash, ok && bits <= radius.OfCommon(hash)
 	}
 	return w.isCommon

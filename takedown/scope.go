@@ -9,23 +9,23 @@ import (
 	"github.com/staydown/staydown/blocklist"
 )
 
-// Width is how far a rule reaches. It is asked for by a request and granted by
+// Scope is how far a rule reaches. It is asked for by a request and granted by
 // a reviewer, never implied.
-type Width = blocklist.Width
+type Scope = blocklist.Scope
 
 const (
-	// WidthURL: the given addresses only, for ever. A copy under another
+	// ScopeURL: the given addresses only, for ever. A copy under another
 	// address may stay.
-	WidthURL = blocklist.WidthURL
-	// WidthBytes: the same file at any address.
-	WidthBytes = blocklist.WidthBytes
-	// WidthIdentical: the same picture, re-encoded or resized, at any address.
-	WidthIdentical = blocklist.WidthIdentical
-	// WidthDuplicate: the same picture at any address, also mirrored, rotated,
+	ScopeURL = blocklist.ScopeURL
+	// ScopeBytes: the same file at any address.
+	ScopeBytes = blocklist.ScopeBytes
+	// ScopeIdentical: the same picture, re-encoded or resized, at any address.
+	ScopeIdentical = blocklist.ScopeIdentical
+	// ScopeDuplicate: the same picture at any address, also mirrored, rotated,
 	// bordered or slightly cropped.
-	WidthDuplicate = blocklist.WidthDuplicate
-	// WidthFace: every picture in which a face appears.
-	WidthFace = blocklist.WidthFace
+	ScopeDuplicate = blocklist.ScopeDuplicate
+	// ScopeFace: every picture in which a face appears.
+	ScopeFace = blocklist.ScopeFace
 )
 
 // CaseID names a case. It is random, so that a number says nothing about how

@@ -118,23 +118,23 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 // next sweep looks for those faces as well.
 var ErrFacesNotSearched = errors.New("takedown: the list cannot search its faces now; sweep again when a new snapshot is loaded")
 
-// ChangeType says what happened to a rule.
-type ChangeType uint8
+// EventType says what happened to a rule.
+type EventType uint8
 
 const (
-	RuleAdded        ChangeType = 1 // by the acceptance of a case
-	RuleBegan        ChangeType = 2 // its start has come
-	RuleLearned      ChangeType = 3 // another address, file or hash of its picture
-	ExceptionEnded   ChangeType = 4 // an exception was undone or ran out
-	RuleRevoked      ChangeType = 5 // by a withdrawal or a reversal
-	RuleEnded        ChangeType = 6 // its end has come
-	RuleExcepted     ChangeType = 7 // a picture that it must leave alone
-	LearnedForgotten ChangeType = 8 // learned keys were undone or ran out
+	RuleAdded      EventType = 1 // by the acceptance of a case
+	RuleBegan      EventType = 2 // its start has come
+	RuleDerived    EventType = 3 // another address, file or hash of its picture
+	ExceptionEnded EventType = 4 // an exception was undone or ran out
+	RuleRevoked    EventType = 5 // by a withdrawal or a reversal
+	RuleEnded      EventType = 6 // its end has come
+	RuleException  EventType = 7 // a picture that it must leave alone
+	DerivedEnded   EventType = 8 // derived keys were reverted or ran out
 )
 
 // String returns the name of the type in lower case, such as "rule added".
-func (t ChangeType) String() string {
-	names := [...]string{"", "rule added", "rule began", "rule learned", "exception ended", "rule revoked", "rule ended", "rule excepted", "learned forgotten"}
+func (t EventType) String() string {
+	names := [...]string{"", "rule added", "rule began", "rule derived", "exception ended", "rule revoked", "rule ended", "rule exception", "derived ended"}
 	if t > 0 && int(t) < len(names) {
 		return names[t]
 	}
@@ -145,15 +145,15 @@ func (t ChangeType) String() string {
 // anew about what was dropped because of the rule, another rule may cover it
 // too. After the other changes more is blocked: see [Enforcer.Sweep], which
 // after ExceptionEnded has to begin with the zero Cursor.
-func (t ChangeType) Releases() bool { return t >= RuleRevoked && t <= LearnedForgotten }
+func (t EventType) Releases() bool { return t >= RuleRevoked && t <= DerivedEnded }
 
 // Change is something that happened to a rule.
-type Change struct {
+type Event struct {
 	// Seq is the number of the event, 0 for what the clock did.
 	Seq  uint64
 	Time time.Time
-	Type ChangeType
+	Type EventType
 	// Rule is the public id of the rule, as in Decision.Rule. It is 0 when an
-	// exception, or its end, is of a picture on the never-block list.
+	// exception, or its end, is of a picture on the allow list.
 	Rule uint64
 }

@@ -397,7 +397,7 @@ func testList(t *testing.T, j *journal) {
 	file := func(n byte) blocklist.Keys { return blocklist.Keys{Bytes: [][32]byte{{n}}} }
 	for i := range byte(20) {
 		e := blocklist.Event{ID: [16]byte{1, i}, Type: blocklist.EventAdded, Rule: &blocklist.Rule{
-			Width: blocklist.WidthBytes, Effect: blocklist.EffectBlock, Keys: file(i)}}
+			Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Keys: file(i)}}
 		if i%4 == 3 {
 			e.Type, e.Rule, e.Target = blocklist.EventRevoked, nil, uint64(i)
 		}

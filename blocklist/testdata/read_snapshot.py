@@ -100,7 +100,7 @@ def read(f):
         assert crc32c(f[:188] + struct.pack("<I", kind) + s[kind]) == crc
     col = lambda kind, code: [x[0] for x in struct.iter_unpack("<" + code, s.get(kind, b""))]
     seqs, attrs, G = col(1, "Q"), col(2, "I"), len(s.get(1, b"")) // 8
-    grants = [{"event": seqs[g], "rule": seqs[g], "kind": attrs[g] & 255, "width": attrs[g] >> 8 & 15, "effect": attrs[g] >> 12 & 15,
+    grants = [{"event": seqs[g], "rule": seqs[g], "kind": attrs[g] & 255, "scope": attrs[g] >> 8 & 15, "effect": attrs[g] >> 12 & 15,
                "purposes": attrs[g] >> 16 & 15, "learned": bool(attrs[g] >> 24 & 1), "worldwide": bool(attrs[g] >> 25 & 1),
                "case": s[3][16 * g:16 * g + 16].hex(), "start": 0, "end": 0, "territories": [], "keys": [], "hashes": []} for g in range(G)]
     history = col(16, "Q")

@@ -262,7 +262,7 @@ func (res *result) story(ctx context.Context, out io.Writer, dir string, dk *des
 	fmt.Fprintf(out, "   %d of %d answers are the same\n", same, len(album))
 
 	fmt.Fprintf(out, "\n6. %s withdraws.\n", person)
-	if err := dk.Withdraw(ctx, c.ID, desk.Act{Reason: "withdrawn"}); err != nil {
+	if err := dk.Withdraw(ctx, c.ID, desk.Actor{Reason: "withdrawn"}); err != nil {
 		return err
 	}
 	res.Withdrawn = map[string]takedown.Decision{}
@@ -316,7 +316,7 @@ func (res *result) everybody(ctx context.Context, out io.Writer, dk *desk.Desk, 
 				tally(verdict, &s.OthersBlocked, &s.OthersHeld, &s.OthersPassed)
 			}
 		}
-		if err := dk.Withdraw(ctx, c.ID, desk.Act{Reason: "withdrawn"}); err != nil {
+		if err := dk.Withdraw(ctx, c.ID, desk.Actor{Reason: "withdrawn"}); err != nil {
 			return err
 		}
 		res.People = append(res.People, s)
@@ -363,12 +363,12 @@ func optOut(p photo) request.FaceOptOut {
 
 // acceptByTwo accepts a case as two reviewers do, one after the other.
 func acceptByTwo(ctx context.Context, dk *desk.Desk, id takedown.CaseID) error {
-	err := dk.Accept(ctx, id, desk.Grant{Act: desk.Act{By: "first-reviewer", Reason: "well_founded"}})
+	err := dk.Accept(ctx, id, desk.Grant{Actor: desk.Actor{By: "first-reviewer", Reason: "well_founded"}})
 	var second *desk.SecondReviewError
 	if !errors.As(err, &second) {
 		return cmp.Or(err, errors.New("a face was granted by one reviewer"))
 	}
-	return dk.Accept(ctx, id, desk.Grant{Act: desk.Act{By: "second-reviewer", Reason: "well_founded"}})
+	return dk.Accept(ctx, id, desk.Grant{Actor: desk.Actor{By: "second-reviewer", Reason: "well_founded"}})
 }
 
 // templates returns how many templates a case still has.

@@ -238,9 +238,9 @@ func TestOptOut(t *testing.T) {
 		}
 	}
 	verdict(takedown.Allow)
-	contains(t, o.alice.decide(id, "accept", 422, "width", "5"), "cannot be granted")
+	contains(t, o.alice.decide(id, "accept", 422, "scope", "5"), "cannot be granted")
 	contains(t, o.alice.decide(id, "accept", 422, "reason", "not a code"), "codes")
-	contains(t, o.alice.decide(id, "accept", 200, "width", "4", "reason", "shown"), "Done.", "in force", "2 are blocked")
+	contains(t, o.alice.decide(id, "accept", 200, "scope", "4", "reason", "shown"), "Done.", "in force", "2 are blocked")
 	verdict(takedown.Block)
 	contains(t, o.alice.decide(id, "accept", 422), "cannot become")
 	contains(t, o.alice.get("/desk/messages", 200), "We have accepted your request", "Your removal is in force")

@@ -22,7 +22,7 @@ type review struct {
 	Images   []int // their numbers
 	Preview  *desk.Preview
 	Problem  string // why there is no preview
-	Widths   []takedown.Width
+	Scopes   []takedown.Scope
 	Note     string
 	CanReply bool // a decision is awaited
 	// FaceAsked says that a face is meant, perhaps, but nobody could look for one.
@@ -109,12 +109,12 @@ func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, re
 	case desk.StateInReview, desk.StateSecondReview, desk.StateNeedsInfo:
 		v.CanReply = true
 	}
-	v.FaceAsked = c.Asked == takedown.WidthFace && !slices.ContainsFunc(c.Items, func(it desk.CaseItem) bool { return it.Kind == request.ItemFace })
-	if c.Asked > takedown.WidthURL {
-		for x := takedown.WidthBytes; x <= min(c.Asked, takedown.WidthDuplicate); x++ {
-			v.Widths = append(v.Widths, x)
+	v.FaceAsked = c.Asked == takedown.ScopeFace && !slices.ContainsFunc(c.Items, func(it desk.CaseItem) bool { return it.Kind == request.ItemFace })
+	if c.Asked > takedown.ScopeURL {
+		for x := takedown.ScopeBytes; x <= min(c.Asked, takedown.ScopeDuplicate); x++ {
+			v.Scopes = append(v.Scopes, x)
 		}
-		slices.Reverse(v.Widths)
+		slices.Reverse(v.Scopes)
 	}
 	if c.Asked != 0 {
 		p, err := s.desk.Preview(r.Context(), c.ID, s.index.items)
@@ -135,13 +135,13 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
-	act := desk.Act{By: reviewer, Reason: r.FormValue("reason")}
+	act := desk.Actor{By: reviewer, Reason: r.FormValue("reason")}
 	var err error
 	switch r.FormValue("do") {
 	case "accept":
-		g := desk.Grant{Act: act}
-		if n, err := strconv.ParseUint(r.FormValue("width"), 10, 8); err == nil {
-			g.Width = takedown.Width(n)
+		g := desk.Grant{Actor: act}
+		if n, err := strconv.ParseUint(r.FormValue("scope"), 10, 8); err == nil {
+			g.Scope = takedown.Scope(n)
 		}
 		err = s.desk.Accept(r.Context(), c.ID, g)
 	case "reject":
@@ -168,7 +168,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 }
 
 // resolve records what the reviewer says of a match in the index.
-func (s *server) resolve(r *http.Request, act desk.Act) error {
+func (s *server) resolve(r *http.Request, act desk.Actor) error {
 	it, file, ok := s.index.get(r.FormValue("key"))
 	if !ok {
 		return errors.New("there is no such picture in the index")
@@ -181,7 +181,7 @@ func (s *server) resolve(r *http.Request, act desk.Act) error {
 	if r.FormValue("same") == "yes" {
 		how = desk.SameImage
 	}
-	_, err := s.desk.Resolve(r.Context(), desk.Match{Act: act, Candidate: it.Candidate, Decision: d, File: file}, how)
+	_, err := s.desk.Resolve(r.Context(), desk.Match{Actor: act, Candidate: it.Candidate, Decision: d, File: file}, how)
 	return err
 }
 

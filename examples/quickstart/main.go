@@ -98,7 +98,7 @@ func run(ctx context.Context, out io.Writer, dir, html string) (*result, error) 
 	res.Loaded = decide(reader, res.Items)
 	fmt.Fprintf(out, "A read-only enforcer that loaded the snapshot: %s.\n", compare(res.Items, res.Loaded))
 
-	if err := dk.Withdraw(ctx, res.OptOut.ID, desk.Act{Reason: "requester_changed_mind"}); err != nil {
+	if err := dk.Withdraw(ctx, res.OptOut.ID, desk.Actor{Reason: "requester_changed_mind"}); err != nil {
 		return nil, err
 	}
 	res.Withdrawn = decide(dk.Enforcer(), res.Items)
@@ -147,7 +147,7 @@ func file(ctx context.Context, dk *desk.Desk, res *result) (err error) {
 		return err
 	}
 	for _, c := range []*desk.Case{&res.Notice, &res.OptOut} {
-		if err := dk.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "reviewer-1"}}); err != nil {
+		if err := dk.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "reviewer-1"}}); err != nil {
 			return err
 		}
 	}

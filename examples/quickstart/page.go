@@ -69,7 +69,7 @@ func writePage(name string, res *result) error {
 		c.Case = d.Case.String()
 		c.Returns = res.Withdrawn[i].Verdict == takedown.Allow
 		switch d.Why {
-		case takedown.TierAddress:
+		case takedown.TierURL:
 			c.Why = "its address is blocked: not fetched"
 		case takedown.TierBytes:
 			c.Why = "it is the registered file"

@@ -1,4 +1,4 @@
-// Package counts counts how many different pictures rules match far out, and
+// Package counts counts how many different pictures rules match weakly, and
 // carries the counts of nodes to the desk; see docs/decisions/match-budget.md.
 package counts
 
@@ -85,7 +85,7 @@ func Mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Counts are how many different pictures rules have matched far out, as one
+// Counts are how many different pictures rules have matched weakly, as one
 // enforcer saw it.
 type Counts struct {
 	List [16]byte

@@ -77,7 +77,7 @@ func TestCounter_Model(t *testing.T) {
 	})
 }
 
-// However many rules are hit: memory is bounded, and the tally says that it is
+// However many rules are hit: memory is bounded, and the match counts says that it is
 // full.
 func TestCounter_Full(t *testing.T) {
 	t.Parallel()

@@ -35,7 +35,7 @@ func (r Radii) IsIdentical(alg phash.Algorithm, distance int) bool {
 	return alg.IsValid() && distance <= r.Of(alg, 0).Identical
 }
 
-// OfCommon is the distance up to which a hash is of a picture on the never-block
+// OfCommon is the distance up to which a hash is of a picture on the allow-list
 // list.
 func OfCommon(h phash.Hash) int { return h.Algorithm().Radii(0).Near }
 
@@ -55,7 +55,7 @@ const (
 	KindOpenOptOut     = 12
 )
 
-// Shields reports whether the never-block list keeps a common picture from a hit
+// Shields reports whether the allow list keeps a picture on the allow list from a hit
 // by likeness with a rule of some kind. It does, but for orders, and for the
 // identical picture of a request for intimate ones, which only a hash shows.
 func (r Radii) Shields(kind uint8, byHash bool, alg phash.Algorithm, variant uint8, distance int) bool {

@@ -37,11 +37,11 @@ func TestComplete_OnlyWhereAsked(t *testing.T) {
 		{"nobody has decided", func(*desk.Desk, takedown.CaseID) error { return nil }, desk.StateInReview},
 		{"its address is not confirmed", nil, desk.StateUnconfirmed},
 		{"one has approved it", func(d *desk.Desk, id takedown.CaseID) error {
-			wantSecond(t, "by one", d.Accept(ctx, id, desk.Grant{Act: alice}))
+			wantSecond(t, "by one", d.Accept(ctx, id, desk.Grant{Actor: alice}))
 			return nil
 		}, desk.StateSecondReview},
 		{"rejected", func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice) }, desk.StateRejected},
-		{"withdrawn", func(d *desk.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, desk.Act{}) }, desk.StateWithdrawn},
+		{"withdrawn", func(d *desk.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, desk.Actor{}) }, desk.StateWithdrawn},
 		{"in force", func(d *desk.Desk, id takedown.CaseID) error {
 			acceptByTwo(t, d, id, desk.Grant{})
 			return nil
@@ -112,13 +112,13 @@ func TestAccept_TwoApproveTheSame(t *testing.T) {
 			c, err := d.Submit(ctx, faceOptOut(seen))
 			ok(t, err)
 			ok(t, d.AskInfo(ctx, c.ID, alice, "faces"))
-			wantSecond(t, "alice", d.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+			wantSecond(t, "alice", d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			d = tc.between(t, d, c.ID)
-			wantSecond(t, "bob", d.Accept(ctx, c.ID, desk.Grant{Act: bob}))
+			wantSecond(t, "bob", d.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
 			for _, f := range []takedown.Face{seen, other} {
 				wantVerdict(t, "approved by nobody but bob", d.Enforcer().Check(withFaces(f)), takedown.Allow)
 			}
-			ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+			ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			wantVerdict(t, "approved by both", d.Enforcer().Check(withFaces(tc.blocked)), takedown.Block)
 		})
 	}
@@ -129,14 +129,14 @@ func TestAskInfo_VoidsApproval(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	c := o.submit(t, samples(t, takedown.CaseID{})[request.KindHashEntry])
-	vet := desk.Grant{Act: alice, Effect: blocklist.EffectBlock}
+	vet := desk.Grant{Actor: alice, Effect: blocklist.EffectBlock}
 	wantSecond(t, "alice", o.Accept(ctx, c.ID, vet))
 	o.wantState(t, c.ID, desk.StateSecondReview)
 	ok(t, o.AskInfo(ctx, c.ID, bob, "reason"))
 	o.wantState(t, c.ID, desk.StateNeedsInfo)
-	vet.Act = bob
+	vet.Actor = bob
 	wantSecond(t, "bob, who has asked", o.Accept(ctx, c.ID, vet))
-	vet.Act = alice
+	vet.Actor = alice
 	ok(t, o.Accept(ctx, c.ID, vet))
 	o.wantState(t, c.ID, desk.StateInForce)
 }
@@ -146,7 +146,7 @@ func TestAskInfo_VoidsApproval(t *testing.T) {
 func TestCase_TermsOfNoGrant(t *testing.T) {
 	t.Parallel()
 	type terms struct {
-		Granted     takedown.Width
+		Granted     takedown.Scope
 		Outcome     desk.Outcome
 		Effect      blocklist.Effect
 		Territories []string
@@ -168,7 +168,7 @@ func TestCase_TermsOfNoGrant(t *testing.T) {
 			t.Errorf("%s: the case says (-want +got):\n%s", what, diff)
 		}
 	}
-	limited := desk.Grant{Act: alice, Start: day0, End: day0.AddDate(100, 0, 0), Territories: []string{"DE"}, Face: desk.FaceThreshold{Block: 0.9}}
+	limited := desk.Grant{Actor: alice, Start: day0, End: day0.AddDate(100, 0, 0), Territories: []string{"DE"}, Face: desk.FaceThreshold{Block: 0.9}}
 	d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.OneReviewer = false })
 	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
 	ok(t, err)
@@ -187,10 +187,10 @@ func TestCase_TermsOfNoGrant(t *testing.T) {
 	}
 	acceptByTwo(t, d, c.ID, desk.Grant{})
 	before = of(d, c.ID)
-	wantSecond(t, "changed by one", d.Change(ctx, c.ID, limited))
+	wantSecond(t, "changed by one", d.Amend(ctx, c.ID, limited))
 	same("a change approved by one", before, of(d, c.ID))
-	limited.Act = bob
-	ok(t, d.Change(ctx, c.ID, limited))
+	limited.Actor = bob
+	ok(t, d.Amend(ctx, c.ID, limited))
 	changed := before
 	changed.Territories, changed.Start, changed.End, changed.Face.Block = limited.Territories, limited.Start, limited.End, 0.9
 	same("a change approved by two", changed, of(d, c.ID))
@@ -270,8 +270,8 @@ func TestComplete_Withdrawal(t *testing.T) {
 	if !slices.Contains(reply.Flags, desk.FlagOtherParty) {
 		t.Errorf("a stranger has completed it; flags %v", reply.Flags)
 	}
-	wantSecond(t, "by one", d.Accept(ctx, reply.ID, desk.Grant{Act: alice}))
+	wantSecond(t, "by one", d.Accept(ctx, reply.ID, desk.Grant{Actor: alice}))
 	wantVerdict(t, "a stranger's withdrawal, by one", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Block)
-	ok(t, d.Accept(ctx, reply.ID, desk.Grant{Act: bob}))
+	ok(t, d.Accept(ctx, reply.ID, desk.Grant{Actor: bob}))
 	wantVerdict(t, "by two", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Allow)
 }

@@ -140,10 +140,10 @@ func TestFilter_FlatPicturesReachLessFar(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := c.Pictures[0]; p.NotInside == "" || p.Widest != takedown.WidthDuplicate {
+	if p := c.Pictures[0]; p.NotInside == "" || p.MaxScope != takedown.ScopeDuplicate {
 		t.Fatalf("the picture of the test is not flat, or cannot be registered: %+v", p)
 	}
-	if err := d.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "alice"}}); err != nil {
+	if err := d.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "alice"}}); err != nil {
 		t.Fatal(err)
 	}
 	own := c.Pictures[0].Hash

@@ -26,7 +26,7 @@ func BenchmarkFilter(b *testing.B) {
 	}
 	defer e.Close()
 	blocked, innocent := hashes(b, testJPEG(b, 1))[0], hashes(b, testJPEG(b, 2))[0]
-	const other = "https://images.example.com/2026/11/some-longer-path/innocent-photo-0123456789.jpg?width=640&format=webp&q=80"
+	const other = "https://images.example.com/2026/11/some-longer-path/innocent-photo-0123456789.jpg?scope=640&format=webp&q=80"
 	candidate := inspect(b, testJPEG(b, 2), takedown.Source{ImageURL: other})
 	for _, bm := range []struct {
 		name string

@@ -15,14 +15,14 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// DefaultMatchBudget is how many different pictures a rule may match far out in
+// DefaultMatchBudget is how many different pictures a rule may match weakly in
 // one day before the desk raises an alarm: see [Options].MatchBudget.
 const DefaultMatchBudget = 50
 
-// Alarm says that a rule has matched more different pictures far out, in one
+// Alarm says that a rule has matched more different pictures weakly, in one
 // day, than the budget. It changes nothing: the rule goes on to block. A person
 // looks with [Desk.Preview] at what it matches, and excepts what is wrong
-// ([Desk.Resolve]), narrows the terms ([Desk.Change]), ends the case, or finds
+// ([Desk.Resolve]), narrows the terms ([Desk.Amend]), ends the case, or finds
 // all in order; [Desk.SettleAlarms] notes that this was done.
 type Alarm struct {
 	Case takedown.CaseID `json:"case"`
@@ -35,17 +35,17 @@ type Alarm struct {
 	Settled bool `json:"settled,omitempty"`
 }
 
-// ErrTallyFull says that more rules were hit in a day than can be counted, and
+// ErrMatchCountsFull says that more rules were hit in a day than can be counted, and
 // that the rest was not. The alarms that are returned with it stand.
-var ErrTallyFull = errors.New("takedown: a tally is full; not all rules are counted")
+var ErrMatchCountsFull = errors.New("takedown: match counts are full; not all rules are counted")
 
-// ErrOtherList says that a tally is of another list than the desk's.
-var ErrOtherList = errors.New("takedown: the tally is of another list")
+// ErrOtherList says that match counts are of another list than the desk's.
+var ErrOtherList = errors.New("takedown: the match counts are of another list")
 
-// TakeTallies counts what nodes report ([takedown.Enforcer.Tally]), together with the
+// AddMatchCounts counts what nodes report ([takedown.Enforcer.MatchCounts]), together with the
 // desk's own enforcer, and raises an alarm for each rule that is over its
 // budget: once for each rule and day, noted in its case and in the log. It
-// returns the new alarms. Call it now and then, also without tallies, as
+// returns the new alarms. Call it now and then, also without match counts, as
 // [Desk.Due]; what was heard before a restart is heard again with the next
 // report of each node.
 //
@@ -53,7 +53,7 @@ var ErrOtherList = errors.New("takedown: the tally is of another list")
 // away, or by features that do not prove the picture. Pictures that match some
 // rule better than that, requests for intimate pictures, and orders do not
 // count.
-func (d *Desk) TakeTallies(ctx context.Context, reports ...takedown.Tally) (raised []Alarm, err error) {
+func (d *Desk) AddMatchCounts(ctx context.Context, reports ...takedown.MatchCounts) (raised []Alarm, err error) {
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
@@ -61,7 +61,7 @@ func (d *Desk) TakeTallies(ctx context.Context, reports ...takedown.Tally) (rais
 	today := counts.Day(now)
 	d.tallies.forget(today)
 	full := false
-	for _, r := range append(slices.Clone(reports), d.enf.Tally()) {
+	for _, r := range append(slices.Clone(reports), d.enf.MatchCounts()) {
 		c, e := countsOf(r)
 		switch {
 		case e != nil:
@@ -74,7 +74,7 @@ func (d *Desk) TakeTallies(ctx context.Context, reports ...takedown.Tally) (rais
 		}
 	}
 	if full {
-		err = errors.Join(err, ErrTallyFull)
+		err = errors.Join(err, ErrMatchCountsFull)
 	}
 	if d.budget < 0 {
 		return nil, err
@@ -99,8 +99,8 @@ func (d *Desk) TakeTallies(ctx context.Context, reports ...takedown.Tally) (rais
 	return raised, err
 }
 
-// countsOf reads a tally in the form in which a node sends it.
-func countsOf(t takedown.Tally) (c counts.Counts, err error) {
+// countsOf reads match counts in the form in which a node sends it.
+func countsOf(t takedown.MatchCounts) (c counts.Counts, err error) {
 	b, err := t.MarshalBinary()
 	if err == nil {
 		err = c.UnmarshalBinary(b)
@@ -124,7 +124,7 @@ func (d *Desk) raise(ctx context.Context, a Alarm, today int64) (isNew bool, err
 		c.Alarms = slices.DeleteFunc(c.Alarms, func(b Alarm) bool { return b.Settled && counts.Day(b.Day) < today-1 })
 		c.Alarms = append(c.Alarms, a)
 		c.flagAlarms()
-		c.note(c.State, c.State, Act{Reason: "match_budget"}, now)
+		c.note(c.State, c.State, Actor{Reason: "match_budget"}, now)
 		return change{}, nil
 	})
 	return isNew && err == nil, err
@@ -163,7 +163,7 @@ const alarmsSettled State = "alarms_settled"
 // SettleAlarms notes that a person has looked into the alarms of a case. They
 // are not raised again for the same day. It fails with a [*MoveError] when
 // there are none.
-func (d *Desk) SettleAlarms(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) SettleAlarms(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -180,11 +180,11 @@ func (d *Desk) SettleAlarms(ctx context.Context, id takedown.CaseID, a Act) erro
 	})
 }
 
-// tallies are what the desk has heard of all nodes: for each day and rule, the
+// match counts are what the desk has heard of all nodes: for each day and rule, the
 // bits, ored. What is said again changes nothing. The desk's mutex guards it.
 type tallies map[int64]map[uint64]uint64
 
-// take adds a tally. Days of which nobody's clock can be right, and rules that
+// take adds match counts. Days of which nobody's clock can be right, and rules that
 // the list does not have, are passed over, so that what nodes send is bounded.
 func (t tallies) take(x counts.Counts, today int64, view *blocklist.State) (full bool) {
 	for _, d := range x.Days {

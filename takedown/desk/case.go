@@ -75,7 +75,7 @@ var replyMoves = map[State][]State{
 // MoveError says that a case cannot do what was asked of it in its state.
 type MoveError struct {
 	ID       takedown.CaseID
-	From, To State // To is "erased", "completed", "informed", "unheld", "alarms_settled" or "flagger_confirmed" for what is no state
+	From, To State // To is "erased", "completed", "informed", "hold_released", "alarms_settled" or "flagger_confirmed" for what is no state
 }
 
 func (e *MoveError) Error() string {
@@ -85,14 +85,14 @@ func (e *MoveError) Error() string {
 // Act says who moved a case and why. Both are codes of the operator, not
 // texts: letters, digits, ".", "_", ":" and "-", at most 64. By may be empty
 // for what the requester does.
-type Act struct {
+type Actor struct {
 	By     string `json:"by,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }
 
 var actCode = regexp.MustCompile(`^[A-Za-z0-9._:-]{0,64}$`)
 
-func (a Act) check() error {
+func (a Actor) check() error {
 	if !actCode.MatchString(a.By) || !actCode.MatchString(a.Reason) {
 		return fmt.Errorf("takedown: By and Reason are codes of at most 64 letters, digits and . _ : -, not texts")
 	}
@@ -101,7 +101,7 @@ func (a Act) check() error {
 
 // Moved is a step of a case.
 type Moved struct {
-	Act
+	Actor
 	To   State     `json:"to"`
 	Time time.Time `json:"time"`
 }
@@ -129,9 +129,9 @@ const (
 	// FlagSeveralPeople: its faces do not resemble each other as those of one
 	// person do: one may be of somebody who has agreed to nothing. Risky.
 	FlagSeveralPeople request.Flag = "several_people"
-	// FlagCommon: a picture of it is on the never-block list, so that only its file
+	// FlagAllowListed: a picture of it is on the allow list, so that only its file
 	// can be blocked, or near one that is. Risky.
-	FlagCommon request.Flag = "common"
+	FlagAllowListed request.Flag = "allow_listed"
 	// FlagFlat: a picture of it has little structure, or a hash that is not steady,
 	// though enough to be registered. Risky.
 	FlagFlat request.Flag = "flat"
@@ -165,7 +165,7 @@ type CaseItem struct {
 	request.Item
 	Outcome Outcome        `json:"outcome,omitempty"` // empty until decided
 	Reason  string         `json:"reason,omitempty"`  // a code of the operator
-	Granted takedown.Width `json:"granted,omitempty"`
+	Granted takedown.Scope `json:"granted,omitempty"`
 	// Effect is what the rule does that enforces it; zero until granted.
 	Effect blocklist.Effect `json:"effect,omitempty"`
 	Rule   uint64           `json:"rule,omitempty"` // that enforces it
@@ -201,11 +201,11 @@ type Case struct {
 	// Problems are those that the operator has to ask about: see [request.Curable].
 	Problems []request.Problem `json:"problems,omitempty"`
 	Flags    []request.Flag    `json:"flags,omitempty"`
-	Asked    takedown.Width    `json:"asked,omitempty"`
+	Asked    takedown.Scope    `json:"asked,omitempty"`
 	// AskedTerritories are where an [request.AuthorityOrder] says that it applies; none of
 	// another request, and of an order for the whole world.
 	AskedTerritories []string       `json:"asked_territories,omitempty"`
-	Granted          takedown.Width `json:"granted,omitempty"` // zero until accepted
+	Granted          takedown.Scope `json:"granted,omitempty"` // zero until accepted
 	Outcome          Outcome        `json:"outcome,omitempty"` // empty until decided
 	// Effect, Territories, Start and End are those of the grant. Effect is the
 	// stronger one where those of the items differ.
@@ -224,9 +224,9 @@ type Case struct {
 	Pauses []Pause `json:"pauses,omitempty"`
 	// Moves are the steps of the case, oldest first.
 	Moves []Moved `json:"moves"`
-	// Crowded is the narrowest width at which a preview hit very many pictures; 0
+	// Crowded is the narrowest scope at which a preview hit very many pictures; 0
 	// if none did.
-	Crowded takedown.Width `json:"crowded,omitempty"`
+	Crowded takedown.Scope `json:"crowded,omitempty"`
 	// Alarms are those of its rules, oldest first.
 	Alarms []Alarm `json:"alarms,omitempty"`
 	// LegalHold forbids the erasure of personal data: see [Desk.LegalHold].
@@ -324,7 +324,7 @@ func (c *caseRecord) happened(m Milestone, now time.Time) {
 }
 
 // move takes c to another state, or says why not.
-func (c *caseRecord) move(to State, a Act, now time.Time) error {
+func (c *caseRecord) move(to State, a Actor, now time.Time) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -341,11 +341,11 @@ func (c *caseRecord) move(to State, a Act, now time.Time) error {
 	}
 	c.note(c.State, to, a, now)
 	c.State = to
-	c.Moves = append(c.Moves, Moved{Act: a, To: to, Time: now})
+	c.Moves = append(c.Moves, Moved{Actor: a, To: to, Time: now})
 	return nil
 }
 
 // note adds an entry to the log that is written with the case.
-func (c *caseRecord) note(from, to State, a Act, now time.Time) {
-	c.log = append(c.log, LogEntry{Time: now, Case: c.ID, From: from, To: to, Act: a, Rules: len(c.Rules)})
+func (c *caseRecord) note(from, to State, a Actor, now time.Time) {
+	c.log = append(c.log, LogEntry{Time: now, Case: c.ID, From: from, To: to, Actor: a, Rules: len(c.Rules)})
 }

@@ -17,8 +17,8 @@ import (
 // through. Hosts use it to keep caches, thumbnails and crawl rules in step. The
 // zero Cursor, and nil, give every event, and nothing that the clock did. Of the
 // cursor, only Since and Time are used.
-func (d *Desk) Changes(ctx context.Context, at *takedown.Cursor) iter.Seq2[takedown.Change, error] {
-	return func(yield func(takedown.Change, error) bool) {
+func (d *Desk) Events(ctx context.Context, at *takedown.Cursor) iter.Seq2[takedown.Event, error] {
+	return func(yield func(takedown.Event, error) bool) {
 		at := at
 		if at == nil { // a new one each time that the sequence is ranged over
 			at = new(takedown.Cursor)
@@ -30,7 +30,7 @@ func (d *Desk) Changes(ctx context.Context, at *takedown.Cursor) iter.Seq2[taked
 			if e.Seq > view.Seq() {
 				return false
 			}
-			var c takedown.Change
+			var c takedown.Event
 			if c, failed = d.change(ctx, e); failed != nil {
 				return false
 			}
@@ -38,20 +38,20 @@ func (d *Desk) Changes(ctx context.Context, at *takedown.Cursor) iter.Seq2[taked
 			return !stopped
 		})
 		if err = closedError(errors.Join(err, failed)); err != nil {
-			yield(takedown.Change{}, err)
+			yield(takedown.Event{}, err)
 			return
 		}
 		if stopped {
 			return
 		}
-		var byClock []takedown.Change
+		var byClock []takedown.Event
 		if !at.Time.IsZero() {
 			view.Transitions(at.Time, now, func(t blocklist.Transition) bool {
-				byClock = append(byClock, takedown.Change{Time: t.Time, Rule: t.Rule, Type: clockChanges[t.Type]})
+				byClock = append(byClock, takedown.Event{Time: t.Time, Rule: t.Rule, Type: clockChanges[t.Type]})
 				return true
 			})
 		}
-		slices.SortFunc(byClock, func(a, b takedown.Change) int {
+		slices.SortFunc(byClock, func(a, b takedown.Event) int {
 			return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Type, b.Type))
 		})
 		for _, c := range byClock {
@@ -63,33 +63,33 @@ func (d *Desk) Changes(ctx context.Context, at *takedown.Cursor) iter.Seq2[taked
 	}
 }
 
-var clockChanges = map[blocklist.TransitionType]takedown.ChangeType{
+var clockChanges = map[blocklist.TransitionType]takedown.EventType{
 	blocklist.RuleBegan:      takedown.RuleBegan,
 	blocklist.RuleEnded:      takedown.RuleEnded,
-	blocklist.LearnedEnded:   takedown.LearnedForgotten,
+	blocklist.DerivedEnded:   takedown.DerivedEnded,
 	blocklist.ExceptionEnded: takedown.ExceptionEnded,
 }
 
 // change describes an event.
-func (d *Desk) change(ctx context.Context, e blocklist.Event) (takedown.Change, error) {
-	c := takedown.Change{Seq: e.Seq, Time: e.Time, Rule: e.Target}
+func (d *Desk) change(ctx context.Context, e blocklist.Event) (takedown.Event, error) {
+	c := takedown.Event{Seq: e.Seq, Time: e.Time, Rule: e.Target}
 	switch e.Type {
 	case blocklist.EventAdded:
 		c.Type, c.Rule = takedown.RuleAdded, e.Seq
-	case blocklist.EventLearned:
-		c.Type = takedown.RuleLearned
-	case blocklist.EventExcepted:
-		c.Type = takedown.RuleExcepted
+	case blocklist.EventDerived:
+		c.Type = takedown.RuleDerived
+	case blocklist.EventException:
+		c.Type = takedown.RuleException
 	case blocklist.EventRevoked:
 		c.Type = takedown.RuleRevoked
-	case blocklist.EventUndone:
+	case blocklist.EventReverted:
 		undone, err := d.event(e.Target)
 		if err != nil {
 			return c, err
 		}
 		c.Type, c.Rule = takedown.ExceptionEnded, undone.Target
-		if undone.Type == blocklist.EventLearned {
-			c.Type = takedown.LearnedForgotten
+		if undone.Type == blocklist.EventDerived {
+			c.Type = takedown.DerivedEnded
 		}
 	}
 	return c, ctx.Err()

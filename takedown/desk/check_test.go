@@ -123,9 +123,9 @@ func TestCheck_Truncated(t *testing.T) {
 			t.Errorf("nearly all of it: checked %v", got.Checked)
 		}
 		wantVerdict(t, "all of it", d.Enforcer().Check(cut(100)), takedown.Block)
-		_, err := d.AddCommon(ctx, cut(12), desk.Act{By: "a", Reason: "logo"})
+		_, err := d.AddToAllowList(ctx, cut(12), desk.Actor{By: "a", Reason: "logo"})
 		if err == nil {
-			t.Error("a file that is cut off is on the never-block list")
+			t.Error("a file that is cut off is on the allow list")
 		}
 	}
 }
@@ -189,7 +189,7 @@ func TestCheck_EveryTier(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	e := d.Enforcer()
-	accept(t, d, optOut(t, 1), desk.Grant{Width: takedown.WidthBytes})
+	accept(t, d, optOut(t, 1), desk.Grant{Scope: takedown.ScopeBytes})
 	accept(t, d, optOut(t, 2), desk.Grant{})
 	accept(t, d, notice("https://example.org/old.jpg"), desk.Grant{})
 	page := notice()
@@ -197,7 +197,7 @@ func TestCheck_EveryTier(t *testing.T) {
 	accept(t, d, page, desk.Grant{})
 	file1, file2 := testJPEG(t, 1), testJPEG(t, 2)
 	other := hashes(t, testJPEG(t, 3))
-	all := takedown.TierAddress | takedown.TierBytes | takedown.TierHash
+	all := takedown.TierURL | takedown.TierBytes | takedown.TierHash
 	for _, tc := range []struct {
 		name      string
 		candidate takedown.Candidate
@@ -211,8 +211,8 @@ func TestCheck_EveryTier(t *testing.T) {
 		{"the same picture in another file, where only the file was granted", takedown.Candidate{SHA256: [32]byte{1}, Hashes: hashes(t, file1)}, takedown.Allow, 0, takedown.TierBytes | takedown.TierHash},
 		{"the picture", takedown.Candidate{SHA256: [32]byte{1}, Hashes: hashes(t, file2)}, takedown.Block, takedown.TierHash, takedown.TierBytes | takedown.TierHash},
 		{"the file tells more exactly than the hash", takedown.Candidate{SHA256: sha256.Sum256(file2), Hashes: hashes(t, file2)}, takedown.Block, takedown.TierBytes, takedown.TierBytes | takedown.TierHash},
-		{"an address of the redirect chain", takedown.Candidate{ImageURLs: []string{"https://example.org/new.jpg", "https://example.org/old.jpg"}}, takedown.Block, takedown.TierAddress, takedown.TierAddress},
-		{"the page", takedown.Candidate{ImageURLs: []string{"https://example.org/new.jpg"}, PageURLs: []string{"https://example.org/page"}}, takedown.Block, takedown.TierAddress, takedown.TierAddress},
+		{"an address of the redirect chain", takedown.Candidate{ImageURLs: []string{"https://example.org/new.jpg", "https://example.org/old.jpg"}}, takedown.Block, takedown.TierURL, takedown.TierURL},
+		{"the page", takedown.Candidate{ImageURLs: []string{"https://example.org/new.jpg"}, PageURLs: []string{"https://example.org/page"}}, takedown.Block, takedown.TierURL, takedown.TierURL},
 		{"one of several hashes", takedown.Candidate{Hashes: append([]phash.Hash{{}, other[0]}, hashes(t, file2)...)}, takedown.Block, takedown.TierHash, takedown.TierHash},
 	} {
 		got := e.Check(tc.candidate)
@@ -330,7 +330,7 @@ func TestResolve(t *testing.T) {
 	for what, got := range map[string]takedown.Decision{
 		"its address": e.FilterURL(far.ImageURLs[0]), "its hash": e.Filter("", far.Hashes...), "its file": e.Check(takedown.Candidate{SHA256: far.SHA256}),
 	} {
-		if got.Verdict != takedown.Block || !got.Learned || got.Rule != rule || got.Case != id {
+		if got.Verdict != takedown.Block || !got.Derived || got.Rule != rule || got.Case != id {
 			t.Errorf("%s, learned: %v", what, got)
 		}
 	}
@@ -340,12 +340,12 @@ func TestResolve(t *testing.T) {
 	wantVerdict(t, "the hash, later", e.Filter("", far.Hashes...), takedown.Block)
 
 	// Each can be taken back alone.
-	for c, err := range d.Changes(ctx, new(takedown.Cursor)) {
+	for c, err := range d.Events(ctx, new(takedown.Cursor)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.Type == takedown.RuleLearned || c.Type == takedown.RuleExcepted {
-			if err := d.Undo(ctx, c.Seq, alice); err != nil {
+		if c.Type == takedown.RuleDerived || c.Type == takedown.RuleException {
+			if err := d.Revert(ctx, c.Seq, alice); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -353,17 +353,17 @@ func TestResolve(t *testing.T) {
 	wantVerdict(t, "forgotten", e.Filter("", far.Hashes...), takedown.Allow)
 	wantVerdict(t, "no exception any more", e.Check(wrong), takedown.Block)
 
-	if err := d.Undo(ctx, rule, alice); !errors.Is(err, desk.ErrNoEvent) {
+	if err := d.Revert(ctx, rule, alice); !errors.Is(err, desk.ErrNoEvent) {
 		t.Errorf("a rule was undone as if it had been learned: %v", err)
 	}
-	if err := d.Undo(ctx, 999, alice); !errors.Is(err, desk.ErrNoEvent) {
+	if err := d.Revert(ctx, 999, alice); !errors.Is(err, desk.ErrNoEvent) {
 		t.Errorf("an event that is not there was undone: %v", err)
 	}
 	byURL := accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{})
 	if _, err := d.Resolve(ctx, desk.Match{Candidate: far, Decision: e.FilterURL("https://example.org/a.jpg")}, desk.SameImage); !errors.Is(err, desk.ErrNoRule) {
 		t.Errorf("a picture was learned for the notice %v: %v", byURL, err)
 	}
-	if err := d.Withdraw(ctx, id, desk.Act{}); err != nil {
+	if err := d.Withdraw(ctx, id, desk.Actor{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := d.Resolve(ctx, match, desk.SameImage); !errors.Is(err, desk.ErrNoRule) {
@@ -520,7 +520,7 @@ func TestChanges(t *testing.T) {
 	at := new(takedown.Cursor)
 	changes := func() (got []string) {
 		t.Helper()
-		for c, err := range d.Changes(ctx, at) {
+		for c, err := range d.Events(ctx, at) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -547,14 +547,14 @@ func TestChanges(t *testing.T) {
 	if _, err := d.Resolve(ctx, desk.Match{Candidate: own, Decision: e.Check(own)}, desk.NotTheSame); err != nil {
 		t.Fatal(err)
 	}
-	want("resolved", "rule learned of rule 1, releases false", "rule excepted of rule 1, releases true")
+	want("resolved", "rule derived of rule 1, releases false", "rule exception of rule 1, releases true")
 	now.set(now.Now().Add(time.Hour))
-	want("an hour later", "learned forgotten of rule 1, releases true", "rule began of rule 2, releases false")
+	want("an hour later", "derived ended of rule 1, releases true", "rule began of rule 2, releases false")
 	now.set(now.Now().Add(time.Hour))
-	if err := d.Undo(ctx, 4, alice); err != nil {
+	if err := d.Revert(ctx, 4, alice); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Withdraw(ctx, first, desk.Act{}); err != nil {
+	if err := d.Withdraw(ctx, first, desk.Actor{}); err != nil {
 		t.Fatal(err)
 	}
 	want("another hour later", "exception ended of rule 1, releases false", "rule revoked of rule 1, releases true", "rule ended of rule 2, releases true")
@@ -642,7 +642,7 @@ func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
 	}
 	file, other, narrowly := photo(t, "opencv_chicky-512_4d2cf040.jpg"), photo(t, "opencv_graf3_492e0e96.jpg"), photo(t, "opencv_rubberwhale1_eb312435.jpg")
 	id := accept(t, d, optOutOf(file), desk.Grant{})
-	accept(t, d, optOutOf(narrowly), desk.Grant{Width: takedown.WidthIdentical})
+	accept(t, d, optOutOf(narrowly), desk.Grant{Scope: takedown.ScopeIdentical})
 	mirrored, err := png.Decode(bytes.NewReader(edited(t, file, func(x, y, w, h int) (int, int) { return w - 1 - x, y })))
 	if err != nil {
 		t.Fatal(err)
@@ -680,7 +680,7 @@ func TestCheck_FeaturesFindThePictureInside(t *testing.T) {
 	for what, got := range map[string]takedown.Decision{
 		"the stored hash": e.Filter("", cropped.Hashes[0]), "the address": e.FilterURL("https://example.org/crop.png"),
 	} {
-		if got.Verdict != takedown.Block || !got.Learned || got.Case != id {
+		if got.Verdict != takedown.Block || !got.Derived || got.Case != id {
 			t.Errorf("learned, %s: %v", what, got)
 		}
 	}

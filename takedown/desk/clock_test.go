@@ -102,13 +102,13 @@ func TestDeadlines(t *testing.T) {
 			c := o.submit(t, tc.request)
 			if tc.pause > 0 {
 				o.later(time.Hour)
-				ok(t, o.AskInfo(ctx, c.ID, desk.Act{By: "alice", Reason: "identity"}, "requester.name"))
+				ok(t, o.AskInfo(ctx, c.ID, desk.Actor{By: "alice", Reason: "identity"}, "requester.name"))
 				o.later(tc.pause)
 				_, err := o.Complete(ctx, c.ID, tc.request)
 				ok(t, err)
 			}
 			if tc.extend {
-				ok(t, o.Extend(ctx, c.ID, alice))
+				ok(t, o.ExtendDeadline(ctx, c.ID, alice))
 			}
 			list, err := o.DueOf(ctx, c.ID)
 			ok(t, err)
@@ -179,12 +179,12 @@ func TestDue_EveryRegime(t *testing.T) {
 			if got := due(day0.Add(time.Minute)); (len(got) == 0) != dated {
 				t.Errorf("within a minute: %v", got)
 			}
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: min(c.Asked, takedown.WidthIdentical)}))
+			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: min(c.Asked, takedown.ScopeIdentical)}))
 			if got := due(time.Time{}); got != nil {
 				t.Errorf("decided and told: %v", got)
 			}
 			second := o.submit(t, all[tc.kind])
-			ok(t, o.Withdraw(ctx, second.ID, desk.Act{}))
+			ok(t, o.Withdraw(ctx, second.ID, desk.Actor{}))
 			if got := due(time.Time{}); got != nil {
 				t.Errorf("withdrawn: %v", got)
 			}
@@ -308,7 +308,7 @@ func TestExtend_InTime(t *testing.T) {
 			ok(t, err)
 		}
 		o.set(tc.at)
-		err := o.Extend(ctx, c.ID, desk.Act{By: "alice", Reason: "complex"})
+		err := o.ExtendDeadline(ctx, c.ID, desk.Actor{By: "alice", Reason: "complex"})
 		var late *desk.TooLateError
 		if errors.As(err, &late) != tc.late || err != nil && !tc.late {
 			t.Errorf("UK %t, at %v: %v", tc.uk, tc.at, err)

@@ -14,7 +14,7 @@ import (
 func TestCloseCase_OnlyAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	r := samples(t, takedown.CaseID{})[request.KindIntimateImage].(request.IntimateImage)
-	wider := desk.Grant{Act: alice, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Width: takedown.WidthURL}}}
+	wider := desk.Grant{Actor: alice, Scope: takedown.ScopeDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Scope: takedown.ScopeURL}}}
 	approved := func(o *office, id takedown.CaseID) error {
 		wantSecond(t, "approved by one", o.Accept(ctx, id, wider))
 		return nil

@@ -79,7 +79,7 @@ func childWork(dir string) error {
 			return err
 		}
 		if i%4 == 1 {
-			if err := d.Hold(ctx, c.ID, desk.Act{}); err != nil {
+			if err := d.Hold(ctx, c.ID, desk.Actor{}); err != nil {
 				return err
 			}
 		}
@@ -89,7 +89,7 @@ func childWork(dir string) error {
 		fmt.Printf("accepted %v %s\n", c.ID, u)
 		if i%3 == 2 {
 			fmt.Printf("withdrawing %v %s\n", c.ID, u)
-			if err := d.Withdraw(ctx, c.ID, desk.Act{}); err != nil {
+			if err := d.Withdraw(ctx, c.ID, desk.Actor{}); err != nil {
 				return err
 			}
 			fmt.Printf("withdrawn %v %s\n", c.ID, u)

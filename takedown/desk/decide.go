@@ -44,7 +44,7 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 			undo()
 			return change{}, err
 		}
-		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
+		ch, err := d.replace(c, rules, covers, StateInForce, g.Actor, now)
 		if err != nil {
 			return change{}, err
 		}
@@ -94,26 +94,26 @@ func (d *Desk) approve(c *caseRecord, g Grant, now time.Time, second *error) (wa
 	*second = &SecondReviewError{c.ID, why}
 	c.First = &approval{By: g.By, Grant: digest}
 	if c.State == StateInReview {
-		err = c.move(StateSecondReview, g.Act, now)
+		err = c.move(StateSecondReview, g.Actor, now)
 	} else {
-		err = g.Act.check()
-		c.note(c.State, c.State, g.Act, now)
+		err = g.Actor.check()
+		c.note(c.State, c.State, g.Actor, now)
 	}
 	return true, err
 }
 
 // Change replaces the terms of a case in force by those of a new grant: another
-// width, fewer items, other territories or times, or, for a vetted hash entry,
+// scope, fewer items, other territories or times, or, for a vetted hash entry,
 // another effect. A case whose time is over has expired, also before Expire has
 // said so: it needs a new request. Fields left zero take their
 // defaults, not the old grant's values. The old rules and the new ones change
 // places in one step.
 //
 // What was learned for an old rule, and excepted from it, goes over to the one
-// that takes its place for the same item. A narrower width drops the copies that
-// it does not reach: WidthIdentical those that are not the identical picture,
-// WidthBytes those in another file. Exceptions it keeps.
-func (d *Desk) Change(ctx context.Context, id takedown.CaseID, g Grant) error {
+// that takes its place for the same item. A narrower scope drops the copies that
+// it does not reach: ScopeIdentical those that are not the identical picture,
+// ScopeBytes those in another file. Exceptions it keeps.
+func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 	var second error
 	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateInForce {
@@ -131,7 +131,7 @@ func (d *Desk) Change(ctx context.Context, id takedown.CaseID, g Grant) error {
 			undo()
 			return change{}, err
 		}
-		ch, err := d.replace(c, rules, covers, StateInForce, g.Act, now)
+		ch, err := d.replace(c, rules, covers, StateInForce, g.Actor, now)
 		c.happened(MilestoneDecided, now) // again, after a complaint
 		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
 		if d.opts.KeepPictures {
@@ -144,7 +144,7 @@ func (d *Desk) Change(ctx context.Context, id takedown.CaseID, g Grant) error {
 
 // Reject closes a case without any effect. outcome may say how: rejected, the
 // default, out of scope, covered by another case, or manifestly unfounded.
-func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Act, outcome ...Outcome) error {
+func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome ...Outcome) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
 		case StateInForce, StateCounter, StateCourtHold:
@@ -175,7 +175,7 @@ func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Act, outcome ..
 // AskInfo asks the requester for more. missing are the paths, as in
 // [request.Problem].Field, of what is missing; they take the place of what was asked for
 // before. The case waits until [Desk.Complete]; an approval that waited for a second reviewer is void.
-func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Act, missing ...string) error {
+func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing ...string) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.Problems = nil
 		for _, f := range missing {
@@ -203,7 +203,7 @@ func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Act, missing .
 // a person, as when it is granted. Of a request that is completed, what was on
 // hold stays so, and what is new in it waits for whoever looks at it, and can call
 // Hold again. The decision ends the hold, whichever it is. It is for intimate pictures, and for the restriction of Article 18 GDPR.
-func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.undecided() || c.State == StateUnconfirmed {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
@@ -213,18 +213,18 @@ func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Act) error {
 			return change{}, err
 		}
 		if len(rules) == 0 {
-			return change{}, &GrantError{id, "a hold blocks addresses and identical pictures; of a face, or a common picture's hash, it has to be decided"}
+			return change{}, &GrantError{id, "a hold blocks addresses and identical pictures; of a face, or a picture on the allow list's hash, it has to be decided"}
 		}
 		return d.replace(c, rules, covers, c.State, a, now)
 	})
 }
 
-// Unhold ends a hold before the decision, which is still to come. It fails with a
+// ReleaseHold ends a hold before the decision, which is still to come. It fails with a
 // [*MoveError] when there is none.
-func (d *Desk) Unhold(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) ReleaseHold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.undecided() || len(c.Rules) == 0 {
-			return change{}, &MoveError{id, c.State, "unheld"}
+			return change{}, &MoveError{id, c.State, "hold_released"}
 		}
 		return d.replace(c, nil, nil, c.State, a, now)
 	})
@@ -241,13 +241,13 @@ func (d *Desk) holding(c *caseRecord, goesOn bool) (rules []blocklist.Rule, cove
 	g := Grant{Items: map[int]ItemDecision{}}
 	some := false
 	for i, it := range c.Items {
-		width := min(c.Asked, it.Widest, takedown.WidthIdentical)
+		scope := min(c.Asked, it.MaxScope, takedown.ScopeIdentical)
 		if i < len(mats) {
-			width = min(width, d.widest(c.Kind, it, &mats[i]))
+			scope = min(scope, d.widest(c.Kind, it, &mats[i]))
 		}
-		g.Items[i] = ItemDecision{Width: width}
-		// Faces are for the decision, and so is a hash of a common picture.
-		if it.Ended != "" || goesOn && it.Rule == 0 || it.Kind == request.ItemFace || it.Kind == request.ItemHash && width < takedown.WidthIdentical {
+		g.Items[i] = ItemDecision{Scope: scope}
+		// Faces are for the decision, and so is a hash of a picture on the allow list.
+		if it.Ended != "" || goesOn && it.Rule == 0 || it.Kind == request.ItemFace || it.Kind == request.ItemHash && scope < takedown.ScopeIdentical {
 			g.Items[i] = ItemDecision{Outcome: OutcomeOutOfScope}
 			continue
 		}
@@ -263,14 +263,14 @@ func (d *Desk) holding(c *caseRecord, goesOn bool) (rules []blocklist.Rule, cove
 // Withdraw takes a case back: its rules stop applying, and what no other rule
 // covers may be shown again. A case that waits for its review is closed. When
 // it returns nil, that is durable and in effect.
-func (d *Desk) Withdraw(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) Withdraw(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.end(ctx, id, StateWithdrawn, a)
 }
 
 // Reverse ends a case in force by the operator's own decision, or that of a
 // court, exactly as Withdraw does. Of a counter-notice that a court has, it says
 // that the court decided for its sender: what it names is restored.
-func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Kind == request.KindCounterNotice && c.State == StateCourtHold {
 			return d.restoring(ctx, c, a, now)
@@ -279,12 +279,12 @@ func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Act) error {
 	})
 }
 
-func (d *Desk) end(ctx context.Context, id takedown.CaseID, to State, a Act) error {
+func (d *Desk) end(ctx context.Context, id takedown.CaseID, to State, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) { return d.ending(c, to, a, now) })
 }
 
 // ending is the change that ends a case.
-func (d *Desk) ending(c *caseRecord, to State, a Act, now time.Time) (change, error) {
+func (d *Desk) ending(c *caseRecord, to State, a Actor, now time.Time) (change, error) {
 	if to == StateReversed && c.undecided() { // on hold: there is no decision to reverse
 		return change{}, &MoveError{c.ID, c.State, to}
 	}
@@ -300,7 +300,7 @@ func (d *Desk) ending(c *caseRecord, to State, a Act, now time.Time) (change, er
 // Restore ends what a counter-notice names, when its window for word of a court
 // action is over. id is the case of the counter-notice. Before that it fails with
 // a [*TooEarlyError].
-func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCounter {
 			return change{}, &MoveError{id, c.State, StateRestored}
@@ -315,7 +315,7 @@ func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Act) error {
 // CourtHold notes that a court has the matter. A case stays in force until
 // [Desk.Release], or [Desk.Reverse]; of a counter-notice that waits, only what it
 // names does not come back before.
-func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.happened(MilestoneCourtNotice, now)
 		return change{}, c.move(StateCourtHold, a, now)
@@ -324,7 +324,7 @@ func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Act) error {
 
 // Release ends a court hold in favour of whoever asked for the removal: a case is in
 // force as before, a counter-notice is closed.
-func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCourtHold {
 			return change{}, &MoveError{id, c.State, StateInForce}
@@ -340,17 +340,17 @@ func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Act) error {
 // Extend notes that the requester was told, with the reasons, that more time is
 // needed. It fails with a [*TooLateError] when the time is over in which they had
 // to be told.
-func (d *Desk) Extend(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) ExtendDeadline(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.noted(ctx, id, MilestoneExtended, a)
 }
 
 // Told notes that the decision was told to the requester. It is for desks
 // without a Notifier; with one, that happens by itself.
-func (d *Desk) Told(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) MarkNotified(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.noted(ctx, id, MilestoneInformed, a)
 }
 
-func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act) error {
+func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -409,7 +409,7 @@ func (d *Desk) expired(c *caseRecord, now time.Time) (change, error) {
 	if c.State != StateInForce || !c.over(now) {
 		return change{}, &MoveError{c.ID, c.State, StateExpired}
 	}
-	return d.ending(c, StateExpired, Act{}, now)
+	return d.ending(c, StateExpired, Actor{}, now)
 }
 
 // over reports whether the time is over for which a case in force was granted.
@@ -452,7 +452,7 @@ func (d *Desk) expireFaces(ctx context.Context) error {
 // CloseCase closes a case that has ended. A case under the DSA can be closed
 // when the window for complaints is over, else it fails with a
 // [*TooEarlyError].
-func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.ended() { // a reply, which may go there by its decision, included
 			return change{}, &MoveError{id, c.State, StateClosed}
@@ -472,7 +472,7 @@ func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Act) error {
 // nor the pictures that were sent for them, beyond a withdrawal or another end:
 // the consent on which they are kept ends there. Whoever has to preserve them
 // takes them out of [Desk.Case] before.
-func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a Act) error {
+func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -489,7 +489,7 @@ func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a A
 // themselves, kept on a consent that goes with the request. Their rules end, and
 // a case that has no others is withdrawn. A case that is not decided, or under a
 // legal hold, cannot be erased.
-func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -512,7 +512,7 @@ func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Act) error {
 
 // endFaces is the change that ends the rules of a case that are about faces. If
 // others stay, the case says from then on what is in force without them.
-func (d *Desk) endFaces(c *caseRecord, a Act, now time.Time) (change, error) {
+func (d *Desk) endFaces(c *caseRecord, a Actor, now time.Time) (change, error) {
 	var ending []uint64
 	for i := range c.Items {
 		it := &c.Items[i]

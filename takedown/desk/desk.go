@@ -92,9 +92,9 @@ type Options struct {
 	Now func() time.Time
 	// Profiles are demands of the operator on top of those of the request types.
 	Profiles []request.Profile
-	// AddressMapper turns addresses of the operator's own service into those of
+	// URLMapper turns addresses of the operator's own service into those of
 	// the sources; nil leaves addresses as they are.
-	AddressMapper request.AddressMapper
+	URLMapper request.URLMapper
 	// Notifier is told what to tell whom; nil tells nobody.
 	Notifier Notifier
 	// FaceEmbedder makes vectors of the pictures of a face opt-out, when the
@@ -112,15 +112,15 @@ type Options struct {
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
 	// [Desk.Confirm]. It needs a Notifier.
 	ConfirmEmail bool
-	// MatchBudget is how many different pictures a rule may match far out in one
-	// day, on all nodes together, before [Desk.TakeTallies] raises an alarm: 0
+	// MatchBudget is how many different pictures a rule may match weakly in one
+	// day, on all nodes together, before [Desk.AddMatchCounts] raises an alarm: 0
 	// means DefaultMatchBudget, at most 170, and a negative number that there are
 	// no alarms. docs/decisions/match-budget.md says what to expect of how many
 	// pictures a service looks at.
 	MatchBudget int
 	// ManyMatches is how many pictures of a sample an acceptance may hit before it
 	// needs a second reviewer; 0 means 1,000. So does one that hits more than one in
-	// a hundred of a sample of 1,000 or more, or more far out than MatchBudget.
+	// a hundred of a sample of 1,000 or more, or more weak matches than MatchBudget.
 	ManyMatches int
 	// OneReviewer lets one reviewer decide risky cases alone.
 	OneReviewer bool
@@ -130,7 +130,7 @@ type Options struct {
 	// face, or of which only the face was granted, are not kept.
 	KeepPictures bool
 	// Policy is the version of the operator's policy; it is written into each
-	// entry of the log. A code, as in [Act].
+	// entry of the log. A code, as in [Actor].
 	Policy string
 	// Deadlines are rows in addition to [Deadlines]; one with the regime and
 	// name of a row there takes its place. Calendars are those that rows name.
@@ -206,7 +206,7 @@ func Open(dir string, opts *Options) (*Desk, error) {
 	}
 	d.publishes.Store(published)
 	ctx := context.Background()
-	if err := errors.Join(removeTrials(dir), d.store.dropLeftUploads(), d.replay(), d.settleCommon(ctx)); err != nil {
+	if err := errors.Join(removeTrials(dir), d.store.dropLeftUploads(), d.replay(), d.settleAllowed(ctx)); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.expireFaces(ctx); err != nil {
@@ -517,14 +517,14 @@ func (d *Desk) finish(ctx context.Context, c *caseRecord) error {
 // replace moves a case to another state by way of the list: its rules end and
 // the given ones take their place, in one step. covers are the items of each
 // new rule.
-func (d *Desk) replace(c *caseRecord, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+func (d *Desk) replace(c *caseRecord, rules []blocklist.Rule, covers [][]int, after State, a Actor, now time.Time) (change, error) {
 	return d.exchange(c, c.Rules, rules, covers, after, a, now)
 }
 
 // exchange is replace for some of the rules of a case. The others stay, with
 // what was learned for them and excepted from them; what was so for those that
 // end goes over to those that take their place, as far as they reach.
-func (d *Desk) exchange(c *caseRecord, ending []uint64, rules []blocklist.Rule, covers [][]int, after State, a Act, now time.Time) (change, error) {
+func (d *Desk) exchange(c *caseRecord, ending []uint64, rules []blocklist.Rule, covers [][]int, after State, a Actor, now time.Time) (change, error) {
 	var events []blocklist.Event
 	for _, rule := range ending {
 		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventRevoked, Time: now, Target: rule})
@@ -550,7 +550,7 @@ func (d *Desk) exchange(c *caseRecord, ending []uint64, rules []blocklist.Rule, 
 	c.After, c.Incoming = after, covers
 	// Last: the list keeps a key for each rule whose faces are sealed.
 	for i := range rules {
-		if rules[i].Width == takedown.WidthFace {
+		if rules[i].Scope == takedown.ScopeFace {
 			if err := d.sealFaces(c, covers[i], &events[len(ending)+i]); err != nil {
 				return change{}, err
 			}
@@ -624,7 +624,7 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 		}
 	}
 	now := d.clock()
-	if err := c.move(c.After, Act{}, now); err != nil {
+	if err := c.move(c.After, Actor{}, now); err != nil {
 		return err
 	}
 	silent := c.Silent
@@ -632,7 +632,7 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 		// What begin does: the case does not wait for it any more.
 		silent = c.over(now)
 		c.happened(MilestoneEnforced, c.Start)
-		c.note(c.State, State(MilestoneEnforced), Act{}, now)
+		c.note(c.State, State(MilestoneEnforced), Actor{}, now)
 	}
 	c.After, c.Incoming, c.Silent = "", nil, false
 	c.Begins = c.State == StateInForce && now.Before(c.Start) && (c.Begins || !silent)

@@ -110,7 +110,7 @@ func TestDSANotice_BlocksItsAddressOnly(t *testing.T) {
 		wantVerdict(t, u, e.FilterURL(u), takedown.Block)
 		d := e.Filter(u, picture...)
 		wantVerdict(t, u, d, takedown.Block)
-		if d.Case != id || d.Why != takedown.TierAddress || d.Width != takedown.WidthURL || d.Kind != request.KindDSANotice {
+		if d.Case != id || d.Why != takedown.TierURL || d.Scope != takedown.ScopeURL || d.Kind != request.KindDSANotice {
 			t.Errorf("%s: %v does not name the notice %v", u, d, id)
 		}
 	}
@@ -149,7 +149,7 @@ func TestImageOptOut_BlocksCopies(t *testing.T) {
 	}
 	wantVerdict(t, "another picture", e.Filter("https://example.org/2.jpg", hashes(t, other)...), takedown.Allow)
 	wantVerdict(t, "no hash", e.Filter("https://example.org/1.jpg"), takedown.Allow)
-	if c := e.Filter("https://example.org/1.jpg").Checked; c != takedown.TierAddress {
+	if c := e.Filter("https://example.org/1.jpg").Checked; c != takedown.TierURL {
 		t.Errorf("without a hash, checked %v, want only the address", c)
 	}
 	if c := e.Filter("", hashes(t, other)...).Checked; c != takedown.TierHash {
@@ -201,7 +201,7 @@ func TestWithdraw_CountsByRule(t *testing.T) {
 		{second, takedown.Block, takedown.Allow},
 		{byURL, takedown.Allow, takedown.Allow},
 	} {
-		if err := d.Withdraw(ctx, step.withdraw, desk.Act{}); err != nil {
+		if err := d.Withdraw(ctx, step.withdraw, desk.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		wantVerdict(t, "at the address", e.Filter(u, picture...), step.atURL)
@@ -226,7 +226,7 @@ func TestGrant_Territories(t *testing.T) {
 	accept(t, d, notice(u), desk.Grant{})
 	wantVerdict(t, "with a worldwide rule too", e.FilterURL(u), takedown.Block)
 	wantVerdict(t, "in Japan then", e.In("JP").FilterURL(u), takedown.Block)
-	if err := d.Withdraw(ctx, german, desk.Act{}); err != nil {
+	if err := d.Withdraw(ctx, german, desk.Actor{}); err != nil {
 		t.Fatal(err)
 	}
 	wantVerdict(t, "in Germany, by the worldwide rule", e.In("DE").FilterURL(u), takedown.Block)
@@ -277,7 +277,7 @@ func TestGrant_Narrower(t *testing.T) {
 	d := open(t, t.TempDir(), nil)
 	file := testJPEG(t, 1)
 	mirrored := edited(t, file, func(x, y, w, h int) (int, int) { return w - 1 - x, y })
-	accept(t, d, optOut(t, 1), desk.Grant{Width: takedown.WidthIdentical})
+	accept(t, d, optOut(t, 1), desk.Grant{Scope: takedown.ScopeIdentical})
 	wantVerdict(t, "the picture", d.Enforcer().Filter("", hashes(t, file)...), takedown.Block)
 	wantVerdict(t, "mirrored", d.Enforcer().Filter("", hashes(t, mirrored)...), takedown.Allow)
 }
@@ -302,8 +302,8 @@ func TestAccept_RefusesWhatCannotBeGranted(t *testing.T) {
 		request request.Request
 		grant   desk.Grant
 	}{
-		{"wider than asked", notice("https://example.org/a.jpg"), desk.Grant{Width: takedown.WidthDuplicate}},
-		{"no width of that number", optOut(t, 1), desk.Grant{Width: 99}},
+		{"wider than asked", notice("https://example.org/a.jpg"), desk.Grant{Scope: takedown.ScopeDuplicate}},
+		{"no scope of that number", optOut(t, 1), desk.Grant{Scope: 99}},
 		{"a territory that is none", notice("https://example.org/a.jpg"), desk.Grant{Territories: []string{"EU"}}},
 		{"an end before the start", notice("https://example.org/a.jpg"), desk.Grant{Start: day, End: day}},
 		{"copies of a flat picture", flatOptOut, desk.Grant{}},
@@ -327,10 +327,10 @@ func TestAccept_RefusesWhatCannotBeGranted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p := c.Pictures[0]; p.Widest != takedown.WidthBytes || p.Refused == "" {
-		t.Errorf("flat picture: widest %v, refused %q", p.Widest, p.Refused)
+	if p := c.Pictures[0]; p.MaxScope != takedown.ScopeBytes || p.Refused == "" {
+		t.Errorf("flat picture: widest %v, refused %q", p.MaxScope, p.Refused)
 	}
-	if err := d.Accept(ctx, c.ID, desk.Grant{Width: takedown.WidthBytes}); err != nil {
+	if err := d.Accept(ctx, c.ID, desk.Grant{Scope: takedown.ScopeBytes}); err != nil {
 		t.Error(err)
 	}
 }
@@ -343,15 +343,15 @@ func TestMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reject(ctx, rejected.ID, desk.Act{By: "reviewer-1", Reason: "not_illegal"}); err != nil {
+	if err := d.Reject(ctx, rejected.ID, desk.Actor{By: "reviewer-1", Reason: "not_illegal"}); err != nil {
 		t.Fatal(err)
 	}
 	var me *desk.MoveError
 	for name, err := range map[string]error{
 		"accept twice":    d.Accept(ctx, accepted, desk.Grant{}),
-		"reject accepted": d.Reject(ctx, accepted, desk.Act{}),
+		"reject accepted": d.Reject(ctx, accepted, desk.Actor{}),
 		"accept rejected": d.Accept(ctx, rejected.ID, desk.Grant{}),
-		"withdraw reject": d.Withdraw(ctx, rejected.ID, desk.Act{}),
+		"withdraw reject": d.Withdraw(ctx, rejected.ID, desk.Actor{}),
 	} {
 		if !errors.As(err, &me) {
 			t.Errorf("%s: %v, want a *MoveError", name, err)
@@ -364,10 +364,10 @@ func TestMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reject(ctx, pending.ID, desk.Act{Reason: "a free text about somebody"}); err == nil {
+	if err := d.Reject(ctx, pending.ID, desk.Actor{Reason: "a free text about somebody"}); err == nil {
 		t.Error("a free text was taken for a reason code")
 	}
-	if err := d.Withdraw(ctx, pending.ID, desk.Act{}); err != nil {
+	if err := d.Withdraw(ctx, pending.ID, desk.Actor{}); err != nil {
 		t.Error(err)
 	}
 	c, err := d.Case(ctx, pending.ID)
@@ -385,7 +385,7 @@ func TestOpen_RestoresEverything(t *testing.T) {
 	noticeID := accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{})
 	optOutID := accept(t, d, optOut(t, 1), desk.Grant{})
 	gone := accept(t, d, notice("https://example.org/b.jpg"), desk.Grant{})
-	if err := d.Withdraw(ctx, gone, desk.Act{}); err != nil {
+	if err := d.Withdraw(ctx, gone, desk.Actor{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := desk.Open(dir, nil); !errors.Is(err, blocklist.ErrLocked) || !strings.Contains(err.Error(), dir) {
@@ -494,7 +494,7 @@ func TestPrivacy_NothingPersonalInTheList(t *testing.T) {
 	r := notice("https://secret-host.example/secret-path.jpg")
 	r.Requester = request.Requester{Name: "Secretname", Email: "secretmail@example.org", Phone: "+4930123456"}
 	r.Explanation = "secretreason"
-	accept(t, d, r, desk.Grant{Act: desk.Act{By: "secretreviewer"}})
+	accept(t, d, r, desk.Grant{Actor: desk.Actor{By: "secretreviewer"}})
 	if err := d.Publish(filepath.Join(dir, "list", "published.snap")); err != nil {
 		t.Fatal(err)
 	}
@@ -576,7 +576,7 @@ func TestFilter_BesideWriters(t *testing.T) {
 	for range 20 {
 		id := accept(t, d, optOut(t, 1), desk.Grant{})
 		wantVerdict(t, "accepted", e.Filter("", picture), takedown.Block)
-		if err := d.Withdraw(ctx, id, desk.Act{}); err != nil {
+		if err := d.Withdraw(ctx, id, desk.Actor{}); err != nil {
 			t.Fatal(err)
 		}
 		wantVerdict(t, "withdrawn", e.Filter("", picture), takedown.Allow)
@@ -649,7 +649,7 @@ func TestDesk_Model(t *testing.T) {
 			},
 			"withdraw": func(t *rapid.T) {
 				k := pick(t)
-				err := d.Withdraw(ctx, k.id, desk.Act{})
+				err := d.Withdraw(ctx, k.id, desk.Actor{})
 				if may := !k.closed; may != (err == nil) {
 					t.Fatalf("withdraw: %v", err)
 				}

@@ -18,29 +18,29 @@
 //
 // Review: [Desk.Preview] shows what would disappear, [Desk.AddEvidence] and
 // [Desk.Evidence] what the host's own index knows. [Desk.Hold] blocks until it is
-// decided, or [Desk.Unhold]; [Desk.Accept] and [Desk.Reject] decide, of replies too;
-// [Desk.Change] replaces the terms of a case in force.
+// decided, or [Desk.ReleaseHold]; [Desk.Accept] and [Desk.Reject] decide, of replies too;
+// [Desk.Amend] replaces the terms of a case in force.
 //
 // Undoing: [Desk.Withdraw] for the requester, [Desk.Reverse] for the operator,
 // [Desk.Restore] after a counter-notice, [Desk.CourtHold] and [Desk.Release] when a
 // court has the matter. [Desk.Expire] ends what was granted for a time, and
 // [Desk.CloseCase] a case of which nothing is left to do.
 //
-// Matches: [Desk.Resolve] records what a person says of one, and [Desk.Undo] takes
-// that back. [Desk.AddCommon], [Desk.RemoveCommon] and [Desk.CommonPictures] are the
-// never-block list; [Desk.TakeTallies], [Desk.Alarms] and [Desk.SettleAlarms] the
+// Matches: [Desk.Resolve] records what a person says of one, and [Desk.Revert] takes
+// that back. [Desk.AddToAllowList], [Desk.RemoveFromAllowList] and [Desk.AllowList] are the
+// allow list; [Desk.AddMatchCounts], [Desk.Alarms] and [Desk.SettleAlarms] the
 // match budget.
 //
-// People and clocks: [Desk.Notify] sends what waits to be sent, [Desk.Told] notes
+// People and clocks: [Desk.Notify] sends what waits to be sent, [Desk.MarkNotified] notes
 // what was told without it, [Desk.Due] and [Desk.DueOf] say what is due, and
-// [Desk.Extend] that the requester knows of a delay.
+// [Desk.ExtendDeadline] that the requester knows of a delay.
 //
 // Papers and personal data: [Desk.Log] and [Desk.VerifyLog], [Desk.ExportCSV] and
-// [Desk.ExportJSON], [Statement17] for a statement of reasons. [Desk.Erase] and
+// [Desk.ExportJSON], [NewStatementOfReasons] for a statement of reasons. [Desk.Erase] and
 // [Desk.LegalHold]; [Desk.Picture] returns a picture that was kept.
 //
 // The list: [Desk.Enforcer] enforces it here, [Desk.Publish] writes it for others,
-// [Desk.Changes] says what happened to it.
+// [Desk.Events] says what happened to it.
 //
 // # Guarantees
 //

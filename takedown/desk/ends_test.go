@@ -71,7 +71,7 @@ func TestFaceOptOut_TimeIsOver(t *testing.T) {
 				wantUnreadable(t, tc.name, dir, c, traces(t, f, components(41, 0), nil))
 			}
 			var move *desk.MoveError
-			if err := d.Change(ctx, id, desk.Grant{Act: alice}); !errors.As(err, &move) || move.From != desk.StateExpired {
+			if err := d.Amend(ctx, id, desk.Grant{Actor: alice}); !errors.As(err, &move) || move.From != desk.StateExpired {
 				t.Errorf("Change: %v", err)
 			}
 			wantVerdict(t, "after its time", d.Enforcer().Check(withFaces(f)), takedown.Allow)
@@ -114,9 +114,9 @@ func TestKeepPictures_OfAFace(t *testing.T) {
 	a.shows(t, meant, portrait(t, 1, 0))
 	a.shows(t, shown, portrait(t, 1, 1))
 	notMeant := desk.ItemDecision{Outcome: desk.OutcomeNotMeant}
-	onlyFaces := desk.Grant{Act: alice, Width: takedown.WidthFace, Items: map[int]desk.ItemDecision{0: notMeant, 1: notMeant}}
-	one := desk.Grant{Act: alice, Width: takedown.WidthFace, Items: map[int]desk.ItemDecision{1: notMeant}}
-	both := desk.Grant{Act: alice, Width: takedown.WidthFace}
+	onlyFaces := desk.Grant{Actor: alice, Scope: takedown.ScopeFace, Items: map[int]desk.ItemDecision{0: notMeant, 1: notMeant}}
+	one := desk.Grant{Actor: alice, Scope: takedown.ScopeFace, Items: map[int]desk.ItemDecision{1: notMeant}}
+	both := desk.Grant{Actor: alice, Scope: takedown.ScopeFace}
 	withdraw := func(items ...int) func(*testing.T, *desk.Desk, takedown.CaseID) {
 		return func(t *testing.T, d *desk.Desk, id takedown.CaseID) {
 			accept(t, d, request.Withdrawal{Requester: person, Case: id, Items: items}, desk.Grant{})
@@ -133,7 +133,7 @@ func TestKeepPictures_OfAFace(t *testing.T) {
 		{"the pictures and the faces", both, nil, [2]bool{true, true}},
 		{"a picture taken back", both, withdraw(0), [2]bool{false, true}},
 		{"the faces taken back", both, withdraw(2, 3), [2]bool{true, true}},
-		{"changed to a picture and the faces", both, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Change(ctx, id, one)) }, [2]bool{true, false}},
+		{"changed to a picture and the faces", both, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Amend(ctx, id, one)) }, [2]bool{true, false}},
 		{"rejected", desk.Grant{}, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Reject(ctx, id, alice)) }, [2]bool{false, false}},
 	} {
 		d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder, o.KeepPictures = a, true })
@@ -165,10 +165,10 @@ func TestErase_PapersSayWhatStays(t *testing.T) {
 	a := album{}
 	a.shows(t, file, portrait(t, 1, 0))
 	d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder = a })
-	id := accept(t, d, request.OpenOptOut{Requester: person, Images: images(file), Claim: request.ClaimDepicted, Biometric: stated(consent)}, desk.Grant{Width: takedown.WidthFace})
+	id := accept(t, d, request.OpenOptOut{Requester: person, Images: images(file), Claim: request.ClaimDepicted, Biometric: stated(consent)}, desk.Grant{Scope: takedown.ScopeFace})
 	type papers struct {
 		Outcome, Item    desk.Outcome
-		Granted, Reaches takedown.Width
+		Granted, Reaches takedown.Scope
 		Face             desk.FaceTerms
 		Row              map[string]any
 	}
@@ -183,17 +183,17 @@ func TestErase_PapersSayWhatStays(t *testing.T) {
 		for _, k := range []string{"granted", "outcome", "face_model", "face_block"} {
 			row[k] = all[k]
 		}
-		s := desk.Statement17(&c)
-		return papers{c.Outcome, c.Items[1].Outcome, c.Granted, s.Width, c.Face, row}
+		s := desk.NewStatementOfReasons(&c)
+		return papers{c.Outcome, c.Items[1].Outcome, c.Granted, s.Scope, c.Face, row}
 	}
 	terms := desk.FaceTerms{Model: faceModel, Dimensions: 128, Block: 0.8, Review: 0.6}
-	want := papers{desk.OutcomeAccepted, desk.OutcomeAccepted, takedown.WidthFace, takedown.WidthFace, terms,
+	want := papers{desk.OutcomeAccepted, desk.OutcomeAccepted, takedown.ScopeFace, takedown.ScopeFace, terms,
 		map[string]any{"granted": "face", "outcome": "accepted", "face_model": faceModel, "face_block": 0.8}}
 	if diff := cmp.Diff(want, read()); diff != "" {
 		t.Errorf("in force (-want +got):\n%s", diff)
 	}
 	ok(t, d.Erase(ctx, id, alice))
-	want = papers{desk.OutcomePartly, desk.OutcomeOutOfScope, takedown.WidthDuplicate, takedown.WidthDuplicate, desk.FaceTerms{},
+	want = papers{desk.OutcomePartly, desk.OutcomeOutOfScope, takedown.ScopeDuplicate, takedown.ScopeDuplicate, desk.FaceTerms{},
 		map[string]any{"granted": "duplicate", "outcome": "partly", "face_model": "", "face_block": 0.0}}
 	if diff := cmp.Diff(want, read()); diff != "" {
 		t.Errorf("erased (-want +got):\n%s", diff)
@@ -243,7 +243,7 @@ func TestFaceOptOut_PlacesStay(t *testing.T) {
 		if len(r.Faces) != 1 || r.Faces[0].Equal(vector) != tc.face || r.Faces[0].IsZero() == tc.face {
 			t.Errorf("%s: the vector is not as wanted", tc.name)
 		}
-		ok(t, d.Withdraw(ctx, c.ID, desk.Act{}))
+		ok(t, d.Withdraw(ctx, c.ID, desk.Actor{}))
 		if c, err = d.Case(ctx, c.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -260,7 +260,7 @@ func TestLegalHold_KeepsNoFace(t *testing.T) {
 	for name, end := range map[string]func(*desk.Desk, takedown.CaseID) error{
 		"rejected": func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice) },
 		"withdrawn": func(d *desk.Desk, id takedown.CaseID) error {
-			return errors.Join(d.Accept(ctx, id, desk.Grant{}), d.Withdraw(ctx, id, desk.Act{}))
+			return errors.Join(d.Accept(ctx, id, desk.Grant{}), d.Withdraw(ctx, id, desk.Actor{}))
 		},
 	} {
 		dir, f := t.TempDir(), portrait(t, 43, 0)

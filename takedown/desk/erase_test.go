@@ -83,7 +83,7 @@ func TestErase(t *testing.T) {
 	}
 	secrets = append(secrets, []byte(token))
 	ok(t, d.Confirm(ctx, c.ID, token))
-	ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	other, err := d.Submit(ctx, notice("https://example.org/a.jpg"))
 	ok(t, err)
 	wantNowhere(t, dir, "while the case is open", secrets...)
@@ -105,7 +105,7 @@ func TestErase(t *testing.T) {
 	d = open(t, dir, opts)
 	seq, hash, err := d.VerifyLog(ctx)
 	ok(t, err)
-	ok(t, d.Erase(ctx, c.ID, desk.Act{By: "alice", Reason: "erasure_requested"}))
+	ok(t, d.Erase(ctx, c.ID, desk.Actor{By: "alice", Reason: "erasure_requested"}))
 	check := func(what string) {
 		t.Helper()
 		wantNowhere(t, dir, what, append(secrets, slot[16:48])...)
@@ -150,9 +150,9 @@ func TestErase(t *testing.T) {
 	if err != nil || !bytes.Equal(content(t, file), testJPEG(t, 1)) {
 		t.Errorf("the kept picture: %d bytes, %v", file.Size(), err)
 	}
-	ok(t, d.Change(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthIdentical}))
+	ok(t, d.Amend(ctx, c.ID, desk.Grant{Actor: alice, Scope: takedown.ScopeIdentical}))
 	wantVerdict(t, "changed", d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...), takedown.Block)
-	ok(t, d.Withdraw(ctx, c.ID, desk.Act{}))
+	ok(t, d.Withdraw(ctx, c.ID, desk.Actor{}))
 	wantVerdict(t, "withdrawn", d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...), takedown.Allow)
 }
 
@@ -192,7 +192,7 @@ func TestErase_Pictures(t *testing.T) {
 		ok(t, err)
 		ids = append(ids, c.ID)
 	}
-	ok(t, d.Accept(ctx, ids[0], desk.Grant{Act: alice}))
+	ok(t, d.Accept(ctx, ids[0], desk.Grant{Actor: alice}))
 	ok(t, d.Hold(ctx, ids[1], alice))
 	ok(t, d.Reject(ctx, ids[1], alice))
 	c, err := d.Case(ctx, ids[0])
@@ -225,7 +225,7 @@ func TestPreview_Erased(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	id := accept(t, d, optOut(t, 1), desk.Grant{})
-	ok(t, d.Withdraw(ctx, id, desk.Act{}))
+	ok(t, d.Withdraw(ctx, id, desk.Actor{}))
 	ok(t, d.Erase(ctx, id, alice))
 	if _, err := d.Preview(ctx, id, index{}.items); !errors.Is(err, desk.ErrErased) {
 		t.Errorf("Preview: %v", err)
@@ -290,7 +290,7 @@ func TestLog_Tampering(t *testing.T) {
 			d := open(t, dir, &desk.Options{Policy: "policy-7"})
 			c, err := d.Submit(ctx, notice("https://example.org/a.jpg"))
 			ok(t, err)
-			ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+			ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			n := 0
 			ok(t, d.Log(ctx, 2, func(e desk.LogEntry) bool {
 				n++
@@ -320,7 +320,7 @@ func TestErase_ThenWithdraw(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), &desk.Options{KeepPictures: true})
 	id := accept(t, d, optOut(t, 1), desk.Grant{})
-	if err := d.Erase(ctx, id, desk.Act{By: "reviewer-1"}); err != nil {
+	if err := d.Erase(ctx, id, desk.Actor{By: "reviewer-1"}); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := d.Picture(ctx, id, 0); err != nil || len(content(t, b)) == 0 {
@@ -329,7 +329,7 @@ func TestErase_ThenWithdraw(t *testing.T) {
 	if c, err := d.Case(ctx, id); err != nil || c.Pictures != nil {
 		t.Errorf("in force: the case tells of its pictures: %+v, %v", c.Pictures, err)
 	}
-	if err := d.Withdraw(ctx, id, desk.Act{}); err != nil {
+	if err := d.Withdraw(ctx, id, desk.Actor{}); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := d.Picture(ctx, id, 0); err != nil || !b.IsZero() {

@@ -33,7 +33,7 @@ func (d *Desk) AddEvidence(ctx context.Context, id takedown.CaseID, evidence ...
 		}
 		first := c.EvidenceCount
 		c.EvidenceCount += len(evidence)
-		c.note(c.State, c.State, Act{Reason: "evidence"}, now)
+		c.note(c.State, c.State, Actor{Reason: "evidence"}, now)
 		return change{evidence: evidence, firstEvidence: first}, nil
 	})
 }

@@ -59,7 +59,7 @@ func ExampleFaceOptOut() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := dk.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "reviewer-1"}}); err != nil {
+	if err := dk.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "reviewer-1"}}); err != nil {
 		log.Fatal(err)
 	}
 
@@ -70,7 +70,7 @@ func ExampleFaceOptOut() {
 	d = dk.Enforcer().Check(takedown.Candidate{Faces: []takedown.Face{face(2, 9)}})
 	fmt.Printf("%v (checked %v)\n", d.Verdict, d.Checked)
 
-	if err := dk.Withdraw(ctx, c.ID, desk.Act{}); err != nil {
+	if err := dk.Withdraw(ctx, c.ID, desk.Actor{}); err != nil {
 		log.Fatal(err)
 	}
 	d = dk.Enforcer().Check(takedown.Candidate{Faces: []takedown.Face{face(1, 9)}})

@@ -175,7 +175,7 @@ func ExampleEnforcer_Sweep() {
 
 // What a withdrawal releases, hosts learn from the changes since they last
 // looked.
-func ExampleDesk_Changes() {
+func ExampleDesk_Events() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "takedowns")
 	if err != nil {
@@ -194,13 +194,13 @@ func ExampleDesk_Changes() {
 	if err := dk.Accept(ctx, c.ID, desk.Grant{}); err != nil {
 		log.Fatal(err)
 	}
-	if err := dk.Withdraw(ctx, c.ID, desk.Act{By: "jane", Reason: "requester_asked"}); err != nil {
+	if err := dk.Withdraw(ctx, c.ID, desk.Actor{By: "jane", Reason: "requester_asked"}); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(dk.Enforcer().FilterURL("https://example.org/photo.jpg").Verdict)
 
 	var at takedown.Cursor // stored between calls, as JSON
-	for change, err := range dk.Changes(ctx, &at) {
+	for change, err := range dk.Events(ctx, &at) {
 		if err != nil {
 			log.Fatal(err)
 		}

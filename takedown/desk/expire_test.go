@@ -75,7 +75,7 @@ func TestExpire_Meanwhile(t *testing.T) {
 	}{
 		{"a court gets it", func(d *desk.Desk, _ *faulty, id takedown.CaseID) error { return d.CourtHold(ctx, id, alice) }, desk.StateCourtHold, false},
 		{"it is withdrawn", func(d *desk.Desk, _ *faulty, id takedown.CaseID) error {
-			return d.Withdraw(ctx, id, desk.Act{})
+			return d.Withdraw(ctx, id, desk.Actor{})
 		}, desk.StateWithdrawn, false},
 		{"the store fails", func(_ *desk.Desk, f *faulty, _ takedown.CaseID) error { f.in = 1; return nil }, desk.StateInForce, true},
 	} {

@@ -60,7 +60,7 @@ var columns = []struct {
 	{"erased", func(c *Case) any { return c.Times[MilestoneErased] }},
 }
 
-func widthName(w takedown.Width) string {
+func widthName(w takedown.Scope) string {
 	if w == 0 {
 		return ""
 	}

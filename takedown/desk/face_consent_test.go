@@ -68,11 +68,11 @@ func TestOpenOptOut_WhoConsents(t *testing.T) {
 		if tc.want != nil {
 			continue
 		}
-		width := takedown.WidthDuplicate
+		width := takedown.ScopeDuplicate
 		if tc.faces > 0 {
-			width = takedown.WidthFace
+			width = takedown.ScopeFace
 		}
-		ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: width}))
+		ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: width}))
 		c, err = d.Case(ctx, c.ID)
 		ok(t, err)
 		if got := c.Request.(request.OpenOptOut).Subject; got != tc.subject {
@@ -82,8 +82,8 @@ func TestOpenOptOut_WhoConsents(t *testing.T) {
 		if tc.claim == request.ClaimOwner {
 			ground = request.GroundCopyright
 		}
-		if s := desk.Statement17(&c); s.Ground != ground || s.Width != width {
-			t.Errorf("%s: the statement has ground %q, width %v", tc.name, s.Ground, s.Width)
+		if s := desk.NewStatementOfReasons(&c); s.Ground != ground || s.Scope != width {
+			t.Errorf("%s: the statement has ground %q, scope %v", tc.name, s.Ground, s.Scope)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestOpenOptOut_WhoConsents(t *testing.T) {
 // What is said of a face never rests on a copyright.
 func TestStatement17_FaceOfAnOwner(t *testing.T) {
 	t.Parallel()
-	s := desk.Statement17(&desk.Case{Kind: request.KindOpenOptOut, Claim: request.ClaimOwner, Granted: takedown.WidthFace})
+	s := desk.NewStatementOfReasons(&desk.Case{Kind: request.KindOpenOptOut, Claim: request.ClaimOwner, Granted: takedown.ScopeFace})
 	row, err := s.TransparencyRow("", day0)
 	if s.Ground != request.GroundPrivacy || strings.Contains(s.Text(), "copyright") || row.Category != "STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS" {
 		t.Errorf("%s\n%s, %v", s.Text(), row.Category, err)
@@ -148,10 +148,10 @@ func TestFaceOptOut_SeveralPeople(t *testing.T) {
 			t.Errorf("%s: without the others the risks are %v", tc.name, p.Risks)
 		}
 		var second *desk.SecondReviewError
-		if err := d.Accept(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &second) || slices.Contains(second.Risks, desk.FlagSeveralPeople) != flagged {
+		if err := d.Accept(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &second) || slices.Contains(second.Risks, desk.FlagSeveralPeople) != flagged {
 			t.Errorf("%s: accepted by one: %v", tc.name, err)
 		}
-		ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: bob}))
+		ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
 		for i, f := range tc.faces {
 			if got := d.Enforcer().Check(withFaces(f)); got.Verdict != takedown.Block {
 				t.Errorf("%s: face %d: %v", tc.name, i, got)

@@ -121,7 +121,7 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 		{"withdrawn", func(d *desk.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, alice) }, desk.StateWithdrawn},
 		{"withdrawn by a request", func(d *desk.Desk, id takedown.CaseID) error {
 			w, err := d.Submit(ctx, request.Withdrawal{Requester: person, Case: id})
-			return errors.Join(err, d.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+			return errors.Join(err, d.Accept(ctx, w.ID, desk.Grant{Actor: alice}))
 		}, desk.StateWithdrawn},
 		{"reversed", func(d *desk.Desk, id takedown.CaseID) error { return d.Reverse(ctx, id, alice) }, desk.StateReversed},
 		{"erased", func(d *desk.Desk, id takedown.CaseID) error { return d.Erase(ctx, id, alice) }, desk.StateWithdrawn},
@@ -158,7 +158,7 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			if got, err := d.Case(ctx, c.ID); err != nil || !cmp.Equal(got.Request, request.Request(tc.request)) {
 				t.Errorf("%s: the request comes back changed, %v", what, err)
 			}
-			ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice, End: day0.AddDate(1, 0, 0)}))
+			ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: day0.AddDate(1, 0, 0)}))
 			snapshot := filepath.Join(dir, "published.snap")
 			if key != nil {
 				ok(t, d.Publish(snapshot))
@@ -198,13 +198,13 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 				ok(t, err)
 				wantUnreadable(t, what+when, dir, got, tc.traces, backup)
 				wantVerdict(t, what+when, d.Enforcer().Check(withFaces(portrait(t, person, 5))), takedown.Allow)
-				if got.State != end.state || len(got.Items) == 0 || got.Face.Model != faceModel || got.Granted != takedown.WidthFace || len(got.Rules) != 0 {
+				if got.State != end.state || len(got.Items) == 0 || got.Face.Model != faceModel || got.Granted != takedown.ScopeFace || len(got.Rules) != 0 {
 					t.Errorf("%s%s: the case does not say what happened: %+v", what, when, got)
 				}
 				if _, _, err := d.VerifyLog(ctx); err != nil {
 					t.Errorf("%s%s: %v", what, when, err)
 				}
-				if err := d.Change(ctx, c.ID, desk.Grant{}); err == nil {
+				if err := d.Amend(ctx, c.ID, desk.Grant{}); err == nil {
 					t.Errorf("%s%s: granted again", what, when)
 				}
 			}
@@ -251,7 +251,7 @@ func childFaces(dir string) error {
 		}
 		fmt.Printf("submitted %v %d\n", c.ID, person)
 		if i%4 == 3 {
-			if err := d.Reject(ctx, c.ID, desk.Act{}); err != nil {
+			if err := d.Reject(ctx, c.ID, desk.Actor{}); err != nil {
 				return err
 			}
 			fmt.Printf("ended %v %d\n", c.ID, person)
@@ -265,7 +265,7 @@ func childFaces(dir string) error {
 			continue
 		}
 		fmt.Printf("ending %v %d\n", c.ID, person)
-		if err := d.Withdraw(ctx, c.ID, desk.Act{}); err != nil {
+		if err := d.Withdraw(ctx, c.ID, desk.Actor{}); err != nil {
 			return err
 		}
 		fmt.Printf("ended %v %d\n", c.ID, person)

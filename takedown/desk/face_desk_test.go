@@ -56,7 +56,7 @@ func TestFaceOptOut_Blocks(t *testing.T) {
 	c, err := d.Case(ctx, id)
 	ok(t, err)
 	terms := desk.FaceTerms{Model: faceModel, Dimensions: 128, Block: 0.8, Review: 0.6}
-	if len(c.Rules) != 1 || c.Granted != takedown.WidthFace || c.Face != terms || c.Claim != request.ClaimDepicted || len(c.Items) != 2 {
+	if len(c.Rules) != 1 || c.Granted != takedown.ScopeFace || c.Face != terms || c.Claim != request.ClaimDepicted || len(c.Items) != 2 {
 		t.Fatalf("%+v", c)
 	}
 	other := testCandidate(t, 7)
@@ -89,7 +89,7 @@ func TestFaceOptOut_Blocks(t *testing.T) {
 			}
 			continue
 		}
-		if got.Why != takedown.TierFace || got.Case != id || got.Rule != c.Rules[0] || got.Kind != request.KindFaceOptOut || got.Width != takedown.WidthFace || got.Face != tc.face ||
+		if got.Why != takedown.TierFace || got.Case != id || got.Rule != c.Rules[0] || got.Kind != request.KindFaceOptOut || got.Scope != takedown.ScopeFace || got.Face != tc.face ||
 			math.Abs(got.Similarity-tc.similarity) > 0.05 {
 			t.Errorf("%s: %v", tc.name, got)
 		}
@@ -110,7 +110,7 @@ func TestFaceOptOut_Blocks(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	ok(t, d.Withdraw(ctx, id, desk.Act{}))
+	ok(t, d.Withdraw(ctx, id, desk.Actor{}))
 	wantVerdict(t, "withdrawn", e.Check(withFaces(portrait(t, 1, 0))), takedown.Allow)
 }
 
@@ -161,10 +161,10 @@ func TestFaceOptOut_Grant(t *testing.T) {
 		{"a band above the threshold", faceOptOut(portrait(t, 1, 0)), desk.Grant{Face: desk.FaceThreshold{Block: 0.9, Review: 0.91}}},
 		{"no number", faceOptOut(portrait(t, 1, 0)), desk.Grant{Face: desk.FaceThreshold{Block: math.NaN()}}},
 		{"beyond 1", faceOptOut(portrait(t, 1, 0)), desk.Grant{Face: desk.FaceThreshold{Block: 1.01}}},
-		{"a picture's width", faceOptOut(portrait(t, 1, 0)), desk.Grant{Width: takedown.WidthDuplicate}},
+		{"a picture's scope", faceOptOut(portrait(t, 1, 0)), desk.Grant{Scope: takedown.ScopeDuplicate}},
 		{"not meant, where only the face can be", faceOptOut(portrait(t, 1, 0)), desk.Grant{Items: map[int]desk.ItemDecision{0: {Outcome: desk.OutcomeNotMeant}}}},
-		{"the face of a picture opt-out", optOut(t, 1), desk.Grant{Width: takedown.WidthFace, Wider: "asked_by_phone"}},
-		{"the face of an address", notice("https://example.org/a.jpg"), desk.Grant{Width: takedown.WidthFace, Wider: "asked_by_phone"}},
+		{"the face of a picture opt-out", optOut(t, 1), desk.Grant{Scope: takedown.ScopeFace, Wider: "asked_by_phone"}},
+		{"the face of an address", notice("https://example.org/a.jpg"), desk.Grant{Scope: takedown.ScopeFace, Wider: "asked_by_phone"}},
 	} {
 		c, err := d.Submit(ctx, tc.request)
 		ok(t, err)
@@ -181,7 +181,7 @@ func TestFaceOptOut_Grant(t *testing.T) {
 	e := d.Enforcer()
 	wantVerdict(t, "raised", e.Check(withFaces(between(t, 1, 0.9))), takedown.Review)
 	wantVerdict(t, "the band raised", e.Check(withFaces(between(t, 1, 0.7))), takedown.Allow)
-	ok(t, d.Change(ctx, id, desk.Grant{}))
+	ok(t, d.Amend(ctx, id, desk.Grant{}))
 	wantVerdict(t, "the desk's again", e.Check(withFaces(between(t, 1, 0.9))), takedown.Block)
 	wantVerdict(t, "the desk's band again", e.Check(withFaces(between(t, 1, 0.7))), takedown.Review)
 
@@ -189,11 +189,11 @@ func TestFaceOptOut_Grant(t *testing.T) {
 	c, err = two.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
 	ok(t, err)
 	var second *desk.SecondReviewError
-	if err := two.Accept(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &second) || !cmp.Equal(second.Risks, []request.Flag{desk.FlagFace}) {
+	if err := two.Accept(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &second) || !cmp.Equal(second.Risks, []request.Flag{desk.FlagFace}) {
 		t.Fatalf("one reviewer: %v", err)
 	}
 	wantVerdict(t, "after one reviewer", two.Enforcer().Check(withFaces(portrait(t, 1, 0))), takedown.Allow)
-	if err := two.Accept(ctx, c.ID, desk.Grant{Act: bob, Face: desk.FaceThreshold{Block: 0.9}}); !errors.As(err, &second) {
+	if err := two.Accept(ctx, c.ID, desk.Grant{Actor: bob, Face: desk.FaceThreshold{Block: 0.9}}); !errors.As(err, &second) {
 		t.Errorf("another threshold is another grant: %v", err)
 	}
 	acceptByTwo(t, two, c.ID, desk.Grant{})
@@ -236,22 +236,22 @@ func TestOpenOptOut_PictureOrFace(t *testing.T) {
 		grant             desk.Grant
 		picture, face     takedown.Verdict
 		outcome           desk.Outcome
-		granted           takedown.Width
+		granted           takedown.Scope
 		template, message string
 	}{
-		{"nothing said: the picture", desk.Grant{}, takedown.Block, takedown.Allow, desk.OutcomeAccepted, takedown.WidthDuplicate, "destroyed", "accepted"},
-		{"the picture", desk.Grant{Width: takedown.WidthDuplicate}, takedown.Block, takedown.Allow, desk.OutcomeAccepted, takedown.WidthDuplicate, "destroyed", "accepted"},
-		{"both", desk.Grant{Width: takedown.WidthFace}, takedown.Block, takedown.Block, desk.OutcomeAccepted, takedown.WidthFace, "kept", "accepted"},
-		{"the face", desk.Grant{Width: takedown.WidthFace, Items: map[int]desk.ItemDecision{
-			0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeNotMeant}}}, takedown.Allow, takedown.Block, desk.OutcomeAccepted, takedown.WidthFace, "kept", "accepted"},
+		{"nothing said: the picture", desk.Grant{}, takedown.Block, takedown.Allow, desk.OutcomeAccepted, takedown.ScopeDuplicate, "destroyed", "accepted"},
+		{"the picture", desk.Grant{Scope: takedown.ScopeDuplicate}, takedown.Block, takedown.Allow, desk.OutcomeAccepted, takedown.ScopeDuplicate, "destroyed", "accepted"},
+		{"both", desk.Grant{Scope: takedown.ScopeFace}, takedown.Block, takedown.Block, desk.OutcomeAccepted, takedown.ScopeFace, "kept", "accepted"},
+		{"the face", desk.Grant{Scope: takedown.ScopeFace, Items: map[int]desk.ItemDecision{
+			0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeNotMeant}}}, takedown.Allow, takedown.Block, desk.OutcomeAccepted, takedown.ScopeFace, "kept", "accepted"},
 		{"the face by its item", desk.Grant{Items: map[int]desk.ItemDecision{
-			0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeRejected}, 2: {Width: takedown.WidthFace}}}, takedown.Allow, takedown.Block, desk.OutcomePartly, takedown.WidthFace, "kept", "partial"},
+			0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeRejected}, 2: {Scope: takedown.ScopeFace}}}, takedown.Allow, takedown.Block, desk.OutcomePartly, takedown.ScopeFace, "kept", "partial"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			looked = 0
 			o := newOffice(t, func(o *desk.Options) { o.FaceEmbedder, o.OneReviewer = embedder, true })
 			c := o.submit(t, asked)
-			if looked != 2 || len(c.Items) != 3 || c.Items[2].Kind != request.ItemFace || c.Items[2].Field != "images[0]" || c.Asked != takedown.WidthFace {
+			if looked != 2 || len(c.Items) != 3 || c.Items[2].Kind != request.ItemFace || c.Items[2].Field != "images[0]" || c.Asked != takedown.ScopeFace {
 				t.Fatalf("looked %d times, %+v", looked, c.Items)
 			}
 			if c.Pictures[0].Faces != 1 || c.Pictures[1].Faces != 2 {
@@ -269,11 +269,11 @@ func TestOpenOptOut_PictureOrFace(t *testing.T) {
 				t.Errorf("letters %v", got)
 			}
 			// Another look at what was granted works as long as the template lives.
-			err = o.Change(ctx, c.ID, desk.Grant{Width: takedown.WidthFace})
+			err = o.Amend(ctx, c.ID, desk.Grant{Scope: takedown.ScopeFace})
 			if gone := errors.Is(err, desk.ErrTemplateDestroyed); gone != (tc.template == "destroyed") || err != nil && !gone {
 				t.Errorf("Change: %v", err)
 			}
-			ok(t, o.Withdraw(ctx, c.ID, desk.Act{}))
+			ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 			wantVerdict(t, "the face, withdrawn", o.Enforcer().Check(face), takedown.Allow)
 		})
 	}
@@ -283,11 +283,11 @@ func TestOpenOptOut_PictureOrFace(t *testing.T) {
 	asked.Biometric = request.Statement{}
 	c, err := d.Submit(ctx, asked)
 	ok(t, err)
-	if looked != 0 || len(c.Items) != 2 || c.Asked != takedown.WidthDuplicate {
+	if looked != 0 || len(c.Items) != 2 || c.Asked != takedown.ScopeDuplicate {
 		t.Errorf("without consent: looked %d times, %+v", looked, c.Items)
 	}
 	var ge *desk.GrantError
-	if err := d.Accept(ctx, c.ID, desk.Grant{Width: takedown.WidthFace, Wider: "asked_by_phone"}); !errors.As(err, &ge) || !strings.Contains(ge.Why, "consent") {
+	if err := d.Accept(ctx, c.ID, desk.Grant{Scope: takedown.ScopeFace, Wider: "asked_by_phone"}); !errors.As(err, &ge) || !strings.Contains(ge.Why, "consent") {
 		t.Errorf("a face without consent: %v", err)
 	}
 	// A mark says which face of several.
@@ -295,7 +295,7 @@ func TestOpenOptOut_PictureOrFace(t *testing.T) {
 	c, err = d.Submit(ctx, asked)
 	ok(t, err)
 	ok(t, d.Accept(ctx, c.ID, desk.Grant{Items: map[int]desk.ItemDecision{
-		0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeNotMeant}, 2: {Outcome: desk.OutcomeNotMeant}, 3: {Width: takedown.WidthFace}}}))
+		0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeNotMeant}, 2: {Outcome: desk.OutcomeNotMeant}, 3: {Scope: takedown.ScopeFace}}}))
 	wantVerdict(t, "the marked one", d.Enforcer().Check(withFaces(portrait(t, 2, 8))), takedown.Block)
 	wantVerdict(t, "the other one", d.Enforcer().Check(withFaces(portrait(t, 1, 8))), takedown.Allow)
 	asked.Marks = []string{"", "0.75,0.5", "0.1,0.1"}
@@ -335,7 +335,7 @@ func TestFaceOptOut_Resolve(t *testing.T) {
 		"its file": e.Check(takedown.Candidate{SHA256: same.SHA256}),
 	} {
 		wantVerdict(t, what, got, takedown.Block)
-		if !got.Learned || got.Case != id || got.Width != takedown.WidthFace {
+		if !got.Derived || got.Case != id || got.Scope != takedown.ScopeFace {
 			t.Errorf("%s: %v", what, got)
 		}
 	}
@@ -343,14 +343,14 @@ func TestFaceOptOut_Resolve(t *testing.T) {
 	wantVerdict(t, "who was there besides", e.Check(withFaces(portrait(t, 2, 0))), takedown.Allow)
 
 	// Another threshold keeps what was said.
-	ok(t, d.Change(ctx, id, desk.Grant{Face: desk.FaceThreshold{Block: 0.85}}))
+	ok(t, d.Amend(ctx, id, desk.Grant{Face: desk.FaceThreshold{Block: 0.85}}))
 	wantVerdict(t, "excepted, with other terms", e.Check(lookalike), takedown.Allow)
 	wantVerdict(t, "learned, with other terms", e.Filter("", same.Hashes...), takedown.Block)
 
 	if len(done.Events) != 1 {
 		t.Fatalf("%+v", done)
 	}
-	ok(t, d.Withdraw(ctx, id, desk.Act{}))
+	ok(t, d.Withdraw(ctx, id, desk.Actor{}))
 	wantVerdict(t, "learned, withdrawn", e.Filter("https://example.org/party.jpg", same.Hashes...), takedown.Allow)
 }
 
@@ -471,8 +471,8 @@ func TestFaceOptOut_Letters(t *testing.T) {
 				r = request.OpenOptOut{Requester: who, Images: images(testJPEG(t, 1)), Claim: request.ClaimDepicted, Biometric: stated(consent)}
 			}
 			c := o.submit(t, r)
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
-			ok(t, o.Withdraw(ctx, c.ID, desk.Act{}))
+			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
+			ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 			said := map[desk.MessageType]string{}
 			for _, m := range o.sent {
 				_, body, err := texts.Message(m)
@@ -532,7 +532,7 @@ func TestOpenOptOut_HeldAndErased(t *testing.T) {
 	ok(t, d.Hold(ctx, c.ID, alice))
 	wantVerdict(t, "the picture, held", d.Enforcer().Filter("", picture...), takedown.Block)
 	wantVerdict(t, "the face, held", d.Enforcer().Check(face), takedown.Allow)
-	ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthFace}))
+	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: takedown.ScopeFace}))
 	wantVerdict(t, "the picture", d.Enforcer().Filter("", picture...), takedown.Block)
 	wantVerdict(t, "the face", d.Enforcer().Check(face), takedown.Block)
 	ok(t, d.Erase(ctx, c.ID, alice))
@@ -551,10 +551,10 @@ func TestOpenOptOut_HeldAndErased(t *testing.T) {
 	ok(t, d.Close())
 	d = faceDesk(t, dir)
 	check("erased, and opened again")
-	if err := d.Change(ctx, c.ID, desk.Grant{Width: takedown.WidthFace}); !errors.Is(err, desk.ErrTemplateDestroyed) {
+	if err := d.Amend(ctx, c.ID, desk.Grant{Scope: takedown.ScopeFace}); !errors.Is(err, desk.ErrTemplateDestroyed) {
 		t.Errorf("the face granted again: %v", err)
 	}
-	ok(t, d.Change(ctx, c.ID, desk.Grant{Width: takedown.WidthIdentical, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeOutOfScope}}}))
+	ok(t, d.Amend(ctx, c.ID, desk.Grant{Scope: takedown.ScopeIdentical, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeOutOfScope}}}))
 	wantVerdict(t, "the picture, on other terms", d.Enforcer().Filter("", picture...), takedown.Block)
 
 	c, err = d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
@@ -751,13 +751,13 @@ func TestFaceOptOut_DamagedTemplate(t *testing.T) {
 		wantVerdict(t, name, d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Block)
 		for what, err := range map[string]error{
 			"Case":   func() error { _, err := d.Case(ctx, id); return err }(),
-			"Change": d.Change(ctx, id, desk.Grant{}),
+			"Change": d.Amend(ctx, id, desk.Grant{}),
 		} {
 			if !errors.Is(err, desk.ErrSealed) && !errors.Is(err, desk.ErrStore) {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
 		}
-		ok(t, d.Withdraw(ctx, id, desk.Act{}))
+		ok(t, d.Withdraw(ctx, id, desk.Actor{}))
 		wantVerdict(t, name+", withdrawn", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Allow)
 		c, err = d.Case(ctx, id)
 		ok(t, err)
@@ -824,7 +824,7 @@ func TestCheck_FacesDoNotAllocate(t *testing.T) {
 	for i := range uint64(20) {
 		id := accept(t, d, faceOptOut(portrait(t, 900+i, 0)), desk.Grant{})
 		if i%2 == 0 {
-			ok(t, d.Withdraw(ctx, id, desk.Act{}))
+			ok(t, d.Withdraw(ctx, id, desk.Actor{}))
 		}
 	}
 	close(stop)

@@ -514,11 +514,11 @@ func TestFaceOptOut_Problems(t *testing.T) {
 // acceptByTwo accepts a case by as many reviewers as it takes.
 func acceptByTwo(tb testing.TB, d *desk.Desk, id takedown.CaseID, g desk.Grant) {
 	tb.Helper()
-	g.Act = alice
+	g.Actor = alice
 	err := d.Accept(ctx, id, g)
 	var second *desk.SecondReviewError
 	if errors.As(err, &second) {
-		g.Act = bob
+		g.Actor = bob
 		err = d.Accept(ctx, id, g)
 	}
 	ok(tb, err)

@@ -97,7 +97,7 @@ func (d *Desk) sealAgain(c *caseRecord, isLost func(rule uint64) bool, now time.
 		}
 		ending, rules, covers = append(ending, old), append(rules, rule), append(covers, items)
 	}
-	ch, err := d.exchange(c, ending, rules, covers, StateInForce, Act{Reason: "face_keys_lost"}, now)
+	ch, err := d.exchange(c, ending, rules, covers, StateInForce, Actor{Reason: "face_keys_lost"}, now)
 	c.Silent = true
 	return ch, err
 }

@@ -134,7 +134,7 @@ func TestOpen_RestoresFaces(t *testing.T) {
 			// What is restored is withdrawn as before.
 			d = faceDesk(t, dir, opts)
 			for _, id := range ids {
-				ok(t, d.Withdraw(ctx, id, desk.Act{}))
+				ok(t, d.Withdraw(ctx, id, desk.Actor{}))
 			}
 			wantVerdict(t, "withdrawn", d.Enforcer().Check(withFaces(portrait(t, 2, 0))), takedown.Allow)
 		})
@@ -191,7 +191,7 @@ func TestOpen_FacesLost(t *testing.T) {
 	ok(t, d.Compact(ctx))
 	check("salvaged, compacted", d.Enforcer(), false)
 	check("salvaged, compacted, at a node", node(), false)
-	ok(t, d.Withdraw(ctx, lost, desk.Act{}))
+	ok(t, d.Withdraw(ctx, lost, desk.Actor{}))
 	check("withdrawn", d.Enforcer(), true)
 	check("withdrawn, at a node", node(), true)
 	ok(t, d.Close())

@@ -98,7 +98,7 @@ func TestFiles_Life(t *testing.T) {
 	if !bytes.Equal(content(t, kept), testJPEG(t, 3)) {
 		t.Error("the kept picture is another")
 	}
-	ok(t, d.Withdraw(ctx, c.ID, desk.Act{}))
+	ok(t, d.Withdraw(ctx, c.ID, desk.Actor{}))
 	stored(0)
 	if _, err := kept.Bytes(1 << 30); !errors.Is(err, desk.ErrErased) {
 		t.Errorf("a file that is gone: %v", err)

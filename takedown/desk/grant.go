@@ -22,13 +22,13 @@ import (
 
 // Grant is the decision to accept a request, and how far.
 type Grant struct {
-	Act
-	// Width is what is granted; zero grants what was asked, and for each item no
+	Actor
+	// Scope is what is granted; zero grants what was asked, and for each item no
 	// more than it can have. Less is always possible; more needs Wider. Of an
-	// [request.OpenOptOut], zero and WidthDuplicate grant the pictures alone, WidthFace
+	// [request.OpenOptOut], zero and ScopeDuplicate grant the pictures alone, ScopeFace
 	// grants the pictures and the faces; Items say otherwise for single ones.
-	Width takedown.Width
-	// Wider is the code of the reason why more is granted than was asked, in width
+	Scope takedown.Scope
+	// Wider is the code of the reason why more is granted than was asked, in scope
 	// or in territories. That makes the decision a risky one.
 	Wider string
 	// Items are decisions about single items, by their number in [Case].Items.
@@ -50,10 +50,10 @@ type Grant struct {
 	Start, End time.Time
 
 	// asBefore keeps what is in force: the thresholds of a face, what the rule of an
-	// item does, and the widths of pictures that have come onto the never-block list.
+	// item does, and the scopes of pictures that have come onto the allow list.
 	asBefore bool
 	// preview lets a grant be tried that would be refused for a picture on the
-	// never-block list.
+	// allow list.
 	preview bool
 }
 
@@ -77,7 +77,7 @@ type ItemDecision struct {
 	// OutcomePartly. OutcomeNotMeant is for an [request.OpenOptOut] only.
 	Outcome Outcome
 	Reason  string         // a code, as in Act
-	Width   takedown.Width // zero is that of the grant
+	Scope   takedown.Scope // zero is that of the grant
 }
 
 // GrantError says why a case cannot be accepted as the grant asks.
@@ -115,7 +115,7 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 	if err != nil {
 		return nil, err
 	}
-	faces, err := d.facesOf(c, func(it *CaseItem) bool { return it.Granted == takedown.WidthFace })
+	faces, err := d.facesOf(c, func(it *CaseItem) bool { return it.Granted == takedown.ScopeFace })
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 	if c.Granted > c.Asked || elsewhere {
 		flags = append(flags, FlagWider)
 	}
-	if c.Granted == takedown.WidthFace {
+	if c.Granted == takedown.ScopeFace {
 		flags = append(flags, FlagFace)
 		if len(d.people(faces)) > 1 {
 			flags = append(flags, FlagSeveralPeople)
@@ -149,13 +149,13 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 		}
 	}
 	for i := range min(len(mats), len(c.Items)) {
-		m, width := &mats[i], c.Items[i].Granted
-		if width < takedown.WidthIdentical || c.Items[i].Kind != request.ItemPicture && c.Items[i].Kind != request.ItemHash {
+		m, scope := &mats[i], c.Items[i].Granted
+		if scope < takedown.ScopeIdentical || c.Items[i].Kind != request.ItemPicture && c.Items[i].Kind != request.ItemHash {
 			continue
 		}
 		add(FlagUnseen, c.Items[i].Effect == blocklist.EffectBlock && d.unseen(c, mats, i))
 		add(FlagFlat, c.Items[i].Kind == request.ItemPicture && (m.Quality < quietQuality || m.Stability > quietStability))
-		add(FlagCommon, d.nearCommon(m, width))
+		add(FlagAllowListed, d.nearAllowed(m, scope))
 		for _, f := range m.Risks {
 			add(f, true)
 		}
@@ -189,7 +189,7 @@ func (d *Desk) unseen(c *caseRecord, mats []request.Material, item int) bool {
 // letter, the terms that it comes to, and what is blocked by them, face by face.
 // Of a reply, which blocks nothing, it has the request.
 func (d *Desk) approved(c *caseRecord, g Grant) ([]byte, error) {
-	g.Act = Act{}
+	g.Actor = Actor{}
 	mats, err := d.store.material(c.ID)
 	if err != nil {
 		return nil, err
@@ -230,15 +230,15 @@ func (d *Desk) approved(c *caseRecord, g Grant) ([]byte, error) {
 // of addresses are those of list.
 func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []blocklist.Rule, covers [][]int, err error) {
 	refuse := func(format string, args ...any) error { return &GrantError{c.ID, fmt.Sprintf(format, args...)} }
-	if err := (Act{Reason: g.Wider}).check(); err != nil {
+	if err := (Actor{Reason: g.Wider}).check(); err != nil {
 		return nil, nil, err
 	}
-	if g.Width > takedown.WidthFace || g.Width == takedown.WidthFace && !c.hasFaces() {
+	if g.Scope > takedown.ScopeFace || g.Scope == takedown.ScopeFace && !c.hasFaces() {
 		why := ""
-		if g.Width == takedown.WidthFace {
+		if g.Scope == takedown.ScopeFace {
 			why = "; it has no face, or no consent to make a template of one"
 		}
-		return nil, nil, refuse("%v cannot be granted; %v is the widest%s", g.Width, takedown.WidthDuplicate, why)
+		return nil, nil, refuse("%v cannot be granted; %v is the widest%s", g.Scope, takedown.ScopeDuplicate, why)
 	}
 	start, ok := ruleTime(g.Start)
 	end, okEnd := ruleTime(g.End)
@@ -293,14 +293,14 @@ func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []block
 		return nil, nil, fmt.Errorf("takedown: case %v: %d items, but keys of %d", c.ID, len(c.Items), len(mats))
 	}
 	addresses := proto
-	addresses.Width = takedown.WidthURL
+	addresses.Scope = takedown.ScopeURL
 	var covered, faces []int
 	before := c.Face
 	c.Granted, c.Face = 0, FaceTerms{}
 	for i := range c.Items {
 		it := &c.Items[i]
 		dec := g.Items[i]
-		if err := (Act{Reason: dec.Reason}).check(); err != nil {
+		if err := (Actor{Reason: dec.Reason}).check(); err != nil {
 			return nil, nil, err
 		}
 		effect := proto.Effect
@@ -332,38 +332,38 @@ func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []block
 		default:
 			return nil, nil, refuse("item %d: %q is no outcome of an item", i, dec.Outcome)
 		}
-		width, named := c.Asked, false
-		if g.Width != 0 {
-			width, named = g.Width, true
+		scope, named := c.Asked, false
+		if g.Scope != 0 {
+			scope, named = g.Scope, true
 		}
-		if dec.Width != 0 {
-			width, named = dec.Width, true
+		if dec.Scope != 0 {
+			scope, named = dec.Scope, true
 		}
-		if width > c.Asked && g.Wider == "" {
-			return nil, nil, refuse("%v was asked for; %v is wider and needs Grant.Wider, the code of a reason", c.Asked, width)
+		if scope > c.Asked && g.Wider == "" {
+			return nil, nil, refuse("%v was asked for; %v is wider and needs Grant.Wider, the code of a reason", c.Asked, scope)
 		}
 		if it.Kind != request.ItemFace {
-			if dec.Width > takedown.WidthDuplicate {
-				return nil, nil, refuse("%v cannot be granted for item %d; %v is the widest", dec.Width, i, takedown.WidthDuplicate)
+			if dec.Scope > takedown.ScopeDuplicate {
+				return nil, nil, refuse("%v cannot be granted for item %d; %v is the widest", dec.Scope, i, takedown.ScopeDuplicate)
 			}
-			width = min(width, takedown.WidthDuplicate) // the faces of an open opt-out can have more
+			scope = min(scope, takedown.ScopeDuplicate) // the faces of an open opt-out can have more
 		}
 		switch it.Kind {
 		case request.ItemFace:
-			if c.Kind == request.KindOpenOptOut && !(named && width == takedown.WidthFace) {
+			if c.Kind == request.KindOpenOptOut && !(named && scope == takedown.ScopeFace) {
 				it.Outcome = OutcomeNotMeant
 				continue
 			}
-			if width != takedown.WidthFace {
-				return nil, nil, refuse("item %d is a face; grant %v, or reject it", i, takedown.WidthFace)
+			if scope != takedown.ScopeFace {
+				return nil, nil, refuse("item %d is a face; grant %v, or reject it", i, takedown.ScopeFace)
 			}
-			it.Granted = takedown.WidthFace
+			it.Granted = takedown.ScopeFace
 			faces = append(faces, i)
 		case request.ItemImageURL, request.ItemPageURL:
-			if named && width > c.Asked {
+			if named && scope > c.Asked {
 				return nil, nil, refuse("item %d is an address; there is no picture to recognise copies by", i)
 			}
-			it.Granted = takedown.WidthURL
+			it.Granted = takedown.ScopeURL
 			images, pages := []string{mats[i].Address}, []string(nil)
 			if it.Kind == request.ItemPageURL {
 				images, pages = pages, images
@@ -375,25 +375,25 @@ func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []block
 			addresses.Keys.Addresses = append(addresses.Keys.Addresses, keys...)
 			covered = append(covered, i)
 		default:
-			if widest := d.widest(c.Kind, *it, &mats[i]); width > widest && !g.asBefore && !g.preview {
-				if widest < it.Widest {
-					return nil, nil, refuse("item %d: the picture is on the never-block list; grant %v instead of %v, reject it, or take the picture off the list", i, widest, width)
+			if widest := d.widest(c.Kind, *it, &mats[i]); scope > widest && !g.asBefore && !g.preview {
+				if widest < it.MaxScope {
+					return nil, nil, refuse("item %d: the picture is on the allow list; grant %v instead of %v, reject it, or take the picture off the list", i, widest, scope)
 				}
-				return nil, nil, refuse("item %d: the picture's hash would hit other pictures; grant %v instead of %v, or reject it", i, it.Widest, width)
+				return nil, nil, refuse("item %d: the picture's hash would hit other pictures; grant %v instead of %v, or reject it", i, it.MaxScope, scope)
 			}
-			if width < takedown.WidthBytes {
-				return nil, nil, refuse("item %d is a picture; it can be granted from %v on", i, takedown.WidthBytes)
+			if scope < takedown.ScopeBytes {
+				return nil, nil, refuse("item %d is a picture; it can be granted from %v on", i, takedown.ScopeBytes)
 			}
-			it.Granted = width
+			it.Granted = scope
 			rule := proto
-			rule.Width, rule.Effect = width, effect
+			rule.Scope, rule.Effect = scope, effect
 			if mats[i].Bytes != nil {
 				rule.Keys.Bytes = [][32]byte{*mats[i].Bytes}
 			}
-			switch width {
-			case takedown.WidthIdentical:
+			switch scope {
+			case takedown.ScopeIdentical:
 				rule.Keys.Hashes = asItIs(mats[i].Hashes)
-			case takedown.WidthDuplicate:
+			case takedown.ScopeDuplicate:
 				rule.Keys.Hashes = mats[i].Hashes
 				if len(mats[i].Features) > 0 {
 					f, err := features.Open(bytes.Clone(mats[i].Features))
@@ -404,7 +404,7 @@ func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []block
 				}
 			}
 			if rule.Keys.Len() == 0 {
-				return nil, nil, refuse("item %d is a hash; it can be granted from %v on", i, takedown.WidthIdentical)
+				return nil, nil, refuse("item %d is a hash; it can be granted from %v on", i, takedown.ScopeIdentical)
 			}
 			rules, covers = append(rules, rule), append(covers, []int{i})
 		}
@@ -422,7 +422,7 @@ func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []block
 			return nil, nil, err
 		}
 		rule := proto
-		rule.Width = takedown.WidthFace
+		rule.Scope = takedown.ScopeFace
 		rules, covers = append(rules, rule), append(covers, faces)
 	}
 	if len(faces) == 0 && g.Face != (FaceThreshold{}) {

@@ -46,7 +46,7 @@ func TestAccept_ImpossibleTerms(t *testing.T) {
 				Case:      accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{}),
 			})
 			ok(t, err)
-			tc.grant.Act = alice
+			tc.grant.Actor = alice
 			for what, id := range map[string]takedown.CaseID{"a face": face.ID, "a reply": reply.ID} {
 				before, stored := caseAndRecord(t, d, id)
 				var refused *desk.GrantError
@@ -59,9 +59,9 @@ func TestAccept_ImpossibleTerms(t *testing.T) {
 				}
 			}
 			if one {
-				ok(t, d.Accept(ctx, face.ID, desk.Grant{Act: alice}))
+				ok(t, d.Accept(ctx, face.ID, desk.Grant{Actor: alice}))
 				var refused *desk.GrantError
-				if err := d.Change(ctx, face.ID, tc.grant); !errors.As(err, &refused) {
+				if err := d.Amend(ctx, face.ID, tc.grant); !errors.As(err, &refused) {
 					t.Errorf("%s, change: %v", tc.name, err)
 				}
 			}
@@ -92,14 +92,14 @@ func TestAccept_ThresholdsWithoutAFace(t *testing.T) {
 		c, err := tc.desk.Submit(ctx, tc.r)
 		ok(t, err)
 		var refused *desk.GrantError
-		if err := tc.desk.Accept(ctx, c.ID, desk.Grant{Act: alice, Face: higher}); !errors.As(err, &refused) {
+		if err := tc.desk.Accept(ctx, c.ID, desk.Grant{Actor: alice, Face: higher}); !errors.As(err, &refused) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
 		if c, err = tc.desk.Case(ctx, c.ID); err != nil || c.State != desk.StateInReview {
 			t.Errorf("%s: %s, %v", tc.name, c.State, err)
 		}
 		if tc.desk == withFace {
-			ok(t, tc.desk.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthFace, Face: higher}))
+			ok(t, tc.desk.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: takedown.ScopeFace, Face: higher}))
 		}
 	}
 }
@@ -123,7 +123,7 @@ func TestGrant_EndIsOver(t *testing.T) {
 		}
 	}
 	ok(t, d.Accept(ctx, c.ID, desk.Grant{End: day0.Add(time.Second)}))
-	if err := d.Change(ctx, c.ID, over); !errors.As(err, &refused) {
+	if err := d.Amend(ctx, c.ID, over); !errors.As(err, &refused) {
 		t.Errorf("Change: %v", err)
 	}
 	// An item of a case whose time has run out can still be withdrawn.

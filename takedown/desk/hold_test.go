@@ -45,7 +45,7 @@ func TestComplete_OnHold(t *testing.T) {
 		wantVerdict(t, "new, and seen by nobody", look(2), takedown.Allow)
 		wantVerdict(t, "learned before", o.Enforcer().FilterURL(learned.ImageURLs[0]), takedown.Block)
 		if emailToo {
-			ok(t, o.Withdraw(ctx, c.ID, desk.Act{}))
+			ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 			wantVerdict(t, "withdrawn", look(1), takedown.Allow)
 			continue
 		}
@@ -58,7 +58,7 @@ func TestComplete_OnHold(t *testing.T) {
 		ok(t, err)
 		wantVerdict(t, "asked for no more", look(1), takedown.Allow)
 		wantVerdict(t, "still asked for", look(2), takedown.Block)
-		ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+		ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 		wantVerdict(t, "accepted", look(2), takedown.Block)
 	}
 }
@@ -97,7 +97,7 @@ func TestComplete_HoldsNothingUnseen(t *testing.T) {
 	ok(t, o.AskInfo(ctx, id, alice, "explanation"))
 	_, err := o.Complete(ctx, id, notice(a, b, c))
 	ok(t, err)
-	accept(t, o.Desk, request.Withdrawal{Requester: n.Requester, Case: id, Items: []int{0}}, desk.Grant{Act: bob})
+	accept(t, o.Desk, request.Withdrawal{Requester: n.Requester, Case: id, Items: []int{0}}, desk.Grant{Actor: bob})
 	o.wantBlocked(t, b)
 }
 
@@ -111,7 +111,7 @@ func TestUnhold(t *testing.T) {
 		desk.StateInReview:  func(*office, takedown.CaseID) error { return nil },
 		desk.StateNeedsInfo: func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, "signature") },
 		desk.StateSecondReview: func(o *office, id takedown.CaseID) error {
-			wantSecond(t, "approved by one", o.Accept(ctx, id, desk.Grant{Act: alice, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Width: takedown.WidthURL}}}))
+			wantSecond(t, "approved by one", o.Accept(ctx, id, desk.Grant{Actor: alice, Scope: takedown.ScopeDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Scope: takedown.ScopeURL}}}))
 			return nil
 		},
 	} {
@@ -119,14 +119,14 @@ func TestUnhold(t *testing.T) {
 		c := o.submit(t, r)
 		ok(t, to(o, c.ID))
 		var move *desk.MoveError
-		if err := o.Unhold(ctx, c.ID, alice); !errors.As(err, &move) {
+		if err := o.ReleaseHold(ctx, c.ID, alice); !errors.As(err, &move) {
 			t.Errorf("%s: no hold to lift: %v", state, err)
 		}
 		ok(t, o.Hold(ctx, c.ID, alice))
 		o.wantState(t, c.ID, state)
 		wantVerdict(t, "held", o.Enforcer().FilterURL(u), takedown.Block)
 		o.letters(c.ID)
-		ok(t, o.Unhold(ctx, c.ID, bob))
+		ok(t, o.ReleaseHold(ctx, c.ID, bob))
 		if c = o.wantState(t, c.ID, state); len(c.Rules) != 0 || c.Outcome != "" {
 			t.Errorf("%s: rules %v, %q", state, c.Rules, c.Outcome)
 		}
@@ -136,11 +136,11 @@ func TestUnhold(t *testing.T) {
 			t.Errorf("%s: due %+v, %v", state, list, err)
 		}
 		if state == desk.StateSecondReview { // what was approved is the same as before
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: bob, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Width: takedown.WidthURL}}}))
+			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: bob, Scope: takedown.ScopeDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Scope: takedown.ScopeURL}}}))
 		} else {
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 		}
-		if err := o.Unhold(ctx, c.ID, bob); !errors.As(err, &move) {
+		if err := o.ReleaseHold(ctx, c.ID, bob); !errors.As(err, &move) {
 			t.Errorf("what is granted is no hold: %v", err)
 		}
 	}
@@ -151,11 +151,11 @@ func TestAccept_HeldMeanwhile(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	c := o.submit(t, samples(t, takedown.CaseID{})[request.KindIntimateImage])
-	wider := desk.Grant{Act: alice, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Width: takedown.WidthURL}}}
+	wider := desk.Grant{Actor: alice, Scope: takedown.ScopeDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Scope: takedown.ScopeURL}}}
 	wantSecond(t, "alice", o.Accept(ctx, c.ID, wider))
 	ok(t, o.Hold(ctx, c.ID, alice))
 	o.wantState(t, c.ID, desk.StateSecondReview)
-	wider.Act = bob
+	wider.Actor = bob
 	ok(t, o.Accept(ctx, c.ID, wider))
 	o.wantState(t, c.ID, desk.StateInForce)
 }

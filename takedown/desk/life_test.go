@@ -113,7 +113,7 @@ func (o *office) wantLetters(tb testing.TB, id takedown.CaseID, want ...desk.Mes
 	}
 }
 
-var alice, bob = desk.Act{By: "alice", Reason: "well_founded"}, desk.Act{By: "bob", Reason: "well_founded"}
+var alice, bob = desk.Actor{By: "alice", Reason: "well_founded"}, desk.Actor{By: "bob", Reason: "well_founded"}
 
 // An opt-out: receipt, confirmation, review, in force, withdrawal, closing,
 // erasure.
@@ -126,7 +126,7 @@ func TestLife_ImageOptOut(t *testing.T) {
 	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageConfirmEmail)
 	o.wantState(t, c.ID, desk.StateUnconfirmed)
 	var me *desk.MoveError
-	if err := o.Accept(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &me) {
+	if err := o.Accept(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &me) {
 		t.Errorf("accepted before the address was confirmed: %v", err)
 	}
 	var te *desk.TokenError
@@ -149,7 +149,7 @@ func TestLife_ImageOptOut(t *testing.T) {
 	}
 	o.wantState(t, c.ID, desk.StateInReview)
 
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	o.wantLetters(t, c.ID, desk.MessageAccepted, desk.MessageInForce, desk.MessageStatement)
 	wantVerdict(t, "in force", o.Enforcer().Filter("", picture...), takedown.Block)
 	if err := o.CloseCase(ctx, c.ID, alice); !errors.As(err, &me) {
@@ -158,7 +158,7 @@ func TestLife_ImageOptOut(t *testing.T) {
 
 	w := o.submit(t, request.Withdrawal{Requester: person, Case: c.ID})
 	ok(t, o.Confirm(ctx, w.ID, o.last(desk.MessageConfirmEmail).Token))
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: alice}))
 	o.wantState(t, w.ID, desk.StateClosed)
 	o.wantState(t, c.ID, desk.StateWithdrawn)
 	o.wantLetters(t, c.ID, desk.MessageWithdrawn)
@@ -179,7 +179,7 @@ func TestLife_OpenOptOut(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	c := o.submit(t, samples(t, takedown.CaseID{})[request.KindOpenOptOut])
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	wantVerdict(t, "the picture", o.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...), takedown.Block)
 	ok(t, o.Reverse(ctx, c.ID, bob))
 	o.wantState(t, c.ID, desk.StateReversed)
@@ -193,7 +193,7 @@ func TestLife_DSANotice(t *testing.T) {
 	o := newOffice(t)
 	urls := []string{"https://example.org/a.jpg", "https://example.org/b.jpg", "https://example.org/c.jpg"}
 	c := o.submit(t, notice(urls...))
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{
 		1: {Outcome: desk.OutcomeRejected, Reason: "satire"},
 	}}))
 	m := o.last(desk.MessagePartial)
@@ -214,7 +214,7 @@ func TestLife_DSANotice(t *testing.T) {
 	if len(complaint.Flags) != 0 {
 		t.Errorf("in time, but %v", complaint.Flags)
 	}
-	ok(t, o.Accept(ctx, complaint.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, complaint.ID, desk.Grant{Actor: bob}))
 	o.wantState(t, c.ID, desk.StateReversed)
 	o.wantLetters(t, c.ID, desk.MessageReversed)
 	wantVerdict(t, "reversed", o.Enforcer().FilterURL(urls[0]), takedown.Allow)
@@ -226,7 +226,7 @@ func TestLife_DSANotice(t *testing.T) {
 	o.set(day0.AddDate(0, 6, 0))
 	ok(t, o.CloseCase(ctx, c.ID, alice))
 	late := o.submit(t, request.Complaint{Requester: person, Case: c.ID, Party: request.PartyNotifier, Grounds: "Again."})
-	if err := o.Accept(ctx, late.ID, desk.Grant{Act: bob}); err == nil {
+	if err := o.Accept(ctx, late.ID, desk.Grant{Actor: bob}); err == nil {
 		t.Error("a closed case was reversed")
 	}
 	ok(t, o.Reject(ctx, late.ID, bob, desk.OutcomeOutOfScope))
@@ -292,9 +292,9 @@ func TestLife_ComplaintAboutARejection(t *testing.T) {
 	if diff := cmp.Diff([]request.Flag{desk.FlagLate}, complaint.Flags); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
-	ok(t, o.Accept(ctx, complaint.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, complaint.ID, desk.Grant{Actor: bob}))
 	o.wantState(t, c.ID, desk.StateInReview)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
 	wantVerdict(t, "accepted after all", o.Enforcer().FilterURL("https://example.org/a.jpg"), takedown.Block)
 	if c = o.wantState(t, c.ID, desk.StateInForce); c.Times[desk.MilestoneInformed] != o.Now() {
 		t.Errorf("the window for complaints runs from %v", c.Times[desk.MilestoneInformed])
@@ -333,13 +333,13 @@ func TestLife_DMCA(t *testing.T) {
 	if c.State != desk.StateInReview || c.Received != day0 || len(c.Problems) != 0 {
 		t.Errorf("completed: %s, received %v, %v", c.State, c.Received, c.Problems)
 	}
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	wantVerdict(t, "accepted", o.Enforcer().FilterURL(u), takedown.Block)
 	o.letters(c.ID)
 
 	// Received on Friday, January 30: business days begin on Monday.
 	counter := o.submit(t, samples(t, c.ID)[request.KindCounterNotice])
-	ok(t, o.Accept(ctx, counter.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, counter.ID, desk.Grant{Actor: bob}))
 	o.wantState(t, counter.ID, desk.StateCounter)
 	o.wantState(t, c.ID, desk.StateInForce)
 	m := o.last(desk.MessageCounterReceived)
@@ -373,9 +373,9 @@ func TestLife_DMCA(t *testing.T) {
 
 	// Again, with word of a court action in time.
 	c = o.submit(t, full)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	for _, decided := range []struct {
-		by    func(context.Context, takedown.CaseID, desk.Act) error
+		by    func(context.Context, takedown.CaseID, desk.Actor) error
 		state desk.State // of the counter-notice
 		want  takedown.Verdict
 	}{
@@ -383,12 +383,12 @@ func TestLife_DMCA(t *testing.T) {
 		{o.Reverse, desk.StateRestored, takedown.Allow},
 	} {
 		counter = o.submit(t, samples(t, c.ID)[request.KindCounterNotice])
-		ok(t, o.Accept(ctx, counter.ID, desk.Grant{Act: bob}))
+		ok(t, o.Accept(ctx, counter.ID, desk.Grant{Actor: bob}))
 		// No court that had it before makes the window any shorter.
 		if err := o.Restore(ctx, counter.ID, alice); !errors.As(err, &early) || early.NotBefore.Before(o.Now().AddDate(0, 0, 10)) {
 			t.Errorf("restored at once: %v", err)
 		}
-		ok(t, o.CourtHold(ctx, counter.ID, desk.Act{By: "alice", Reason: "action_filed"}))
+		ok(t, o.CourtHold(ctx, counter.ID, desk.Actor{By: "alice", Reason: "action_filed"}))
 		o.later(365 * 24 * time.Hour)
 		var me *desk.MoveError
 		if err := o.Restore(ctx, counter.ID, alice); !errors.As(err, &me) {
@@ -440,11 +440,11 @@ func TestLife_GDPR(t *testing.T) {
 	if err := o.Erase(ctx, c.ID, alice); err == nil {
 		t.Error("erased before it was decided")
 	}
-	ok(t, o.Extend(ctx, c.ID, desk.Act{By: "alice", Reason: "complex"}))
+	ok(t, o.ExtendDeadline(ctx, c.ID, desk.Actor{By: "alice", Reason: "complex"}))
 	if got := due("inform_extended"); got != time.Date(2026, 4, 30, 12, 0, 0, 0, time.UTC) || !due("inform").IsZero() {
 		t.Errorf("after the extension, inform by %v", got)
 	}
-	ok(t, o.Reject(ctx, c.ID, desk.Act{By: "alice", Reason: "overriding_grounds"}))
+	ok(t, o.Reject(ctx, c.ID, desk.Actor{By: "alice", Reason: "overriding_grounds"}))
 	wantVerdict(t, "the hold ends with the decision", o.Enforcer().FilterURL(u), takedown.Allow)
 	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageRejected)
 	if !due("inform_extended").IsZero() {
@@ -473,12 +473,12 @@ func TestLife_IntimateImage(t *testing.T) {
 	if list, err = o.Due(ctx, time.Time{}); err != nil || len(list) != 0 {
 		t.Errorf("blocked in time, but due %+v, %v", list, err)
 	}
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	wantVerdict(t, "accepted", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
 	d := o.Enforcer().Filter("https://elsewhere.example/", r.Hashes[0])
 	wantVerdict(t, "the identical picture elsewhere, which nobody has seen", d, takedown.Review)
-	if d.Width != takedown.WidthIdentical {
-		t.Errorf("width %v", d.Width)
+	if d.Scope != takedown.ScopeIdentical {
+		t.Errorf("scope %v", d.Scope)
 	}
 	for _, minor := range []request.Answer{request.AnswerYes, request.AnswerUnsure} {
 		r.MinorDepicted = minor
@@ -497,15 +497,15 @@ func TestLife_AuthorityOrder(t *testing.T) {
 	u := r.ImageURLs[0]
 	c := o.submit(t, r)
 	end := day0.AddDate(0, 1, 0)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, End: end}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: end}))
 	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageInForce)
 	wantVerdict(t, "in Germany", o.Enforcer().In("DE").FilterURL(u), takedown.Block)
 	wantVerdict(t, "in France", o.Enforcer().In("FR").FilterURL(u), takedown.Allow)
-	wider := desk.Grant{Act: alice, Territories: []string{"EU27"}, End: end, Wider: "order_was_extended"}
-	wantSecond(t, "wider by one", o.Change(ctx, c.ID, wider))
+	wider := desk.Grant{Actor: alice, Territories: []string{"EU27"}, End: end, Wider: "order_was_extended"}
+	wantSecond(t, "wider by one", o.Amend(ctx, c.ID, wider))
 	wantVerdict(t, "in France, widened by one", o.Enforcer().In("FR").FilterURL(u), takedown.Allow)
-	wider.Act = bob
-	ok(t, o.Change(ctx, c.ID, wider))
+	wider.Actor = bob
+	ok(t, o.Amend(ctx, c.ID, wider))
 	wantVerdict(t, "in France, widened", o.Enforcer().In("FR").FilterURL(u), takedown.Block)
 	wantVerdict(t, "in Norway", o.Enforcer().In("NO").FilterURL(u), takedown.Allow)
 	o.set(end)
@@ -525,27 +525,27 @@ func TestLife_HashEntry(t *testing.T) {
 	o := newOffice(t)
 	r := samples(t, takedown.CaseID{})[request.KindHashEntry].(request.HashEntry)
 	c := o.submit(t, r)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	look := func() takedown.Decision { return o.Enforcer().Filter("", hashes(t, testJPEG(t, 5))...) }
 	wantVerdict(t, "not vetted", look(), takedown.Review)
-	vet := desk.Grant{Act: alice, Effect: blocklist.EffectBlock}
+	vet := desk.Grant{Actor: alice, Effect: blocklist.EffectBlock}
 	var second *desk.SecondReviewError
-	if err := o.Change(ctx, c.ID, vet); !errors.As(err, &second) || !slices.Contains(second.Risks, desk.FlagUnseen) {
+	if err := o.Amend(ctx, c.ID, vet); !errors.As(err, &second) || !slices.Contains(second.Risks, desk.FlagUnseen) {
 		t.Errorf("vetted by one: %v", err)
 	}
 	wantVerdict(t, "vetted by one", look(), takedown.Review)
-	if err := o.Change(ctx, c.ID, vet); !errors.As(err, &second) {
+	if err := o.Amend(ctx, c.ID, vet); !errors.As(err, &second) {
 		t.Errorf("vetted by the same one: %v", err)
 	}
 	other := vet
-	other.By, other.Width = "bob", takedown.WidthIdentical
-	if err := o.Change(ctx, c.ID, other); !errors.As(err, &second) {
+	other.By, other.Scope = "bob", takedown.ScopeIdentical
+	if err := o.Amend(ctx, c.ID, other); !errors.As(err, &second) {
 		t.Errorf("another grant by the second: %v", err)
 	}
 	other.By = "alice"
-	ok(t, o.Change(ctx, c.ID, other))
+	ok(t, o.Amend(ctx, c.ID, other))
 	wantVerdict(t, "vetted", look(), takedown.Block)
-	if c = o.wantState(t, c.ID, desk.StateInForce); len(c.Rules) != 1 || c.Granted != takedown.WidthIdentical {
+	if c = o.wantState(t, c.ID, desk.StateInForce); len(c.Rules) != 1 || c.Granted != takedown.ScopeIdentical {
 		t.Errorf("rules %v, granted %v", c.Rules, c.Granted)
 	}
 }
@@ -585,7 +585,7 @@ func TestAccept_UnseenHash(t *testing.T) {
 			c := o.submit(t, tc.r)
 			ok(t, o.Hold(ctx, c.ID, alice))
 			wantVerdict(t, "on hold", look(), byOne)
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			wantVerdict(t, "accepted", look(), byOne)
 			if r, ok := tc.r.(request.IntimateImage); ok && len(r.ImageURLs) > 0 {
 				wantVerdict(t, "its address", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
@@ -593,8 +593,8 @@ func TestAccept_UnseenHash(t *testing.T) {
 			if tc.name == "with another picture" {
 				wantVerdict(t, "the other picture", o.Enforcer().Filter("", pdq(t, 7)), takedown.Block)
 			}
-			vet := desk.Grant{Act: alice, Effect: blocklist.EffectBlock}
-			err := o.Change(ctx, c.ID, vet)
+			vet := desk.Grant{Actor: alice, Effect: blocklist.EffectBlock}
+			err := o.Amend(ctx, c.ID, vet)
 			if !tc.unseen {
 				ok(t, err)
 				return
@@ -604,8 +604,8 @@ func TestAccept_UnseenHash(t *testing.T) {
 				t.Errorf("vetted by one: %v", err)
 			}
 			wantVerdict(t, "vetted by one", look(), byOne)
-			vet.Act = bob
-			ok(t, o.Change(ctx, c.ID, vet))
+			vet.Actor = bob
+			ok(t, o.Amend(ctx, c.ID, vet))
 			wantVerdict(t, "vetted by two", look(), byTwo)
 		})
 	}
@@ -618,9 +618,9 @@ func TestWithdraw_KeepsEffects(t *testing.T) {
 	r := samples(t, takedown.CaseID{})[request.KindIntimateImage].(request.IntimateImage)
 	r.ImageURLs = append(r.ImageURLs, "https://example.org/other.jpg")
 	c := o.submit(t, r)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	w := o.submit(t, request.Withdrawal{Requester: person, Case: c.ID, Items: []int{1}})
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: alice}))
 	wantVerdict(t, "the address that is left", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Block)
 	wantVerdict(t, "the address that was taken back", o.Enforcer().FilterURL(r.ImageURLs[1]), takedown.Allow)
 	wantVerdict(t, "the hash", o.Enforcer().Filter("", r.Hashes[0]), takedown.Review)
@@ -636,10 +636,10 @@ func TestLife_Objection(t *testing.T) {
 	o := newOffice(t)
 	u := "https://example.org/a.jpg"
 	first, second := o.submit(t, notice(u)), o.submit(t, notice(u))
-	ok(t, o.Accept(ctx, first.ID, desk.Grant{Act: alice}))
-	ok(t, o.Accept(ctx, second.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, first.ID, desk.Grant{Actor: alice}))
+	ok(t, o.Accept(ctx, second.ID, desk.Grant{Actor: alice}))
 	objection := o.submit(t, samples(t, first.ID)[request.KindObjection])
-	ok(t, o.Accept(ctx, objection.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, objection.ID, desk.Grant{Actor: bob}))
 	o.wantState(t, first.ID, desk.StateReversed)
 	wantVerdict(t, "covered by the other", o.Enforcer().FilterURL(u), takedown.Block)
 	for _, about := range []takedown.CaseID{{}, {1}, objection.ID} {
@@ -657,7 +657,7 @@ func TestLife_PartialWithdrawal(t *testing.T) {
 	r := optOut(t, 1)
 	r.Images = append(r.Images, request.FromBytes(testJPEG(t, 2)))
 	c := o.submit(t, r)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthIdentical}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: takedown.ScopeIdentical}))
 	// What was learned for the item that stays, stays.
 	learned := takedown.Candidate{ImageURLs: []string{"https://example.org/learned.jpg"}}
 	kept := o.Enforcer().Filter("", hashes(t, testJPEG(t, 2))...)
@@ -667,7 +667,7 @@ func TestLife_PartialWithdrawal(t *testing.T) {
 	if len(w.Flags) != 0 {
 		t.Errorf("flags %v", w.Flags)
 	}
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: alice}))
 	look := func(seed uint32) takedown.Decision { return o.Enforcer().Filter("", hashes(t, testJPEG(t, seed))...) }
 	wantVerdict(t, "taken back", look(1), takedown.Allow)
 	wantVerdict(t, "kept", look(2), takedown.Block)
@@ -675,17 +675,17 @@ func TestLife_PartialWithdrawal(t *testing.T) {
 	if d := look(2); d.Rule != kept.Rule {
 		t.Errorf("the rule of the item that stays is %d, was %d", d.Rule, kept.Rule)
 	}
-	if d := look(2); d.Width != takedown.WidthIdentical {
-		t.Errorf("width %v after the withdrawal of another item", d.Width)
+	if d := look(2); d.Scope != takedown.ScopeIdentical {
+		t.Errorf("scope %v after the withdrawal of another item", d.Scope)
 	}
 	stranger := request.Withdrawal{Requester: request.Requester{Email: "stranger@example.org"}, Case: c.ID}
 	w = o.submit(t, stranger)
 	var second *desk.SecondReviewError
-	if err := o.Accept(ctx, w.ID, desk.Grant{Act: alice}); !errors.As(err, &second) {
+	if err := o.Accept(ctx, w.ID, desk.Grant{Actor: alice}); !errors.As(err, &second) {
 		t.Errorf("a stranger's withdrawal: %v", err)
 	}
 	wantVerdict(t, "kept", look(2), takedown.Block)
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: bob}))
 	wantVerdict(t, "withdrawn", look(2), takedown.Allow)
 	stranger.Items = []int{7}
 	if _, err := o.Submit(ctx, stranger); !hasProblem(err, "items[0]") {
@@ -700,7 +700,7 @@ func TestSubmit_ContradictingClaims(t *testing.T) {
 	r := optOut(t, 1)
 	r.Claim = request.ClaimOwner
 	first := o.submit(t, r)
-	ok(t, o.Accept(ctx, first.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, first.ID, desk.Grant{Actor: alice}))
 	if same := o.submit(t, r); len(same.Flags) != 0 {
 		t.Errorf("the same person again: %v", same.Flags)
 	}
@@ -710,7 +710,7 @@ func TestSubmit_ContradictingClaims(t *testing.T) {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 	var sr *desk.SecondReviewError
-	if err := o.Accept(ctx, second.ID, desk.Grant{Act: alice}); !errors.As(err, &sr) {
+	if err := o.Accept(ctx, second.ID, desk.Grant{Actor: alice}); !errors.As(err, &sr) {
 		t.Errorf("accepted by one: %v", err)
 	}
 	o.wantState(t, second.ID, desk.StateSecondReview)
@@ -718,7 +718,7 @@ func TestSubmit_ContradictingClaims(t *testing.T) {
 	if err := o.Accept(ctx, second.ID, desk.Grant{}); !errors.As(err, &ge) {
 		t.Errorf("accepted by nobody: %v", err)
 	}
-	ok(t, o.Accept(ctx, second.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, second.ID, desk.Grant{Actor: bob}))
 	o.wantState(t, second.ID, desk.StateInForce)
 	r.Claim = request.ClaimDepicted
 	if third := o.submit(t, r); !slices.Contains(third.Flags, desk.FlagEarlierClaim) {
@@ -735,20 +735,20 @@ func TestAccept_ContradictingClaims(t *testing.T) {
 		file   []byte
 		before func(o *office, first takedown.CaseID) error // the second is submitted
 		after  func(o *office, first takedown.CaseID) error
-		width  takedown.Width
+		width  takedown.Scope
 	}{
 		{"accepted after the second was submitted", testJPEG(t, 1), nil, func(o *office, first takedown.CaseID) error {
-			return o.Accept(ctx, first, desk.Grant{Act: alice})
+			return o.Accept(ctx, first, desk.Grant{Actor: alice})
 		}, 0},
 		{"erased", testJPEG(t, 1), func(o *office, first takedown.CaseID) error {
-			return errors.Join(o.Accept(ctx, first, desk.Grant{Act: alice}), o.Erase(ctx, first, alice))
+			return errors.Join(o.Accept(ctx, first, desk.Grant{Actor: alice}), o.Erase(ctx, first, alice))
 		}, nil, 0},
 		{"erased after the second was submitted", testJPEG(t, 1), nil, func(o *office, first takedown.CaseID) error {
-			return errors.Join(o.Accept(ctx, first, desk.Grant{Act: alice}), o.Erase(ctx, first, alice))
+			return errors.Join(o.Accept(ctx, first, desk.Grant{Actor: alice}), o.Erase(ctx, first, alice))
 		}, 0},
 		{"a flat picture, which has no hashes", flat(t), func(o *office, first takedown.CaseID) error {
-			return o.Accept(ctx, first, desk.Grant{Act: alice, Width: takedown.WidthBytes})
-		}, nil, takedown.WidthBytes},
+			return o.Accept(ctx, first, desk.Grant{Actor: alice, Scope: takedown.ScopeBytes})
+		}, nil, takedown.ScopeBytes},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -765,19 +765,19 @@ func TestAccept_ContradictingClaims(t *testing.T) {
 				ok(t, tc.after(o, first.ID))
 			}
 			want := []request.Flag{desk.FlagContradiction}
-			p, err := o.Preview(ctx, second.ID, index{}.items, desk.Grant{Width: tc.width})
+			p, err := o.Preview(ctx, second.ID, index{}.items, desk.Grant{Scope: tc.width})
 			ok(t, err)
 			if !slices.Equal(p.Risks, want) || !slices.Equal(p.Earlier, []takedown.CaseID{first.ID}) {
 				t.Errorf("the preview has the risks %v and the earlier cases %v", p.Risks, p.Earlier)
 			}
 			var sr *desk.SecondReviewError
-			if err := o.Accept(ctx, second.ID, desk.Grant{Act: alice, Width: tc.width}); !errors.As(err, &sr) || !slices.Equal(sr.Risks, want) {
+			if err := o.Accept(ctx, second.ID, desk.Grant{Actor: alice, Scope: tc.width}); !errors.As(err, &sr) || !slices.Equal(sr.Risks, want) {
 				t.Errorf("accepted by one: %v", err)
 			}
 			if c := o.wantState(t, second.ID, desk.StateSecondReview); !slices.Contains(c.Flags, desk.FlagContradiction) {
 				t.Errorf("flags %v", c.Flags)
 			}
-			ok(t, o.Accept(ctx, second.ID, desk.Grant{Act: bob, Width: tc.width}))
+			ok(t, o.Accept(ctx, second.ID, desk.Grant{Actor: bob, Scope: tc.width}))
 			o.wantState(t, second.ID, desk.StateInForce)
 		})
 	}
@@ -799,7 +799,7 @@ func TestAccept_Wider(t *testing.T) {
 	r.ImageURLs, r.Hashes, r.Images = nil, nil, images(testJPEG(t, 6))
 	c := o.submit(t, r)
 	mirrored := hashes(t, edited(t, testJPEG(t, 6), func(x, y, w, h int) (int, int) { return w - 1 - x, y }))
-	g := desk.Grant{Act: alice, Width: takedown.WidthDuplicate}
+	g := desk.Grant{Actor: alice, Scope: takedown.ScopeDuplicate}
 	var ge *desk.GrantError
 	if err := o.Accept(ctx, c.ID, g); !errors.As(err, &ge) {
 		t.Errorf("wider without saying so: %v", err)
@@ -810,7 +810,7 @@ func TestAccept_Wider(t *testing.T) {
 		t.Errorf("wider by one: %v", err)
 	}
 	wantVerdict(t, "mirrored", o.Enforcer().Filter("", mirrored...), takedown.Allow)
-	g.Act = bob
+	g.Actor = bob
 	ok(t, o.Accept(ctx, c.ID, g))
 	wantVerdict(t, "mirrored", o.Enforcer().Filter("", mirrored...), takedown.Block)
 
@@ -844,13 +844,13 @@ func TestAccept_WiderTerritories(t *testing.T) {
 			r := order
 			r.Territories, r.Worldwide = tc.asked, tc.asked == nil
 			submitted, inForce := o.submit(t, r).ID, o.submit(t, r).ID
-			ok(t, o.Accept(ctx, inForce, desk.Grant{Act: alice}))
+			ok(t, o.Accept(ctx, inForce, desk.Grant{Actor: alice}))
 			ok(t, o.Erase(ctx, inForce, alice))
 			for what, decide := range map[string]func(desk.Grant) error{
 				"accept": func(g desk.Grant) error { return o.Accept(ctx, submitted, g) },
-				"change": func(g desk.Grant) error { return o.Change(ctx, inForce, g) },
+				"change": func(g desk.Grant) error { return o.Amend(ctx, inForce, g) },
 			} {
-				g := desk.Grant{Act: alice, Territories: tc.granted}
+				g := desk.Grant{Actor: alice, Territories: tc.granted}
 				err := decide(g)
 				if !tc.wider {
 					ok(t, err)
@@ -865,7 +865,7 @@ func TestAccept_WiderTerritories(t *testing.T) {
 				if err := decide(g); !errors.As(err, &sr) || !slices.Equal(sr.Risks, []request.Flag{desk.FlagWider}) {
 					t.Errorf("%s, by one: %v", what, err)
 				}
-				g.Act = bob
+				g.Actor = bob
 				ok(t, decide(g))
 			}
 		})
@@ -884,7 +884,7 @@ func TestAccept_OneReviewer(t *testing.T) {
 func TestSubmit_AddressMapper(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, func(opts *desk.Options) {
-		opts.AddressMapper = func(text string) ([]string, bool) {
+		opts.URLMapper = func(text string) ([]string, bool) {
 			if id, ok := strings.CutPrefix(text, "result:"); ok {
 				return []string{"https://source.example/" + id + ".jpg", "https://cdn.example/" + id + ".jpg"}, true
 			}

@@ -21,9 +21,9 @@ var ErrLog = errors.New("takedown: the log does not verify")
 const (
 	legalHold      State = "legal_hold"
 	legalHoldEnded State = "legal_hold_ended"
-	factLearned    State = "learned"
-	factExcepted   State = "excepted"
-	factUndone     State = "undone"
+	factDerived    State = "derived"
+	factException  State = "exception"
+	factReverted   State = "reverted"
 )
 
 // LogEntry is one step of one case. It has codes and numbers only, no text that
@@ -34,7 +34,7 @@ type LogEntry struct {
 	Case takedown.CaseID `json:"case"`
 	From State           `json:"from,omitempty"` // empty for the receipt
 	To   State           `json:"to"`             // or what happened, such as "erased" or "items_ended"
-	Act
+	Actor
 	// Policy is the version of the operator's policy: Options.Policy.
 	Policy string `json:"policy,omitempty"`
 	Rules  int    `json:"rules"` // that were in force before

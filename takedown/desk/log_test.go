@@ -25,40 +25,40 @@ func TestLog_WhoAndWhy(t *testing.T) {
 		Case takedown.CaseID
 		From desk.State
 		To   desk.State
-		desk.Act
+		desk.Actor
 	}
-	resolve := func(how desk.Resolution) func(a desk.Act) error {
-		return func(a desk.Act) error {
-			_, err := o.Resolve(ctx, desk.Match{Act: a, Candidate: copied, Decision: o.Enforcer().Filter("", picture...)}, how)
+	resolve := func(how desk.Resolution) func(a desk.Actor) error {
+		return func(a desk.Actor) error {
+			_, err := o.Resolve(ctx, desk.Match{Actor: a, Candidate: copied, Decision: o.Enforcer().Filter("", picture...)}, how)
 			return err
 		}
 	}
 	for _, tc := range []struct {
-		do   func(desk.Act) error
+		do   func(desk.Actor) error
 		from desk.State
 		to   desk.State // the first entry
 	}{
-		{func(a desk.Act) error { return o.LegalHold(ctx, c.ID, true, a) }, desk.StateInReview, "legal_hold"},
-		{func(a desk.Act) error { return o.LegalHold(ctx, c.ID, false, a) }, desk.StateInReview, "legal_hold_ended"},
-		{func(a desk.Act) error { return o.Extend(ctx, c.ID, a) }, desk.StateInReview, "extended"},
-		{func(a desk.Act) error { return o.AskInfo(ctx, c.ID, a, "reason") }, desk.StateInReview, desk.StateNeedsInfo},
-		{func(a desk.Act) error { return o.AskInfo(ctx, c.ID, a, "rights") }, desk.StateNeedsInfo, desk.StateNeedsInfo},
-		{func(a desk.Act) error { return o.Hold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
-		{func(a desk.Act) error { return o.Unhold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
-		{func(a desk.Act) error { return o.Accept(ctx, c.ID, desk.Grant{Act: a}) }, desk.StateNeedsInfo, desk.StateEnforcing},
-		{func(a desk.Act) error { return o.Told(ctx, c.ID, a) }, desk.StateInForce, "informed"},
-		{resolve(desk.SameImage), desk.StateInForce, "learned"},
-		{resolve(desk.NotTheSame), desk.StateInForce, "excepted"},
-		{func(a desk.Act) error { return o.Undo(ctx, o.lastEvent(t), a) }, desk.StateInForce, "undone"},
-		{func(a desk.Act) error { return o.CourtHold(ctx, c.ID, a) }, desk.StateInForce, desk.StateCourtHold},
-		{func(a desk.Act) error { return o.Release(ctx, c.ID, a) }, desk.StateCourtHold, desk.StateInForce},
-		{func(a desk.Act) error { return o.Reverse(ctx, c.ID, a) }, desk.StateInForce, desk.StateRevoking},
-		{func(a desk.Act) error { return o.CloseCase(ctx, c.ID, a) }, desk.StateReversed, desk.StateClosed},
-		{func(a desk.Act) error { return o.Erase(ctx, c.ID, a) }, desk.StateClosed, "erased"},
+		{func(a desk.Actor) error { return o.LegalHold(ctx, c.ID, true, a) }, desk.StateInReview, "legal_hold"},
+		{func(a desk.Actor) error { return o.LegalHold(ctx, c.ID, false, a) }, desk.StateInReview, "legal_hold_ended"},
+		{func(a desk.Actor) error { return o.ExtendDeadline(ctx, c.ID, a) }, desk.StateInReview, "extended"},
+		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, "reason") }, desk.StateInReview, desk.StateNeedsInfo},
+		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, "rights") }, desk.StateNeedsInfo, desk.StateNeedsInfo},
+		{func(a desk.Actor) error { return o.Hold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
+		{func(a desk.Actor) error { return o.ReleaseHold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
+		{func(a desk.Actor) error { return o.Accept(ctx, c.ID, desk.Grant{Actor: a}) }, desk.StateNeedsInfo, desk.StateEnforcing},
+		{func(a desk.Actor) error { return o.MarkNotified(ctx, c.ID, a) }, desk.StateInForce, "informed"},
+		{resolve(desk.SameImage), desk.StateInForce, "derived"},
+		{resolve(desk.NotTheSame), desk.StateInForce, "exception"},
+		{func(a desk.Actor) error { return o.Revert(ctx, o.lastEvent(t), a) }, desk.StateInForce, "reverted"},
+		{func(a desk.Actor) error { return o.CourtHold(ctx, c.ID, a) }, desk.StateInForce, desk.StateCourtHold},
+		{func(a desk.Actor) error { return o.Release(ctx, c.ID, a) }, desk.StateCourtHold, desk.StateInForce},
+		{func(a desk.Actor) error { return o.Reverse(ctx, c.ID, a) }, desk.StateInForce, desk.StateRevoking},
+		{func(a desk.Actor) error { return o.CloseCase(ctx, c.ID, a) }, desk.StateReversed, desk.StateClosed},
+		{func(a desk.Actor) error { return o.Erase(ctx, c.ID, a) }, desk.StateClosed, "erased"},
 	} {
 		seq, _, err := o.VerifyLog(ctx)
 		ok(t, err)
-		act := desk.Act{By: "carol", Reason: "because_" + string(tc.to)}
+		act := desk.Actor{By: "carol", Reason: "because_" + string(tc.to)}
 		o.later(time.Minute)
 		if err := tc.do(act); err != nil {
 			t.Errorf("%s: %v", tc.to, err)
@@ -66,7 +66,7 @@ func TestLog_WhoAndWhy(t *testing.T) {
 		}
 		var got entry
 		ok(t, o.Log(ctx, seq+1, func(e desk.LogEntry) bool {
-			got = entry{e.Case, e.From, e.To, e.Act}
+			got = entry{e.Case, e.From, e.To, e.Actor}
 			return false
 		}))
 		if diff := cmp.Diff(entry{c.ID, tc.from, tc.to, act}, got); diff != "" {
@@ -78,7 +78,7 @@ func TestLog_WhoAndWhy(t *testing.T) {
 // lastEvent returns the number of the last thing that was learned or excepted.
 func (o *office) lastEvent(tb testing.TB) (seq uint64) {
 	tb.Helper()
-	for c, err := range o.Changes(ctx, nil) {
+	for c, err := range o.Events(ctx, nil) {
 		ok(tb, err)
 		seq = c.Seq
 	}

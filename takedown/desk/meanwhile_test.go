@@ -129,7 +129,7 @@ func TestNotify_Meanwhile(t *testing.T) {
 // the face in it.
 func TestCase_MovesMeanwhile(t *testing.T) {
 	t.Parallel()
-	withdraw := func(d *desk.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, desk.Act{}) }
+	withdraw := func(d *desk.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, desk.Actor{}) }
 	erase := func(d *desk.Desk, id takedown.CaseID) error { return d.Erase(ctx, id, alice) }
 	type found struct {
 		State desk.State
@@ -192,7 +192,7 @@ func TestPreview_MovesMeanwhile(t *testing.T) {
 		committed := make(chan struct{}, 100)
 		stop := func() { committed <- struct{}{}; <-goOn }
 		s.committed.Store(&stop)
-		go func() { moved <- d.Withdraw(ctx, id, desk.Act{}) }()
+		go func() { moved <- d.Withdraw(ctx, id, desk.Actor{}) }()
 		<-committed
 	}
 	s.meanwhile.Store(&meanwhile)
@@ -210,12 +210,12 @@ func TestReply_CutShort(t *testing.T) {
 	t.Parallel()
 	s := &interrupted{Store: storetest.Memory()}
 	o := newOffice(t, func(opts *desk.Options) { opts.Store = s })
-	id := accept(t, o.Desk, dmca(t, published[0]), desk.Grant{Act: alice})
+	id := accept(t, o.Desk, dmca(t, published[0]), desk.Grant{Actor: alice})
 	x := o.submit(t, objection(t, id))
 	cancelled, cancel := context.WithCancel(ctx)
 	stop := func() { cancel() }
 	s.committed.Store(&stop)
-	ok(t, o.Accept(cancelled, x.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(cancelled, x.ID, desk.Grant{Actor: bob}))
 	o.wantState(t, id, desk.StateReversed)
 	o.wantBlocked(t)
 	if cancelled.Err() == nil {
@@ -224,15 +224,15 @@ func TestReply_CutShort(t *testing.T) {
 
 	f := &faulty{Store: storetest.Memory()}
 	o = newOffice(t, func(opts *desk.Options) { opts.Store = f })
-	id = accept(t, o.Desk, dmca(t, published[0]), desk.Grant{Act: alice})
+	id = accept(t, o.Desk, dmca(t, published[0]), desk.Grant{Actor: alice})
 	x = o.submit(t, objection(t, id))
 	f.in = 2
-	if err := o.Accept(ctx, x.ID, desk.Grant{Act: bob}); !errors.Is(err, errInjected) {
+	if err := o.Accept(ctx, x.ID, desk.Grant{Actor: bob}); !errors.Is(err, errInjected) {
 		t.Errorf("the store fails: %v", err)
 	}
 	o.wantState(t, id, desk.StateRevoking)
 	var me *desk.MoveError
-	if err := o.Accept(ctx, x.ID, desk.Grant{Act: bob}); !errors.As(err, &me) || me.ID != x.ID || me.From != desk.StateClosed {
+	if err := o.Accept(ctx, x.ID, desk.Grant{Actor: bob}); !errors.As(err, &me) || me.ID != x.ID || me.From != desk.StateClosed {
 		t.Errorf("again: %v", err)
 	}
 	o.wantState(t, id, desk.StateReversed)

@@ -66,10 +66,10 @@ type Message struct {
 	// To is who gets it: the requester of the case. Of a statement of reasons it
 	// is empty: the operator has to know who is affected.
 	To Recipient
-	// Asked and Granted are the widths of the case, Accepted and Refused the
+	// Asked and Granted are the scopes of the case, Accepted and Refused the
 	// numbers of its items, Items their results. Of the accepted ones, Held only
 	// hold what matches until a person has looked at it; the others block.
-	Asked, Granted          takedown.Width
+	Asked, Granted          takedown.Scope
 	Accepted, Refused, Held int
 	Items                   []CaseItem
 	// Territories (none is worldwide), Start (zero is at once) and End (zero is
@@ -347,7 +347,7 @@ func (d *Desk) compose(m message) (Message, error) {
 		msg.Problems = slices.Clone(c.Problems)
 	}
 	if m.Type == MessageStatement {
-		s := Statement17(&c.Case)
+		s := NewStatementOfReasons(&c.Case)
 		s.ComplaintWindow = d.complaintWindow(&c.Case)
 		msg.Statement = &s
 		return msg, nil

@@ -155,7 +155,7 @@ func TestDesk_Life(t *testing.T) {
 			}
 		}
 		grant := func(t *rapid.T, k *known) desk.Grant {
-			g := desk.Grant{Act: desk.Act{By: rapid.SampledFrom([]string{"alice", "bob"}).Draw(t, "by")}}
+			g := desk.Grant{Actor: desk.Actor{By: rapid.SampledFrom([]string{"alice", "bob"}).Draw(t, "by")}}
 			if rapid.Bool().Draw(t, "mixed") {
 				g.Items = map[int]desk.ItemDecision{rapid.IntRange(0, 1).Draw(t, "item"): {Outcome: desk.OutcomeRejected}}
 			}
@@ -164,7 +164,7 @@ func TestDesk_Life(t *testing.T) {
 			}
 			if k.hash && rapid.Bool().Draw(t, "wider") {
 				d := g.Items[2]
-				d.Width, g.Wider = takedown.WidthDuplicate, "spreading_fast"
+				d.Scope, g.Wider = takedown.ScopeDuplicate, "spreading_fast"
 				if g.Items == nil {
 					g.Items = map[int]desk.ItemDecision{}
 				}
@@ -181,7 +181,7 @@ func TestDesk_Life(t *testing.T) {
 				store.in = 0
 				return
 			}
-			do(t, k, func() error { return d.Accept(ctx, c.ID, desk.Grant{Act: alice}) },
+			do(t, k, func() error { return d.Accept(ctx, c.ID, desk.Grant{Actor: alice}) },
 				desk.StateInReview, desk.StateNeedsInfo, desk.StateWithdrawn, desk.StateReversed, desk.StateInForce)
 			if c.Kind == request.KindCounterNotice { // goes on
 				cases = append(cases, &known{id: c.ID, kind: c.Kind})
@@ -262,7 +262,7 @@ func TestDesk_Life(t *testing.T) {
 			"change": func(t *rapid.T) {
 				k := pick(t)
 				g := grant(t, k)
-				do(t, k, func() error { return d.Change(ctx, k.id, g) }, desk.StateInForce)
+				do(t, k, func() error { return d.Amend(ctx, k.id, g) }, desk.StateInForce)
 			},
 			"reject": func(t *rapid.T) {
 				k := pick(t)
@@ -278,11 +278,11 @@ func TestDesk_Life(t *testing.T) {
 			},
 			"unhold": func(t *rapid.T) {
 				k := pick(t)
-				do(t, k, func() error { return d.Unhold(ctx, k.id, bob) }, desk.StateInReview, desk.StateNeedsInfo, desk.StateSecondReview)
+				do(t, k, func() error { return d.ReleaseHold(ctx, k.id, bob) }, desk.StateInReview, desk.StateNeedsInfo, desk.StateSecondReview)
 			},
 			"withdraw": func(t *rapid.T) {
 				k := pick(t)
-				do(t, k, func() error { return d.Withdraw(ctx, k.id, desk.Act{}) }, desk.StateWithdrawn)
+				do(t, k, func() error { return d.Withdraw(ctx, k.id, desk.Actor{}) }, desk.StateWithdrawn)
 			},
 			"reverse": func(t *rapid.T) {
 				k := pick(t)

@@ -16,21 +16,21 @@ func TestMoves_Typed(t *testing.T) {
 	t.Parallel()
 	request := samples(t, takedown.CaseID{})[request.KindIntimateImage]
 	claim, answer := dmca(t, published...), counter(t, takedown.CaseID{}, published[0])
-	risky := desk.Grant{Act: alice, Width: takedown.WidthDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Width: takedown.WidthURL}}}
-	accept := func(o *office, id takedown.CaseID) error { return o.Accept(ctx, id, desk.Grant{Act: alice}) }
+	risky := desk.Grant{Actor: alice, Scope: takedown.ScopeDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Scope: takedown.ScopeURL}}}
+	accept := func(o *office, id takedown.CaseID) error { return o.Accept(ctx, id, desk.Grant{Actor: alice}) }
 	type f = func(*office, takedown.CaseID) error
 	methods := map[string]f{
 		"Accept":       accept,
-		"Change":       func(o *office, id takedown.CaseID) error { return o.Change(ctx, id, desk.Grant{Act: alice}) },
+		"Change":       func(o *office, id takedown.CaseID) error { return o.Amend(ctx, id, desk.Grant{Actor: alice}) },
 		"Reject":       func(o *office, id takedown.CaseID) error { return o.Reject(ctx, id, alice) },
 		"AskInfo":      func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, "explanation") },
 		"Hold":         func(o *office, id takedown.CaseID) error { return o.Hold(ctx, id, alice) },
-		"Unhold":       func(o *office, id takedown.CaseID) error { return o.Unhold(ctx, id, alice) },
+		"ReleaseHold":  func(o *office, id takedown.CaseID) error { return o.ReleaseHold(ctx, id, alice) },
 		"Restore":      func(o *office, id takedown.CaseID) error { return o.Restore(ctx, id, alice) },
 		"CourtHold":    func(o *office, id takedown.CaseID) error { return o.CourtHold(ctx, id, alice) },
 		"Release":      func(o *office, id takedown.CaseID) error { return o.Release(ctx, id, alice) },
-		"Extend":       func(o *office, id takedown.CaseID) error { return o.Extend(ctx, id, alice) },
-		"Told":         func(o *office, id takedown.CaseID) error { return o.Told(ctx, id, alice) },
+		"Extend":       func(o *office, id takedown.CaseID) error { return o.ExtendDeadline(ctx, id, alice) },
+		"Told":         func(o *office, id takedown.CaseID) error { return o.MarkNotified(ctx, id, alice) },
 		"LegalHold":    func(o *office, id takedown.CaseID) error { return o.LegalHold(ctx, id, true, alice) },
 		"CloseCase":    func(o *office, id takedown.CaseID) error { return o.CloseCase(ctx, id, alice) },
 		"Erase":        func(o *office, id takedown.CaseID) error { return o.Erase(ctx, id, alice) },
@@ -61,7 +61,7 @@ func TestMoves_Typed(t *testing.T) {
 		return nil
 	}
 	expire := func(o *office, id takedown.CaseID) error {
-		ok(t, o.Accept(ctx, id, desk.Grant{Act: alice, End: o.Now().Add(time.Hour)}))
+		ok(t, o.Accept(ctx, id, desk.Grant{Actor: alice, End: o.Now().Add(time.Hour)}))
 		o.later(time.Hour)
 		_, err := o.Expire(ctx)
 		return err
@@ -83,11 +83,11 @@ func TestMoves_Typed(t *testing.T) {
 		can   to
 	}{
 		{"in review", do(), inReview, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": inReview, "Withdraw": withdrawn}},
-		{"on hold", do("Hold"), inReview, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": inReview, "Unhold": inReview, "Withdraw": withdrawn}},
+		{"on hold", do("Hold"), inReview, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": inReview, "ReleaseHold": inReview, "Withdraw": withdrawn}},
 		{"asked", do("AskInfo"), needsInfo, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": needsInfo, "Withdraw": withdrawn, "Complete": inReview}},
-		{"asked, on hold", do("Hold", "AskInfo"), needsInfo, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": needsInfo, "Unhold": needsInfo, "Withdraw": withdrawn, "Complete": inReview}},
+		{"asked, on hold", do("Hold", "AskInfo"), needsInfo, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": needsInfo, "ReleaseHold": needsInfo, "Withdraw": withdrawn, "Complete": inReview}},
 		{"approved by one", do(first), second, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": second, "Withdraw": withdrawn}},
-		{"approved by one, on hold", do("Hold", first), second, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": second, "Unhold": second, "Withdraw": withdrawn}},
+		{"approved by one, on hold", do("Hold", first), second, false, to{"Accept": inForce, "Reject": rejected, "AskInfo": needsInfo, "Hold": second, "ReleaseHold": second, "Withdraw": withdrawn}},
 		{"in force", do("Accept"), inForce, false, to{"Change": inForce, "CourtHold": court, "Told": inForce, "Reverse": reversed, "Withdraw": withdrawn, "Erase": inForce}},
 		{"at a court", do("Accept", "CourtHold"), court, false, to{"Release": inForce, "Told": court, "Reverse": reversed, "Withdraw": withdrawn}},
 		{"rejected", do("Reject"), rejected, false, to{"Told": rejected, "CloseCase": closed, "Erase": rejected}},

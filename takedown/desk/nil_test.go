@@ -56,7 +56,7 @@ func TestNil(t *testing.T) {
 			t.Errorf("Sweep: %v, %v", f, err)
 		}
 	}
-	for c, err := range d.Changes(ctx, nil) {
+	for c, err := range d.Events(ctx, nil) {
 		if n++; err != nil || c.Type != takedown.RuleAdded {
 			t.Errorf("Changes: %v, %v", c, err)
 		}
@@ -71,13 +71,13 @@ func TestNil(t *testing.T) {
 func TestNilCursor_RemembersNothing(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	accept(t, o.Desk, notice(published[0]), desk.Grant{Act: alice})
+	accept(t, o.Desk, notice(published[0]), desk.Grant{Actor: alice})
 	items := func(context.Context, string) iter.Seq2[takedown.Item, error] {
 		return func(yield func(takedown.Item, error) bool) {
 			yield(takedown.Item{Key: "a", Candidate: takedown.Candidate{ImageURLs: published[:1]}}, nil)
 		}
 	}
-	sweep, changes := o.Enforcer().Sweep(ctx, items, nil), o.Changes(ctx, nil)
+	sweep, changes := o.Enforcer().Sweep(ctx, items, nil), o.Events(ctx, nil)
 	for range 2 {
 		found := 0
 		for _, err := range sweep {

@@ -18,7 +18,7 @@ import (
 	"github.com/staydown/staydown/takedown/texts"
 )
 
-// The row of every kind of request, ground and width is what the Transparency
+// The row of every kind of request, ground and scope is what the Transparency
 // Database takes, by its schema and by its dates.
 func TestTransparencyRow(t *testing.T) {
 	t.Parallel()
@@ -51,7 +51,7 @@ func TestTransparencyRow(t *testing.T) {
 		acceptByTwo(t, o.Desk, c.ID, g)
 		c, err := o.Case(ctx, c.ID)
 		ok(t, err)
-		s := desk.Statement17(&c)
+		s := desk.NewStatementOfReasons(&c)
 		row, err := s.TransparencyRow("", day0.AddDate(-1, 0, 0))
 		if err != nil {
 			t.Errorf("%v: %v", r.Kind(), err)
@@ -78,7 +78,7 @@ func TestTransparencyRow(t *testing.T) {
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{}))
 	c, err = o.Case(ctx, c.ID)
 	ok(t, err)
-	s := desk.Statement17(&c)
+	s := desk.NewStatementOfReasons(&c)
 	if _, err := s.TransparencyRow("", time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)); err == nil || !strings.Contains(err.Error(), "content_date") {
 		t.Errorf("content of 1999: %v", err)
 	}
@@ -95,7 +95,7 @@ func TestStatement17(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	c := o.submit(t, optOut(t, 1))
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Territories: []string{"DE"}, End: day0.AddDate(0, 1, 0)}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Territories: []string{"DE"}, End: day0.AddDate(0, 1, 0)}))
 	m := o.last(desk.MessageStatement)
 	if m.Statement == nil || m.To != (desk.Recipient{}) {
 		t.Fatalf("message %+v", m)
@@ -122,13 +122,13 @@ func TestTransparencyRow_PUID(t *testing.T) {
 		t.Helper()
 		c, err := o.Case(ctx, c.ID)
 		ok(t, err)
-		row, err := desk.Statement17(&c).TransparencyRow("", day0)
+		row, err := desk.NewStatementOfReasons(&c).TransparencyRow("", day0)
 		ok(t, err)
 		return row.PUID
 	}
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	first := puid()
-	ok(t, o.Change(ctx, c.ID, desk.Grant{Act: alice, Territories: []string{"DE"}}))
+	ok(t, o.Amend(ctx, c.ID, desk.Grant{Actor: alice, Territories: []string{"DE"}}))
 	second := puid()
 	ok(t, o.Reverse(ctx, c.ID, alice))
 	if third := puid(); first == second || second != third || first != c.ID.String()+"-1" {
@@ -153,15 +153,15 @@ func TestConfirmFlagger(t *testing.T) {
 		t.Helper()
 		c, err := o.Case(ctx, c.ID)
 		ok(t, err)
-		return desk.Statement17(&c).Origin
+		return desk.NewStatementOfReasons(&c).Origin
 	}
 	c := o.submit(t, n)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	if s := o.last(desk.MessageStatement).Statement; s.Origin != desk.OriginArticle16 {
 		t.Errorf("not checked: %v", s.Origin)
 	}
 	checked := o.submit(t, n)
-	if err := o.ConfirmFlagger(ctx, checked.ID, desk.Act{}); err == nil {
+	if err := o.ConfirmFlagger(ctx, checked.ID, desk.Actor{}); err == nil {
 		t.Error("confirmed by nobody")
 	}
 	ok(t, o.ConfirmFlagger(ctx, checked.ID, alice))
@@ -202,7 +202,7 @@ func TestTexts_Held(t *testing.T) {
 			"content of yours is not shown in our service any more. It reaches the address itself, worldwide, from 2026-01-30, without end.\n"},
 	} {
 		c := o.submit(t, tc.r)
-		ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+		ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 		_, body, err := texts.Message(o.last(desk.MessageInForce))
 		ok(t, err)
 		for _, s := range tc.says {
@@ -228,7 +228,7 @@ func TestTexts_Terms(t *testing.T) {
 	ok(t, err)
 	o := newOffice(t)
 	c := o.submit(t, samples(t, takedown.CaseID{})[request.KindGDPRRequest])
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Territories: []string{"LU"}, Start: day0.Add(time.Hour), End: day0.Add(25 * time.Hour)}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Territories: []string{"LU"}, Start: day0.Add(time.Hour), End: day0.Add(25 * time.Hour)}))
 	m := o.last(desk.MessageAccepted)
 	for lang, want := range map[string][]string{
 		"en": {"in these places only: Luxembourg.", "begins on 30 January 2026, 11:00 UTC.", "ends on 31 January 2026, 11:00 UTC."},
@@ -245,7 +245,7 @@ func TestTexts_Terms(t *testing.T) {
 	}
 	// A reply has no copies that software could find, and nothing about terms.
 	w := o.submit(t, samples(t, c.ID)[request.KindWithdrawal])
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: alice}))
 	_, body, err := texts.Message(o.last(desk.MessageAccepted))
 	ok(t, err)
 	if strings.Contains(body, "Software") || strings.Contains(body, "places") {
@@ -262,12 +262,12 @@ func TestTexts_CounterNotice(t *testing.T) {
 	for _, erased := range []bool{false, true} {
 		o := newOffice(t)
 		dmca := o.submit(t, samples(t, takedown.CaseID{})[request.KindDMCANotice])
-		ok(t, o.Accept(ctx, dmca.ID, desk.Grant{Act: alice}))
+		ok(t, o.Accept(ctx, dmca.ID, desk.Grant{Actor: alice}))
 		r := samples(t, dmca.ID)[request.KindCounterNotice].(request.CounterNotice)
 		r.Requester.Name, r.Requester.Email, r.Explanation = "A. Publisher", "publisher@example.org", "I took it myself."
 		counter := o.submit(t, r)
 		o.fail, o.only = errors.New("no connection"), desk.MessageCounterReceived
-		ok(t, o.Accept(ctx, counter.ID, desk.Grant{Act: alice}))
+		ok(t, o.Accept(ctx, counter.ID, desk.Grant{Actor: alice}))
 		if erased { // which it can be once its window is of no matter any more
 			ok(t, o.CourtHold(ctx, counter.ID, alice))
 			ok(t, o.Release(ctx, counter.ID, alice))
@@ -338,24 +338,24 @@ func TestTexts_Messages(t *testing.T) {
 	secret := notice("https://secret-host.example/a.jpg", "https://secret-host.example/b.jpg")
 	c := o.submit(t, secret)
 	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "satire"}}}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "satire"}}}))
 	ok(t, o.Reverse(ctx, c.ID, bob))
 	c = o.submit(t, secret)
-	ok(t, o.Reject(ctx, c.ID, desk.Act{By: "alice", Reason: "not_illegal"}))
+	ok(t, o.Reject(ctx, c.ID, desk.Actor{By: "alice", Reason: "not_illegal"}))
 	c = o.submit(t, secret)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, End: day0.Add(time.Hour)}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: day0.Add(time.Hour)}))
 	o.later(time.Hour)
 	if _, err := o.Expire(ctx); err != nil {
 		t.Fatal(err)
 	}
 	dmca := o.submit(t, samples(t, takedown.CaseID{})[request.KindDMCANotice])
-	ok(t, o.Accept(ctx, dmca.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, dmca.ID, desk.Grant{Actor: alice}))
 	counter := o.submit(t, samples(t, dmca.ID)[request.KindCounterNotice])
-	ok(t, o.Accept(ctx, counter.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, counter.ID, desk.Grant{Actor: alice}))
 	o.later(30 * 24 * time.Hour)
 	ok(t, o.Restore(ctx, counter.ID, alice))
 	c = o.submit(t, samples(t, takedown.CaseID{})[request.KindIntimateImage])
-	ok(t, o.Withdraw(ctx, c.ID, desk.Act{}))
+	ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 
 	seen := map[desk.MessageType]bool{}
 	for _, m := range o.sent {
@@ -385,8 +385,8 @@ func TestTexts_Messages(t *testing.T) {
 		months bool
 		copies bool
 	}{
-		{desk.Message{Type: desk.MessageAccepted, ComplaintWindow: desk.Span{N: 6, Unit: desk.UnitMonths}, Granted: takedown.WidthURL}, true, false},
-		{desk.Message{Type: desk.MessageAccepted, Regime: request.RegimeOperator, Granted: takedown.WidthDuplicate}, false, true},
+		{desk.Message{Type: desk.MessageAccepted, ComplaintWindow: desk.Span{N: 6, Unit: desk.UnitMonths}, Granted: takedown.ScopeURL}, true, false},
+		{desk.Message{Type: desk.MessageAccepted, Regime: request.RegimeOperator, Granted: takedown.ScopeDuplicate}, false, true},
 	} {
 		_, body, err := texts.Message(tc.m)
 		ok(t, err)
@@ -400,7 +400,7 @@ func TestTexts_Messages(t *testing.T) {
 }
 
 // The Thai statement of reasons has Thai words for every ground, origin and
-// width, and all points of Article 17(3).
+// scope, and all points of Article 17(3).
 func TestTexts_ThaiStatement(t *testing.T) {
 	t.Parallel()
 	texts, err := texts.New(nil)
@@ -426,7 +426,7 @@ func TestTexts_ThaiStatement(t *testing.T) {
 		}
 	}
 	base := desk.StatementOfReasons{
-		Case: takedown.CaseID{1}, Width: takedown.WidthURL, Effect: blocklist.EffectBlock, Kind: request.KindDSANotice, Origin: desk.OriginArticle16, From: day0,
+		Case: takedown.CaseID{1}, Scope: takedown.ScopeURL, Effect: blocklist.EffectBlock, Kind: request.KindDSANotice, Origin: desk.OriginArticle16, From: day0,
 	}
 	for _, g := range append([]request.Ground{request.GroundUnspecified}, grounds(t)...) {
 		s := base
@@ -438,16 +438,16 @@ func TestTexts_ThaiStatement(t *testing.T) {
 		s.Origin = o
 		write(s)
 	}
-	for w := takedown.WidthBytes; w <= takedown.WidthFace; w++ {
+	for w := takedown.ScopeBytes; w <= takedown.ScopeFace; w++ {
 		s := base
-		s.Width, s.AutomatedDetection, s.Territories, s.To = w, true, []string{"DE", "FR"}, day0.Add(time.Hour)
+		s.Scope, s.AutomatedDetection, s.Territories, s.To = w, true, []string{"DE", "FR"}, day0.Add(time.Hour)
 		write(s)
 	}
 	s := base
 	s.Effect, s.AutomatedDecision = blocklist.EffectReview, true
 	write(s)
 	s = base
-	s.Held = takedown.WidthIdentical
+	s.Held = takedown.ScopeIdentical
 	write(s)
 }
 

@@ -48,11 +48,11 @@ type Preview struct {
 	// how many hosts there are; beyond 65,536 they are not counted.
 	Hosts    []HostCount
 	AllHosts int
-	// FarOut is how many of all that would be blocked or held match no better than
+	// Weak is how many of all that would be blocked or held match no better than
 	// what the match budget counts, new or not, and Far are the first of them, at
 	// most 100. Among them are the wrong ones, if there are any.
-	FarOut int
-	Far    []takedown.Found
+	Weak      int
+	WeakFound []takedown.Found
 	// Near are the misses that come closest, at most 10: whether they show the
 	// same picture tells if the rule is too narrow, or nearly too wide.
 	Near []NearMiss
@@ -62,11 +62,11 @@ type Preview struct {
 	// low.
 	NearFaces []NearFace
 	// Common is how many pictures of the sample it would hit if they were not on
-	// the never-block list, and CommonFound are the first of them, at most 10.
+	// the allow list, and CommonFound are the first of them, at most 10.
 	// Listed are the items of the case whose pictures are on it themselves.
-	Common      int
-	CommonFound []takedown.Found
-	Listed      []int
+	Allowed      int
+	AllowedFound []takedown.Found
+	Listed       []int
 	// People are the faces of the case, as the numbers of its items, put together
 	// by whether their model takes them for one person. More than one group says
 	// that one of them may be of somebody who has agreed to nothing, or that a
@@ -125,11 +125,11 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 	}
 	g := Grant{Items: map[int]ItemDecision{}}
 	for i, it := range c.Items {
-		width := min(c.Asked, it.Widest)
+		scope := min(c.Asked, it.MaxScope)
 		if c.Kind == request.KindOpenOptOut && it.Kind == request.ItemFace {
-			width = 0 // as if nothing had been said: the picture alone
+			scope = 0 // as if nothing had been said: the picture alone
 		}
-		g.Items[i] = ItemDecision{Width: width}
+		g.Items[i] = ItemDecision{Scope: scope}
 	}
 	if len(at) > 0 {
 		g = at[0]
@@ -146,7 +146,7 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 	}
 	p.Pictures = c.Pictures
 	for i := range min(len(mats), len(c.Items)) {
-		if d.widest(c.Kind, c.Items[i], &mats[i]) < c.Items[i].Widest {
+		if d.widest(c.Kind, c.Items[i], &mats[i]) < c.Items[i].MaxScope {
 			p.Listed = append(p.Listed, i)
 		}
 	}
@@ -178,9 +178,9 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 			p.Review++
 		default:
 			if bare := would.hidden(&it.Candidate); bare.Verdict > takedown.Allow {
-				p.Common++
-				if len(p.CommonFound) < previewCommon {
-					p.CommonFound = append(p.CommonFound, takedown.Found{Item: it, Decision: bare})
+				p.Allowed++
+				if len(p.AllowedFound) < previewCommon {
+					p.AllowedFound = append(p.AllowedFound, takedown.Found{Item: it, Decision: bare})
 				}
 				continue
 			}
@@ -188,9 +188,9 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 			p.missFace(it, &would.faces)
 			continue
 		}
-		if dec.FarOut {
-			if p.FarOut++; len(p.Far) < previewFar {
-				p.Far = append(p.Far, takedown.Found{Item: it, Decision: dec})
+		if dec.Weak {
+			if p.Weak++; len(p.WeakFound) < previewFar {
+				p.WeakFound = append(p.WeakFound, takedown.Found{Item: it, Decision: dec})
 			}
 		}
 		if d.quiet.Check(it.Candidate).Verdict >= dec.Verdict {
@@ -212,7 +212,7 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 		c.Crowded = c.Granted
 		if err := d.step(ctx, id, func(now *caseRecord, t time.Time) (change, error) {
 			now.Crowded = c.Crowded
-			now.note(now.State, now.State, Act{Reason: string(FlagCrowded)}, t)
+			now.note(now.State, now.State, Actor{Reason: string(FlagCrowded)}, t)
 			return change{}, nil
 		}); err != nil {
 			return p, err
@@ -226,14 +226,14 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 func (p *Preview) crowded(d *Desk, k takedown.Kind) bool {
 	n := p.Block + p.Review
 	return n > cmp.Or(d.opts.ManyMatches, 1000) || p.Looked >= 1000 && 100*n > p.Looked ||
-		d.budget >= 0 && p.FarOut > d.budget && radius.Budgeted(uint8(k))
+		d.budget >= 0 && p.Weak > d.budget && radius.Budgeted(uint8(k))
 }
 
 // trial is what a grant would be: a list that has nothing but its rules and the
-// never-block list, and its faces.
+// allow list, and its faces.
 type trial struct {
 	list      *blocklist.List
-	enf, bare *takedown.Enforcer // with the never-block list and without
+	enf, bare *takedown.Enforcer // with the allow list and without
 	faces     trialFaces
 }
 
@@ -242,15 +242,15 @@ func (t *trial) check(c *takedown.Candidate) takedown.Decision {
 	return t.faces.strengthen(t.enf.Check(*c), c, t.list.View())
 }
 
-// hidden answers, about a candidate that is on the never-block list, as if it were
+// hidden answers, about a candidate that is on the allow list, as if it were
 // not; about others it returns the zero Decision.
 func (t *trial) hidden(c *takedown.Candidate) takedown.Decision {
 	view := t.list.View()
-	bits, ok := view.CommonDistance(&c.SHA256, phash.Hash{})
+	bits, ok := view.AllowedDistance(&c.SHA256, phash.Hash{})
 	listed := ok && bits == 0
 	for i := range 1 + len(c.Frames) {
 		for _, h := range hashesOf(c, i) {
-			bits, ok := view.CommonDistance(nil, h)
+			bits, ok := view.AllowedDistance(nil, h)
 			listed = listed || ok && bits <= radius.OfCommon(h)
 		}
 	}
@@ -317,7 +317,7 @@ func (t *trialFaces) nearest(c *takedown.Candidate, looks func(frame int) bool) 
 func everyFrame(int) bool { return true }
 
 // strengthen returns the decision about a candidate with what its faces add. common
-// has the never-block list, and nil passes over it.
+// has the allow list, and nil passes over it.
 func (t *trialFaces) strengthen(d takedown.Decision, c *takedown.Candidate, common *blocklist.State) takedown.Decision {
 	if len(t.faces) == 0 {
 		return d
@@ -337,15 +337,15 @@ func (t *trialFaces) strengthen(d takedown.Decision, c *takedown.Candidate, comm
 	if t.territories {
 		f.Verdict = takedown.Restricted
 	}
-	f.FarOut = f.Similarity < t.terms.Block
-	f.Checked, f.Why, f.Case, f.Kind, f.Width = d.Checked, takedown.TierFace, t.id, t.kind, takedown.WidthFace
+	f.Weak = f.Similarity < t.terms.Block
+	f.Checked, f.Why, f.Case, f.Kind, f.Scope = d.Checked, takedown.TierFace, t.id, t.kind, takedown.ScopeFace
 	if f.Stronger(d) {
 		return f
 	}
 	return d
 }
 
-// leavesAlone reports whether a frame of a candidate is on the never-block list, or
+// leavesAlone reports whether a frame of a candidate is on the allow list, or
 // excepted from a rule in whose place the grant would come: its exceptions go over.
 func (t *trialFaces) leavesAlone(c *takedown.Candidate, frame int, common *blocklist.State) bool {
 	hashes := hashesOf(c, frame)
@@ -361,12 +361,12 @@ func (t *trialFaces) leavesAlone(c *takedown.Candidate, frame int, common *block
 		if len(c.Frames) > 0 { // an animation is not listed by its file
 			of = nil
 		}
-		if bits, ok := common.CommonDistance(of, own); ok && bits <= radius.OfCommon(own) {
+		if bits, ok := common.AllowedDistance(of, own); ok && bits <= radius.OfCommon(own) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(t.replaced, func(rule uint64) bool {
-		return t.today.Excepted(blocklist.Hit{Rule: rule}, file, hashes)
+		return t.today.HasException(blocklist.Hit{Rule: rule}, file, hashes)
 	})
 }
 
@@ -404,7 +404,7 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 	faces := trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.View()}
 	var events []blocklist.Event
 	for i := range rules { // that of the faces is the last
-		if rules[i].Width == takedown.WidthFace {
+		if rules[i].Scope == takedown.ScopeFace {
 			faces.effect, faces.territories = rules[i].Effect, len(rules[i].Territories) > 0
 			for _, item := range covers[i] {
 				kept, err := d.store.template(c, item)
@@ -426,7 +426,7 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 	if err != nil {
 		return nil, nil, err
 	}
-	common, err := d.commonEvents()
+	common, err := d.allowEvents()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -441,7 +441,7 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 	if t.enf, err = takedown.NewEnforcer(list, &opts); err != nil {
 		return nil, nil, err
 	}
-	opts.NoCommon = true
+	opts.IgnoreAllowList = true
 	if t.bare, err = takedown.NewEnforcer(list, &opts); err != nil {
 		return nil, nil, err
 	}

@@ -22,7 +22,7 @@ func previewed(tb testing.TB, d *desk.Desk, id takedown.CaseID, x index, at ...d
 		one, err := d.Preview(ctx, id, index{it}.items, at...)
 		ok(tb, err)
 		switch {
-		case one.Common > 0:
+		case one.Allowed > 0:
 			found[it.Key] = "common"
 		case one.Review > 0:
 			found[it.Key] = "review"
@@ -53,7 +53,7 @@ func TestPreview_FacesOnCommonPictures(t *testing.T) {
 	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
 	ok(t, err)
 	listed, other := common(t, 7), common(t, 8)
-	_, err = d.AddCommon(ctx, listed, logo)
+	_, err = d.AddToAllowList(ctx, listed, logo)
 	ok(t, err)
 	shows := func(c takedown.Candidate, faces ...takedown.Face) takedown.Candidate {
 		c.Faces = faces
@@ -81,8 +81,8 @@ func TestPreview_FacesOnCommonPictures(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("previewed (-want +got):\n%s", diff)
 	}
-	if p.Common != 5 || p.Block != 2 || p.Review != 1 || len(p.CommonFound) != 5 || p.CommonFound[0].Decision.Why != takedown.TierFace || p.FarOut != 1 {
-		t.Errorf("%d common (%d shown), %d blocked, %d to review, %d far out", p.Common, len(p.CommonFound), p.Block, p.Review, p.FarOut)
+	if p.Allowed != 5 || p.Block != 2 || p.Review != 1 || len(p.AllowedFound) != 5 || p.AllowedFound[0].Decision.Why != takedown.TierFace || p.Weak != 1 {
+		t.Errorf("%d common (%d shown), %d blocked, %d to review, %d weak", p.Allowed, len(p.AllowedFound), p.Block, p.Review, p.Weak)
 	}
 	for _, n := range p.NearFaces {
 		if n.Item.Key != "a stranger" && n.Item.Key != "common, a stranger" {
@@ -135,7 +135,7 @@ func TestPreview_EarlierFace(t *testing.T) {
 		}
 	}
 	// A rule for some countries is a claim too.
-	ok(t, d.Withdraw(ctx, first, desk.Act{}))
+	ok(t, d.Withdraw(ctx, first, desk.Actor{}))
 	if x, err = d.Submit(ctx, faceOptOut(portrait(t, 1, 4))); err != nil || !slices.Contains(x.Flags, desk.FlagEarlierClaim) {
 		t.Errorf("after a rule for Germany: flags %v, %v", x.Flags, err)
 	}
@@ -191,7 +191,7 @@ func TestPreview_OfAChange(t *testing.T) {
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}
-		ok(t, d.Change(ctx, tc.id, tc.grant))
+		ok(t, d.Amend(ctx, tc.id, tc.grant))
 		for key, verdict := range tc.want {
 			all[key] = verdict
 		}

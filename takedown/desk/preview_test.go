@@ -51,7 +51,7 @@ func TestPreview_LeavesNothing(t *testing.T) {
 		}()
 		d.Preview(ctx, c.ID, func(context.Context, string) iter.Seq2[takedown.Item, error] { panic("of the index") })
 	}()
-	if _, err := d.Preview(ctx, c.ID, index{}.items, desk.Grant{Width: takedown.WidthFace}); err == nil {
+	if _, err := d.Preview(ctx, c.ID, index{}.items, desk.Grant{Scope: takedown.ScopeFace}); err == nil {
 		t.Error("a face of a picture")
 	}
 	if left := trials(); len(left) > 0 {
@@ -112,7 +112,7 @@ func TestPreview(t *testing.T) {
 	if len(p.Found) != 100 || p.Found[0].Decision.Case != c.ID || p.Found[0].Decision.Distance != 0 || len(p.Pictures) != 1 || p.Pictures[0].Quality == 0 {
 		t.Errorf("%d found, pictures %+v", len(p.Found), p.Pictures)
 	}
-	p, err = d.Preview(ctx, c.ID, sample.items, desk.Grant{Width: takedown.WidthIdentical})
+	p, err = d.Preview(ctx, c.ID, sample.items, desk.Grant{Scope: takedown.ScopeIdentical})
 	check("identical", p, err, 121, 0) // not the mirrored one
 	wantVerdict(t, "after the previews", d.Enforcer().Filter("", picture...), takedown.Allow)
 	left, err := filepath.Glob(filepath.Join(dir, "preview-*"))
@@ -147,7 +147,7 @@ func TestPreview(t *testing.T) {
 	check("a notice", p, err, 1, 0)
 
 	var ge *desk.GrantError
-	if _, err := d.Preview(ctx, n.ID, sample.items, desk.Grant{Width: takedown.WidthDuplicate}); !errors.As(err, &ge) {
+	if _, err := d.Preview(ctx, n.ID, sample.items, desk.Grant{Scope: takedown.ScopeDuplicate}); !errors.As(err, &ge) {
 		t.Errorf("a preview of what cannot be granted: %v", err)
 	}
 	w, err := d.Submit(ctx, request.Withdrawal{Requester: person, Case: c.ID})
@@ -191,7 +191,7 @@ func TestPreview_Near(t *testing.T) {
 	if p.Review != 10 { // a hash entry holds for review
 		t.Errorf("%d for review", p.Review)
 	}
-	// Those far out are listed, also when the case is in force.
+	// Weak matches are listed, also when the case is in force.
 	sample = nil
 	for i, h := range append(outerCopies(own, 12, 120), outerCopies(own, 8, 20)...) {
 		sample = append(sample, takedown.Item{Key: fmt.Sprint(1000 + i), Candidate: takedown.Candidate{Hashes: []phash.Hash{h}}})
@@ -204,8 +204,8 @@ func TestPreview_Near(t *testing.T) {
 	ok(t, wide.Accept(ctx, c.ID, desk.Grant{}))
 	p, err = wide.Preview(ctx, c.ID, sample.items)
 	ok(t, err)
-	if p.FarOut != 120 || len(p.Far) != 100 || p.Far[0].Decision.Distance != 12 || p.Already != 140 {
-		t.Errorf("%d far out, %d listed, %d already", p.FarOut, len(p.Far), p.Already)
+	if p.Weak != 120 || len(p.WeakFound) != 100 || p.WeakFound[0].Decision.Distance != 12 || p.Already != 140 {
+		t.Errorf("%d weak, %d listed, %d already", p.Weak, len(p.WeakFound), p.Already)
 	}
 }
 
@@ -295,8 +295,8 @@ func TestPreview_WholeIndex(t *testing.T) {
 	p, err := d.Preview(ctx, c.ID, whole)
 	ok(t, err)
 	hosts := min(items/2, 1<<16)
-	if p.Looked != items || p.Block != items/2 || len(p.Found) != 100 || len(p.Hosts) != 20 || p.AllHosts != hosts || len(p.Near) > 10 || len(p.Far) != 0 {
-		t.Errorf("%d looked at, %d blocked, %d found, %d and %d hosts, %d near, %d far", p.Looked, p.Block, len(p.Found), len(p.Hosts), p.AllHosts, len(p.Near), len(p.Far))
+	if p.Looked != items || p.Block != items/2 || len(p.Found) != 100 || len(p.Hosts) != 20 || p.AllHosts != hosts || len(p.Near) > 10 || len(p.WeakFound) != 0 {
+		t.Errorf("%d looked at, %d blocked, %d found, %d and %d hosts, %d near, %d far", p.Looked, p.Block, len(p.Found), len(p.Hosts), p.AllHosts, len(p.Near), len(p.WeakFound))
 	}
 	// Other tests run beside this one; what grows with the index would be more.
 	t.Logf("heap %d MB before, at most %d MB", first>>20, heap>>20)

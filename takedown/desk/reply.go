@@ -140,8 +140,8 @@ func (d *Desk) complaintIsLate(target *caseRecord, now time.Time) bool {
 
 // acceptReply accepts a reply: both cases change in one transaction.
 func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now time.Time, second *error) (change, error) {
-	if g.Width != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || g.Face != (FaceThreshold{}) {
-		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no width, items, territories, times or thresholds"}
+	if g.Scope != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || g.Face != (FaceThreshold{}) {
+		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no scope, items, territories, times or thresholds"}
 	}
 	if wait, err := d.approve(reply, g, now, second); wait || err != nil {
 		return change{}, err
@@ -158,16 +158,16 @@ func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now 
 	after := StateClosed
 	switch handlings[reply.Kind].target {
 	case targetWithdraw:
-		ch, err = d.take(target, items, StateWithdrawn, g.Act, now)
+		ch, err = d.take(target, items, StateWithdrawn, g.Actor, now)
 	case targetReverse:
 		if err = target.blocksSome(reply, items); err == nil {
-			ch, err = d.take(target, items, StateReversed, g.Act, now)
+			ch, err = d.take(target, items, StateReversed, g.Actor, now)
 		}
 	case targetComplain:
 		if x, _ := reply.Request.(request.Complaint); x.Party == request.PartyNotifier {
-			err = target.reopen(reply.ID, g.Act, now)
+			err = target.reopen(reply.ID, g.Actor, now)
 		} else {
-			ch, err = d.take(target, nil, StateReversed, g.Act, now)
+			ch, err = d.take(target, nil, StateReversed, g.Actor, now)
 		}
 	case targetCounter:
 		after = StateCounter
@@ -181,7 +181,7 @@ func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now 
 	if err != nil {
 		return change{}, err
 	}
-	if err := reply.move(after, g.Act, now); err != nil {
+	if err := reply.move(after, g.Actor, now); err != nil {
 		return change{}, err
 	}
 	reply.Outcome = OutcomeAccepted
@@ -240,9 +240,9 @@ const itemsReopened State = "items_reopened"
 
 // reopen takes up again what was refused, or reversed: it will be decided, and
 // told, anew. A case that was rejected or reversed goes back to its review; of
-// one in force, what was granted stays in force, and [Desk.Change] decides about
+// one in force, what was granted stays in force, and [Desk.Amend] decides about
 // the rest.
-func (c *caseRecord) reopen(complaint takedown.CaseID, a Act, now time.Time) error {
+func (c *caseRecord) reopen(complaint takedown.CaseID, a Actor, now time.Time) error {
 	whole := c.State == StateRejected || c.State == StateReversed
 	switch {
 	case !whole && c.State != StateInForce:
@@ -284,7 +284,7 @@ func (c *caseRecord) forgetGrant() {
 
 // restoring is the change by which what a counter-notice names is restored. What
 // has ended before, or is not decided yet, does not come into force again.
-func (d *Desk) restoring(ctx context.Context, counter *caseRecord, a Act, now time.Time) (ch change, err error) {
+func (d *Desk) restoring(ctx context.Context, counter *caseRecord, a Actor, now time.Time) (ch change, err error) {
 	target, err := d.load(ctx, counter.About)
 	if err != nil {
 		return change{}, err
@@ -323,7 +323,7 @@ func (it *CaseItem) end(how State) {
 // back to its review. how is withdrawn, reversed or restored. Only rules that cover
 // one of the items end. The others, with what was learned for them and excepted
 // from them, stay as they are.
-func (d *Desk) take(c *caseRecord, items []int, how State, a Act, now time.Time) (change, error) {
+func (d *Desk) take(c *caseRecord, items []int, how State, a Actor, now time.Time) (change, error) {
 	open := c.undecided()
 	if how != StateWithdrawn && len(items) > 0 { // what was refused stays refused
 		items = slices.DeleteFunc(slices.Clone(items), func(i int) bool {
@@ -387,7 +387,7 @@ func (d *Desk) take(c *caseRecord, items []int, how State, a Act, now time.Time)
 	faces := false
 	for _, it := range c.Items {
 		c.Granted = max(c.Granted, it.Granted)
-		faces = faces || it.Granted == takedown.WidthFace
+		faces = faces || it.Granted == takedown.ScopeFace
 		if c.Effect != blocklist.EffectBlock && it.Effect != 0 {
 			c.Effect = it.Effect
 		}
@@ -423,9 +423,9 @@ func (d *Desk) without(c *caseRecord, items []int, ending []uint64) (rules []blo
 		if !slices.Contains(ending, it.Rule) || slices.Contains(items, i) {
 			continue
 		}
-		dec := ItemDecision{Width: it.Granted}
-		if it.Granted == takedown.WidthURL {
-			dec.Width = 0
+		dec := ItemDecision{Scope: it.Granted}
+		if it.Granted == takedown.ScopeURL {
+			dec.Scope = 0
 		}
 		grant.Items[i], some = dec, true
 	}
@@ -441,7 +441,7 @@ const itemsEnded State = "items_ended"
 
 // reviewed takes what has left a case out of its review: both reviewers look
 // again at the rest, and a hold goes on for it.
-func (d *Desk) reviewed(c *caseRecord, a Act, now time.Time) (change, error) {
+func (d *Desk) reviewed(c *caseRecord, a Actor, now time.Time) (change, error) {
 	c.First = nil
 	c.note(c.State, itemsEnded, a, now)
 	if c.State == StateSecondReview {

@@ -57,12 +57,12 @@ func TestCounterNotice_NamesItems(t *testing.T) {
 	t.Parallel()
 	a, b, c := published[0], published[1], published[2]
 	o := newOffice(t)
-	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Act: alice})
+	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Actor: alice})
 	one := o.submit(t, counter(t, id, "HTTPS://ONE.example:443/x/../a.jpg#top"))
-	ok(t, o.Accept(ctx, one.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, one.ID, desk.Grant{Actor: bob}))
 	o.later(5 * 24 * time.Hour)
 	two := o.submit(t, counter(t, id, c))
-	ok(t, o.Accept(ctx, two.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, two.ID, desk.Grant{Actor: bob}))
 	due := map[takedown.CaseID]time.Time{}
 	list, err := o.Due(ctx, time.Time{})
 	ok(t, err)
@@ -88,14 +88,14 @@ func TestCounterNotice_NamesItems(t *testing.T) {
 		t.Errorf("the case is %q, with %+v", got.Outcome, it)
 	}
 	var ge *desk.GrantError
-	again := desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{0: {Outcome: desk.OutcomeAccepted}}}
-	if err := o.Change(ctx, id, again); !errors.As(err, &ge) {
+	again := desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{0: {Outcome: desk.OutcomeAccepted}}}
+	if err := o.Amend(ctx, id, again); !errors.As(err, &ge) {
 		t.Errorf("what was restored is granted again: %v", err)
 	}
-	ok(t, o.Change(ctx, id, desk.Grant{Act: alice}))
+	ok(t, o.Amend(ctx, id, desk.Grant{Actor: alice}))
 	o.wantBlocked(t, b, c)
 	third := o.submit(t, counter(t, id, a))
-	if err := o.Accept(ctx, third.ID, desk.Grant{Act: bob}); !errors.As(err, &ge) {
+	if err := o.Accept(ctx, third.ID, desk.Grant{Actor: bob}); !errors.As(err, &ge) {
 		t.Errorf("a counter-notice about what was restored: %v", err)
 	}
 	ok(t, o.Reject(ctx, third.ID, bob))
@@ -103,7 +103,7 @@ func TestCounterNotice_NamesItems(t *testing.T) {
 	// A court keeps what the one names, whatever happens to the rest.
 	ok(t, o.CourtHold(ctx, two.ID, alice))
 	last := o.submit(t, counter(t, id, b))
-	ok(t, o.Accept(ctx, last.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, last.ID, desk.Grant{Actor: bob}))
 	o.later(60 * 24 * time.Hour)
 	ok(t, o.Restore(ctx, last.ID, alice))
 	o.wantBlocked(t, c)
@@ -124,17 +124,17 @@ func TestCounterNotice_NamesItems(t *testing.T) {
 func TestCounterNotice_WaitsAfterACourt(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Act: alice})
+	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Actor: alice})
 	ok(t, o.CourtHold(ctx, id, alice))
 	early := o.submit(t, counter(t, id, published[0]))
 	var move *desk.MoveError
-	if err := o.Accept(ctx, early.ID, desk.Grant{Act: bob}); !errors.As(err, &move) {
+	if err := o.Accept(ctx, early.ID, desk.Grant{Actor: bob}); !errors.As(err, &move) {
 		t.Errorf("a counter-notice about what a court has: %v", err)
 	}
 	o.later(100 * 24 * time.Hour)
 	ok(t, o.Release(ctx, id, alice))
 	c := o.submit(t, counter(t, id, published...))
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
 	if m := o.last(desk.MessageCounterReceived); m.NotBefore.Before(o.Now().AddDate(0, 0, 10)) || !m.NotAfter.After(m.NotBefore) {
 		t.Errorf("the claimant is told %v to %v", m.NotBefore, m.NotAfter)
 	}
@@ -151,7 +151,7 @@ func TestCounterNotice_WaitsAfterACourt(t *testing.T) {
 	}
 	o.wantBlocked(t, published...)
 	// Its sender can take a counter-notice back.
-	ok(t, o.Withdraw(ctx, c.ID, desk.Act{}))
+	ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 	o.wantState(t, c.ID, desk.StateWithdrawn)
 	o.wantBlocked(t, published...)
 }
@@ -160,10 +160,10 @@ func TestCounterNotice_WaitsAfterACourt(t *testing.T) {
 func TestCounterNotice_EndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Act: alice})
+	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Actor: alice})
 	c := o.submit(t, counter(t, id, published[0]))
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: bob}))
-	ok(t, o.Withdraw(ctx, id, desk.Act{}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
+	ok(t, o.Withdraw(ctx, id, desk.Actor{}))
 	o.later(30 * 24 * time.Hour)
 	ok(t, o.Restore(ctx, c.ID, alice))
 	o.wantState(t, id, desk.StateWithdrawn)
@@ -189,10 +189,10 @@ func TestObjection_NamesItems(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			o := newOffice(t)
-			id := accept(t, o.Desk, notice(published...), desk.Grant{Act: alice})
+			id := accept(t, o.Desk, notice(published...), desk.Grant{Actor: alice})
 			o.letters(id)
 			reply := o.submit(t, objection(t, id, tc.named...))
-			ok(t, o.Accept(ctx, reply.ID, desk.Grant{Act: bob}))
+			ok(t, o.Accept(ctx, reply.ID, desk.Grant{Actor: bob}))
 			o.wantBlocked(t, tc.blocked...)
 			o.wantState(t, id, tc.state)
 			o.wantLetters(t, id, tc.told)
@@ -205,9 +205,9 @@ func TestObjection_NamesItems(t *testing.T) {
 func TestReply_NamesOthers(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t, func(opts *desk.Options) {
-		opts.AddressMapper = func(text string) ([]string, bool) { return []string{published[1]}, text == "result:17" }
+		opts.URLMapper = func(text string) ([]string, bool) { return []string{published[1]}, text == "result:17" }
 	})
-	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Act: alice})
+	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Actor: alice})
 	for name, r := range map[string]request.Request{
 		"counter-notice": counter(t, id, published[0], "https://secret.example/1.jpg", published[2]+" https://secret.example/2.jpg"),
 		"objection":      objection(t, id, published[0], "https://secret.example/1.jpg", "https://secret.example/2.jpg"),
@@ -233,7 +233,7 @@ func TestReply_NamesOthers(t *testing.T) {
 	r := counter(t, id, "result:17")
 	r.PageURLs = published[2:]
 	c := o.submit(t, r)
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
 	o.later(30 * 24 * time.Hour)
 	ok(t, o.Restore(ctx, c.ID, alice))
 	o.wantBlocked(t, published[0])
@@ -244,11 +244,11 @@ func TestWithdrawal_OfWhatWasRefused(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	r := notice(published...)
-	id := accept(t, o.Desk, r, desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "satire"}}})
+	id := accept(t, o.Desk, r, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "satire"}}})
 	o.letters(id)
 	before := o.wantState(t, id, desk.StateInForce)
 	w := o.submit(t, request.Withdrawal{Requester: r.Requester, Case: id, Items: []int{1}})
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: bob}))
 	o.wantState(t, w.ID, desk.StateClosed)
 	after := o.wantState(t, id, desk.StateInForce)
 	if after.Items[1].Ended != desk.StateWithdrawn || len(after.Moves) != len(before.Moves) || !cmp.Equal(before.Rules, after.Rules) {
@@ -257,7 +257,7 @@ func TestWithdrawal_OfWhatWasRefused(t *testing.T) {
 	o.wantBlocked(t, published[0], published[2])
 	noted := 0
 	ok(t, o.Log(ctx, 1, func(e desk.LogEntry) bool {
-		if e.Case == id && e.To == "items_ended" && e.Act == bob {
+		if e.Case == id && e.To == "items_ended" && e.Actor == bob {
 			noted++
 		}
 		return true
@@ -272,7 +272,7 @@ func TestWithdrawal_OfWhatWasRefused(t *testing.T) {
 func TestDeadlines_OfReplies(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Act: alice})
+	id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Actor: alice})
 	for _, tc := range []struct {
 		r    request.Request
 		want []string
@@ -311,7 +311,7 @@ func TestComplaint_ByEitherParty(t *testing.T) {
 	t.Parallel()
 	a, b, c := published[0], published[1], published[2]
 	rejected := desk.ItemDecision{Outcome: desk.OutcomeRejected, Reason: "satire"}
-	partly := desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{1: rejected}}
+	partly := desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: rejected}}
 	reverse := func(o *office, id takedown.CaseID) error { return o.Reverse(ctx, id, alice) }
 	for _, tc := range []struct {
 		name    string
@@ -324,17 +324,17 @@ func TestComplaint_ByEitherParty(t *testing.T) {
 	}{
 		{"notifier, rejected", nil, nil, request.PartyNotifier, false, desk.StateInReview, nil},
 		{"notifier, in part", &partly, nil, request.PartyNotifier, false, desk.StateInForce, []string{a, c}},
-		{"notifier, accepted", &desk.Grant{Act: alice}, nil, request.PartyNotifier, true, desk.StateInForce, published},
-		{"notifier, reversed", &desk.Grant{Act: alice}, reverse, request.PartyNotifier, false, desk.StateInReview, nil},
-		{"notifier, an item reversed", &desk.Grant{Act: alice}, func(o *office, id takedown.CaseID) error {
-			accept(t, o.Desk, objection(t, id, b), desk.Grant{Act: alice})
+		{"notifier, accepted", &desk.Grant{Actor: alice}, nil, request.PartyNotifier, true, desk.StateInForce, published},
+		{"notifier, reversed", &desk.Grant{Actor: alice}, reverse, request.PartyNotifier, false, desk.StateInReview, nil},
+		{"notifier, an item reversed", &desk.Grant{Actor: alice}, func(o *office, id takedown.CaseID) error {
+			accept(t, o.Desk, objection(t, id, b), desk.Grant{Actor: alice})
 			return nil
 		}, request.PartyNotifier, false, desk.StateInForce, []string{a, c}},
-		{"notifier, withdrawn", &desk.Grant{Act: alice}, func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, alice) }, request.PartyNotifier, true, desk.StateWithdrawn, nil},
+		{"notifier, withdrawn", &desk.Grant{Actor: alice}, func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, alice) }, request.PartyNotifier, true, desk.StateWithdrawn, nil},
 		{"affected, in part", &partly, nil, request.PartyAffected, false, desk.StateReversed, nil},
-		{"affected, accepted", &desk.Grant{Act: alice}, nil, request.PartyAffected, false, desk.StateReversed, nil},
+		{"affected, accepted", &desk.Grant{Actor: alice}, nil, request.PartyAffected, false, desk.StateReversed, nil},
 		{"affected, rejected", nil, nil, request.PartyAffected, true, desk.StateRejected, nil},
-		{"affected, reversed", &desk.Grant{Act: alice}, reverse, request.PartyAffected, true, desk.StateReversed, nil},
+		{"affected, reversed", &desk.Grant{Actor: alice}, reverse, request.PartyAffected, true, desk.StateReversed, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -350,7 +350,7 @@ func TestComplaint_ByEitherParty(t *testing.T) {
 			}
 			o.later(24 * time.Hour)
 			complaint := o.submit(t, request.Complaint{Requester: person, Case: id, Party: tc.party, Grounds: "Look again."})
-			err := o.Accept(ctx, complaint.ID, desk.Grant{Act: bob})
+			err := o.Accept(ctx, complaint.ID, desk.Grant{Actor: bob})
 			var move *desk.MoveError
 			var ge *desk.GrantError
 			if refused := errors.As(err, &move) || errors.As(err, &ge); refused != tc.refused || err != nil && !refused {
@@ -370,11 +370,11 @@ func TestComplaint_ByEitherParty(t *testing.T) {
 			if !again {
 				return
 			}
-			decide := o.Change
+			decide := o.Amend
 			if got.State == desk.StateInReview {
 				decide = o.Accept
 			}
-			ok(t, decide(ctx, id, desk.Grant{Act: alice}))
+			ok(t, decide(ctx, id, desk.Grant{Actor: alice}))
 			o.wantBlocked(t, published...)
 			if got = o.wantState(t, id, desk.StateInForce); got.Times[desk.MilestoneInformed] != o.Now() || got.Outcome != desk.OutcomeAccepted {
 				t.Errorf("%q, told at %v", got.Outcome, got.Times[desk.MilestoneInformed])
@@ -391,7 +391,7 @@ func TestObjection_OfARejection(t *testing.T) {
 	ok(t, o.Reject(ctx, id, alice))
 	reply := o.submit(t, objection(t, id))
 	var move *desk.MoveError
-	if err := o.Accept(ctx, reply.ID, desk.Grant{Act: bob}); !errors.As(err, &move) || move.To != desk.StateReversed {
+	if err := o.Accept(ctx, reply.ID, desk.Grant{Actor: bob}); !errors.As(err, &move) || move.To != desk.StateReversed {
 		t.Errorf("Accept: %v", err)
 	}
 	o.wantState(t, id, desk.StateRejected)
@@ -408,14 +408,14 @@ func TestComplaint_SecondRound(t *testing.T) {
 	ok(t, o.Hold(ctx, c.ID, alice))
 	ok(t, o.Reject(ctx, c.ID, alice))
 	o.later(30 * 24 * time.Hour)
-	accept(t, o.Desk, request.Complaint{Requester: person, Case: c.ID, Party: request.PartyNotifier, Grounds: "Look again."}, desk.Grant{Act: bob})
+	accept(t, o.Desk, request.Complaint{Requester: person, Case: c.ID, Party: request.PartyNotifier, Grounds: "Look again."}, desk.Grant{Actor: bob})
 	list, err := o.DueOf(ctx, c.ID)
 	if ok(t, err); len(list) != 1 || list[0].Deadline.Name != "remove" {
 		t.Errorf("due %+v", list)
 	}
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	c = o.wantState(t, c.ID, desk.StateInForce)
-	if s := desk.Statement17(&c); s.From != o.Now() {
+	if s := desk.NewStatementOfReasons(&c); s.From != o.Now() {
 		t.Errorf("the restriction is from %v, not %v", s.From, o.Now())
 	}
 }
@@ -445,26 +445,26 @@ func TestReply_MapperForgets(t *testing.T) {
 	for _, text := range []string{"result:17", "https://img.search.example/thumb/17"} {
 		known := true
 		o := newOffice(t, func(opts *desk.Options) {
-			opts.AddressMapper = func(s string) ([]string, bool) {
+			opts.URLMapper = func(s string) ([]string, bool) {
 				if s == text && known {
 					return published[:1], true
 				}
 				return nil, false
 			}
 		})
-		id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Act: alice})
+		id := accept(t, o.Desk, dmca(t, published...), desk.Grant{Actor: alice})
 		x := o.submit(t, objection(t, id, text))
 		known = false
-		ok(t, o.Accept(ctx, x.ID, desk.Grant{Act: bob}))
+		ok(t, o.Accept(ctx, x.ID, desk.Grant{Actor: bob}))
 		o.wantBlocked(t, published[1:]...)
 
 		known = true
-		id = accept(t, o.Desk, dmca(t, published[0], published[1]), desk.Grant{Act: alice})
+		id = accept(t, o.Desk, dmca(t, published[0], published[1]), desk.Grant{Actor: alice})
 		x = o.submit(t, counter(t, id, text))
 		ok(t, o.AskInfo(ctx, x.ID, alice, "signature"))
 		x, err := o.Complete(ctx, x.ID, counter(t, id, text))
 		ok(t, err)
-		ok(t, o.Accept(ctx, x.ID, desk.Grant{Act: bob}))
+		ok(t, o.Accept(ctx, x.ID, desk.Grant{Actor: bob}))
 		known = false
 		o.set(at("2026-02-14 00:00"))
 		ok(t, o.Restore(ctx, x.ID, alice))
@@ -482,8 +482,8 @@ func TestReply_LastItemWhileOthersAreReopened(t *testing.T) {
 			o := newOffice(t)
 			rejected := desk.ItemDecision{Outcome: desk.OutcomeRejected}
 			n := notice(published...)
-			id := accept(t, o.Desk, n, desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{1: rejected, 2: rejected}})
-			accept(t, o.Desk, request.Complaint{Requester: n.Requester, Case: id, Party: request.PartyNotifier, Grounds: "Look again."}, desk.Grant{Act: bob})
+			id := accept(t, o.Desk, n, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: rejected, 2: rejected}})
+			accept(t, o.Desk, request.Complaint{Requester: n.Requester, Case: id, Party: request.PartyNotifier, Grounds: "Look again."}, desk.Grant{Actor: bob})
 			var reply request.Request = objection(t, id, published[0])
 			if withdrawn {
 				reply = request.Withdrawal{Requester: n.Requester, Case: id, Items: []int{0}}
@@ -493,17 +493,17 @@ func TestReply_LastItemWhileOthersAreReopened(t *testing.T) {
 				// What it is about would be gone with its last rule.
 				ok(t, o.Erase(ctx, id, alice))
 				var ge *desk.GrantError
-				if err := o.Accept(ctx, x.ID, desk.Grant{Act: bob}); !errors.As(err, &ge) {
+				if err := o.Accept(ctx, x.ID, desk.Grant{Actor: bob}); !errors.As(err, &ge) {
 					t.Errorf("of an erased case: %v", err)
 				}
 				o.wantBlocked(t, published[0])
-				ok(t, o.Change(ctx, id, desk.Grant{Act: alice, Items: map[int]desk.ItemDecision{1: rejected, 2: rejected}}))
-				ok(t, o.Accept(ctx, x.ID, desk.Grant{Act: bob}))
+				ok(t, o.Amend(ctx, id, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: rejected, 2: rejected}}))
+				ok(t, o.Accept(ctx, x.ID, desk.Grant{Actor: bob}))
 				o.wantBlocked(t)
 				continue
 			}
 			o.letters(id)
-			ok(t, o.Accept(ctx, x.ID, desk.Grant{Act: bob}))
+			ok(t, o.Accept(ctx, x.ID, desk.Grant{Actor: bob}))
 			got := o.wantState(t, id, desk.StateInReview)
 			o.wantBlocked(t)
 			if withdrawn {
@@ -514,7 +514,7 @@ func TestReply_LastItemWhileOthersAreReopened(t *testing.T) {
 			if got.Granted != 0 || got.Outcome != "" || got.Items[0].Ended == "" || got.Items[1].Ended != "" || got.Items[1].Outcome != "" {
 				t.Errorf("granted %v, %q, items %+v", got.Granted, got.Outcome, got.Items)
 			}
-			ok(t, o.Accept(ctx, id, desk.Grant{Act: alice}))
+			ok(t, o.Accept(ctx, id, desk.Grant{Actor: alice}))
 			o.wantState(t, id, desk.StateInForce)
 			o.wantBlocked(t, published[1:]...)
 		}

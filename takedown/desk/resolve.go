@@ -17,7 +17,7 @@ import (
 // Match is a candidate and the decision about it, at which a person has looked.
 type Match struct {
 	// Act says who looked, and why it is so; it is written into the log.
-	Act
+	Actor
 	Candidate takedown.Candidate
 	Decision  takedown.Decision
 	// File is the image at which the person looked. Only with it the hashes of a
@@ -47,32 +47,32 @@ const (
 	//
 	// Of a rule about a face it says that somebody else is shown. The exception is
 	// of this picture; another one of the same look-alike will match again. If
-	// that happens, raise the threshold with [Desk.Change] and [Grant].Face.
+	// that happens, raise the threshold with [Desk.Amend] and [Grant].Face.
 	NotTheSame Resolution = 2
 )
 
 // Resolved is what a resolution recorded.
 type Resolved struct {
-	// Events are the numbers by which it can be undone: see [Desk.Undo].
+	// Events are the numbers by which it can be undone: see [Desk.Revert].
 	Events []uint64
 	// Addresses, Files and Hashes are how many of each were learned or excepted.
 	Addresses, Files, Hashes int
-	// Unlearned says why the hashes of a copy were not learned; empty when they
+	// NotDerived says why the hashes of a copy were not learned; empty when they
 	// were, when there are none, and when the rule reaches no further than files.
-	Unlearned Unlearned
+	NotDerived NotDerived
 }
 
-// Unlearned is the reason why a hash was not learned.
-type Unlearned string
+// NotDerived is the reason why a hash was not learned.
+type NotDerived string
 
 const (
-	UnlearnedNoFile     Unlearned = "no_file"    // Match.File is empty: nobody can tell what the hash is worth
-	UnlearnedUnreadable Unlearned = "unreadable" // Match.File cannot be decoded
-	UnlearnedOther      Unlearned = "other_file" // Match.File is not the file of the candidate
-	UnlearnedQuality    Unlearned = "quality"    // too little structure: other pictures would match
-	UnlearnedStability  Unlearned = "stability"  // it moves too far under changes nobody sees
-	UnlearnedBits       Unlearned = "bits"       // no picture with any detail has such a hash
-	UnlearnedTruncated  Unlearned = "truncated"  // part of the picture is missing
+	NotDerivedNoFile     NotDerived = "no_file"    // Match.File is empty: nobody can tell what the hash is worth
+	NotDerivedUnreadable NotDerived = "unreadable" // Match.File cannot be decoded
+	NotDerivedOther      NotDerived = "other_file" // Match.File is not the file of the candidate
+	NotDerivedQuality    NotDerived = "quality"    // too little structure: other pictures would match
+	NotDerivedStability  NotDerived = "stability"  // it moves too far under changes nobody sees
+	NotDerivedBits       NotDerived = "bits"       // no picture with any detail has such a hash
+	NotDerivedTruncated  NotDerived = "truncated"  // part of the picture is missing
 )
 
 // ErrNoRule says that a match cannot be resolved: its rule has ended, or blocks
@@ -85,16 +85,16 @@ var ErrNoEvent = errors.New("takedown: no such event")
 
 // Resolve records what a person says of a match with a rule that reaches
 // further than addresses. It is durable and in effect when it returns without an
-// error. A wrong resolution is taken back with [Desk.Undo]. The error wraps
+// error. A wrong resolution is taken back with [Desk.Revert]. The error wraps
 // [ErrNoRule] when the rule of the match has ended meanwhile.
 //
 // Of a copy whose hashes a registration would refuse, only the addresses and the
-// file are learned; Resolved.Unlearned says why.
+// file are learned; Resolved.NotDerived says why.
 func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolved, err error) {
 	if r != SameImage && r != NotTheSame {
 		return done, fmt.Errorf("takedown: resolution %d is neither SameImage nor NotTheSame", r)
 	}
-	if err := m.Act.check(); err != nil {
+	if err := m.Actor.check(); err != nil {
 		return done, err
 	}
 	// Nothing is appended while a case changes: see deliver.
@@ -104,7 +104,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	switch {
 	case !ok || state == blocklist.RuleRevoked:
 		return done, fmt.Errorf("%w: rule %d has ended", ErrNoRule, m.Decision.Rule)
-	case rule.Width == takedown.WidthURL:
+	case rule.Scope == takedown.ScopeURL:
 		return done, fmt.Errorf("%w: rule %d blocks addresses only", ErrNoRule, m.Decision.Rule)
 	}
 	c := &m.Candidate
@@ -118,13 +118,13 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 		// A hash with another count of ones is of a flat picture, or of none: it
 		// says nothing, and would except other flat ones.
 		picture.Hashes = hashKeys(hashes)
-	case rule.Width >= takedown.WidthIdentical && len(hashes) > 0:
-		if done.Unlearned = m.test(hashes[0]); done.Unlearned == "" {
+	case rule.Scope >= takedown.ScopeIdentical && len(hashes) > 0:
+		if done.NotDerived = m.test(hashes[0]); done.NotDerived == "" {
 			picture.Hashes = hashKeys(hashes)
 		}
 	}
 	now := d.clock()
-	e := blocklist.Event{ID: newEventID(), Time: now, Target: m.Decision.Rule, Type: blocklist.EventExcepted, Keys: picture}
+	e := blocklist.Event{ID: newEventID(), Time: now, Target: m.Decision.Rule, Type: blocklist.EventException, Keys: picture}
 	events := []blocklist.Event{e}
 	if r == SameImage {
 		var usable []string // Check passes over what is no address, too
@@ -137,8 +137,8 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 		if err != nil {
 			return done, err
 		}
-		events[0].Type = blocklist.EventLearned
-		e.ID, e.Type = addressEvent(e.ID), blocklist.EventLearned
+		events[0].Type = blocklist.EventDerived
+		e.ID, e.Type = addressEvent(e.ID), blocklist.EventDerived
 		e.Keys, e.Until = blocklist.Keys{Addresses: addresses}, now.Add(d.recheckAfter)
 		events = append(events, e)
 	}
@@ -146,11 +146,11 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	if len(events) == 0 {
 		return done, fmt.Errorf("takedown: the candidate has nothing by which its picture could be known again: no file, no address, no hash that can be used")
 	}
-	what := factExcepted
+	what := factException
 	if r == SameImage {
-		what = factLearned
+		what = factDerived
 	}
-	if err := d.noteFact(rule.Case, what, m.Act, now); err != nil {
+	if err := d.noteFact(rule.Case, what, m.Actor, now); err != nil {
 		return Resolved{}, err
 	}
 	if done.Events, err = d.list.Append(ctx, events...); err != nil {
@@ -167,7 +167,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 // noteFact writes into the log what is about to be said of a rule of a case.
 // Before it is: nothing is blocked or shown again that nobody has answered for,
 // and at worst the log has what a crash kept from happening.
-func (d *Desk) noteFact(id takedown.CaseID, what State, a Act, now time.Time) error {
+func (d *Desk) noteFact(id takedown.CaseID, what State, a Actor, now time.Time) error {
 	c, err := d.store.get(id)
 	if errors.Is(err, ErrNoCase) {
 		return nil // a rule of another desk's making
@@ -191,16 +191,16 @@ func hashKeys(hashes []phash.Hash) (keys []blocklist.HashKey) {
 
 // test says why a registration would refuse the picture whose own hash is
 // given; empty if it would not.
-func (m *Match) test(own phash.Hash) Unlearned {
+func (m *Match) test(own phash.Hash) NotDerived {
 	if len(m.File) == 0 {
-		return UnlearnedNoFile
+		return NotDerivedNoFile
 	}
 	if sum := m.Candidate.SHA256; sum != [32]byte{} && sum != sha256.Sum256(m.File) {
-		return UnlearnedOther
+		return NotDerivedOther
 	}
 	for pic, err := range phash.DecodeFrames(bytes.NewReader(m.File), &phash.DecodeOptions{AcceptTruncated: true}) {
 		if err != nil {
-			return UnlearnedUnreadable
+			return NotDerivedUnreadable
 		}
 		// Other software may have computed it of the same frame, a few bits off.
 		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > own.Algorithm().Radii(0).Near {
@@ -209,14 +209,14 @@ func (m *Match) test(own phash.Hash) Unlearned {
 		_, err := phash.Register(pic, nil)
 		var refused *phash.RefusedError
 		if errors.As(err, &refused) {
-			return Unlearned(refused.Reason.String())
+			return NotDerived(refused.Reason.String())
 		}
 		if err != nil {
-			return UnlearnedUnreadable
+			return NotDerivedUnreadable
 		}
 		return ""
 	}
-	return UnlearnedOther
+	return NotDerivedOther
 }
 
 // addressEvent returns the ID of the event by which the addresses of a copy are
@@ -228,9 +228,9 @@ func addressEvent(picture [16]byte) [16]byte {
 }
 
 // Undo takes back what was learned for a rule or excepted from it, by the
-// number of the event, as [Desk.Changes] gives it. The error wraps [ErrNoEvent]
+// number of the event, as [Desk.Events] gives it. The error wraps [ErrNoEvent]
 // when that is no such event.
-func (d *Desk) Undo(ctx context.Context, event uint64, a Act) error {
+func (d *Desk) Revert(ctx context.Context, event uint64, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -238,20 +238,20 @@ func (d *Desk) Undo(ctx context.Context, event uint64, a Act) error {
 	if err != nil {
 		return err
 	}
-	if e.Type == blocklist.EventExcepted && e.Target == 0 {
-		return fmt.Errorf("%w: event %d put a picture on the never-block list; RemoveCommon takes it off", ErrNoEvent, event)
+	if e.Type == blocklist.EventException && e.Target == 0 {
+		return fmt.Errorf("%w: event %d put a picture on the allow list; RemoveFromAllowList takes it off", ErrNoEvent, event)
 	}
-	if e.Type != blocklist.EventLearned && e.Type != blocklist.EventExcepted {
+	if e.Type != blocklist.EventDerived && e.Type != blocklist.EventException {
 		return fmt.Errorf("%w: event %d is %v; only what was learned or excepted can be undone alone", ErrNoEvent, event, e.Type)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.clock()
 	if rule, _, ok := d.list.View().Rule(e.Target); ok {
-		if err := d.noteFact(rule.Case, factUndone, a, now); err != nil {
+		if err := d.noteFact(rule.Case, factReverted, a, now); err != nil {
 			return err
 		}
 	}
-	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventUndone, Time: now, Target: event})
+	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventReverted, Time: now, Target: event})
 	return closedError(err)
 }

@@ -79,12 +79,12 @@ const (
 	BucketOutbox   Bucket = "outbox"
 	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
 	BucketLog      Bucket = "log"      // 8 bytes → hash, LogEntry
-	BucketCommon   Bucket = "common"   // 16 bytes → a picture of the never-block list, JSON, and the CRC-32C of it
+	BucketAllowed  Bucket = "allowed"  // 16 bytes → a picture of the allow list, JSON, and the CRC-32C of it
 )
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketCommon,
+	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketAllowed,
 }
 
 var (

@@ -93,7 +93,7 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 	if d.opts.ConfirmEmail && r.From().Email != "" {
 		msgs = append(msgs, c.newToken(now))
 	}
-	c.note("", c.State, Act{}, now)
+	c.note("", c.State, Actor{}, now)
 	c.Moves = []Moved{{To: c.State, Time: now}}
 	if _, err := d.store.keys.create(c.ID); err != nil {
 		return Case{}, err
@@ -113,7 +113,7 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 // checkRequest looks at a request with what the desk brings to it.
 func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
 	return request.Check(ctx, r, &request.CheckOptions{
-		Profiles: d.opts.Profiles, Mapper: d.opts.AddressMapper, Desk: true, Embedder: d.opts.FaceEmbedder,
+		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Desk: true, Embedder: d.opts.FaceEmbedder,
 	})
 }
 
@@ -140,8 +140,8 @@ func (d *Desk) takeIn(c *caseRecord, k *request.Checked) error {
 		c.AskedTerritories = o.Territories
 	}
 	for i, m := range k.Material {
-		if c.Items[i].Kind != request.ItemFace && d.isCommon(&m) {
-			c.flag(FlagCommon)
+		if c.Items[i].Kind != request.ItemFace && d.isAllowed(&m) {
+			c.flag(FlagAllowListed)
 		}
 	}
 	faces := map[int]takedown.Face{}
@@ -325,7 +325,7 @@ func (d *Desk) complete(ctx context.Context, id takedown.CaseID, r request.Reque
 				return change{}, err
 			}
 		}
-		ch, err := d.replace(c, rules, covers, d.firstState(c), Act{}, now)
+		ch, err := d.replace(c, rules, covers, d.firstState(c), Actor{}, now)
 		if err != nil {
 			return change{}, err
 		}
@@ -362,7 +362,7 @@ func (d *Desk) sameItems(c *caseRecord, before []CaseItem, mats []request.Materi
 // published list of trusted flaggers, by [request.Requester].FlaggerID. a.By is required.
 // Without it a statement of reasons does not name a trusted flagger as the source
 // of the notice. It fails with a [*MoveError] for a case that none has sent.
-func (d *Desk) ConfirmFlagger(ctx context.Context, id takedown.CaseID, a Act) error {
+func (d *Desk) ConfirmFlagger(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -401,9 +401,9 @@ func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) er
 		c.Token = nil
 		c.happened(MilestoneEmailConfirmed, now)
 		if c.State == StateUnconfirmed {
-			return change{}, c.move(StateInReview, Act{}, now)
+			return change{}, c.move(StateInReview, Actor{}, now)
 		}
-		c.note(c.State, State(MilestoneEmailConfirmed), Act{}, now)
+		c.note(c.State, State(MilestoneEmailConfirmed), Actor{}, now)
 		return change{}, nil
 	})
 }

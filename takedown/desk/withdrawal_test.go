@@ -25,7 +25,7 @@ func TestWithdrawal_BeforeTheDecision(t *testing.T) {
 		{"in review", func(*desk.Desk, takedown.CaseID) error { return nil }, desk.StateInReview},
 		{"asked for more", func(d *desk.Desk, id takedown.CaseID) error { return d.AskInfo(ctx, id, alice, "reason") }, desk.StateNeedsInfo},
 		{"approved by one", func(d *desk.Desk, id takedown.CaseID) error {
-			wantSecond(t, "alice", d.Accept(ctx, id, desk.Grant{Act: alice}))
+			wantSecond(t, "alice", d.Accept(ctx, id, desk.Grant{Actor: alice}))
 			return nil
 		}, desk.StateInReview},
 	} {
@@ -51,11 +51,11 @@ func TestWithdrawal_BeforeTheDecision(t *testing.T) {
 			}
 
 			var ge *desk.GrantError
-			if err := d.Accept(ctx, c.ID, desk.Grant{Act: bob, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeAccepted}}}); !errors.As(err, &ge) {
+			if err := d.Accept(ctx, c.ID, desk.Grant{Actor: bob, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeAccepted}}}); !errors.As(err, &ge) {
 				t.Errorf("what was withdrawn is granted: %v", err)
 			}
-			wantSecond(t, "bob, to the letter what alice granted with both", d.Accept(ctx, c.ID, desk.Grant{Act: bob}))
-			ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+			wantSecond(t, "bob, to the letter what alice granted with both", d.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
+			ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			wantVerdict(t, "the face that is left", d.Enforcer().Check(withFaces(mine)), takedown.Block)
 			wantVerdict(t, "the face taken back", d.Enforcer().Check(withFaces(other)), takedown.Allow)
 			if c, err = d.Case(ctx, c.ID); err != nil || c.Outcome != desk.OutcomePartly {
@@ -131,7 +131,7 @@ func TestWithdrawal_StaysTaken(t *testing.T) {
 	withdrawn := request.Withdrawal{Requester: notice(first).Requester, Items: []int{0}}
 	withdrawn.Case = accept(t, d, notice(first, second), desk.Grant{})
 	accept(t, d, withdrawn, desk.Grant{})
-	ok(t, d.Change(ctx, withdrawn.Case, desk.Grant{Territories: []string{"DE"}}))
+	ok(t, d.Amend(ctx, withdrawn.Case, desk.Grant{Territories: []string{"DE"}}))
 	e := d.Enforcer().In("DE")
 	wantVerdict(t, "withdrawn, then changed", e.FilterURL(first), takedown.Allow)
 	wantVerdict(t, "the other", e.FilterURL(second), takedown.Block)
@@ -167,7 +167,7 @@ func TestWithdrawal_ItemsChangedSince(t *testing.T) {
 		_, err := o.Complete(ctx, c.ID, notice(published[1], published[0], published[2]))
 		ok(t, err)
 		var ge *desk.GrantError
-		if err := o.Accept(ctx, w.ID, desk.Grant{Act: alice}); !errors.As(err, &ge) {
+		if err := o.Accept(ctx, w.ID, desk.Grant{Actor: alice}); !errors.As(err, &ge) {
 			t.Errorf("items of the request before: %v", err)
 		}
 		ok(t, o.AskInfo(ctx, w.ID, alice, "items"))
@@ -175,8 +175,8 @@ func TestWithdrawal_ItemsChangedSince(t *testing.T) {
 		ok(t, err)
 		ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
 	}
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: alice})) // with the items of now
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: alice})) // with the items of now
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	o.wantBlocked(t, published[0], published[2])
 	// All of it can be withdrawn whatever it has become.
 	c = o.submit(t, n)
@@ -184,6 +184,6 @@ func TestWithdrawal_ItemsChangedSince(t *testing.T) {
 	w = o.submit(t, request.Withdrawal{Requester: n.Requester, Case: c.ID})
 	_, err := o.Complete(ctx, c.ID, n)
 	ok(t, err)
-	ok(t, o.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: alice}))
 	o.wantState(t, c.ID, desk.StateWithdrawn)
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// AddressMapper turns what a person copied from the operator's own service, the
+// URLMapper turns what a person copied from the operator's own service, the
 // address of a thumbnail, of its image proxy or the id of a result, into the
 // addresses of the source. ok is false for a text that is nothing of the
 // service; it is then taken as it is. It is called while a request is
 // validated, for each text that stands where an address is expected, and must
 // not fetch the address.
-type AddressMapper func(text string) (addresses []string, ok bool)
+type URLMapper func(text string) (addresses []string, ok bool)
 
 // use says what becomes of the addresses of a field.
 type use uint8
@@ -73,12 +73,12 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			canonical = append(canonical, a)
 			switch u {
 			case useImage:
-				c.Items = append(c.Items, Item{Field: path, Kind: ItemImageURL, Widest: takedown.WidthURL})
+				c.Items = append(c.Items, Item{Field: path, Kind: ItemImageURL, MaxScope: takedown.ScopeURL})
 				c.Material = append(c.Material, Material{Address: a})
 			case useNamed:
 				c.Named = append(c.Named, Named{path, a})
 			case usePage:
-				c.Items = append(c.Items, Item{Field: path, Kind: ItemPageURL, Widest: takedown.WidthURL})
+				c.Items = append(c.Items, Item{Field: path, Kind: ItemPageURL, MaxScope: takedown.ScopeURL})
 				c.Material = append(c.Material, Material{Address: a})
 			}
 		}

@@ -24,7 +24,7 @@ const (
 func (Subject) values() []string { return fields.Names(SubjectChild, SubjectWard) }
 
 // FaceOptOut asks that every picture disappears in which a face appears, at any
-// address, now and in future. It asks for [takedown.WidthFace], and for nothing
+// address, now and in future. It asks for [takedown.ScopeFace], and for nothing
 // narrower: the pictures that come with it only show the face.
 //
 // The pictures and vectors of such a request are kept apart from the rest of
@@ -64,7 +64,7 @@ const maxFaceItems = 5
 // Kind returns KindFaceOptOut.
 func (r FaceOptOut) Kind() takedown.Kind { return KindFaceOptOut }
 
-func (r FaceOptOut) Asks() takedown.Width { return takedown.WidthFace }
+func (r FaceOptOut) Asks() takedown.Scope { return takedown.ScopeFace }
 
 func (r FaceOptOut) About() takedown.CaseID { return takedown.CaseID{} }
 
@@ -122,7 +122,7 @@ func (c *checker) addFace(path string, t FaceTemplate) {
 		c.Templates = map[int]FaceTemplate{}
 	}
 	c.Templates[len(c.Items)] = t
-	c.Items = append(c.Items, Item{Field: path, Kind: ItemFace, Widest: takedown.WidthFace})
+	c.Items = append(c.Items, Item{Field: path, Kind: ItemFace, MaxScope: takedown.ScopeFace})
 	c.Material = append(c.Material, Material{Quality: -1})
 }
 

@@ -34,7 +34,7 @@ func (Ground) values() []string {
 
 // DSANotice is a notice under Article 16 of Regulation (EU) 2022/2065: the
 // content at the given addresses is said to be illegal. It asks for
-// [takedown.WidthURL]: the addresses are blocked for ever, also after a re-crawl, and
+// [takedown.ScopeURL]: the addresses are blocked for ever, also after a re-crawl, and
 // nothing else is; a copy of the picture at another address stays.
 //
 // One that says where the content is, why it is illegal and how the sender can be
@@ -59,7 +59,7 @@ type DSANotice struct {
 // Kind returns KindDSANotice.
 func (r DSANotice) Kind() takedown.Kind { return KindDSANotice }
 
-func (r DSANotice) Asks() takedown.Width { return takedown.WidthURL }
+func (r DSANotice) Asks() takedown.Scope { return takedown.ScopeURL }
 
 func (r DSANotice) About() takedown.CaseID { return takedown.CaseID{} }
 
@@ -104,7 +104,7 @@ type Work struct {
 }
 
 // DMCANotice is a notification under 17 U.S.C. 512(c)(3), or, for an index,
-// (d)(3). It asks for [takedown.WidthURL]; copies at other addresses stay, until a notice
+// (d)(3). It asks for [takedown.ScopeURL]; copies at other addresses stay, until a notice
 // names them.
 //
 // Whether a defective one has any effect depends on what is missing: one that
@@ -133,7 +133,7 @@ type DMCANotice struct {
 // Kind returns KindDMCANotice.
 func (r DMCANotice) Kind() takedown.Kind { return KindDMCANotice }
 
-func (r DMCANotice) Asks() takedown.Width { return takedown.WidthURL }
+func (r DMCANotice) Asks() takedown.Scope { return takedown.ScopeURL }
 
 func (r DMCANotice) About() takedown.CaseID { return takedown.CaseID{} }
 
@@ -167,7 +167,7 @@ func (r DMCANotice) check(c *checker) {
 
 // AuthorityOrder is an order of a court or authority to act against illegal
 // content: Article 9 of Regulation (EU) 2022/2065, or its like elsewhere. It
-// asks for [takedown.WidthIdentical] where it comes with pictures, else for [takedown.WidthURL];
+// asks for [takedown.ScopeIdentical] where it comes with pictures, else for [takedown.ScopeURL];
 // its territory is part of it.
 type AuthorityOrder struct {
 	Requester Requester `json:"requester"` // who transmits it
@@ -196,11 +196,11 @@ func (r AuthorityOrder) About() takedown.CaseID { return takedown.CaseID{} }
 
 func (r AuthorityOrder) From() Requester { return r.Requester }
 
-func (r AuthorityOrder) Asks() takedown.Width {
+func (r AuthorityOrder) Asks() takedown.Scope {
 	if len(r.Images) > 0 {
-		return takedown.WidthIdentical
+		return takedown.ScopeIdentical
 	}
-	return takedown.WidthURL
+	return takedown.ScopeURL
 }
 
 func (r AuthorityOrder) check(c *checker) {

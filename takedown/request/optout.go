@@ -18,7 +18,7 @@ func (Claim) values() []string { return fields.Names(ClaimDepicted, ClaimOwner) 
 
 // ImageOptOut asks that a picture disappears with all its copies, at any
 // address, now and in future: re-encoded, resized, mirrored, rotated, and so
-// on. It asks for [takedown.WidthDuplicate].
+// on. It asks for [takedown.ScopeDuplicate].
 type ImageOptOut struct {
 	Requester Requester `json:"requester"`
 	// Images are the files of the pictures: JPEG, PNG, GIF or WebP, each at
@@ -38,7 +38,7 @@ type ImageOptOut struct {
 // Kind returns KindImageOptOut.
 func (r ImageOptOut) Kind() takedown.Kind { return KindImageOptOut }
 
-func (r ImageOptOut) Asks() takedown.Width { return takedown.WidthDuplicate }
+func (r ImageOptOut) Asks() takedown.Scope { return takedown.ScopeDuplicate }
 
 func (r ImageOptOut) About() takedown.CaseID { return takedown.CaseID{} }
 
@@ -55,8 +55,8 @@ func (r ImageOptOut) check(c *checker) {
 
 // OpenOptOut is the opt-out of a form with one upload for "a picture" and "my
 // face": it leaves open which of the two is meant, and the reviewer grants the
-// picture, the face, or both. It asks for [takedown.WidthDuplicate], and with the
-// statement Biometric for [takedown.WidthFace]; without that statement no face may be
+// picture, the face, or both. It asks for [takedown.ScopeDuplicate], and with the
+// statement Biometric for [takedown.ScopeFace]; without that statement no face may be
 // registered, and none is looked for. Only who is shown can make it, or who may
 // act for them: with ClaimOwner it is a problem.
 type OpenOptOut struct {
@@ -79,11 +79,11 @@ type OpenOptOut struct {
 // Kind returns KindOpenOptOut.
 func (r OpenOptOut) Kind() takedown.Kind { return KindOpenOptOut }
 
-func (r OpenOptOut) Asks() takedown.Width {
+func (r OpenOptOut) Asks() takedown.Scope {
 	if r.Biometric != (Statement{}) {
-		return takedown.WidthFace
+		return takedown.ScopeFace
 	}
-	return takedown.WidthDuplicate
+	return takedown.ScopeDuplicate
 }
 
 func (r OpenOptOut) About() takedown.CaseID { return takedown.CaseID{} }
@@ -115,7 +115,7 @@ func (r OpenOptOut) check(c *checker) {
 // HashEntry is an opt-out by hash alone: the picture never leaves the person's
 // device. Nobody can look at it, so a rule made from it only holds matches for
 // a person to see ([takedown.Review]) until somebody has vetted it and grants more with
-// desk.Desk.Change. It asks for [takedown.WidthDuplicate].
+// desk.Desk.Amend. It asks for [takedown.ScopeDuplicate].
 type HashEntry struct {
 	Requester Requester `json:"requester"`
 	// Hashes are PDQ hashes, 1 to 100. Each becomes a rule of its own.
@@ -127,7 +127,7 @@ type HashEntry struct {
 // Kind returns KindHashEntry.
 func (r HashEntry) Kind() takedown.Kind { return KindHashEntry }
 
-func (r HashEntry) Asks() takedown.Width { return takedown.WidthDuplicate }
+func (r HashEntry) Asks() takedown.Scope { return takedown.ScopeDuplicate }
 
 func (r HashEntry) About() takedown.CaseID { return takedown.CaseID{} }
 

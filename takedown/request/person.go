@@ -45,8 +45,8 @@ const (
 func (Channel) values() []string { return fields.Names(ChannelEmail, ChannelPhone, ChannelPost) }
 
 // GDPRRequest invokes the rights to erasure, objection or restriction of
-// Regulation (EU) 2016/679, or of the UK GDPR. It asks for [takedown.WidthURL], or for
-// [takedown.WidthIdentical] where it comes with pictures.
+// Regulation (EU) 2016/679, or of the UK GDPR. It asks for [takedown.ScopeURL], or for
+// [takedown.ScopeIdentical] where it comes with pictures.
 //
 // The law demands no form: whoever can be answered is heard. What is missing to
 // find the data is [Curable], the operator has to ask for it.
@@ -76,11 +76,11 @@ func (r GDPRRequest) About() takedown.CaseID { return takedown.CaseID{} }
 
 func (r GDPRRequest) From() Requester { return r.Requester }
 
-func (r GDPRRequest) Asks() takedown.Width {
+func (r GDPRRequest) Asks() takedown.Scope {
 	if len(r.Images) > 0 {
-		return takedown.WidthIdentical
+		return takedown.ScopeIdentical
 	}
-	return takedown.WidthURL
+	return takedown.ScopeURL
 }
 
 func (r GDPRRequest) check(c *checker) {
@@ -120,8 +120,8 @@ func (Answer) values() []string { return fields.Names(AnswerYes, AnswerNo, Answe
 
 // IntimateImage asks for the removal of an intimate picture that was published
 // without consent, under the TAKE IT DOWN Act (47 U.S.C. 223a) or of an
-// operator's own accord. It asks for [takedown.WidthIdentical], what the Act calls known
-// identical copies, or, with AllCopies, for [takedown.WidthDuplicate].
+// operator's own accord. It asks for [takedown.ScopeIdentical], what the Act calls known
+// identical copies, or, with AllCopies, for [takedown.ScopeDuplicate].
 type IntimateImage struct {
 	Requester Requester `json:"requester"`
 	// Where it is: addresses, the picture itself, or its PDQ hash, made on the
@@ -153,14 +153,14 @@ func (r IntimateImage) About() takedown.CaseID { return takedown.CaseID{} }
 
 func (r IntimateImage) From() Requester { return r.Requester }
 
-func (r IntimateImage) Asks() takedown.Width {
+func (r IntimateImage) Asks() takedown.Scope {
 	switch {
 	case len(r.Images)+len(r.Hashes) == 0:
-		return takedown.WidthURL
+		return takedown.ScopeURL
 	case r.AllCopies:
-		return takedown.WidthDuplicate
+		return takedown.ScopeDuplicate
 	}
-	return takedown.WidthIdentical
+	return takedown.ScopeIdentical
 }
 
 func (r IntimateImage) check(c *checker) {

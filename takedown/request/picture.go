@@ -24,12 +24,12 @@ type Picture struct {
 	// Stability is by how many bits the hash moves under changes that nobody
 	// sees: see phash.Registration.
 	Stability int `json:"stability"`
-	// Widest is the widest width that can be granted: WidthDuplicate, or WidthBytes
+	// MaxScope is the widest scope that can be granted: ScopeDuplicate, or ScopeBytes
 	// for a picture whose hash would hit other people's pictures, and that has too little
 	// to see to be found without it.
-	Widest takedown.Width `json:"widest"`
+	MaxScope takedown.Scope `json:"max_scope"`
 	// Refused says why the picture's hash cannot be registered, and what to do
-	// instead. Where Widest is WidthDuplicate nevertheless, crawlers find copies by the
+	// instead. Where MaxScope is ScopeDuplicate nevertheless, crawlers find copies by the
 	// points of the picture, and services that have only hashes do not.
 	Refused string `json:"refused,omitempty"`
 	// Risks says what a grant could do to other people's pictures.
@@ -47,7 +47,7 @@ type Picture struct {
 // inspect computes what a registration stores of an image. sum is the digest of
 // its file.
 func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error) {
-	p = Picture{SHA256: sum, Format: pic.Format().String(), Widest: takedown.WidthDuplicate}
+	p = Picture{SHA256: sum, Format: pic.Format().String(), MaxScope: takedown.ScopeDuplicate}
 	p.Width, p.Height = pic.Size()
 	p.Hash, p.Quality = pic.PDQ()
 	m = Material{Bytes: &p.SHA256, Quality: p.Quality}
@@ -73,7 +73,7 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error
 	if err := set.Registrable(); err != nil {
 		p.NotInside = err.Error()
 		if refused != nil {
-			p.Widest = takedown.WidthBytes
+			p.MaxScope = takedown.ScopeBytes
 		}
 	} else {
 		p.Points = set.Len()

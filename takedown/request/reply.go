@@ -47,7 +47,7 @@ type CounterNotice struct {
 // Kind returns KindCounterNotice.
 func (r CounterNotice) Kind() takedown.Kind { return KindCounterNotice }
 
-func (r CounterNotice) Asks() takedown.Width { return 0 }
+func (r CounterNotice) Asks() takedown.Scope { return 0 }
 
 func (r CounterNotice) About() takedown.CaseID { return r.Case }
 
@@ -85,7 +85,7 @@ type Objection struct {
 // Kind returns KindObjection.
 func (r Objection) Kind() takedown.Kind { return KindObjection }
 
-func (r Objection) Asks() takedown.Width { return 0 }
+func (r Objection) Asks() takedown.Scope { return 0 }
 
 func (r Objection) About() takedown.CaseID { return r.Case }
 
@@ -128,7 +128,7 @@ type Complaint struct {
 // Kind returns KindComplaint.
 func (r Complaint) Kind() takedown.Kind { return KindComplaint }
 
-func (r Complaint) Asks() takedown.Width { return 0 }
+func (r Complaint) Asks() takedown.Scope { return 0 }
 
 func (r Complaint) About() takedown.CaseID { return r.Case }
 
@@ -158,7 +158,7 @@ type Withdrawal struct {
 // Kind returns KindWithdrawal.
 func (r Withdrawal) Kind() takedown.Kind { return KindWithdrawal }
 
-func (r Withdrawal) Asks() takedown.Width { return 0 }
+func (r Withdrawal) Asks() takedown.Scope { return 0 }
 
 func (r Withdrawal) About() takedown.CaseID { return r.Case }
 

@@ -22,9 +22,9 @@ type Request interface {
 	check(c *checker)
 	// From returns who asks.
 	From() Requester
-	// Asks returns the width that the request asks for; zero for one that is
+	// Asks returns the scope that the request asks for; zero for one that is
 	// about another case.
-	Asks() takedown.Width
+	Asks() takedown.Scope
 	// About returns the case that the request refers to, if it is one that
 	// does.
 	About() takedown.CaseID

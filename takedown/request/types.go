@@ -44,8 +44,8 @@ type Item struct {
 	// Field is the path of the field of the request that it comes from.
 	Field string   `json:"field"`
 	Kind  ItemKind `json:"kind"`
-	// Widest is the widest width that can be granted for it.
-	Widest takedown.Width `json:"widest"`
+	// MaxScope is the widest scope that can be granted for it.
+	MaxScope takedown.Scope `json:"max_scope"`
 }
 
 // ItemKind says what an item of a request is.

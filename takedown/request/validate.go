@@ -73,7 +73,7 @@ type CheckOptions struct {
 	Profiles []Profile
 	// Mapper turns addresses of the operator's own service into those of the
 	// sources.
-	Mapper AddressMapper
+	Mapper URLMapper
 	// Desk says that it is a desk that checks, which looks for the faces in
 	// pictures with its Embedder, if it has one.
 	Desk     bool
@@ -391,7 +391,7 @@ func (c *checker) images(field string, images []File, required bool) {
 			c.Add(path, code, params...)
 			continue
 		}
-		c.Items = append(c.Items, Item{Field: path, Kind: ItemPicture, Widest: p.Widest})
+		c.Items = append(c.Items, Item{Field: path, Kind: ItemPicture, MaxScope: p.MaxScope})
 		c.Material = append(c.Material, m)
 		c.Pictures = append(c.Pictures, p)
 	}
@@ -421,7 +421,7 @@ func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
 			c.Add(path, CodeInvalidHash)
 			continue
 		}
-		c.Items = append(c.Items, Item{Field: path, Kind: ItemHash, Widest: takedown.WidthDuplicate})
+		c.Items = append(c.Items, Item{Field: path, Kind: ItemHash, MaxScope: takedown.ScopeDuplicate})
 		c.Material = append(c.Material, Material{Hashes: variants(reg), Quality: -1})
 	}
 }

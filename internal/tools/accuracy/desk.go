@@ -59,7 +59,7 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}
 	// A reviewer can grant no more than this of a picture whose hash is refused.
-	grant := desk.Grant{Act: desk.Act{By: "measure"}, Width: filed.Pictures[0].Widest}
+	grant := desk.Grant{Actor: desk.Actor{By: "measure"}, Scope: filed.Pictures[0].MaxScope}
 	r := registration{filed.ID, filed.Pictures[0].Refused, filed.Pictures[0].Points, len(p.Risks)}
 	if err := c.desk.Accept(ctx, filed.ID, grant); err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
@@ -68,7 +68,7 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 }
 
 func (c *clerk) withdraw(ctx context.Context, r registration) error {
-	return c.desk.Withdraw(ctx, r.id, desk.Act{By: "measure"})
+	return c.desk.Withdraw(ctx, r.id, desk.Actor{By: "measure"})
 }
 
 // publish writes the list and loads it, as another machine does, and returns the

@@ -131,7 +131,7 @@ func registrations(b *strings.Builder, rows []row) {
 	}
 }
 
-// names returns the names of a side with their tallies.
+// names returns the names of a side with their match counts.
 func names(rows []row, f func(*row) bool) (names []string, tallies map[string]*tally) {
 	tallies = map[string]*tally{}
 	for i := range rows {

@@ -50,7 +50,7 @@ func register(tb testing.TB, file []byte) registration {
 	for _, f := range append(p.Risks, c.Flags...) {
 		r.warnings = append(r.warnings, string(f))
 	}
-	if err := dk.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "reviewer"}}); err != nil {
+	if err := dk.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "reviewer"}}); err != nil {
 		return r.refuse(tb, err)
 	}
 	return r

@@ -1,5 +1,5 @@
 // Command budget measures what the match budget of package takedown is weighed
-// by: how many different pictures a rule matches far out in a day on which it is
+// by: how many different pictures a rule matches weakly in a day on which it is
 // right, and on which it is wrong.
 //
 //	budget -originals DIR -copies DIR[,DIR…] [-every N] [-features]
@@ -79,11 +79,11 @@ func (d *counting) register(ctx context.Context, file []byte) (ok bool, err erro
 	c, err := d.Submit(ctx, request.ImageOptOut{
 		Requester: request.Requester{Name: "Measure", Email: "measure@example.org"}, Images: []request.File{request.FromBytes(file)}, Claim: request.ClaimDepicted,
 	})
-	if err != nil || c.Pictures[0].Widest < takedown.WidthDuplicate {
+	if err != nil || c.Pictures[0].MaxScope < takedown.ScopeDuplicate {
 		return false, err
 	}
 	d.rules++
-	return true, d.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "measure"}})
+	return true, d.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "measure"}})
 }
 
 func (d *counting) look(c takedown.Candidate) {
@@ -93,7 +93,7 @@ func (d *counting) look(c takedown.Candidate) {
 
 // line says how the counts of the rules are spread.
 func (d *counting) line(ctx context.Context, name string) (string, error) {
-	alarms, err := d.TakeTallies(ctx)
+	alarms, err := d.AddMatchCounts(ctx)
 	if err != nil {
 		return "", err
 	}

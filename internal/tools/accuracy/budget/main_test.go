@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// A corpus whose answers are known: crops of one picture are far out for it, and
+// A corpus whose answers are known: crops of one picture are weak for it, and
 // count as wrong where they are said to be of another one.
 func TestRun(t *testing.T) {
 	t.Parallel()

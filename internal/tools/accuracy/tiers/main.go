@@ -161,7 +161,7 @@ func check(enf *takedown.Enforcer, path string) (takedown.Decision, error) {
 	if err != nil {
 		return takedown.Decision{}, err
 	}
-	if d := enf.Check(c); d.Verdict == takedown.Block && !d.FarOut {
+	if d := enf.Check(c); d.Verdict == takedown.Block && !d.Weak {
 		return d, nil
 	}
 	if c, err = takedown.Inspect(bytes.NewReader(file), takedown.Source{}, nil); err != nil {
@@ -203,7 +203,7 @@ func optOut(ctx context.Context, dk *desk.Desk, file []byte) (takedown.CaseID, r
 		return takedown.CaseID{}, request.Picture{}, err
 	}
 	p := c.Pictures[0]
-	return c.ID, p, dk.Accept(ctx, c.ID, desk.Grant{Act: desk.Act{By: "measure"}, Width: p.Widest})
+	return c.ID, p, dk.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "measure"}, Scope: p.MaxScope})
 }
 
 // readManifests returns every n-th copy of each kind.

@@ -80,7 +80,7 @@ func runClass(ctx context.Context, dir string) (pairs, byHash, byAll int, err er
 				byAll++
 			}
 		}
-		if err := dk.Withdraw(ctx, id, desk.Act{By: "measure"}); err != nil {
+		if err := dk.Withdraw(ctx, id, desk.Actor{By: "measure"}); err != nil {
 			return 0, 0, 0, err
 		}
 	}

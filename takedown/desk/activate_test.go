@@ -38,7 +38,7 @@ func TestLife_BeginsLater(t *testing.T) {
 			o := newOffice(t)
 			u := "https://example.org/a.jpg"
 			c := o.submit(t, notice(u))
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Start: start}))
+			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Start: start}))
 			o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted)
 			ok(t, o.Retry())
 			o.set(start.Add(-time.Second))
@@ -74,15 +74,15 @@ func TestLife_ChangedBeforeItBegins(t *testing.T) {
 		now    []desk.MessageType // what is sent at once
 		then   []desk.MessageType // and on the first day that was granted
 	}{
-		{"withdrawn", func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, desk.Act{}) }, []desk.MessageType{desk.MessageWithdrawn}, nil},
+		{"withdrawn", func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, desk.Actor{}) }, []desk.MessageType{desk.MessageWithdrawn}, nil},
 		{"begins at once after all", func(o *office, id takedown.CaseID) error {
-			return o.Change(ctx, id, desk.Grant{Act: alice})
+			return o.Amend(ctx, id, desk.Grant{Actor: alice})
 		}, []desk.MessageType{desk.MessageAccepted, desk.MessageInForce, desk.MessageStatement}, nil},
 		{"begins later still", func(o *office, id takedown.CaseID) error {
-			return o.Change(ctx, id, desk.Grant{Act: alice, Start: day0.AddDate(2, 0, 0)})
+			return o.Amend(ctx, id, desk.Grant{Actor: alice, Start: day0.AddDate(2, 0, 0)})
 		}, []desk.MessageType{desk.MessageAccepted}, nil},
 		{"has another end", func(o *office, id takedown.CaseID) error {
-			return o.Change(ctx, id, desk.Grant{Act: alice, Start: day0.AddDate(1, 0, 0), End: day0.AddDate(3, 0, 0)})
+			return o.Amend(ctx, id, desk.Grant{Actor: alice, Start: day0.AddDate(1, 0, 0), End: day0.AddDate(3, 0, 0)})
 		}, []desk.MessageType{desk.MessageAccepted}, []desk.MessageType{desk.MessageInForce, desk.MessageStatement}},
 		{"erased", func(o *office, id takedown.CaseID) error { return o.Erase(ctx, id, alice) }, nil, nil},
 	} {
@@ -90,7 +90,7 @@ func TestLife_ChangedBeforeItBegins(t *testing.T) {
 			t.Parallel()
 			o := newOffice(t)
 			c := o.submit(t, notice("https://example.org/a.jpg"))
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Start: day0.AddDate(1, 0, 0)}))
+			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Start: day0.AddDate(1, 0, 0)}))
 			o.letters(c.ID)
 			ok(t, tc.change(o, c.ID))
 			o.wantLetters(t, c.ID, tc.now...)
@@ -145,7 +145,7 @@ func TestLife_UnreadableBegins(t *testing.T) {
 	start := day0.AddDate(0, 0, 10)
 	bad, other := o.submit(t, notice(published[0])), o.submit(t, notice(published[1]))
 	for _, id := range []takedown.CaseID{bad.ID, other.ID} {
-		ok(t, o.Accept(ctx, id, desk.Grant{Act: alice, Start: start}))
+		ok(t, o.Accept(ctx, id, desk.Grant{Actor: alice, Start: start}))
 		o.letters(id)
 	}
 	s.id.Store(&bad.ID)
@@ -194,11 +194,11 @@ func TestLife_SilentChangeBegins(t *testing.T) {
 	o := newOffice(t)
 	start := day0.AddDate(0, 0, 10)
 	c := o.submit(t, dmca(t, published...))
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Start: start}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Start: start}))
 	x := o.submit(t, objection(t, c.ID, published[0]))
 	o.letters(c.ID)
 	o.set(start.Add(time.Hour))
-	ok(t, o.Accept(ctx, x.ID, desk.Grant{Act: bob}))
+	ok(t, o.Accept(ctx, x.ID, desk.Grant{Actor: bob}))
 	ok(t, o.Retry())
 	got := o.letters(c.ID)
 	for _, m := range []desk.MessageType{desk.MessageInForce, desk.MessageStatement} {
@@ -226,23 +226,23 @@ func TestHold_BeforeLaterBegin(t *testing.T) {
 		t.Helper()
 		got, err := o.Case(ctx, c.ID)
 		ok(t, err)
-		if n := desk.Statement17(&got).Number; n != want {
+		if n := desk.NewStatementOfReasons(&got).Number; n != want {
 			t.Errorf("number %d, want %d", n, want)
 		}
 	}
 	ok(t, o.Hold(ctx, c.ID, alice))
 	number(0)
-	ok(t, o.Unhold(ctx, c.ID, alice))
+	ok(t, o.ReleaseHold(ctx, c.ID, alice))
 	number(0)
 	ok(t, o.Hold(ctx, c.ID, alice))
-	ok(t, o.Accept(ctx, c.ID, desk.Grant{Act: alice, Start: start}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Start: start}))
 	number(1)
 	if c = o.wantState(t, c.ID, desk.StateInForce); !c.Times[desk.MilestoneEnforced].IsZero() {
 		t.Errorf("enforced at %v, before it begins", c.Times[desk.MilestoneEnforced])
 	}
 	o.set(start)
 	ok(t, o.Retry())
-	ok(t, o.Change(ctx, c.ID, desk.Grant{Act: alice, Start: start.AddDate(0, 0, 3)}))
+	ok(t, o.Amend(ctx, c.ID, desk.Grant{Actor: alice, Start: start.AddDate(0, 0, 3)}))
 	number(2)
 	if c = o.wantState(t, c.ID, desk.StateInForce); c.Times[desk.MilestoneEnforced] != start {
 		t.Errorf("enforced at %v, want %v", c.Times[desk.MilestoneEnforced], start)

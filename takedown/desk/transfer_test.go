@@ -56,7 +56,7 @@ func newCarried(t *testing.T, d *desk.Desk, accept func(takedown.CaseID)) *carri
 		ok(t, err)
 		if n == 4 {
 			for _, e := range done.Events {
-				ok(t, d.Undo(ctx, e, alice))
+				ok(t, d.Revert(ctx, e, alice))
 			}
 		}
 		return c
@@ -96,7 +96,7 @@ type asker interface {
 	Check(takedown.Candidate) takedown.Decision
 }
 
-// What people said of matches outlives new terms, as far as the new width
+// What people said of matches outlives new terms, as far as the new scope
 // reaches.
 func TestChange_CarriesOver(t *testing.T) {
 	t.Parallel()
@@ -110,25 +110,25 @@ func TestChange_CarriesOver(t *testing.T) {
 		grant desk.Grant
 		want  []string
 	}{
-		{"the same width, elsewhere", desk.Grant{Territories: []string{"EU27", "US"}}, every},
-		{"identical", desk.Grant{Width: takedown.WidthIdentical}, identical},
-		{"bytes", desk.Grant{Width: takedown.WidthBytes}, []string{"same address", "same file"}},
+		{"the same scope, elsewhere", desk.Grant{Territories: []string{"EU27", "US"}}, every},
+		{"identical", desk.Grant{Scope: takedown.ScopeIdentical}, identical},
+		{"bytes", desk.Grant{Scope: takedown.ScopeBytes}, []string{"same address", "same file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			now := &clock{t: day0}
 			d := open(t, t.TempDir(), &desk.Options{Now: now.Now, RecheckAfter: 10 * 24 * time.Hour})
-			x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Accept(ctx, id, desk.Grant{Act: alice})) })
+			x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Accept(ctx, id, desk.Grant{Actor: alice})) })
 			if diff := cmp.Diff(every, x.reach(x.Enforcer()), sorted); diff != "" {
 				t.Fatalf("before (-want +got):\n%s", diff)
 			}
-			ok(t, d.Change(ctx, x.id, tt.grant))
+			ok(t, d.Amend(ctx, x.id, tt.grant))
 			reach := func() []string { return x.reach(d.Enforcer().In("DE")) }
 			if diff := cmp.Diff(tt.want, reach(), sorted); diff != "" {
 				t.Errorf("after (-want +got):\n%s", diff)
 			}
 			// And once more; what a person takes back then, is taken back.
-			ok(t, d.Change(ctx, x.id, tt.grant))
+			ok(t, d.Amend(ctx, x.id, tt.grant))
 			if diff := cmp.Diff(tt.want, reach(), sorted); diff != "" {
 				t.Errorf("after another change (-want +got):\n%s", diff)
 			}
@@ -139,14 +139,14 @@ func TestChange_CarriesOver(t *testing.T) {
 				}
 			}
 			// Wider again: what is not there any more does not come back.
-			ok(t, d.Change(ctx, x.id, desk.Grant{Width: takedown.WidthDuplicate}))
+			ok(t, d.Amend(ctx, x.id, desk.Grant{Scope: takedown.ScopeDuplicate}))
 			if d.Enforcer().Check(x.wrong).Verdict == takedown.Block {
 				t.Error("the exception was lost")
 			}
-			for c, err := range d.Changes(ctx, new(takedown.Cursor)) {
+			for c, err := range d.Events(ctx, new(takedown.Cursor)) {
 				ok(t, err)
-				if c.Type == takedown.RuleExcepted && c.Rule == d.Enforcer().Filter("", hashes(t, x.file)[0]).Rule {
-					ok(t, d.Undo(ctx, c.Seq, alice))
+				if c.Type == takedown.RuleException && c.Rule == d.Enforcer().Filter("", hashes(t, x.file)[0]).Rule {
+					ok(t, d.Revert(ctx, c.Seq, alice))
 				}
 			}
 			wantVerdict(t, "the exception, undone", d.Enforcer().Check(x.wrong), takedown.Block)
@@ -170,7 +170,7 @@ func TestAccept_CarriesOverFromHold(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Hold(ctx, id, alice)) })
-	ok(t, d.Accept(ctx, x.id, desk.Grant{Act: alice}))
+	ok(t, d.Accept(ctx, x.id, desk.Grant{Actor: alice}))
 	want := []string{
 		"same address", "same file", "same hash", "identical address", "identical file", "identical hash", "crop address", "crop file", "crop hash",
 	}
@@ -195,9 +195,9 @@ func TestChange_CutShort(t *testing.T) {
 				defer os.RemoveAll(dir)
 				store := &faulty{Store: storetest.Memory()}
 				d := open(t, dir, &desk.Options{Store: store})
-				x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Accept(ctx, id, desk.Grant{Act: alice})) })
+				x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Accept(ctx, id, desk.Grant{Actor: alice})) })
 				store.in, store.after = in, after
-				err = d.Change(ctx, x.id, desk.Grant{Width: takedown.WidthIdentical})
+				err = d.Amend(ctx, x.id, desk.Grant{Scope: takedown.ScopeIdentical})
 				failed := err != nil
 				store.in = 0
 				ok(t, d.Close())
@@ -208,16 +208,16 @@ func TestChange_CutShort(t *testing.T) {
 					t.Fatalf("the case is %s, with rules %v", c.State, c.Rules)
 				}
 				want := before
-				if c.Granted == takedown.WidthIdentical {
+				if c.Granted == takedown.ScopeIdentical {
 					want = before[:6]
 				}
 				if diff := cmp.Diff(want, x.reach(x.Enforcer()), cmpSorted()); diff != "" {
 					t.Errorf("granted %v (-want +got):\n%s", c.Granted, diff)
 				}
-				if !failed && c.Granted != takedown.WidthIdentical {
+				if !failed && c.Granted != takedown.ScopeIdentical {
 					t.Error("a change that succeeded has not happened")
 				}
-				happened[c.Granted == takedown.WidthIdentical]++
+				happened[c.Granted == takedown.ScopeIdentical]++
 			})
 		}
 	}
@@ -246,19 +246,19 @@ func TestResolve_TestsHashes(t *testing.T) {
 		name string
 		file []byte // of the candidate
 		give []byte // to Resolve
-		want desk.Unlearned
+		want desk.NotDerived
 	}{
 		{"a picture", testJPEG(t, 5), testJPEG(t, 5), ""},
-		{"nothing to look at", testJPEG(t, 6), nil, desk.UnlearnedNoFile},
-		{"another file", testJPEG(t, 6), testJPEG(t, 5), desk.UnlearnedOther},
-		{"too little in it", b.Bytes(), b.Bytes(), desk.UnlearnedQuality},
-		{"cut off", testJPEG(t, 7)[:len(testJPEG(t, 7))*2/3], testJPEG(t, 7)[:len(testJPEG(t, 7))*2/3], desk.UnlearnedTruncated},
+		{"nothing to look at", testJPEG(t, 6), nil, desk.NotDerivedNoFile},
+		{"another file", testJPEG(t, 6), testJPEG(t, 5), desk.NotDerivedOther},
+		{"too little in it", b.Bytes(), b.Bytes(), desk.NotDerivedQuality},
+		{"cut off", testJPEG(t, 7)[:len(testJPEG(t, 7))*2/3], testJPEG(t, 7)[:len(testJPEG(t, 7))*2/3], desk.NotDerivedTruncated},
 	} {
 		c, err := takedown.Inspect(bytes.NewReader(tt.file), takedown.Source{ImageURL: copyAt(i)}, nil)
 		ok(t, err)
 		got, err := d.Resolve(ctx, desk.Match{Candidate: c, Decision: own, File: tt.give}, desk.SameImage)
 		ok(t, err)
-		if got.Unlearned != tt.want || (got.Hashes == 0) != (tt.want != "") || got.Addresses != 1 || got.Files != 1 {
+		if got.NotDerived != tt.want || (got.Hashes == 0) != (tt.want != "") || got.Addresses != 1 || got.Files != 1 {
 			t.Errorf("%s: %+v", tt.name, got)
 		}
 		hash := takedown.Allow
@@ -285,11 +285,11 @@ func TestResolve_Model(t *testing.T) {
 	type picture struct {
 		takedown.Candidate
 		file  []byte
-		reach takedown.Width // the narrowest that reaches it by itself
+		reach takedown.Scope // the narrowest that reaches it by itself
 	}
 	// The file itself, the identical picture, and two of which a person says so.
-	pictures := []picture{{file: file, reach: takedown.WidthBytes}, {file: png1.Bytes(), reach: takedown.WidthIdentical},
-		{file: testJPEG(t, 3), reach: takedown.WidthDuplicate}, {file: testJPEG(t, 4), reach: takedown.WidthDuplicate}}
+	pictures := []picture{{file: file, reach: takedown.ScopeBytes}, {file: png1.Bytes(), reach: takedown.ScopeIdentical},
+		{file: testJPEG(t, 3), reach: takedown.ScopeDuplicate}, {file: testJPEG(t, 4), reach: takedown.ScopeDuplicate}}
 	for i := range pictures {
 		p := &pictures[i]
 		p.Candidate = takedown.Candidate{ImageURLs: []string{copyAt(i)}, SHA256: sha256.Sum256(p.file), Hashes: hashes(t, p.file)}
@@ -326,10 +326,10 @@ func TestResolve_Model(t *testing.T) {
 		defer func() { d.Close() }()
 		c, err := d.Submit(ctx, request)
 		check(err)
-		check(d.Accept(ctx, c.ID, desk.Grant{Act: alice}))
-		width, rule := takedown.WidthDuplicate, uint64(1)
+		check(d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
+		width, rule := takedown.ScopeDuplicate, uint64(1)
 		var facts []fact
-		narrow := func(w takedown.Width) {
+		narrow := func(w takedown.Scope) {
 			var kept []fact
 			for _, f := range facts {
 				if !f.until.IsZero() && !now.Now().Before(f.until) {
@@ -339,8 +339,8 @@ func TestResolve_Model(t *testing.T) {
 					// Of what lies at an address, only the copy that was learned tells; and
 					// of that, its hash, or that it is the very file.
 					reach := pictures[f.picture].reach
-					reached := f.image && reach <= w && (f.hash || reach == takedown.WidthBytes)
-					f.address, f.image, f.hash = f.address && reached, reached, f.hash && reached && w >= takedown.WidthIdentical
+					reached := f.image && reach <= w && (f.hash || reach == takedown.ScopeBytes)
+					f.address, f.image, f.hash = f.address && reached, reached, f.hash && reached && w >= takedown.ScopeIdentical
 				}
 				if f.excepted || f.address || f.image {
 					kept = append(kept, f)
@@ -353,10 +353,10 @@ func TestResolve_Model(t *testing.T) {
 				p := rapid.IntRange(0, len(pictures)-1).Draw(t, "picture")
 				got, err := d.Resolve(ctx, desk.Match{Candidate: pictures[p].Candidate, Decision: takedown.Decision{Rule: rule}, File: pictures[p].file}, desk.SameImage)
 				check(err)
-				if got.Unlearned != "" || (got.Hashes > 0) != (width >= takedown.WidthIdentical) || len(got.Events) != 2 {
+				if got.NotDerived != "" || (got.Hashes > 0) != (width >= takedown.ScopeIdentical) || len(got.Events) != 2 {
 					t.Fatalf("%+v", got)
 				}
-				facts = append(facts, fact{event: got.Events[0], picture: p, image: true, address: true, hash: width >= takedown.WidthIdentical, until: now.Now().Add(48 * time.Hour)})
+				facts = append(facts, fact{event: got.Events[0], picture: p, image: true, address: true, hash: width >= takedown.ScopeIdentical, until: now.Now().Add(48 * time.Hour)})
 			},
 			"except": func(t *rapid.T) {
 				p := rapid.IntRange(0, len(pictures)-1).Draw(t, "picture")
@@ -373,7 +373,7 @@ func TestResolve_Model(t *testing.T) {
 				if f.event == 0 {
 					t.Skip("it has another number since a change")
 				}
-				check(d.Undo(ctx, f.event, alice))
+				check(d.Revert(ctx, f.event, alice))
 				if f.excepted || !f.address {
 					facts = append(facts[:i], facts[i+1:]...)
 				} else {
@@ -381,9 +381,9 @@ func TestResolve_Model(t *testing.T) {
 				}
 			},
 			"change": func(t *rapid.T) {
-				w := takedown.Width(rapid.IntRange(int(takedown.WidthBytes), int(takedown.WidthDuplicate)).Draw(t, "width"))
+				w := takedown.Scope(rapid.IntRange(int(takedown.ScopeBytes), int(takedown.ScopeDuplicate)).Draw(t, "scope"))
 				store.in, store.after = rapid.IntRange(0, 3).Draw(t, "fails at"), rapid.Bool().Draw(t, "after")
-				err := d.Change(ctx, c.ID, desk.Grant{Act: alice, Width: w})
+				err := d.Amend(ctx, c.ID, desk.Grant{Actor: alice, Scope: w})
 				if err != nil && !errors.Is(err, errInjected) {
 					t.Fatal(err)
 				}
@@ -416,7 +416,7 @@ func TestResolve_Model(t *testing.T) {
 				e := d.Enforcer()
 				for i, p := range pictures {
 					excepted, address := false, false
-					hash := width >= takedown.WidthIdentical && p.reach <= takedown.WidthIdentical
+					hash := width >= takedown.ScopeIdentical && p.reach <= takedown.ScopeIdentical
 					for _, f := range facts {
 						if f.picture != i {
 							// The first two are one picture, by their hashes.
@@ -429,15 +429,15 @@ func TestResolve_Model(t *testing.T) {
 						hash = hash || f.hash
 						address = address || f.address && now.Now().Before(f.until)
 					}
-					if width < takedown.WidthIdentical {
+					if width < takedown.ScopeIdentical {
 						hash = false
 					}
 					want := map[bool]takedown.Verdict{true: takedown.Block, false: takedown.Allow}
 					if got := e.FilterURL(p.ImageURLs[0]); got.Verdict != want[address] {
-						t.Fatalf("picture %d, its address: %v, want %v; width %v, facts %+v", i, got, want[address], width, facts)
+						t.Fatalf("picture %d, its address: %v, want %v; scope %v, facts %+v", i, got, want[address], width, facts)
 					}
 					if got := e.Check(takedown.Candidate{Hashes: p.Hashes}); got.Verdict != want[hash && !excepted] {
-						t.Fatalf("picture %d, its hash: %v, want %v; width %v, facts %+v", i, got, want[hash && !excepted], width, facts)
+						t.Fatalf("picture %d, its hash: %v, want %v; scope %v, facts %+v", i, got, want[hash && !excepted], width, facts)
 					}
 				}
 			},
@@ -470,7 +470,7 @@ func TestResolve_Frame(t *testing.T) {
 	hit.Frame = 1
 	got, err := d.Resolve(ctx, desk.Match{Candidate: c, Decision: hit, File: b.Bytes()}, desk.SameImage)
 	ok(t, err)
-	if got.Unlearned != "" || got.Hashes != len(c.Frames[0]) || got.Files != 1 {
+	if got.NotDerived != "" || got.Hashes != len(c.Frames[0]) || got.Files != 1 {
 		t.Errorf("%+v", got)
 	}
 	wantVerdict(t, "the second frame", d.Enforcer().Filter("", c.Frames[0][0]), takedown.Block)

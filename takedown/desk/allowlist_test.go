@@ -31,9 +31,9 @@ func common(tb testing.TB, seed uint32) takedown.Candidate {
 	return takedown.Candidate{SHA256: sha256.Sum256(file), Hashes: hashes(tb, file)}
 }
 
-var logo = desk.Act{By: "carol", Reason: "logo"}
+var logo = desk.Actor{By: "carol", Reason: "logo"}
 
-// A picture on the never-block list is left alone where it is matched by
+// A picture on the allow list is left alone where it is matched by
 // likeness: here, at the nodes, after a restart, until it is taken off. Its file
 // and its addresses are blocked by who asked for them, orders are enforced, and
 // intimate pictures where they are identical.
@@ -44,21 +44,21 @@ func TestAddCommon_Shields(t *testing.T) {
 	c := common(t, 1)
 	own := c.Hashes[0]
 	r := optOut(t, 1)
-	byPicture := accept(t, d, r, desk.Grant{Act: alice})
-	accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{Act: alice})
+	byPicture := accept(t, d, r, desk.Grant{Actor: alice})
+	accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{Actor: alice})
 
-	var conflict *desk.CommonConflictError
-	if _, err := d.AddCommon(ctx, c, logo); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{byPicture}) {
+	var conflict *desk.AllowConflictError
+	if _, err := d.AddToAllowList(ctx, c, logo); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{byPicture}) {
 		t.Fatalf("a picture that is blocked was listed: %v", err)
 	}
-	for what, a := range map[string]desk.Act{"nobody": {Reason: "logo"}, "no reason": {By: "carol"}, "a text": {By: "carol", Reason: "it is a logo"}} {
-		if _, err := d.AddCommon(ctx, c, a, "agreed"); err == nil {
+	for what, a := range map[string]desk.Actor{"nobody": {Reason: "logo"}, "no reason": {By: "carol"}, "a text": {By: "carol", Reason: "it is a logo"}} {
+		if _, err := d.AddToAllowList(ctx, c, a, "agreed"); err == nil {
 			t.Errorf("listed by %s", what)
 		}
 	}
-	listed, err := d.AddCommon(ctx, c, logo, "agreed")
+	listed, err := d.AddToAllowList(ctx, c, logo, "agreed")
 	ok(t, err)
-	if cc, err := d.Case(ctx, byPicture); err != nil || !slices.Contains(cc.Flags, desk.FlagCommon) || cc.State != desk.StateInForce {
+	if cc, err := d.Case(ctx, byPicture); err != nil || !slices.Contains(cc.Flags, desk.FlagAllowListed) || cc.State != desk.StateInForce {
 		t.Errorf("%v: flags %v", err, cc.Flags)
 	}
 
@@ -105,38 +105,38 @@ func TestAddCommon_Shields(t *testing.T) {
 	ok(t, d.Hold(ctx, x.ID, alice))
 	wantVerdict(t, "an identical intimate picture, on hold", d.Enforcer().Filter("", own), takedown.Block)
 	var ge *desk.GrantError
-	if err := d.Accept(ctx, x.ID, desk.Grant{Act: alice}); !errors.As(err, &ge) {
+	if err := d.Accept(ctx, x.ID, desk.Grant{Actor: alice}); !errors.As(err, &ge) {
 		t.Errorf("all copies of a picture on the list: %v", err)
 	}
-	ok(t, acceptedByTwo(d, x.ID, desk.Grant{Width: takedown.WidthIdentical}))
+	ok(t, acceptedByTwo(d, x.ID, desk.Grant{Scope: takedown.ScopeIdentical}))
 	wantVerdict(t, "an identical intimate picture", d.Enforcer().Filter("", near), takedown.Block)
 	ok(t, d.Reverse(ctx, x.ID, alice))
 	wantVerdict(t, "reversed", d.Enforcer().Filter("", near), takedown.Allow)
 
 	// It is told who listed it, and taken off by its number only.
-	list, err := d.CommonPictures(ctx)
-	if diff := cmp.Diff([]desk.CommonPicture{listed}, list, hashText); err != nil || diff != "" ||
+	list, err := d.AllowList(ctx)
+	if diff := cmp.Diff([]desk.AllowedPicture{listed}, list, hashText); err != nil || diff != "" ||
 		!listed.Time.Equal(day0) || listed.By != "carol" || listed.Despite != "agreed" || listed.Event == 0 {
 		t.Errorf("%v %+v (-want +got):\n%s", err, listed, diff)
 	}
-	if err := d.Undo(ctx, listed.Event, alice); !errors.Is(err, desk.ErrNoEvent) {
+	if err := d.Revert(ctx, listed.Event, alice); !errors.Is(err, desk.ErrNoEvent) {
 		t.Errorf("Undo took it off the list: %v", err)
 	}
-	if err := d.RemoveCommon(ctx, listed.Event+1, logo); !errors.Is(err, desk.ErrNoEvent) {
+	if err := d.RemoveFromAllowList(ctx, listed.Event+1, logo); !errors.Is(err, desk.ErrNoEvent) {
 		t.Errorf("an event of something else was taken off: %v", err)
 	}
-	ok(t, d.RemoveCommon(ctx, listed.Event, logo))
-	if err := d.RemoveCommon(ctx, listed.Event, logo); !errors.Is(err, desk.ErrNoEvent) {
+	ok(t, d.RemoveFromAllowList(ctx, listed.Event, logo))
+	if err := d.RemoveFromAllowList(ctx, listed.Event, logo); !errors.Is(err, desk.ErrNoEvent) {
 		t.Errorf("taken off twice: %v", err)
 	}
 	nodes("taken off", takedown.Block)
-	var changes []takedown.ChangeType
-	for c, err := range d.Changes(ctx, new(takedown.Cursor)) {
+	var changes []takedown.EventType
+	for c, err := range d.Events(ctx, new(takedown.Cursor)) {
 		if ok(t, err); c.Rule == 0 {
 			changes = append(changes, c.Type)
 		}
 	}
-	if diff := cmp.Diff([]takedown.ChangeType{takedown.RuleExcepted, takedown.ExceptionEnded}, changes); diff != "" {
+	if diff := cmp.Diff([]takedown.EventType{takedown.RuleException, takedown.ExceptionEnded}, changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	var log []string
@@ -146,18 +146,18 @@ func TestAddCommon_Shields(t *testing.T) {
 		}
 		return true
 	}))
-	if diff := cmp.Diff([]string{">never_block logo", "in_force>never_block logo", "never_block>off_never_block logo"}, log); diff != "" {
+	if diff := cmp.Diff([]string{">allow_listed logo", "in_force>allow_listed logo", "allow_listed>off_allow_list logo"}, log); diff != "" {
 		t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
 
 // acceptedByTwo accepts a case by two reviewers, if it takes two.
 func acceptedByTwo(d *desk.Desk, id takedown.CaseID, g desk.Grant) error {
-	g.Act = alice
+	g.Actor = alice
 	err := d.Accept(ctx, id, g)
 	var second *desk.SecondReviewError
 	if errors.As(err, &second) {
-		g.Act = bob
+		g.Actor = bob
 		err = d.Accept(ctx, id, g)
 	}
 	return err
@@ -168,11 +168,11 @@ func acceptedByTwo(d *desk.Desk, id takedown.CaseID, g desk.Grant) error {
 func TestAddCommon_Requests(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
-	listed, err := d.AddCommon(ctx, common(t, 1), logo)
+	listed, err := d.AddToAllowList(ctx, common(t, 1), logo)
 	ok(t, err)
 	c, err := d.Submit(ctx, optOut(t, 1))
 	ok(t, err)
-	if !slices.Contains(c.Flags, desk.FlagCommon) {
+	if !slices.Contains(c.Flags, desk.FlagAllowListed) {
 		t.Errorf("flags %v", c.Flags)
 	}
 	var x index
@@ -181,60 +181,60 @@ func TestAddCommon_Requests(t *testing.T) {
 	}
 	p, err := d.Preview(ctx, c.ID, x.items)
 	ok(t, err)
-	if p.Block != 0 || p.Common != 2 || len(p.CommonFound) != 2 || p.CommonFound[0].Decision.Distance != 0 || !slices.Equal(p.Listed, []int{0}) {
+	if p.Block != 0 || p.Allowed != 2 || len(p.AllowedFound) != 2 || p.AllowedFound[0].Decision.Distance != 0 || !slices.Equal(p.Listed, []int{0}) {
 		t.Errorf("a preview: %+v", p)
 	}
 	var ge *desk.GrantError
-	for _, w := range []takedown.Width{0, takedown.WidthIdentical, takedown.WidthDuplicate} {
-		if err := d.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: w}); !errors.As(err, &ge) {
-			t.Errorf("width %v: %v", w, err)
+	for _, w := range []takedown.Scope{0, takedown.ScopeIdentical, takedown.ScopeDuplicate} {
+		if err := d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: w}); !errors.As(err, &ge) {
+			t.Errorf("scope %v: %v", w, err)
 		}
 	}
-	ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthBytes}))
-	if err := d.Change(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &ge) {
+	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: takedown.ScopeBytes}))
+	if err := d.Amend(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &ge) {
 		t.Errorf("a change to what was asked: %v", err)
 	}
-	ok(t, d.RemoveCommon(ctx, listed.Event, logo))
-	ok(t, d.Change(ctx, c.ID, desk.Grant{Act: alice}))
+	ok(t, d.RemoveFromAllowList(ctx, listed.Event, logo))
+	ok(t, d.Amend(ctx, c.ID, desk.Grant{Actor: alice}))
 	wantVerdict(t, "taken off the list", d.Enforcer().Filter("", pdq(t, 1)), takedown.Block)
 
 	// A hash near a listed one; a hash of a listed one has no file to block.
 	near := outerCopies(pdq(t, 3), 20, 1)[0]
-	_, err = d.AddCommon(ctx, takedown.Candidate{Hashes: []phash.Hash{near}}, logo)
+	_, err = d.AddToAllowList(ctx, takedown.Candidate{Hashes: []phash.Hash{near}}, logo)
 	ok(t, err)
 	c, err = d.Submit(ctx, optOut(t, 3))
 	ok(t, err)
-	if p, err = d.Preview(ctx, c.ID, x.items); err != nil || !slices.Equal(p.Risks, []request.Flag{desk.FlagCommon}) || len(p.Listed) != 0 {
+	if p, err = d.Preview(ctx, c.ID, x.items); err != nil || !slices.Equal(p.Risks, []request.Flag{desk.FlagAllowListed}) || len(p.Listed) != 0 {
 		t.Errorf("near: risks %v, listed %v, %v", p.Risks, p.Listed, err)
 	}
 	var second *desk.SecondReviewError
-	if err := d.Accept(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &second) || !slices.Equal(second.Risks, []request.Flag{desk.FlagCommon}) {
+	if err := d.Accept(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &second) || !slices.Equal(second.Risks, []request.Flag{desk.FlagAllowListed}) {
 		t.Errorf("near: %v", err)
 	}
-	ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: bob}))
+	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
 	wantVerdict(t, "near, by two", d.Enforcer().Filter("", pdq(t, 3)), takedown.Block)
 	wantVerdict(t, "the listed one", d.Enforcer().Filter("", near), takedown.Allow)
 	c, err = d.Submit(ctx, request.HashEntry{Requester: person, Hashes: []phash.Hash{near}, Claim: request.ClaimOwner})
 	ok(t, err)
-	if err := d.Accept(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &ge) {
+	if err := d.Accept(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &ge) {
 		t.Errorf("the hash of a listed picture: %v", err)
 	}
 	// What is in force can be withdrawn in part although a picture of it was
 	// listed since.
 	r := optOut(t, 5)
 	r.Images = append(r.Images, request.FromBytes(testJPEG(t, 6)))
-	id := accept(t, d, r, desk.Grant{Act: alice})
-	_, err = d.AddCommon(ctx, common(t, 6), logo, "agreed")
+	id := accept(t, d, r, desk.Grant{Actor: alice})
+	_, err = d.AddToAllowList(ctx, common(t, 6), logo, "agreed")
 	ok(t, err)
 	w, err := d.Submit(ctx, request.Withdrawal{Requester: r.Requester, Case: id, Items: []int{0}})
 	ok(t, err)
-	ok(t, d.Accept(ctx, w.ID, desk.Grant{Act: alice}))
+	ok(t, d.Accept(ctx, w.ID, desk.Grant{Actor: alice}))
 
 	for what, c := range map[string]takedown.Candidate{
 		"nothing": {}, "a flat one": {Hashes: []phash.Hash{phash.FromPDQ([32]byte{1})}},
 		"an animation": {Hashes: hashes(t, testJPEG(t, 8)), Frames: [][]phash.Hash{{pdq(t, 9)}}},
 	} {
-		if _, err := d.AddCommon(ctx, c, logo); err == nil {
+		if _, err := d.AddToAllowList(ctx, c, logo); err == nil {
 			t.Errorf("%s was listed", what)
 		}
 	}
@@ -247,12 +247,12 @@ func TestAddCommon_Scheduled(t *testing.T) {
 	d := open(t, t.TempDir(), &desk.Options{Now: now.Now})
 	id := accept(t, d, optOut(t, 1), desk.Grant{Start: day0.Add(time.Hour)})
 	accept(t, d, optOut(t, 2), desk.Grant{Start: day0.Add(time.Hour)})
-	accept(t, d, optOut(t, 1), desk.Grant{Start: day0.Add(time.Hour), Width: takedown.WidthBytes})
-	var conflict *desk.CommonConflictError
-	if _, err := d.AddCommon(ctx, common(t, 1), logo); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{id}) {
+	accept(t, d, optOut(t, 1), desk.Grant{Start: day0.Add(time.Hour), Scope: takedown.ScopeBytes})
+	var conflict *desk.AllowConflictError
+	if _, err := d.AddToAllowList(ctx, common(t, 1), logo); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{id}) {
 		t.Errorf("%v", err)
 	}
-	_, err := d.AddCommon(ctx, common(t, 3), logo)
+	_, err := d.AddToAllowList(ctx, common(t, 3), logo)
 	ok(t, err)
 }
 
@@ -269,18 +269,18 @@ func TestAddCommon_CutShort(t *testing.T) {
 					defer os.RemoveAll(dir)
 					store := &faulty{Store: storetest.Memory()}
 					d := open(t, dir, &desk.Options{Store: store})
-					accept(t, d, optOut(t, 1), desk.Grant{Act: alice})
+					accept(t, d, optOut(t, 1), desk.Grant{Actor: alice})
 					var event uint64
 					if remove {
-						p, err := d.AddCommon(ctx, common(t, 1), logo, "agreed")
+						p, err := d.AddToAllowList(ctx, common(t, 1), logo, "agreed")
 						ok(t, err)
 						event = p.Event
 					}
 					store.in, store.after = in, after
 					if remove {
-						err = d.RemoveCommon(ctx, event, logo)
+						err = d.RemoveFromAllowList(ctx, event, logo)
 					} else {
-						_, err = d.AddCommon(ctx, common(t, 1), logo, "agreed")
+						_, err = d.AddToAllowList(ctx, common(t, 1), logo, "agreed")
 					}
 					store.in = 0
 					if err == nil {
@@ -288,7 +288,7 @@ func TestAddCommon_CutShort(t *testing.T) {
 					}
 					ok(t, d.Close())
 					d = open(t, dir, &desk.Options{Store: store})
-					list, err := d.CommonPictures(ctx)
+					list, err := d.AllowList(ctx)
 					ok(t, err)
 					happened := in == 2 || after
 					want := takedown.Block
@@ -344,21 +344,21 @@ func TestAccept_FlatTakesTwo(t *testing.T) {
 	r.Images = images(soft(t))
 	c, err := d.Submit(ctx, r)
 	ok(t, err)
-	if c.Pictures[0].Widest != takedown.WidthDuplicate {
+	if c.Pictures[0].MaxScope != takedown.ScopeDuplicate {
 		t.Fatalf("%+v", c.Pictures[0])
 	}
 	var second *desk.SecondReviewError
-	if err := d.Accept(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &second) || !slices.Contains(second.Risks, desk.FlagFlat) {
+	if err := d.Accept(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &second) || !slices.Contains(second.Risks, desk.FlagFlat) {
 		t.Errorf("by one reviewer: %v", err)
 	}
-	ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthBytes}))
+	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: takedown.ScopeBytes}))
 	c, err = d.Submit(ctx, r)
 	ok(t, err)
 	ok(t, acceptedByTwo(d, c.ID, desk.Grant{}))
 }
 
 // What a preview shows to hit very many pictures takes two reviewers, at that
-// width and beyond.
+// scope and beyond.
 func TestPreview_Crowded(t *testing.T) {
 	t.Parallel()
 	now := &clock{t: day0}
@@ -370,7 +370,7 @@ func TestPreview_Crowded(t *testing.T) {
 	}
 	c, err := d.Submit(ctx, optOut(t, 1))
 	ok(t, err)
-	p, err := d.Preview(ctx, c.ID, x.items, desk.Grant{Width: takedown.WidthIdentical})
+	p, err := d.Preview(ctx, c.ID, x.items, desk.Grant{Scope: takedown.ScopeIdentical})
 	if ok(t, err); len(p.Risks) != 0 {
 		t.Errorf("identical: %v", p.Risks)
 	}
@@ -379,23 +379,23 @@ func TestPreview_Crowded(t *testing.T) {
 		t.Errorf("duplicate: %v, %d", p.Risks, p.Block)
 	}
 	var second *desk.SecondReviewError
-	if err := d.Accept(ctx, c.ID, desk.Grant{Act: alice}); !errors.As(err, &second) || !slices.Equal(second.Risks, []request.Flag{desk.FlagCrowded}) {
+	if err := d.Accept(ctx, c.ID, desk.Grant{Actor: alice}); !errors.As(err, &second) || !slices.Equal(second.Risks, []request.Flag{desk.FlagCrowded}) {
 		t.Errorf("duplicate, by one: %v", err)
 	}
-	ok(t, d.Accept(ctx, c.ID, desk.Grant{Act: alice, Width: takedown.WidthIdentical}))
+	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Scope: takedown.ScopeIdentical}))
 
-	// So does a share of a big sample, and more than the match budget far out.
+	// So does a share of a big sample, and more weak matches than the match budget.
 	for name, tt := range map[string]struct {
 		opts   desk.Options
 		sample int
 		far    int
 		want   bool
 	}{
-		"one in a hundred":                 {desk.Options{MatchBudget: -1}, 1100, 11, false},
-		"more than one in a hundred":       {desk.Options{MatchBudget: -1}, 1100, 12, true},
-		"of a small sample":                {desk.Options{MatchBudget: -1}, 999, 30, false},
-		"far out":                          {desk.Options{MatchBudget: 20}, 40, 21, true},
-		"far out, no more than the budget": {desk.Options{MatchBudget: 21}, 40, 21, false},
+		"one in a hundred":              {desk.Options{MatchBudget: -1}, 1100, 11, false},
+		"more than one in a hundred":    {desk.Options{MatchBudget: -1}, 1100, 12, true},
+		"of a small sample":             {desk.Options{MatchBudget: -1}, 999, 30, false},
+		"weak":                          {desk.Options{MatchBudget: 20}, 40, 21, true},
+		"weak, no more than the budget": {desk.Options{MatchBudget: 21}, 40, 21, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := open(t, t.TempDir(), &tt.opts)
@@ -421,7 +421,7 @@ func TestPreview_Crowded(t *testing.T) {
 func TestAddCommon_NoAllocation(t *testing.T) {
 	d := open(t, t.TempDir(), nil)
 	accept(t, d, optOut(t, 1), desk.Grant{})
-	_, err := d.AddCommon(ctx, common(t, 1), logo, "agreed")
+	_, err := d.AddToAllowList(ctx, common(t, 1), logo, "agreed")
 	ok(t, err)
 	e, c := d.Enforcer(), common(t, 1)
 	c.SHA256 = [32]byte{}

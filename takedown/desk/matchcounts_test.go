@@ -65,20 +65,20 @@ func TestOuterCopies(t *testing.T) {
 // near reports whether an estimate is within a quarter of n, and 2.
 func near(got, n int) bool { return got >= n*3/4-2 && got <= n*5/4+2 }
 
-// A rule that hits many different pictures far out raises one alarm a day. It
+// A rule that hits many different pictures weakly raises one alarm a day. It
 // goes on to block, and the case tells until a person has looked.
 func TestTakeTallies(t *testing.T) {
 	t.Parallel()
 	now, dir := &clock{t: day0}, t.TempDir()
 	opts := &desk.Options{Now: now.Now, MatchBudget: 20}
 	d := open(t, dir, opts)
-	id := accept(t, d, optOut(t, 1), desk.Grant{Act: alice})
+	id := accept(t, d, optOut(t, 1), desk.Grant{Actor: alice})
 	own := pdq(t, 1)
 	rule := d.Enforcer().Filter("", own).Rule
 	far := outerCopies(own, 30, 200)
-	take := func(want int, reports ...takedown.Tally) []desk.Alarm {
+	take := func(want int, reports ...takedown.MatchCounts) []desk.Alarm {
 		t.Helper()
-		got, err := d.TakeTallies(ctx, reports...)
+		got, err := d.AddMatchCounts(ctx, reports...)
 		ok(t, err)
 		if len(got) != want {
 			t.Fatalf("%d alarms, want %d: %+v", len(got), want, got)
@@ -87,7 +87,7 @@ func TestTakeTallies(t *testing.T) {
 	}
 	look := func(hashes ...phash.Hash) {
 		for _, h := range hashes {
-			wantVerdict(t, "a copy far out", d.Enforcer().Filter("", h), takedown.Block)
+			wantVerdict(t, "a copy weak", d.Enforcer().Filter("", h), takedown.Block)
 		}
 	}
 
@@ -134,7 +134,7 @@ func TestTakeTallies(t *testing.T) {
 	take(1)
 	check("the next day", 1)
 	// Narrower terms are another rule; the alarm was about the old one.
-	ok(t, d.Change(ctx, id, desk.Grant{Act: alice, Width: takedown.WidthIdentical}))
+	ok(t, d.Amend(ctx, id, desk.Grant{Actor: alice, Scope: takedown.ScopeIdentical}))
 	check("changed", 0)
 	take(0)
 	reasons := map[string]int{}
@@ -165,7 +165,7 @@ func TestTally_WhatDoesNotCount(t *testing.T) {
 		look func(t *testing.T, d *desk.Desk, e *takedown.Enforcer)
 		also func(t *testing.T, d *desk.Desk)
 	}{
-		{name: "far out", want: 1, look: func(t *testing.T, _ *desk.Desk, e *takedown.Enforcer) {
+		{name: "weak", want: 1, look: func(t *testing.T, _ *desk.Desk, e *takedown.Enforcer) {
 			for _, h := range outerCopies(own, 12, 40) {
 				e.Filter("", h)
 			}
@@ -241,7 +241,7 @@ func TestTally_WhatDoesNotCount(t *testing.T) {
 				tt.also(t, d)
 			}
 			tt.look(t, d, d.Enforcer())
-			got, err := d.TakeTallies(ctx)
+			got, err := d.AddMatchCounts(ctx)
 			if ok(t, err); len(got) != tt.want {
 				t.Errorf("%d alarms, want %d: %+v", len(got), tt.want, got)
 			}
@@ -259,39 +259,39 @@ func TestTally_Nodes(t *testing.T) {
 	snap := filepath.Join(t.TempDir(), "list.snap")
 	ok(t, d.Publish(snap))
 	far := outerCopies(pdq(t, 1), 30, 60)
-	node := func(opts *takedown.EnforcerOptions, hashes ...phash.Hash) takedown.Tally {
+	node := func(opts *takedown.EnforcerOptions, hashes ...phash.Hash) takedown.MatchCounts {
 		e, err := takedown.Load(snap, opts)
 		ok(t, err)
 		defer e.Close()
 		for _, h := range hashes {
 			wantVerdict(t, "at a node", e.Filter("", h), takedown.Block)
 		}
-		b, err := e.Tally().MarshalBinary()
+		b, err := e.MatchCounts().MarshalBinary()
 		ok(t, err)
-		var sent takedown.Tally
+		var sent takedown.MatchCounts
 		ok(t, sent.UnmarshalBinary(b))
 		return sent
 	}
 	today := &takedown.EnforcerOptions{Now: now.Now}
 	first, second := node(today, far[:20]...), node(today, far[20:50]...)
 	for range 5 {
-		got, err := d.TakeTallies(ctx, first, first)
+		got, err := d.AddMatchCounts(ctx, first, first)
 		if ok(t, err); len(got) != 0 {
 			t.Fatalf("one node, said often: %+v", got)
 		}
 	}
 	lastWeek := &clock{t: day0.Add(-7 * 24 * time.Hour)}
-	got, err := d.TakeTallies(ctx, node(&takedown.EnforcerOptions{Now: lastWeek.Now}, far...), takedown.Tally{})
+	got, err := d.AddMatchCounts(ctx, node(&takedown.EnforcerOptions{Now: lastWeek.Now}, far...), takedown.MatchCounts{})
 	if ok(t, err); len(got) != 0 {
 		t.Fatalf("of a week ago: %+v", got)
 	}
-	got, err = d.TakeTallies(ctx, second)
+	got, err = d.AddMatchCounts(ctx, second)
 	if ok(t, err); len(got) != 1 || !near(got[0].Pictures, 50) {
 		t.Errorf("two nodes: %+v", got)
 	}
 	other := open(t, t.TempDir(), &desk.Options{Now: now.Now})
-	if _, err := other.TakeTallies(ctx, first); !errors.Is(err, desk.ErrOtherList) {
-		t.Errorf("a tally of another list: %v", err)
+	if _, err := other.AddMatchCounts(ctx, first); !errors.Is(err, desk.ErrOtherList) {
+		t.Errorf("match counts of another list: %v", err)
 	}
 	if _, err := desk.Open(t.TempDir(), &desk.Options{MatchBudget: 171}); err == nil {
 		t.Error("a budget that cannot be counted was accepted")
@@ -301,7 +301,7 @@ func TestTally_Nodes(t *testing.T) {
 	for _, h := range far {
 		off.Enforcer().Filter("", h)
 	}
-	if got, err := off.TakeTallies(ctx); err != nil || len(got) != 0 {
+	if got, err := off.AddMatchCounts(ctx); err != nil || len(got) != 0 {
 		t.Errorf("without a budget: %v, %v", got, err)
 	}
 }
@@ -330,7 +330,7 @@ func TestTally_Counts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got, err := d.TakeTallies(ctx); err != nil || len(got) != 1 || !near(got[0].Pictures, 100) {
+	if got, err := d.AddMatchCounts(ctx); err != nil || len(got) != 1 || !near(got[0].Pictures, 100) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -339,7 +339,7 @@ func FuzzTally(f *testing.F) {
 	d := open(f, f.TempDir(), nil)
 	accept(f, d, optOut(f, 1), desk.Grant{})
 	add := func() {
-		b, err := d.Enforcer().Tally().MarshalBinary()
+		b, err := d.Enforcer().MatchCounts().MarshalBinary()
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -353,9 +353,9 @@ func FuzzTally(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = sealTally(b)
-		var x takedown.Tally
+		var x takedown.MatchCounts
 		if err := x.UnmarshalBinary(b); err != nil {
-			if !errors.Is(err, takedown.ErrTally) {
+			if !errors.Is(err, takedown.ErrMatchCounts) {
 				t.Fatal(err)
 			}
 			return
@@ -364,7 +364,7 @@ func FuzzTally(f *testing.F) {
 		if err != nil || !bytes.Equal(b, again) {
 			t.Fatalf("%v: %d bytes became %d", err, len(b), len(again))
 		}
-		if _, err := d.TakeTallies(ctx, x); err != nil && !errors.Is(err, desk.ErrOtherList) && !errors.Is(err, desk.ErrTallyFull) {
+		if _, err := d.AddMatchCounts(ctx, x); err != nil && !errors.Is(err, desk.ErrOtherList) && !errors.Is(err, desk.ErrMatchCountsFull) {
 			t.Fatal(err)
 		}
 	})

@@ -36,7 +36,7 @@ func (d *Desk) carry(c *caseRecord, ending []uint64, rules []blocklist.Rule, cov
 
 // past is what happened to a rule.
 type past struct {
-	width  takedown.Width
+	scope  takedown.Scope
 	facts  []blocklist.Event           // learned and excepted, that were not undone
 	copies map[[16]byte]blocklist.Keys // of addresses that were learned: the copy that lies there
 	ids    map[[16]byte][16]byte       // old IDs of learned copies → new ones
@@ -51,13 +51,13 @@ func (d *Desk) past(rule uint64) (p past, err error) {
 		}
 		switch e.Type {
 		case blocklist.EventAdded:
-			p.width = e.Rule.Width
-		case blocklist.EventLearned:
+			p.scope = e.Rule.Scope
+		case blocklist.EventDerived:
 			p.ids[addressEvent(e.ID)] = addressEvent(p.renamed(e.ID))
 			p.facts = append(p.facts, e)
-		case blocklist.EventExcepted:
+		case blocklist.EventException:
 			p.facts = append(p.facts, e)
-		case blocklist.EventUndone:
+		case blocklist.EventReverted:
 			undone[e.Target] = true
 		}
 		return true
@@ -84,7 +84,7 @@ func (p *past) over(rule *blocklist.Rule, radii func(phash.Algorithm) phash.Radi
 		if !e.Until.IsZero() && !now.Before(e.Until) {
 			continue
 		}
-		if e.Type == blocklist.EventLearned && rule.Width < p.width {
+		if e.Type == blocklist.EventDerived && rule.Scope < p.scope {
 			if len(e.Keys.Addresses) > 0 {
 				// The address stays if what lies there is reached; what is not known
 				// is not granted.
@@ -102,7 +102,7 @@ func (p *past) over(rule *blocklist.Rule, radii func(phash.Algorithm) phash.Radi
 }
 
 // within reports whether a copy that was learned under a wider rule is reached
-// by a narrower one by its own width, and returns those of its keys that are.
+// by a narrower one by its own scope, and returns those of its keys that are.
 func within(learned blocklist.Keys, rule *blocklist.Rule, radii func(phash.Algorithm) phash.Radii) (kept blocklist.Keys, reached bool) {
 	for _, b := range learned.Bytes {
 		if slices.Contains(rule.Keys.Bytes, b) {
@@ -110,13 +110,13 @@ func within(learned blocklist.Keys, rule *blocklist.Rule, radii func(phash.Algor
 			kept.Bytes, reached = append(kept.Bytes, b), true
 		}
 	}
-	if rule.Width < takedown.WidthIdentical {
+	if rule.Scope < takedown.ScopeIdentical {
 		return kept, reached
 	}
 	for _, h := range learned.Hashes {
 		if slices.ContainsFunc(rule.Keys.Hashes, func(own blocklist.HashKey) bool {
 			n, ok := h.Hash.Distance(own.Hash)
-			return ok && n <= reachOf(rule.Width, radii(h.Hash.Algorithm()))
+			return ok && n <= reachOf(rule.Scope, radii(h.Hash.Algorithm()))
 		}) {
 			kept.Hashes = append(kept.Hashes, h)
 		}
@@ -132,10 +132,10 @@ func (d *Desk) radiiOf(alg phash.Algorithm) phash.Radii {
 	return d.radii.Of(alg, d.list.View().HashCount(alg))
 }
 
-// reachOf is how far a rule of a width reaches by hashes; a wider one than
+// reachOf is how far a rule of a scope reaches by hashes; a wider one than
 // Duplicate has those of copies.
-func reachOf(width takedown.Width, r phash.Radii) int {
-	if width > takedown.WidthIdentical {
+func reachOf(scope takedown.Scope, r phash.Radii) int {
+	if scope > takedown.ScopeIdentical {
 		return r.Block
 	}
 	return r.Identical

@@ -16,15 +16,15 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// The never-block list: logos, placeholders, flags, blank avatars and other
+// The allow list: logos, placeholders, flags, blank avatars and other
 // pictures that are on so many pages that no request may take them away by
 // likeness. In the list of rules they are exceptions from all rules, so that
 // every node knows them; here is who put them there, when and why. See
-// docs/decisions/never-block.md.
+// docs/decisions/allow-list.md.
 
-// CommonPicture is a picture on the never-block list.
-type CommonPicture struct {
-	// Event is its number, for [Desk.RemoveCommon].
+// AllowedPicture is a picture on the allow list.
+type AllowedPicture struct {
+	// Event is its number, for [Desk.RemoveFromAllowList].
 	Event uint64 `json:"event"`
 	// SHA256 is the digest of its file, zero for none, and Hashes are those by
 	// which it is known; at least one of them is there.
@@ -32,14 +32,14 @@ type CommonPicture struct {
 	Hashes []phash.Hash `json:"hashes,omitempty"`
 	// Act says who put it there, and the code of the reason; Despite is the code
 	// of the reason why, although cases in force are about it.
-	Act
+	Actor
 	Despite string    `json:"despite,omitempty"`
 	Time    time.Time `json:"time"`
 }
 
-// storedCommon is a CommonPicture as it is stored.
-type storedCommon struct {
-	CommonPicture
+// storedCommon is a AllowedPicture as it is stored.
+type storedAllowed struct {
+	AllowedPicture
 	// Added is the ID of the event that excepts it, which is its key, and Removed,
 	// unless zero, of the one that undoes that. While Event is 0, or Removed is
 	// not, the event is on the way into the list.
@@ -47,7 +47,7 @@ type storedCommon struct {
 	Removed [16]byte `json:"removed,omitzero"`
 }
 
-func (s *storedCommon) keys() (k blocklist.Keys) {
+func (s *storedAllowed) keys() (k blocklist.Keys) {
 	if s.SHA256 != [32]byte{} {
 		k.Bytes = [][32]byte{s.SHA256}
 	}
@@ -55,22 +55,22 @@ func (s *storedCommon) keys() (k blocklist.Keys) {
 	return k
 }
 
-// CommonConflictError says that a picture is not put on the never-block list,
+// AllowConflictError says that a picture is not put on the allow list,
 // because cases in force are about it: they would block it no longer, but for
 // the file itself.
-type CommonConflictError struct{ Cases []takedown.CaseID }
+type AllowConflictError struct{ Cases []takedown.CaseID }
 
-func (e *CommonConflictError) Error() string {
+func (e *AllowConflictError) Error() string {
 	return fmt.Sprintf("takedown: the picture is blocked for %d case(s) in force; give the code of a reason to list it nevertheless", len(e.Cases))
 }
 
 // States of a picture in the log, beside those of cases.
 const (
-	stateCommon    State = "never_block"
-	stateNotCommon State = "off_never_block"
+	stateAllowed    State = "allow_listed"
+	stateDisallowed State = "off_allow_list"
 )
 
-// AddCommon puts a picture on the never-block list, by its file and its hashes:
+// AddToAllowList puts a picture on the allow list, by its file and its hashes:
 // a candidate from [takedown.Inspect]. By and Reason are required. When it returns nil
 // that is durable and in effect, here and with the next snapshot at the nodes.
 //
@@ -80,50 +80,50 @@ const (
 // pictures where the picture is the identical one, still block all they did.
 //
 // When cases in force are about the picture it fails with a
-// [*CommonConflictError], unless despite gives the code of a reason; they are
-// then flagged with [FlagCommon].
-func (d *Desk) AddCommon(ctx context.Context, c takedown.Candidate, a Act, despite ...string) (CommonPicture, error) {
-	s := storedCommon{CommonPicture: CommonPicture{SHA256: c.SHA256, Hashes: c.Hashes, Act: a}, Added: newEventID()}
+// [*AllowConflictError], unless despite gives the code of a reason; they are
+// then flagged with [FlagAllowListed].
+func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor, despite ...string) (AllowedPicture, error) {
+	s := storedAllowed{AllowedPicture: AllowedPicture{SHA256: c.SHA256, Hashes: c.Hashes, Actor: a}, Added: newEventID()}
 	if len(despite) > 0 {
 		s.Despite = despite[0]
 	}
-	if err := errors.Join(a.check(), (Act{Reason: s.Despite}).check()); err != nil {
-		return CommonPicture{}, err
+	if err := errors.Join(a.check(), (Actor{Reason: s.Despite}).check()); err != nil {
+		return AllowedPicture{}, err
 	}
 	if a.By == "" || a.Reason == "" {
-		return CommonPicture{}, errors.New("takedown: the never-block list wants to know who and why: By and Reason are required")
+		return AllowedPicture{}, errors.New("takedown: the allow list wants to know who and why: By and Reason are required")
 	}
 	if len(c.Frames) > 0 {
-		return CommonPicture{}, errors.New("takedown: an animation cannot be put on the never-block list: a frame that nobody looked at would be with it")
+		return AllowedPicture{}, errors.New("takedown: an animation cannot be put on the allow list: a frame that nobody looked at would be with it")
 	}
 	if c.Truncated {
-		return CommonPicture{}, errors.New("takedown: the file is cut off: the hash of what is missing would be on the never-block list; fetch it again")
+		return AllowedPicture{}, errors.New("takedown: the file is cut off: the hash of what is missing would be on the allow list; fetch it again")
 	}
 	s.Hashes = slices.DeleteFunc(slices.Clone(s.Hashes), func(h phash.Hash) bool { return len(hashKeys([]phash.Hash{h})) == 0 })
 	if s.keys().Len() == 0 {
-		return CommonPicture{}, errors.New("takedown: the picture has nothing by which it could be known: no file, and no hash of a picture with any detail")
+		return AllowedPicture{}, errors.New("takedown: the picture has nothing by which it could be known: no file, and no hash of a picture with any detail")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.settleCommon(ctx); err != nil {
-		return CommonPicture{}, err
+	if err := d.settleAllowed(ctx); err != nil {
+		return AllowedPicture{}, err
 	}
 	cases, err := d.shielded(s.Hashes)
 	if err != nil {
-		return CommonPicture{}, err
+		return AllowedPicture{}, err
 	}
 	if len(cases) > 0 && s.Despite == "" {
-		e := new(CommonConflictError)
+		e := new(AllowConflictError)
 		for _, c := range cases {
 			e.Cases = append(e.Cases, c.ID)
 		}
-		return CommonPicture{}, e
+		return AllowedPicture{}, e
 	}
 	s.Time = d.clock()
-	log := []LogEntry{{Time: s.Time, Case: takedown.CaseID(s.Added), To: stateCommon, Act: a}}
+	log := []LogEntry{{Time: s.Time, Case: takedown.CaseID(s.Added), To: stateAllowed, Actor: a}}
 	for _, c := range cases {
-		c.flag(FlagCommon)
-		c.note(c.State, stateCommon, a, s.Time)
+		c.flag(FlagAllowListed)
+		c.note(c.State, stateAllowed, a, s.Time)
 		log = append(log, c.log...)
 	}
 	if err := d.store.db.Update(func(tx StoreTx) error {
@@ -132,12 +132,12 @@ func (d *Desk) AddCommon(ctx context.Context, c takedown.Candidate, a Act, despi
 				return err
 			}
 		}
-		return errors.Join(putCommon(tx, &s), appendLog(tx, d.store.policy, log))
+		return errors.Join(putAllowed(tx, &s), appendLog(tx, d.store.policy, log))
 	}); err != nil {
-		return CommonPicture{}, err
+		return AllowedPicture{}, err
 	}
-	err = d.deliverCommon(ctx, &s)
-	return s.CommonPicture, err
+	err = d.deliverAllowed(ctx, &s)
+	return s.AllowedPicture, err
 }
 
 // flag adds a flag to a case.
@@ -148,7 +148,7 @@ func (c *caseRecord) flag(f request.Flag) {
 }
 
 // shielded returns the cases in force whose rules would match a picture no
-// longer when it is on the never-block list.
+// longer when it is on the allow list.
 func (d *Desk) shielded(hashes []phash.Hash) (cases []*caseRecord, err error) {
 	var ids []takedown.CaseID
 	view := d.list.View()
@@ -198,7 +198,7 @@ func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error)
 		about := false
 		for i := range min(len(mats), len(c.Items)) {
 			w := c.Items[i].Granted
-			if w < takedown.WidthIdentical || c.Kind == request.KindIntimateImage && w == takedown.WidthIdentical {
+			if w < takedown.ScopeIdentical || c.Kind == request.KindIntimateImage && w == takedown.ScopeIdentical {
 				continue
 			}
 			for _, k := range asItIs(mats[i].Hashes) {
@@ -215,100 +215,100 @@ func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error)
 	return ids, nil
 }
 
-// RemoveCommon takes a picture off the never-block list, by the number of its
+// RemoveFromAllowList takes a picture off the allow list, by the number of its
 // event; the error wraps [ErrNoEvent] when that put none there, or it was taken
 // off already. By and Reason are required. When it returns nil, that is durable and in
-// effect. What [Desk.Changes] then says, an exception that has ended, is of no
+// effect. What [Desk.Events] then says, an exception that has ended, is of no
 // single rule.
-func (d *Desk) RemoveCommon(ctx context.Context, event uint64, a Act) error {
+func (d *Desk) RemoveFromAllowList(ctx context.Context, event uint64, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
 	if a.By == "" || a.Reason == "" {
-		return errors.New("takedown: the never-block list wants to know who and why: By and Reason are required")
+		return errors.New("takedown: the allow list wants to know who and why: By and Reason are required")
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if err := d.settleCommon(ctx); err != nil {
+	if err := d.settleAllowed(ctx); err != nil {
 		return err
 	}
-	list, err := d.store.common()
+	list, err := d.store.allowed()
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(list, func(s storedCommon) bool { return s.Event == event })
+	i := slices.IndexFunc(list, func(s storedAllowed) bool { return s.Event == event })
 	if i < 0 {
-		return fmt.Errorf("%w: event %d put no picture on the never-block list, or it was taken off again", ErrNoEvent, event)
+		return fmt.Errorf("%w: event %d put no picture on the allow list, or it was taken off again", ErrNoEvent, event)
 	}
 	s := list[i]
 	s.Removed = newEventID()
 	if err := d.store.db.Update(func(tx StoreTx) error {
-		return errors.Join(putCommon(tx, &s), appendLog(tx, d.store.policy, []LogEntry{
-			{Time: d.clock(), Case: takedown.CaseID(s.Added), From: stateCommon, To: stateNotCommon, Act: a},
+		return errors.Join(putAllowed(tx, &s), appendLog(tx, d.store.policy, []LogEntry{
+			{Time: d.clock(), Case: takedown.CaseID(s.Added), From: stateAllowed, To: stateDisallowed, Actor: a},
 		}))
 	}); err != nil {
 		return err
 	}
-	return d.deliverCommon(ctx, &s)
+	return d.deliverAllowed(ctx, &s)
 }
 
-// commonEvents are the events that put what is on the never-block list there,
+// commonEvents are the events that put what is on the allow list there,
 // for the list of a preview.
-func (d *Desk) commonEvents() (events []blocklist.Event, err error) {
-	stored, err := d.store.common()
+func (d *Desk) allowEvents() (events []blocklist.Event, err error) {
+	stored, err := d.store.allowed()
 	for _, s := range stored {
-		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventExcepted, Time: s.Time, Keys: s.keys()})
+		events = append(events, blocklist.Event{ID: newEventID(), Type: blocklist.EventException, Time: s.Time, Keys: s.keys()})
 	}
 	return events, err
 }
 
-// CommonPictures returns the never-block list, in the order of its events.
-func (d *Desk) CommonPictures(ctx context.Context) (list []CommonPicture, err error) {
+// AllowList returns the allow list, in the order of its events.
+func (d *Desk) AllowList(ctx context.Context) (list []AllowedPicture, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stored, err := d.store.common()
+	stored, err := d.store.allowed()
 	for _, s := range stored {
 		if s.Removed == [16]byte{} && s.Event != 0 {
-			list = append(list, s.CommonPicture)
+			list = append(list, s.AllowedPicture)
 		}
 	}
-	slices.SortFunc(list, func(a, b CommonPicture) int { return cmp.Compare(a.Event, b.Event) })
+	slices.SortFunc(list, func(a, b AllowedPicture) int { return cmp.Compare(a.Event, b.Event) })
 	return list, err
 }
 
 // deliverCommon brings into the list what the store says of a picture, and then
 // notes that it is there.
-func (d *Desk) deliverCommon(ctx context.Context, s *storedCommon) error {
-	events := []blocklist.Event{{ID: s.Added, Type: blocklist.EventExcepted, Time: s.Time, Keys: s.keys()}}
+func (d *Desk) deliverAllowed(ctx context.Context, s *storedAllowed) error {
+	events := []blocklist.Event{{ID: s.Added, Type: blocklist.EventException, Time: s.Time, Keys: s.keys()}}
 	seqs, err := d.list.Append(ctx, events...)
 	if err == nil && s.Removed != [16]byte{} {
-		seqs, err = d.list.Append(ctx, blocklist.Event{ID: s.Removed, Type: blocklist.EventUndone, Time: d.clock(), Target: seqs[0]})
+		seqs, err = d.list.Append(ctx, blocklist.Event{ID: s.Removed, Type: blocklist.EventReverted, Time: d.clock(), Target: seqs[0]})
 	}
 	if err != nil {
-		return fmt.Errorf("takedown: never-block list: %w", err)
+		return fmt.Errorf("takedown: allow list: %w", err)
 	}
 	return d.store.db.Update(func(tx StoreTx) error {
 		if err := putDelivered(tx, seqs[0]); err != nil {
 			return err
 		}
 		if s.Removed != [16]byte{} {
-			return tx.Delete(BucketCommon, s.Added[:])
+			return tx.Delete(BucketAllowed, s.Added[:])
 		}
 		s.Event = seqs[0]
-		return putCommon(tx, s)
+		return putAllowed(tx, s)
 	})
 }
 
 // settleCommon finishes what a crash, or a failed write, cut short.
-func (d *Desk) settleCommon(ctx context.Context) error {
-	list, err := d.store.common()
+func (d *Desk) settleAllowed(ctx context.Context) error {
+	list, err := d.store.allowed()
 	if err != nil {
 		return err
 	}
 	for i := range list {
 		if s := &list[i]; s.Event == 0 || s.Removed != [16]byte{} {
-			if err := d.deliverCommon(ctx, s); err != nil {
+			if err := d.deliverAllowed(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -316,22 +316,22 @@ func (d *Desk) settleCommon(ctx context.Context) error {
 	return nil
 }
 
-func putCommon(tx StoreTx, s *storedCommon) error {
+func putAllowed(tx StoreTx, s *storedAllowed) error {
 	b, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("takedown: never-block list: %w", err)
+		return fmt.Errorf("takedown: allow list: %w", err)
 	}
-	return tx.Put(BucketCommon, s.Added[:], summed(b))
+	return tx.Put(BucketAllowed, s.Added[:], summed(b))
 }
 
-// common returns what is stored of the never-block list.
-func (s *caseStore) common() (list []storedCommon, err error) {
+// common returns what is stored of the allow list.
+func (s *caseStore) allowed() (list []storedAllowed, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketCommon, nil, func(k, v []byte) error {
+		return tx.Scan(BucketAllowed, nil, func(k, v []byte) error {
 			b, ok := unsummed(v)
-			var c storedCommon
+			var c storedAllowed
 			if !ok || json.Unmarshal(b, &c) != nil || string(c.Added[:]) != string(k) {
-				return fmt.Errorf("%w: the entry %x of the never-block list", ErrStore, k)
+				return fmt.Errorf("%w: the entry %x of the allow list", ErrStore, k)
 			}
 			list = append(list, c)
 			return nil
@@ -340,42 +340,42 @@ func (s *caseStore) common() (list []storedCommon, err error) {
 	return list, err
 }
 
-// widest bounds the width of an item by the never-block list: where the
+// widest bounds the scope of an item by the allow list: where the
 // picture is on it, the file alone can be blocked.
-func (d *Desk) widest(kind takedown.Kind, it CaseItem, m *request.Material) takedown.Width {
-	if kind == request.KindAuthorityOrder || it.Kind != request.ItemPicture && it.Kind != request.ItemHash || !d.isCommon(m) {
-		return it.Widest
+func (d *Desk) widest(kind takedown.Kind, it CaseItem, m *request.Material) takedown.Scope {
+	if kind == request.KindAuthorityOrder || it.Kind != request.ItemPicture && it.Kind != request.ItemHash || !d.isAllowed(m) {
+		return it.MaxScope
 	}
 	if kind == request.KindIntimateImage {
-		return min(it.Widest, takedown.WidthIdentical)
+		return min(it.MaxScope, takedown.ScopeIdentical)
 	}
-	return min(it.Widest, takedown.WidthBytes)
+	return min(it.MaxScope, takedown.ScopeBytes)
 }
 
-// isCommon reports whether a picture is on the never-block list.
-func (d *Desk) isCommon(m *request.Material) bool {
+// isCommon reports whether a picture is on the allow list.
+func (d *Desk) isAllowed(m *request.Material) bool {
 	view := d.list.View()
-	if bits, ok := view.CommonDistance(m.Bytes, phash.Hash{}); ok && bits == 0 {
+	if bits, ok := view.AllowedDistance(m.Bytes, phash.Hash{}); ok && bits == 0 {
 		return true
 	}
 	for _, k := range asItIs(m.Hashes) {
-		if bits, ok := view.CommonDistance(nil, k.Hash); ok && bits <= radius.OfCommon(k.Hash) {
+		if bits, ok := view.AllowedDistance(nil, k.Hash); ok && bits <= radius.OfCommon(k.Hash) {
 			return true
 		}
 	}
 	return false
 }
 
-// nearCommon reports whether a picture, granted a width, would match pictures on
-// the never-block list, from which it is kept.
-func (d *Desk) nearCommon(m *request.Material, width takedown.Width) bool {
+// nearCommon reports whether a picture, granted a scope, would match pictures on
+// the allow list, from which it is kept.
+func (d *Desk) nearAllowed(m *request.Material, scope takedown.Scope) bool {
 	keys := asItIs(m.Hashes)
-	if width > takedown.WidthIdentical {
+	if scope > takedown.ScopeIdentical {
 		keys = m.Hashes
 	}
 	for _, k := range keys {
-		reach := reachOf(width, d.radiiOf(k.Hash.Algorithm()))
-		if bits, ok := d.list.View().CommonDistance(nil, k.Hash); ok && bits <= reach && width >= takedown.WidthIdentical {
+		reach := reachOf(scope, d.radiiOf(k.Hash.Algorithm()))
+		if bits, ok := d.list.View().AllowedDistance(nil, k.Hash); ok && bits <= reach && scope >= takedown.ScopeIdentical {
 			return true
 		}
 	}

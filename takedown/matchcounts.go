@@ -11,7 +11,7 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// A match far out is usually a copy that was changed a lot, and sometimes
+// A match weakly is usually a copy that was changed a lot, and sometimes
 // another picture. How many different pictures a rule matches so, in a day, is
 // what tells the two apart; see docs/decisions/match-budget.md.
 //
@@ -62,7 +62,7 @@ func (w *weighing) farOut(why Tier, h *blocklist.Hit) bool {
 	return false
 }
 
-// note notes whether a hit is one far out, or shows that the picture is one that
+// note notes whether a hit is a weak one, or shows that the picture is one that
 // was asked for.
 func (w *weighing) note(far bool, h *blocklist.Hit) {
 	switch {
@@ -75,7 +75,7 @@ func (w *weighing) note(far bool, h *blocklist.Hit) {
 	}
 }
 
-// count counts a picture for the rules that it hit far out, unless it is known
+// count counts a picture for the rules that it hit weakly, unless it is known
 // to be one that was asked for. It is no method of w: what w points to would
 // then escape to the heap with the counter.
 func (e *Enforcer) count(w *weighing, hashes []phash.Hash) {
@@ -92,26 +92,28 @@ func (e *Enforcer) count(w *weighing, hashes []phash.Hash) {
 	}
 }
 
-// Tally is how many different pictures rules have matched far out, today and
+// Tally is how many different pictures rules have matched weakly, today and
 // yesterday, as one enforcer saw it: what a node reports to the desk, for
-// desk.Desk.TakeTallies. It names rules by their public ids, holds nothing of the
+// desk.Desk.AddMatchCounts. It names rules by their public ids, holds nothing of the
 // pictures but 64 bits for each rule, and can be stored and sent. Its zero value
 // is of no list, and counts nothing.
-type Tally struct{ c counts.Counts }
+type MatchCounts struct{ c counts.Counts }
 
 // Tally returns what the enforcer has counted. It is cumulative within a day:
 // report as often as you like, no report is counted twice, and one that is lost
 // is made up for by the next.
-func (e *Enforcer) Tally() Tally { return Tally{e.counter.Counts(e.list.View().ID())} }
+func (e *Enforcer) MatchCounts() MatchCounts {
+	return MatchCounts{e.counter.Counts(e.list.View().ID())}
+}
 
 // MarshalBinary returns at most 2.1 MB that UnmarshalBinary reads, in this
 // version of the library and in later ones: 16 bytes for each rule.
-func (t Tally) MarshalBinary() ([]byte, error) { return t.c.MarshalBinary() }
+func (t MatchCounts) MarshalBinary() ([]byte, error) { return t.c.MarshalBinary() }
 
-// ErrTally says that something is no tally, or one that this version of the
+// ErrMatchCounts says that something is no tally, or one that this version of the
 // library does not read.
-var ErrTally = counts.ErrFormat
+var ErrMatchCounts = counts.ErrFormat
 
 // UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that
-// wraps [ErrTally].
-func (t *Tally) UnmarshalBinary(b []byte) error { return t.c.UnmarshalBinary(b) }
+// wraps [ErrMatchCounts].
+func (t *MatchCounts) UnmarshalBinary(b []byte) error { return t.c.UnmarshalBinary(b) }

@@ -33,13 +33,13 @@ type StatementOfReasons struct {
 	// Number counts the restrictions of the case, from 1: other terms are another
 	// one. 0 says that the case has never been in force.
 	Number int
-	// Width, Effect, Territories (none is worldwide), From and To (zero is
+	// Scope, Effect, Territories (none is worldwide), From and To (zero is
 	// without end) are the restriction: (a).
 	// Held is how far what is held for a person reaches beyond what is blocked;
 	// zero if it does not.
-	Width       takedown.Width
+	Scope       takedown.Scope
 	Effect      blocklist.Effect
-	Held        takedown.Width
+	Held        takedown.Scope
 	Territories []string
 	From, To    time.Time
 	// Kind and Origin are what led to it: (b).
@@ -60,17 +60,17 @@ type StatementOfReasons struct {
 	ComplaintWindow Span
 }
 
-// Statement17 makes the statement of reasons of a case in force. Its request
+// NewStatementOfReasons makes the statement of reasons of a case in force. Its request
 // may have been erased; then the ground is not specified.
-func Statement17(c *Case) StatementOfReasons {
+func NewStatementOfReasons(c *Case) StatementOfReasons {
 	s := StatementOfReasons{
-		Case: c.ID, Width: c.Granted, Effect: c.Effect, Territories: c.Territories, Kind: c.Kind, Origin: handlings[c.Kind].origin,
+		Case: c.ID, Scope: c.Granted, Effect: c.Effect, Territories: c.Territories, Kind: c.Kind, Origin: handlings[c.Kind].origin,
 		From: c.Times[MilestoneEnforced], To: c.End,
-		// A width beyond the address lets software find copies.
-		AutomatedDetection: c.Granted > takedown.WidthURL,
+		// A scope beyond the address lets software find copies.
+		AutomatedDetection: c.Granted > takedown.ScopeURL,
 	}
 	// Where some items block and others only hold, the widest may be one that holds.
-	block, hold := takedown.Width(0), takedown.Width(0)
+	block, hold := takedown.Scope(0), takedown.Scope(0)
 	for _, it := range c.Items {
 		if it.Effect == blocklist.EffectBlock {
 			block = max(block, it.Granted)
@@ -79,7 +79,7 @@ func Statement17(c *Case) StatementOfReasons {
 		}
 	}
 	if block > 0 && hold > block {
-		s.Width, s.Held = block, hold
+		s.Scope, s.Held = block, hold
 	}
 	for i, m := range c.Moves {
 		// A hold, and its end, goes back to where the case waits for its decision.
@@ -117,7 +117,7 @@ func groundOf(c *Case) (request.Ground, string) {
 		return request.GroundOther, "the law that the order refers to"
 	case request.KindImageOptOut, request.KindOpenOptOut, request.KindHashEntry, request.KindFaceOptOut:
 		// The owner of a picture has no right to all those that show the face.
-		if c.Claim == request.ClaimOwner && c.Granted != takedown.WidthFace {
+		if c.Claim == request.ClaimOwner && c.Granted != takedown.ScopeFace {
 			return request.GroundCopyright, "the right of the owner of the picture"
 		}
 		return request.GroundPrivacy, "the right of the depicted person to object"
@@ -164,17 +164,17 @@ func (s StatementOfReasons) Text() string {
 	if s.Effect == blocklist.EffectReview {
 		what = "is held back until a person has looked at it"
 	}
-	reaches := map[takedown.Width]string{
-		takedown.WidthURL: "the address itself", takedown.WidthBytes: "the same file at any address",
-		takedown.WidthIdentical: "the identical picture at any address", takedown.WidthDuplicate: "the picture and its copies at any address",
-		takedown.WidthFace: "every picture that shows the face, at any address",
+	reaches := map[takedown.Scope]string{
+		takedown.ScopeURL: "the address itself", takedown.ScopeBytes: "the same file at any address",
+		takedown.ScopeIdentical: "the identical picture at any address", takedown.ScopeDuplicate: "the picture and its copies at any address",
+		takedown.ScopeFace: "every picture that shows the face, at any address",
 	}
 	held := ""
 	if s.Held > 0 {
 		held = fmt.Sprintf(" Beyond that, it is held back until a person has looked at it: %s.", reaches[s.Held])
 	}
 	fmt.Fprintf(&b, "Statement of reasons, case %v\n\n", s.Case)
-	fmt.Fprintf(&b, "(a) Restriction: content of yours %s. It reaches %s, %s, from %s, %s.%s\n", what, reaches[s.Width], where, s.From.UTC().Format(time.DateOnly), until, held)
+	fmt.Fprintf(&b, "(a) Restriction: content of yours %s. It reaches %s, %s, from %s, %s.%s\n", what, reaches[s.Scope], where, s.From.UTC().Format(time.DateOnly), until, held)
 	fmt.Fprintf(&b, "(b) Facts: it goes back to %s (%v).\n", originWords[s.Origin], s.Kind)
 	fmt.Fprintf(&b, "(c) Automated means: content %s found by automated means; %s.\n",
 		map[bool]string{true: "may have been", false: "was not"}[s.AutomatedDetection],
@@ -273,7 +273,7 @@ func (s StatementOfReasons) TransparencyRow(puid string, contentDate time.Time) 
 		Category:                  g.category,
 		ContentDate:               contentDate.UTC().Format(time.DateOnly),
 		ApplicationDate:           s.From.UTC().Format(time.DateOnly),
-		DecisionFacts:             fmt.Sprintf("A request of the kind %v was reviewed and accepted; the restriction reaches as far as %q.", s.Kind, s.Width),
+		DecisionFacts:             fmt.Sprintf("A request of the kind %v was reviewed and accepted; the restriction reaches as far as %q.", s.Kind, s.Scope),
 		SourceType:                string(s.Origin),
 		AutomatedDetection:        yes[s.AutomatedDetection],
 		AutomatedDecision:         s.automatedDecision(),

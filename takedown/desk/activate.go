@@ -30,7 +30,7 @@ func (d *Desk) begin(ctx context.Context) error {
 			}
 			c.Begins = false
 			c.happened(MilestoneEnforced, c.Start)
-			c.note(c.State, State(MilestoneEnforced), Act{}, now)
+			c.note(c.State, State(MilestoneEnforced), Actor{}, now)
 			if c.over(now) || c.Erased() {
 				return change{}, nil
 			}

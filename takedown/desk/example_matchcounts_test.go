@@ -13,9 +13,9 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// A node reports how many different pictures each rule has matched far out; the
+// A node reports how many different pictures each rule has matched weakly; the
 // desk calls a person when they are too many, and nothing is unblocked by it.
-func ExampleDesk_TakeTallies() {
+func ExampleDesk_AddMatchCounts() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "desk")
 	if err != nil {
@@ -51,27 +51,27 @@ func ExampleDesk_TakeTallies() {
 	for _, h := range outerCopies(own, 24, 30) {
 		node.Filter("", h)
 	}
-	report, err := node.Tally().MarshalBinary() // sent however nodes send things
+	report, err := node.MatchCounts().MarshalBinary() // sent however nodes send things
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	var tally takedown.Tally
+	var tally takedown.MatchCounts
 	if err := tally.UnmarshalBinary(report); err != nil {
 		log.Fatal(err)
 	}
-	alarms, err := dk.TakeTallies(ctx, tally)
+	alarms, err := dk.AddMatchCounts(ctx, tally)
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, a := range alarms {
 		fmt.Println("rule", a.Rule, "of the case:", a.Case == c.ID)
 	}
-	again, err := dk.TakeTallies(ctx, tally)
+	again, err := dk.AddMatchCounts(ctx, tally)
 	fmt.Println("said again:", len(again), err)
 	fmt.Println("still held:", node.Filter("", own).Verdict)
 	// Somebody has looked.
-	fmt.Println(dk.SettleAlarms(ctx, c.ID, desk.Act{By: "carol"}))
+	fmt.Println(dk.SettleAlarms(ctx, c.ID, desk.Actor{By: "carol"}))
 	// Output:
 	// rule 1 of the case: true
 	// said again: 0 <nil>
@@ -79,8 +79,8 @@ func ExampleDesk_TakeTallies() {
 	// <nil>
 }
 
-// A logo is put on the never-block list: no request takes it away by likeness.
-func ExampleDesk_AddCommon() {
+// A logo is put on the allow list: no request takes it away by likeness.
+func ExampleDesk_AddToAllowList() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "desk")
 	if err != nil {
@@ -93,7 +93,7 @@ func ExampleDesk_AddCommon() {
 	}
 	defer dk.Close()
 	logo := phash.MustParse("pdq:0f1e2d3c4b5a69780f1e2d3c4b5a6978f0e1d2c3b4a59687f0e1d2c3b4a59687")
-	listed, err := dk.AddCommon(ctx, takedown.Candidate{Hashes: []phash.Hash{logo}}, desk.Act{By: "carol", Reason: "logo"})
+	listed, err := dk.AddToAllowList(ctx, takedown.Candidate{Hashes: []phash.Hash{logo}}, desk.Actor{By: "carol", Reason: "logo"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -106,10 +106,10 @@ func ExampleDesk_AddCommon() {
 	fmt.Println("flags:", c.Flags)
 	fmt.Println("accepted:", dk.Accept(ctx, c.ID, desk.Grant{}) == nil)
 	// A person decides that it is no logo after all.
-	fmt.Println(dk.RemoveCommon(ctx, listed.Event, desk.Act{By: "carol", Reason: "mistake"}))
+	fmt.Println(dk.RemoveFromAllowList(ctx, listed.Event, desk.Actor{By: "carol", Reason: "mistake"}))
 	fmt.Println("accepted:", dk.Accept(ctx, c.ID, desk.Grant{}) == nil)
 	// Output:
-	// flags: [common]
+	// flags: [allow_listed]
 	// accepted: false
 	// <nil>
 	// accepted: true
