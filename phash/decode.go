@@ -2,11 +2,11 @@ package phash
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
 	"image/gif"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"iter"
@@ -146,21 +146,23 @@ type Decoder func(data []byte, maxPixels int64) (image.Image, error)
 // pointer and a zero field mean the defaults. The options may be shared; they
 // are only read.
 type DecodeOptions struct {
-	// MaxBytes is the longest file that is read, DefaultMaxBytes if 0.
+	// MaxBytes is the longest file that is read, DefaultMaxBytes if 0. Of a JPEG it
+	// bounds the picture: what lies behind the end marker does not count.
 	MaxBytes int64
 	// MaxPixels is the largest picture, width × height, DefaultMaxPixels if 0.
 	// For an animation it also bounds the sum over the frames that are decoded.
-	// Decoding takes 1 to 16 bytes a pixel: 1.5 for a usual JPEG, 7.5 for a
-	// progressive one, 16 for a progressive one in CMYK.
+	// Decoding takes 1 to 16 bytes a pixel: 1 for the luma of a usual JPEG, 3 for
+	// that of a progressive one, 16 for a progressive one in CMYK.
 	MaxPixels int64
 	// MaxFrames is the number of frames of an animation that DecodeFrames
 	// decodes, DefaultMaxFrames if 0, and never more than 10,000. Decode always
 	// decodes one.
 	MaxFrames int
-	// AcceptTruncated decodes a JPEG that is cut off as far as it goes, as viewers
-	// do; what is missing is noise, and Picture.Truncated reports it. It is for
-	// looking copies up: cutting off a hundredth of a file hides nothing from
-	// people. Without it, only a missing end marker is forgiven.
+	// AcceptTruncated decodes damaged files as far as viewers show them, such as
+	// one that is cut off or has wrong bytes. What is missing is grey or
+	// transparent; see Picture.Damage. It is for looking copies up: damage that
+	// nobody sees must not hide a picture. Without it, only faults are accepted that
+	// change nothing of the picture, such as a missing end marker.
 	AcceptTruncated bool
 	// Decoders decode formats that the package does not, such as FormatAVIF (the
 	// module phash/avif has one), or replace its own. FormatUnknown stands for
@@ -196,7 +198,13 @@ func (o *DecodeOptions) withDefaults() DecodeOptions {
 // r, which are wrapped. A file that cannot be decoded was not looked at: do not
 // treat it as a picture without a match.
 func Decode(r io.Reader, opts *DecodeOptions) (*Picture, error) {
-	for p, err := range DecodeFrames(r, opts) {
+	return DecodeContext(context.Background(), r, opts)
+}
+
+// DecodeContext is [Decode] with a context. When it ends, decoding stops soon,
+// and its error is returned, wrapped.
+func DecodeContext(ctx context.Context, r io.Reader, opts *DecodeOptions) (*Picture, error) {
+	for p, err := range DecodeFramesContext(ctx, r, opts) {
 		return p, err
 	}
 	panic("phash: DecodeFrames gave nothing") // it always gives a picture or an error
@@ -207,6 +215,12 @@ func Decode(r io.Reader, opts *DecodeOptions) (*Picture, error) {
 // gives one frame. The sequence ends with an error where a frame is damaged or
 // a limit is reached; frames given before it are good.
 func DecodeFrames(r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
+	return DecodeFramesContext(context.Background(), r, opts)
+}
+
+// DecodeFramesContext is [DecodeFrames] with a context. When it ends, decoding
+// stops soon, and the sequence ends with its error, wrapped.
+func DecodeFramesContext(ctx context.Context, r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
 	return func(yield func(*Picture, error) bool) {
 		o := opts.withDefaults()
 		data, err := io.ReadAll(io.LimitReader(r, o.MaxBytes+1))
@@ -215,6 +229,9 @@ func DecodeFrames(r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
 			return
 		}
 		format := Sniff(data)
+		if int64(len(data)) > o.MaxBytes && format == FormatJPEG {
+			data = jpegPicture(data[:o.MaxBytes], data)
+		}
 		if int64(len(data)) > o.MaxBytes {
 			yield(nil, &DecodeError{Format: format, Reason: ErrTooLarge,
 				Detail: fmt.Sprintf("longer than %d bytes", o.MaxBytes)})
@@ -229,7 +246,7 @@ func DecodeFrames(r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
 			yield(nil, err)
 			return
 		}
-		f.frames(&o, yield)
+		f.frames(ctx, &o, yield)
 	}
 }
 
@@ -297,12 +314,32 @@ const mostFrames = 10_000
 // part is one frame: a file of its own for the decoder of a still picture, and
 // how the result is drawn.
 type part struct {
-	rect    image.Rectangle // on the canvas; the decoder must give this size
-	data    func() []byte   // built only when it is decoded
-	decode  func(io.Reader) (image.Image, error)
-	salvage func(io.Reader) (image.Image, error) // for what decode cannot read; may be nil
-	replace bool                                 // replaces what was there instead of being drawn over it
-	dispose disposal
+	rect image.Rectangle // on the canvas; the decoder must give this size
+	// tolerant decodes the frame as far as viewers show it. If it is nil, decode
+	// decodes data.
+	tolerant func(context.Context) (decoded, error)
+	data     func() []byte // built only when it is decoded
+	decode   func(io.Reader) (image.Image, error)
+	replace  bool // replaces what was there instead of being drawn over it
+	dispose  disposal
+}
+
+// decoded is what a decoder gives.
+type decoded struct {
+	img image.Image
+	// colours, unless nil, returns the colours of a picture of which img is the
+	// luma alone. It is called at most once.
+	colours func() image.Image
+	damage  Damage
+}
+
+// open decodes the frame.
+func (p *part) open(ctx context.Context, f Format) (decoded, error) {
+	if p.tolerant != nil {
+		return guarded(f, func() (decoded, error) { return p.tolerant(ctx) })
+	}
+	img, err := guarded(f, func() (image.Image, error) { return p.decode(bytes.NewReader(p.data())) })
+	return decoded{img: img}, err
 }
 
 // disposal is what happens to the area of a frame after it was shown.
@@ -315,7 +352,7 @@ const (
 )
 
 // frames decodes and draws the parts of f and yields them.
-func (f *file) frames(o *DecodeOptions, yield func(*Picture, error) bool) {
+func (f *file) frames(ctx context.Context, o *DecodeOptions, yield func(*Picture, error) bool) {
 	if err := checkPixels(f.format, f.width, f.height, o.MaxPixels); err != nil {
 		yield(nil, err)
 		return
@@ -323,6 +360,10 @@ func (f *file) frames(o *DecodeOptions, yield func(*Picture, error) bool) {
 	canvas := canvas{bounds: image.Rect(0, 0, f.width, f.height)}
 	pixels := int64(0)
 	for i := range f.parts {
+		if err := ctx.Err(); err != nil {
+			yield(nil, fmt.Errorf("phash: decoding: %w", err))
+			return
+		}
 		p := &f.parts[i]
 		pixels += int64(f.width) * int64(f.height)
 		switch {
@@ -339,27 +380,23 @@ func (f *file) frames(o *DecodeOptions, yield func(*Picture, error) bool) {
 				Detail: fmt.Sprintf("frame %d at %v lies outside the picture of %d × %d", i, p.rect, f.width, f.height)})
 			return
 		}
-		img, err := guarded(f.format, func() (image.Image, error) { return p.decode(bytes.NewReader(p.data())) })
-		truncated := err != nil && p.salvage != nil && o.AcceptTruncated
-		if truncated {
-			if m, e := guarded(f.format, func() (image.Image, error) { return p.salvage(bytes.NewReader(p.data())) }); e == nil {
-				img, err = m, nil
-			}
-		}
-		if err == nil {
-			if b := img.Bounds(); b.Size() != p.rect.Size() {
-				err = &DecodeError{Format: f.format, Reason: ErrCorrupt,
-					Detail: fmt.Sprintf("frame %d is %d × %d, its container says %d × %d", i, b.Dx(), b.Dy(), p.rect.Dx(), p.rect.Dy())}
-			}
+		d, err := p.open(ctx, f.format)
+		switch {
+		case err != nil:
+		case d.damage.Reason == DamageBudget && !o.AcceptTruncated:
+			err = &DecodeError{Format: f.format, Reason: ErrTooLarge, Detail: "decoding it is too much work"}
+		case d.damage.Visible() && !o.AcceptTruncated:
+			err = damaged(f.format, nil, "%v", d.damage)
+		case d.img.Bounds().Size() != p.rect.Size():
+			b := d.img.Bounds()
+			err = damaged(f.format, nil, "frame %d is %d × %d, its container says %d × %d", i, b.Dx(), b.Dy(), p.rect.Dx(), p.rect.Dy())
 		}
 		if err != nil {
 			yield(nil, err)
 			return
 		}
-		pic := newPicture(canvas.draw(img, p, i == len(f.parts)-1), f.orientation, f.format)
-		if pic.truncated = truncated; truncated {
-			pic.damage = Damage{Reason: DamageCut}
-		}
+		pic := newPicture(canvas.draw(d.img, p, i == len(f.parts)-1), f.orientation, f.format)
+		pic.damage, pic.colours = d.damage, d.colours
 		if !yield(pic, nil) {
 			return
 		}
@@ -386,15 +423,17 @@ func decodeError(format Format, err error) error {
 	if e := (*DecodeError)(nil); errors.As(err, &e) {
 		return err
 	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("phash: %v: decoding: %w", format, err)
+	}
 	reason := ErrCorrupt
-	var (
-		jpegU jpeg.UnsupportedError
-		pngU  png.UnsupportedError
-	)
+	var pngU png.UnsupportedError
 	switch {
+	case jpegReason(err) != nil:
+		reason = jpegReason(err)
 	case errors.Is(err, ErrTooLarge):
 		reason = ErrTooLarge
-	case errors.Is(err, ErrUnsupported), errors.As(err, &jpegU), errors.As(err, &pngU):
+	case errors.Is(err, ErrUnsupported), errors.As(err, &pngU):
 		reason = ErrUnsupported
 	}
 	return &DecodeError{Format: format, Reason: reason, Err: err}
@@ -407,61 +446,6 @@ func whole(w, h int, data []byte, decode func(io.Reader) (image.Image, error)) [
 
 func damaged(f Format, err error, format string, a ...any) error {
 	return &DecodeError{Format: f, Reason: ErrCorrupt, Detail: fmt.Sprintf(format, a...), Err: err}
-}
-
-// maxScans bounds the scans of a progressive JPEG. Every scan walks over the
-// whole picture, whatever its length in the file; ordinary files have 3 to 20.
-const maxScans = 100
-
-func openJPEG(data []byte) (*file, error) {
-	c, err := guarded(FormatJPEG, func() (image.Config, error) { return jpeg.DecodeConfig(bytes.NewReader(data)) })
-	if err != nil {
-		return nil, err
-	}
-	scans, orientation := 0, uint8(0)
-	ended := jpegSegments(data, func(marker byte, body []byte) {
-		switch marker {
-		case 0xda:
-			scans++
-		case 0xe1: // APP1: EXIF need not be the first, XMP uses the marker too
-			if tiff, ok := bytes.CutPrefix(body, []byte("Exif\x00\x00")); ok && orientation == 0 {
-				orientation = exifOrientation(tiff)
-			}
-		}
-	})
-	if scans > maxScans {
-		return nil, &DecodeError{Format: FormatJPEG, Reason: ErrTooLarge,
-			Detail: fmt.Sprintf("%d scans where %d are allowed", scans, maxScans)}
-	}
-	f := &file{format: FormatJPEG, width: c.Width, height: c.Height, orientation: max(1, orientation),
-		parts: whole(c.Width, c.Height, data, jpeg.Decode)}
-	if !ended {
-		// A missing end marker changes nothing that is seen. If that was not all,
-		// zeros before it decode to noise in what is missing.
-		end := bytes.NewReader([]byte{0xff, 0xd9})
-		f.parts[0].decode = func(r io.Reader) (image.Image, error) {
-			return jpeg.Decode(io.MultiReader(r, end))
-		}
-		blocks := (int64(c.Width)/8 + 2) * (int64(c.Height)/8 + 2) * 4 // of all components
-		f.parts[0].salvage = func(r io.Reader) (image.Image, error) {
-			end.Seek(0, io.SeekStart)
-			return jpeg.Decode(io.MultiReader(r, io.LimitReader(zeros{}, blocks*maxBlock), end))
-		}
-	}
-	return f, nil
-}
-
-// maxBlock is the bytes of zeros given for a block of a JPEG. The code of zeros
-// alone is the shortest, and mostly stands for a small value: 64 coefficients of
-// 3 or 4 bits.
-const maxBlock = 32
-
-// zeros is an endless reader of zeros.
-type zeros struct{}
-
-func (zeros) Read(b []byte) (int, error) {
-	clear(b)
-	return len(b), nil
 }
 
 func decodeGIF(r io.Reader) (image.Image, error)  { return gif.Decode(r) }

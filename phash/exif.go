@@ -6,14 +6,13 @@ import (
 )
 
 // jpegSegments calls f for each marker segment of a JPEG up to its end, with
-// what follows the length, and reports whether it got there. Whatever lies
-// between segments is skipped: the data of scans, and junk, as the decoder skips
-// it.
-func jpegSegments(data []byte, f func(marker byte, body []byte)) (ended bool) {
+// what follows the length. Whatever lies between segments is skipped: the data of
+// scans, and junk, as the decoder skips it.
+func jpegSegments(data []byte, f func(marker byte, body []byte)) {
 	for pos := 2; pos+2 <= len(data); {
 		i := bytes.IndexByte(data[pos:], 0xff)
 		if i < 0 || pos+i+2 > len(data) {
-			return false
+			return
 		}
 		pos += i
 		marker := data[pos+1]
@@ -25,16 +24,15 @@ func jpegSegments(data []byte, f func(marker byte, body []byte)) (ended bool) {
 			pos += 2
 			continue
 		case marker == 0xd9:
-			return true
+			return
 		case pos+4 > len(data):
-			return false
+			return
 		}
 		n := int(binary.BigEndian.Uint16(data[pos+2:]))
 		body := data[pos+4:]
 		f(marker, body[:max(0, min(len(body), n-2))])
 		pos += 2 + max(2, n)
 	}
-	return false
 }
 
 // exifOrientation reads the tag Orientation in the first directory of a TIFF

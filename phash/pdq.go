@@ -1,7 +1,6 @@
 package phash
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"image"
@@ -84,11 +83,11 @@ type Hasher struct {
 	dct   spectrum
 
 	// For registrations: the picture made smaller, a view of it turned by a small
-	// angle, and by a large one; and a compressed file.
-	small, tilted, turned image.Gray
-	sums                  []uint64
-	file                  bytes.Buffer
-	parts                 []image.Rectangle // for queries: what is left without borders
+	// angle, and by a large one; and how it looks after strong compression.
+	small, tilted, turned, coarse image.Gray
+
+	sums  []uint64
+	parts []image.Rectangle // for queries: what is left without borders
 }
 
 // PDQ is the function [PDQ] with the buffers of k.

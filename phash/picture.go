@@ -23,8 +23,10 @@ type Picture struct {
 	format      Format
 	stored      image.Image // as the decoder gave it
 	orientation uint8       // of EXIF: what turns stored into the picture
-	truncated   bool
 	damage      Damage
+	// colours, unless nil, decodes the colours of a picture of which stored is the
+	// luma alone.
+	colours func() image.Image
 
 	shown func() image.Image
 	luma  func() *image.Gray
@@ -44,7 +46,12 @@ func NewPicture(img image.Image) (*Picture, error) {
 
 func newPicture(stored image.Image, orientation uint8, format Format) *Picture {
 	p := &Picture{format: format, stored: stored, orientation: orientation}
-	p.shown = sync.OnceValue(func() image.Image { return turn(stored, orientation) })
+	p.shown = sync.OnceValue(func() image.Image {
+		if p.colours != nil {
+			return turn(p.colours(), orientation)
+		}
+		return turn(stored, orientation)
+	})
 	p.luma = sync.OnceValue(p.makeLuma)
 	p.clear = sync.OnceValue(func() bool {
 		o, ok := stored.(interface{ Opaque() bool })
@@ -56,10 +63,9 @@ func newPicture(stored image.Image, orientation uint8, format Format) *Picture {
 // Format returns the file format, FormatUnknown for [NewPicture].
 func (p *Picture) Format() Format { return p.format }
 
-// Truncated reports that the file ended before the picture did, so that part of
-// it is noise; see [DecodeOptions].AcceptTruncated. [Register] refuses such a
-// picture.
-func (p *Picture) Truncated() bool { return p.truncated }
+// Truncated reports that the picture is visibly damaged: see [Damage.Visible] and
+// [DecodeOptions].AcceptTruncated. [Register] refuses such a picture.
+func (p *Picture) Truncated() bool { return p.damage.Visible() }
 
 // Damage describes what is wrong with the file, and how much of the picture is
 // missing.
@@ -223,12 +229,17 @@ func (p *Picture) PDQ() (h Hash, quality int) {
 	return k.PDQOf(p)
 }
 
+func isYCbCr(img image.Image) bool {
+	_, ok := img.(*image.YCbCr)
+	return ok
+}
+
 // PDQOf is [Picture.PDQ] with the buffers of k.
 func (k *Hasher) PDQOf(p *Picture) (h Hash, quality int) {
-	switch p.stored.(type) {
-	case *image.Gray:
+	switch _, gray := p.stored.(*image.Gray); {
+	case gray && p.colours == nil:
 		return k.hash(k.lumaOf(p.luma()))
-	case *image.YCbCr:
+	case gray || isYCbCr(p.stored):
 		h, quality = k.hash(k.lumaOf(p.luma()))
 		if !k.dct.close() {
 			return h, quality

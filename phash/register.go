@@ -3,8 +3,9 @@ package phash
 import (
 	"fmt"
 	"image"
-	"image/jpeg"
 	"slices"
+
+	"github.com/staydown/staydown/internal/jpegdec"
 )
 
 // Level is how many hashes a registration stores.
@@ -251,15 +252,10 @@ func (k *Hasher) stability(g *image.Gray) int {
 	w, h := g.Rect.Dx(), g.Rect.Dy()
 	cropped, _ := k.hash(k.grayOf(cutGray(g, image.Rect(mils(w, 2), mils(h, 2), w-mils(w, 3), h-mils(h, 3)))))
 	moved, _ := own.Distance(cropped)
-	k.file.Reset()
-	if jpeg.Encode(&k.file, g, &jpeg.Options{Quality: 10}) == nil {
-		if m, err := jpeg.Decode(&k.file); err == nil {
-			h, _ := k.hash(k.lumaOf(m))
-			d, _ := own.Distance(h)
-			moved = max(moved, d)
-		}
-	}
-	return moved
+	jpegdec.Coarsen(&k.coarse, g, 10)
+	coarse, _ := k.hash(k.grayOf(&k.coarse))
+	d, _ := own.Distance(coarse)
+	return max(moved, d)
 }
 
 // add stores a hash unless it is there already, or is of a flat view.

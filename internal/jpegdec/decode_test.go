@@ -537,3 +537,50 @@ func BenchmarkDecode(b *testing.B) {
 		bench(name, func(data []byte) error { _, err := Decode(context.Background(), data, &o); return err })
 	}
 }
+
+// Coarsen gives what image/jpeg gives for a compressed picture.
+func TestCoarsen(t *testing.T) {
+	t.Parallel()
+	for _, size := range []image.Point{{151, 113}, {64, 8}, {5, 7}} {
+		// Not a decoded file: its coefficients lie half-way between quantizers.
+		src := image.NewGray(image.Rectangle{Max: size})
+		for i := range src.Pix {
+			x, y := i%size.X, i/size.X
+			src.Pix[i] = byte(30 + x + y/2 + x*x*7%31 + (x/17+y/13)%2*60)
+		}
+		for _, quality := range []int{5, 10, 40} {
+			var file bytes.Buffer
+			if err := jpeg.Encode(&file, src, &jpeg.Options{Quality: quality}); err != nil {
+				t.Fatal(err)
+			}
+			want := decode(t, file.Bytes(), nil).Image.(*image.Gray)
+			var got image.Gray
+			Coarsen(&got, src, quality)
+			if got.Rect != want.Rect {
+				t.Fatalf("bounds %v, want %v", got.Rect, want.Rect)
+			}
+			sum := 0
+			for y := range got.Rect.Dy() {
+				for x := range got.Rect.Dx() {
+					sum += max(int(got.GrayAt(x, y).Y)-int(want.GrayAt(x, y).Y), int(want.GrayAt(x, y).Y)-int(got.GrayAt(x, y).Y))
+				}
+			}
+			if n := got.Rect.Dx() * got.Rect.Dy(); 3*sum > n { // where a coefficient lies half-way
+				t.Errorf("%v, quality %d: %.3f levels from image/jpeg in the mean", size, quality, float64(sum)/float64(n))
+			}
+		}
+	}
+}
+
+// End finds the end of the picture behind everything that viewers skip.
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	for name, data := range fixtures(t) {
+		if n, ok := End(append(bytes.Clone(data), data...)); n != len(data) || !ok {
+			t.Errorf("%s: end at %d of %d, %t", name, n, len(data), ok)
+		}
+		if n, ok := End(data[:len(data)-1]); ok {
+			t.Errorf("%s without its end: end at %d", name, n)
+		}
+	}
+}

@@ -210,3 +210,18 @@ func (d *decoder) table(class, id byte) *huffman {
 	}
 	return d.tables[class][id]
 }
+
+// End returns where a file ends: behind its end marker. What follows is no part
+// of the picture. It reports false if the bytes given have no end marker.
+func End(data []byte) (n int, ok bool) {
+	r := bitReader{data: data, at: min(2, len(data))}
+	for {
+		switch m := r.next(); {
+		case m == markerEnd:
+			return r.at, r.endMarker()
+		case m > markerSOI || markerSOF0 <= m && m < markerRST0:
+			r.segment()
+		}
+		r.marker = 0
+	}
+}
