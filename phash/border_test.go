@@ -175,7 +175,7 @@ func TestGIFDisposal(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The colours at (2, 2), (10, 10), (25, 10) and (35, 25).
-	want := []string{"rrrr", "rgrr", "r br", "r rg", "r rg"}
+	want := []string{"rrrr", "rgrr", "r br", "r rg"} // the last frame changes nothing
 	letters := map[color.NRGBA]string{{255, 0, 0, 255}: "r", {0, 255, 0, 255}: "g", {0, 0, 255, 255}: "b"}
 	var got []string
 	for p, err := range phash.DecodeFrames(&b, nil) {

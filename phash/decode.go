@@ -1,17 +1,19 @@
 package phash
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"image"
-	"image/gif"
-	"image/png"
 	"io"
 	"iter"
+	"strings"
 
-	"golang.org/x/image/webp"
+	"github.com/staydown/staydown/internal/bmpdec"
+	"github.com/staydown/staydown/internal/pngdec"
+	"github.com/staydown/staydown/internal/raster"
+	"github.com/staydown/staydown/internal/svgpics"
 )
 
 // Format is a file format of pictures, found by looking at the bytes.
@@ -27,10 +29,12 @@ const (
 	FormatHEIC   // the same
 	FormatJPEGXL // the same
 	FormatTIFF   // the same
-	FormatBMP    // the same
+	FormatBMP
+	FormatICO // icons and cursors
+	FormatSVG // only the pictures that are embedded in it
 )
 
-var formatNames = [...]string{"unknown", "JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "JPEG XL", "TIFF", "BMP"}
+var formatNames = [...]string{"unknown", "JPEG", "PNG", "GIF", "WebP", "AVIF", "HEIC", "JPEG XL", "TIFF", "BMP", "ICO", "SVG"}
 
 // String returns the format's usual name, such as "JPEG XL".
 func (f Format) String() string {
@@ -40,8 +44,8 @@ func (f Format) String() string {
 	return fmt.Sprintf("Format(%d)", uint8(f))
 }
 
-// Sniff names the format of a file by its first bytes; 32 are enough. It never
-// looks at a name or a media type, because those lie.
+// Sniff names the format of a file by its first bytes; 4,096 are enough for all, 32
+// for most. It never looks at a name or a media type, because those lie.
 func Sniff(data []byte) Format {
 	has := func(at int, s string) bool {
 		return len(data) >= at+len(s) && string(data[at:at+len(s)]) == s
@@ -49,7 +53,7 @@ func Sniff(data []byte) Format {
 	switch {
 	case has(0, "\xff\xd8\xff"):
 		return FormatJPEG
-	case has(0, "\x89PNG\r\n\x1a\n"):
+	case has(0, pngdec.Signature):
 		return FormatPNG
 	case has(0, "GIF87a"), has(0, "GIF89a"):
 		return FormatGIF
@@ -57,31 +61,38 @@ func Sniff(data []byte) Format {
 		return FormatWebP
 	case has(0, "\xff\x0a"), has(0, "\x00\x00\x00\x0cJXL \r\n\x87\n"):
 		return FormatJPEGXL
-	case has(4, "ftypavif"), has(4, "ftypavis"):
-		return FormatAVIF
-	case has(4, "ftyphe"): // heic, heix, heim, heis, hevc and others
-		return FormatHEIC
-	case has(4, "ftypmif1"), has(4, "ftypmsf1"):
-		return miafBrand(data)
+	case has(4, "ftyp"):
+		return brand(data)
 	case has(0, "II*\x00"), has(0, "MM\x00*"):
 		return FormatTIFF
-	case has(0, "BM"):
+	case has(0, "BM") && bmpdec.IsBMP(data):
 		return FormatBMP
+	case bmpdec.IsICO(data):
+		return FormatICO
+	case svgpics.IsSVG(data):
+		return FormatSVG
 	}
 	return FormatUnknown
 }
 
-// miafBrand tells AVIF from HEIC in a file whose major brand fits both, by the
-// compatible brands that follow.
-func miafBrand(data []byte) Format {
-	n := min(len(data), int(data[3])) // the box is never longer than 255 in practice
-	for i := 16; i+4 <= n; i += 4 {
-		switch string(data[i : i+4]) {
-		case "avif", "avis":
+// brand tells AVIF and HEIC from each other, and from other files of their family,
+// by the major and the compatible brands. Browsers show a file as AVIF if any of
+// them is of AVIF.
+func brand(data []byte) Format {
+	n := int(min(uint64(binary.BigEndian.Uint32(data)), uint64(len(data))))
+	found := FormatUnknown
+	for i := 8; i+4 <= n; i += 4 {
+		if i == 12 { // the minor version
+			continue
+		}
+		switch b := string(data[i : i+4]); {
+		case b == "avif", b == "avis":
 			return FormatAVIF
+		case b == "mif1", b == "msf1", strings.HasPrefix(b, "he"): // heic, heix, heim, heis, hevc and others
+			found = FormatHEIC
 		}
 	}
-	return FormatHEIC
+	return found
 }
 
 // The reasons for which a file gives no picture. Every error of [Decode] is a
@@ -131,8 +142,8 @@ func (e *DecodeError) Unwrap() []error {
 
 // The limits of a nil or zero [DecodeOptions].
 const (
-	DefaultMaxBytes  = 10 << 20   // 10 MiB
-	DefaultMaxPixels = 50_000_000 // a picture of a 48-megapixel camera
+	DefaultMaxBytes  = 10 << 20 // 10 MiB
+	DefaultMaxPixels = 1 << 28  // the largest WebP; large pictures are decoded reduced
 	DefaultMaxFrames = 100
 )
 
@@ -149,20 +160,23 @@ type DecodeOptions struct {
 	// MaxBytes is the longest file that is read, DefaultMaxBytes if 0. Of a JPEG it
 	// bounds the picture: what lies behind the end marker does not count.
 	MaxBytes int64
-	// MaxPixels is the largest picture, width × height, DefaultMaxPixels if 0.
-	// For an animation it also bounds the sum over the frames that are decoded.
-	// Decoding takes 1 to 16 bytes a pixel: 1 for the luma of a usual JPEG, 3 for
-	// that of a progressive one, 16 for a progressive one in CMYK.
+	// MaxPixels is the largest picture, width × height, that is not refused,
+	// DefaultMaxPixels if 0. It bounds neither memory nor work, which have limits of
+	// their own: a picture of more than about 24 million pixels (in gray: 96) is
+	// reduced while it is decoded, and what exceeds the work for one file is left
+	// out, see Damage.
 	MaxPixels int64
 	// MaxFrames is the number of frames of an animation that DecodeFrames
-	// decodes, DefaultMaxFrames if 0, and never more than 10,000. Decode always
-	// decodes one.
+	// gives, DefaultMaxFrames if 0, and never more than 10,000. Where a file has more
+	// that differ, they are taken from all over the animation. Decode always gives
+	// one.
 	MaxFrames int
 	// AcceptTruncated decodes damaged files as far as viewers show them, such as
 	// one that is cut off or has wrong bytes. What is missing is grey or
 	// transparent; see Picture.Damage. It is for looking copies up: damage that
-	// nobody sees must not hide a picture. Without it, only faults are accepted that
-	// change nothing of the picture, such as a missing end marker.
+	// nobody sees must not hide a picture. Of a file longer than MaxBytes, that much
+	// is read. Without it, only faults are accepted that change nothing of the
+	// picture, such as a missing end marker.
 	AcceptTruncated bool
 	// Decoders decode formats that the package does not, such as FormatAVIF (the
 	// module phash/avif has one), or replace its own. FormatUnknown stands for
@@ -184,15 +198,17 @@ func (o *DecodeOptions) withDefaults() DecodeOptions {
 	if d.MaxFrames <= 0 {
 		d.MaxFrames = DefaultMaxFrames
 	}
-	d.MaxFrames = min(d.MaxFrames, mostFrames)
+	d.MaxFrames = min(d.MaxFrames, raster.MaxFrames)
 	return d
 }
 
-// Decode reads one picture from r: JPEG, PNG, GIF or WebP, and what
-// opts.Decoders adds. The format is found by looking at the bytes. Limits are
-// checked before anything of the picture's size is allocated. The orientation
-// in the EXIF data of a JPEG, PNG or WebP is applied. Of an animation it gives
-// the first frame; [DecodeFrames] gives all.
+// Decode reads one picture from r: JPEG, PNG, GIF, WebP, BMP or ICO, the first one
+// embedded in an SVG, and what opts.Decoders adds. The format is found by looking
+// at the bytes. The orientation in the EXIF data of a JPEG, PNG or WebP is applied.
+// Of an animation it gives the first frame; [DecodeFrames] gives all.
+//
+// It reads files as tolerantly as browsers do: see [Picture.Damage] for what was
+// wrong. Memory and work are bounded, whatever the file says.
 //
 // No input makes it panic. Errors are of type [*DecodeError], except those of
 // r, which are wrapped. A file that cannot be decoded was not looked at: do not
@@ -204,16 +220,24 @@ func Decode(r io.Reader, opts *DecodeOptions) (*Picture, error) {
 // DecodeContext is [Decode] with a context. When it ends, decoding stops soon,
 // and its error is returned, wrapped.
 func DecodeContext(ctx context.Context, r io.Reader, opts *DecodeOptions) (*Picture, error) {
-	for p, err := range DecodeFramesContext(ctx, r, opts) {
-		return p, err
-	}
-	panic("phash: DecodeFrames gave nothing") // it always gives a picture or an error
+	var (
+		pic *Picture
+		err error
+	)
+	play(ctx, r, opts, true, func(p *Picture, e error) bool {
+		pic, err = p, e
+		return false
+	})
+	return pic, err
 }
 
-// DecodeFrames is [Decode] for every frame of an animated GIF, PNG or WebP, as
-// a viewer would show it: drawn over what earlier frames left. A still picture
-// gives one frame. The sequence ends with an error where a frame is damaged or
-// a limit is reached; frames given before it are good.
+// DecodeFrames is [Decode] for every frame of an animated GIF, PNG, WebP or
+// [Animation] that differs from all before, as a viewer would show it: drawn over
+// what earlier frames left. A still picture gives one frame, an SVG those of all
+// pictures in it. Of more frames than MaxFrames, or than the work for one file
+// allows, some from all over the animation are given, of each stretch the one that
+// is shown longest. The sequence then ends with a [*LeftOutError]. With any other
+// error it ends where a frame is refused, or the file cannot be decoded.
 func DecodeFrames(r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
 	return DecodeFramesContext(context.Background(), r, opts)
 }
@@ -221,54 +245,39 @@ func DecodeFrames(r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
 // DecodeFramesContext is [DecodeFrames] with a context. When it ends, decoding
 // stops soon, and the sequence ends with its error, wrapped.
 func DecodeFramesContext(ctx context.Context, r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
-	return func(yield func(*Picture, error) bool) {
-		o := opts.withDefaults()
-		data, err := io.ReadAll(io.LimitReader(r, o.MaxBytes+1))
-		if err != nil {
-			yield(nil, fmt.Errorf("phash: reading the picture: %w", err))
-			return
-		}
-		format := Sniff(data)
-		if int64(len(data)) > o.MaxBytes && format == FormatJPEG {
-			data = jpegPicture(data[:o.MaxBytes], data)
-		}
-		if int64(len(data)) > o.MaxBytes {
-			yield(nil, &DecodeError{Format: format, Reason: ErrTooLarge,
-				Detail: fmt.Sprintf("longer than %d bytes", o.MaxBytes)})
-			return
-		}
-		if d := o.Decoders[format]; d != nil {
-			yield(decodeByCaller(format, data, d, o.MaxPixels))
-			return
-		}
-		f, err := openFile(format, data)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		f.frames(ctx, &o, yield)
-	}
+	return func(yield func(*Picture, error) bool) { play(ctx, r, opts, false, yield) }
 }
 
-func openFile(format Format, data []byte) (*file, error) {
-	switch format {
-	case FormatJPEG:
-		return openJPEG(data)
-	case FormatPNG:
-		return openPNG(data)
-	case FormatGIF:
-		return openGIF(data)
-	case FormatWebP:
-		return openWebP(data)
-	case FormatUnknown:
-		d := "no bytes"
-		if len(data) > 0 {
-			d = fmt.Sprintf("the file begins with %q; JPEG, PNG, GIF and WebP are accepted", data[:min(len(data), 12)])
-		}
-		return nil, &DecodeError{Reason: ErrFormat, Detail: d}
+// play reads a file and gives its frames, or the first one.
+func play(ctx context.Context, r io.Reader, opts *DecodeOptions, first bool, yield func(*Picture, error) bool) {
+	o := opts.withDefaults()
+	data, err := io.ReadAll(io.LimitReader(r, o.MaxBytes+1))
+	if err != nil {
+		yield(nil, fmt.Errorf("phash: reading the picture: %w", err))
+		return
 	}
-	return nil, &DecodeError{Format: format, Reason: ErrUnsupported,
-		Detail: "JPEG, PNG, GIF and WebP are accepted; DecodeOptions.Decoders can add a decoder for " + format.String()}
+	format := Sniff(data)
+	if int64(len(data)) > o.MaxBytes && format == FormatJPEG {
+		data = jpegPicture(data[:o.MaxBytes], data)
+	}
+	var tooLong error
+	if int64(len(data)) > o.MaxBytes {
+		tooLong = &DecodeError{Format: format, Reason: ErrTooLarge, Detail: fmt.Sprintf("longer than %d bytes", o.MaxBytes)}
+		if data = data[:o.MaxBytes]; !o.AcceptTruncated {
+			yield(nil, tooLong)
+			return
+		}
+	}
+	p := newPlayer(ctx, &o, len(data), yield)
+	p.first, p.cut = first, tooLong != nil
+	err = p.play(format, data, 0)
+	if err == nil && p.given == 0 {
+		err = damaged(format, nil, "nothing of it is seen")
+	}
+	if err != nil && tooLong != nil && ctx.Err() == nil {
+		err = tooLong // perhaps what is missing is all that is wrong
+	}
+	p.end(format, err)
 }
 
 func decodeByCaller(format Format, data []byte, d Decoder, maxPixels int64) (*Picture, error) {
@@ -297,112 +306,6 @@ func checkPixels(format Format, w, h int, maxPixels int64) error {
 	return nil
 }
 
-// file is a picture file taken apart as far as needed to know, before anything
-// of its size is allocated, how large it is, and to decode it frame by frame.
-type file struct {
-	format      Format
-	width       int // of the canvas, as stored
-	height      int
-	orientation uint8 // of EXIF: 1 to 8
-	parts       []part
-}
-
-// mostFrames bounds what is kept of the frames of a file: a frame can be as short
-// as 13 bytes. One more is looked for, so that the limit is seen to be exceeded.
-const mostFrames = 10_000
-
-// part is one frame: a file of its own for the decoder of a still picture, and
-// how the result is drawn.
-type part struct {
-	rect image.Rectangle // on the canvas; the decoder must give this size
-	// tolerant decodes the frame as far as viewers show it. If it is nil, decode
-	// decodes data.
-	tolerant func(context.Context) (decoded, error)
-	data     func() []byte // built only when it is decoded
-	decode   func(io.Reader) (image.Image, error)
-	replace  bool // replaces what was there instead of being drawn over it
-	dispose  disposal
-}
-
-// decoded is what a decoder gives.
-type decoded struct {
-	img image.Image
-	// colours, unless nil, returns the colours of a picture of which img is the
-	// luma alone. It is called at most once.
-	colours func() image.Image
-	damage  Damage
-}
-
-// open decodes the frame.
-func (p *part) open(ctx context.Context, f Format) (decoded, error) {
-	if p.tolerant != nil {
-		return guarded(f, func() (decoded, error) { return p.tolerant(ctx) })
-	}
-	img, err := guarded(f, func() (image.Image, error) { return p.decode(bytes.NewReader(p.data())) })
-	return decoded{img: img}, err
-}
-
-// disposal is what happens to the area of a frame after it was shown.
-type disposal uint8
-
-const (
-	disposeKeep disposal = iota
-	disposeClear
-	disposeRestore
-)
-
-// frames decodes and draws the parts of f and yields them.
-func (f *file) frames(ctx context.Context, o *DecodeOptions, yield func(*Picture, error) bool) {
-	if err := checkPixels(f.format, f.width, f.height, o.MaxPixels); err != nil {
-		yield(nil, err)
-		return
-	}
-	canvas := canvas{bounds: image.Rect(0, 0, f.width, f.height)}
-	pixels := int64(0)
-	for i := range f.parts {
-		if err := ctx.Err(); err != nil {
-			yield(nil, fmt.Errorf("phash: decoding: %w", err))
-			return
-		}
-		p := &f.parts[i]
-		pixels += int64(f.width) * int64(f.height)
-		switch {
-		case i >= o.MaxFrames:
-			yield(nil, &DecodeError{Format: f.format, Reason: ErrTooLarge,
-				Detail: fmt.Sprintf("%d frames where %d are allowed", len(f.parts), o.MaxFrames)})
-			return
-		case pixels > o.MaxPixels:
-			yield(nil, &DecodeError{Format: f.format, Reason: ErrTooLarge,
-				Detail: fmt.Sprintf("frames of more than %d pixels together", o.MaxPixels)})
-			return
-		case !p.rect.In(canvas.bounds) || p.rect.Empty():
-			yield(nil, &DecodeError{Format: f.format, Reason: ErrCorrupt,
-				Detail: fmt.Sprintf("frame %d at %v lies outside the picture of %d × %d", i, p.rect, f.width, f.height)})
-			return
-		}
-		d, err := p.open(ctx, f.format)
-		switch {
-		case err != nil:
-		case d.damage.Reason == DamageBudget && !o.AcceptTruncated:
-			err = &DecodeError{Format: f.format, Reason: ErrTooLarge, Detail: "decoding it is too much work"}
-		case d.damage.Visible() && !o.AcceptTruncated:
-			err = damaged(f.format, nil, "%v", d.damage)
-		case d.img.Bounds().Size() != p.rect.Size():
-			b := d.img.Bounds()
-			err = damaged(f.format, nil, "frame %d is %d × %d, its container says %d × %d", i, b.Dx(), b.Dy(), p.rect.Dx(), p.rect.Dy())
-		}
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		pic := newPicture(canvas.draw(d.img, p, i == len(f.parts)-1), f.orientation, f.format)
-		pic.damage, pic.colours = d.damage, d.colours
-		if !yield(pic, nil) {
-			return
-		}
-	}
-}
-
 // guarded calls a decoder and turns its panic, should it have such a bug, and
 // its errors into a DecodeError.
 func guarded[T any](format Format, decode func() (T, error)) (out T, err error) {
@@ -427,26 +330,19 @@ func decodeError(format Format, err error) error {
 		return fmt.Errorf("phash: %v: decoding: %w", format, err)
 	}
 	reason := ErrCorrupt
-	var pngU png.UnsupportedError
 	switch {
 	case jpegReason(err) != nil:
 		reason = jpegReason(err)
+	case rasterReason(err) != nil:
+		reason = rasterReason(err)
 	case errors.Is(err, ErrTooLarge):
 		reason = ErrTooLarge
-	case errors.Is(err, ErrUnsupported), errors.As(err, &pngU):
+	case errors.Is(err, ErrUnsupported):
 		reason = ErrUnsupported
 	}
 	return &DecodeError{Format: format, Reason: reason, Err: err}
 }
 
-// whole is the only part of a still picture.
-func whole(w, h int, data []byte, decode func(io.Reader) (image.Image, error)) []part {
-	return []part{{rect: image.Rect(0, 0, w, h), data: func() []byte { return data }, decode: decode}}
-}
-
 func damaged(f Format, err error, format string, a ...any) error {
 	return &DecodeError{Format: f, Reason: ErrCorrupt, Detail: fmt.Sprintf(format, a...), Err: err}
 }
-
-func decodeGIF(r io.Reader) (image.Image, error)  { return gif.Decode(r) }
-func decodeWebP(r io.Reader) (image.Image, error) { return webp.Decode(r) }

@@ -10,15 +10,33 @@ import (
 	"github.com/staydown/staydown/internal/jpegdec"
 )
 
-// openJPEG reads the headers of a JPEG.
-func openJPEG(data []byte) (*file, error) {
+// jpeg gives the picture in a JPEG.
+func (p *player) jpeg(data []byte) error {
 	h, err := guarded(FormatJPEG, func() (jpegdec.Header, error) { return jpegdec.ReadHeader(data) })
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &file{format: FormatJPEG, width: h.Width, height: h.Height, orientation: jpegOrientation(data),
-		parts: []part{{rect: image.Rect(0, 0, h.Width, h.Height),
-			tolerant: func(ctx context.Context) (decoded, error) { return decodeJPEG(ctx, data) }}}}, nil
+	if err := checkPixels(FormatJPEG, h.Width, h.Height, p.o.MaxPixels); err != nil {
+		return err
+	}
+	d, err := guarded(FormatJPEG, func() (decoded, error) { return decodeJPEG(p.ctx, data) })
+	if err != nil {
+		return err
+	}
+	pic := newPicture(d.img, jpegOrientation(data), FormatJPEG)
+	pic.full = image.Pt(h.Width, h.Height)
+	pic.colours = d.colours
+	pic.damage = p.damage(d.damage.Reason, d.damage.Missing)
+	return p.give(pic)
+}
+
+// decoded is what the decoder gives.
+type decoded struct {
+	img image.Image
+	// colours, unless nil, returns the colours of a picture of which img is the
+	// luma alone. It is called at most once.
+	colours func() image.Image
+	damage  Damage
 }
 
 // jpegPicture returns the picture in the first bytes of a JPEG without what lies

@@ -23,6 +23,8 @@ type Picture struct {
 	format      Format
 	stored      image.Image // as the decoder gave it
 	orientation uint8       // of EXIF: what turns stored into the picture
+	full        image.Point // the size in the file, if stored is reduced; or zero
+	frame       Frame
 	damage      Damage
 	// colours, unless nil, decodes the colours of a picture of which stored is the
 	// luma alone.
@@ -71,13 +73,24 @@ func (p *Picture) Truncated() bool { return p.damage.Visible() }
 // missing.
 func (p *Picture) Damage() Damage { return p.damage }
 
-// Size returns width and height in pixels, as the picture is shown.
+// Frame returns which frame of its file the picture is.
+func (p *Picture) Frame() Frame {
+	f := p.frame
+	f.Count = max(1, f.Count)
+	return f
+}
+
+// Size returns width and height in pixels, as the picture is shown. Image and Luma
+// of a large picture are smaller, because it was reduced while it was decoded.
 func (p *Picture) Size() (width, height int) {
-	b := p.stored.Bounds()
-	if p.orientation >= 5 {
-		return b.Dy(), b.Dx()
+	size := p.full
+	if size == (image.Point{}) {
+		size = p.stored.Bounds().Size()
 	}
-	return b.Dx(), b.Dy()
+	if p.orientation >= 5 {
+		return size.Y, size.X
+	}
+	return size.X, size.Y
 }
 
 // Image returns the pixels, as the picture is shown. Its bounds need not begin

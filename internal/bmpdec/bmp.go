@@ -44,9 +44,19 @@ type bitmap struct {
 	opaque      bool      // alpha is not respected
 }
 
+// IsBMP reports whether data begin as a BMP: with its letters, and a header of a
+// size that there is.
+func IsBMP(data []byte) bool {
+	if len(data) < fileHeader+4 || string(data[:2]) != "BM" {
+		return false
+	}
+	n := binary.LittleEndian.Uint32(data[fileHeader:])
+	return n == 12 || n >= 16 && n <= 124
+}
+
 // Open takes a BMP apart.
 func Open(data []byte) (*raster.File, error) {
-	if len(data) < fileHeader+4 || string(data[:2]) != "BM" {
+	if !IsBMP(data) {
 		return nil, ErrHeader
 	}
 	b, behind, err := read(data[fileHeader:])

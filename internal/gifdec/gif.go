@@ -21,9 +21,6 @@ var (
 	ErrData   = errors.New("gifdec: no picture data")
 )
 
-// MaxFrames bounds the frames that are looked for in a file.
-const MaxFrames = 10_000
-
 // control is what a graphic control extension says of the next frame.
 type control struct {
 	delay       time.Duration
@@ -73,7 +70,7 @@ func tableSize(packed byte) int {
 }
 
 func (p *parser) blocks(data []byte) {
-	for len(p.file.Frames) <= MaxFrames {
+	for {
 		if len(data) == 0 {
 			p.file.Fault = raster.Structure // no trailer
 			return
@@ -89,6 +86,10 @@ func (p *parser) blocks(data []byte) {
 			}
 			_, data = chain(data[2:])
 		case 0x2c: // a frame
+			if len(p.file.Frames) == raster.MaxFrames {
+				p.file.More = true
+				return
+			}
 			const header = 10
 			if len(data) < header {
 				p.file.Fault = raster.Cut

@@ -24,9 +24,6 @@ var (
 	ErrData    = errors.New("pngdec: no picture data")
 )
 
-// MaxFrames bounds the frames that are looked for in a file.
-const MaxFrames = 10_000
-
 // maxWidth bounds the memory for a row: 8 MiB.
 const maxWidth = 1 << 20
 
@@ -153,7 +150,6 @@ type parser struct {
 	ended    bool // another chunk came behind IDAT
 	animated bool // acTL announced frames
 	control  []control
-	err      error
 }
 
 // control is a frame of an animation.
@@ -209,7 +205,7 @@ func (p *parser) chunk(c chunk) error {
 			p.animated = true
 		}
 	case "fcTL":
-		if len(c.body) == 26 && len(p.control) <= MaxFrames {
+		if p.file.More = p.file.More || len(p.control) == raster.MaxFrames; len(c.body) == 26 && !p.file.More {
 			p.control = append(p.control, control{body: c.body, still: before})
 		}
 	case "IDAT":

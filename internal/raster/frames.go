@@ -7,6 +7,10 @@ import (
 	"time"
 )
 
+// MaxFrames bounds the frames that decoders look for in a file: a frame can be as
+// short as 13 bytes.
+const MaxFrames = 10_000
+
 // Disposal is what happens to the area of a frame after it was shown.
 type Disposal uint8
 
@@ -37,6 +41,7 @@ type Frame struct {
 type File struct {
 	Width, Height int
 	Frames        []Frame
+	More          bool   // there are frames behind those
 	Fault         Fault  // of the container
 	EXIF          []byte // a TIFF structure, or nil
 }
@@ -54,7 +59,8 @@ type Shown struct {
 
 // Options bound what Play gives.
 type Options struct {
-	MaxFrames int // at least 1
+	MaxFrames int  // at least 1
+	First     bool // give the first frame only
 }
 
 // LeftOut counts what Play did not give: frames that were not decoded, and those
@@ -80,7 +86,9 @@ func (f *File) Play(o Options, w *Work, yield func(Shown) bool) (LeftOut, error)
 		p.scale++
 	}
 	p.now = image.NewNRGBA(kept(image.Rect(0, 0, f.Width, f.Height), p.scale))
-	p.plan(o.MaxFrames)
+	if p.first = o.First; !p.first {
+		p.plan(o.MaxFrames)
+	}
 	return p.run()
 }
 
@@ -125,6 +133,7 @@ type player struct {
 	now    *image.NRGBA
 	wanted []bool // frames to give
 	some   bool   // frames that are not wanted are not decoded
+	first  bool   // the first frame is given, and no other
 	seen   map[uint64]bool
 	seed   maphash.Seed
 	credit int // frames that may be given in place of wanted ones that were equal to others
@@ -173,7 +182,7 @@ func (p *player) run() (left LeftOut, err error) {
 	shown, going := false, true
 	for i := range frames {
 		fr := &frames[i]
-		if !p.wanted[i] && p.some {
+		if !p.first && !p.wanted[i] && p.some {
 			left++
 			p.lengthen(fr.Delay)
 			start += fr.Delay
@@ -192,6 +201,11 @@ func (p *player) run() (left LeftOut, err error) {
 		shown = true
 		s := Shown{Scale: p.scale, Fault: max(fault, p.file.Fault), Missing: missing, Index: i, Start: start, Delay: fr.Delay}
 		start += fr.Delay
+		if p.first {
+			s.Image = p.now
+			p.yield(s)
+			return 0, nil
+		}
 		var skipped bool
 		if skipped, going, err = p.show(s, p.wanted[i]); err != nil {
 			if e := p.work.Context().Err(); e != nil {
@@ -209,6 +223,9 @@ func (p *player) run() (left LeftOut, err error) {
 			left += LeftOut(len(frames) - i - 1)
 			break
 		}
+	}
+	if p.file.More {
+		left++
 	}
 	if p.pending != nil {
 		p.yield(*p.pending)

@@ -20,9 +20,6 @@ var (
 	ErrData   = errors.New("webpdec: damaged picture data")
 )
 
-// MaxFrames bounds the frames that are looked for in a file.
-const MaxFrames = 10_000
-
 // bitstream is the chunks of one picture.
 type bitstream struct {
 	name        string // "VP8 " or "VP8L"
@@ -72,7 +69,7 @@ func (p *parser) chunk(name string, body []byte) {
 			p.w, p.h = uint24(body[4:])+1, uint24(body[7:])+1
 		}
 	case "ANMF":
-		if len(p.file.Frames) <= MaxFrames {
+		if p.file.More = len(p.file.Frames) == raster.MaxFrames; !p.file.More {
 			p.frame(body)
 		}
 	case "EXIF":

@@ -128,7 +128,7 @@ func imageProblem(err error) (code Code, params []string) {
 	}
 	switch de.Reason {
 	case phash.ErrTooLarge:
-		return CodeTooLarge, []string{"max_bytes", strconv.Itoa(phash.DefaultMaxBytes), "max_pixels", strconv.Itoa(phash.DefaultMaxPixels)}
+		return CodeTooLarge, []string{"max_bytes", strconv.Itoa(phash.DefaultMaxBytes), "max_pixels", strconv.Itoa(maxImagePixels)}
 	case phash.ErrFormat:
 		return CodeNotAnImage, nil
 	case phash.ErrUnsupported:

@@ -35,7 +35,8 @@ const (
 	maxShort       = 500
 	maxText        = 5000
 	maxImages      = 20
-	maxPixels      = 5 * phash.DefaultMaxPixels // of all images together: 20 of 12 megapixels
+	maxImagePixels = 50_000_000         // of one image: a camera of 48 megapixels
+	maxPixels      = 5 * maxImagePixels // of all images together: 20 of 12 megapixels
 	maxHashes      = 100
 	maxWorks       = 100
 	maxAddresses   = 1000
@@ -342,10 +343,10 @@ func readLimitedFile(f File, max int64) ([]byte, error) {
 // too many pixels: a file of a few kilobytes can take seconds.
 func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
 	left := maxPixels - c.pixels
-	pic, err := phash.Decode(bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, phash.DefaultMaxPixels))})
+	pic, err := phash.Decode(bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, maxImagePixels))})
 	if err != nil {
 		code, params := imageProblem(err)
-		if code == CodeTooLarge && left < phash.DefaultMaxPixels {
+		if code == CodeTooLarge && left < maxImagePixels {
 			code, params = CodeTooManyPixels, []string{"max_pixels", strconv.Itoa(maxPixels)}
 		}
 		if code == CodeDamagedImage { // it was decoded up to where it is damaged
@@ -363,8 +364,8 @@ func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
 // decoded of one if it cannot be told.
 func announced(file []byte) int64 {
 	m, _, err := image.DecodeConfig(bytes.NewReader(file))
-	if err != nil || m.Width <= 0 || m.Height <= 0 || int64(m.Width) > phash.DefaultMaxPixels/int64(m.Height) {
-		return phash.DefaultMaxPixels
+	if err != nil || m.Width <= 0 || m.Height <= 0 || int64(m.Width) > maxImagePixels/int64(m.Height) {
+		return maxImagePixels
 	}
 	return int64(m.Width) * int64(m.Height)
 }
