@@ -48,6 +48,7 @@ func Decode(data []byte, maxPixels int64) (image.Image, error) {
 	if int64(props.width) > maxPixels/int64(props.height) {
 		return nil, fmt.Errorf("avif: %d × %d pixels where %d are allowed: %w", props.width, props.height, maxPixels, phash.ErrTooLarge)
 	}
+	data = data[:props.end]
 	c, err := avif.DecodeConfig(bytes.NewReader(data))
 	if err != nil {
 		return nil, err
@@ -59,17 +60,47 @@ func Decode(data []byte, maxPixels int64) (image.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !written(img, props.alpha) {
+	if !written(img, &props) {
 		return nil, errors.New("avif: the picture's data are damaged")
 	}
+	if props.alpha {
+		img = straight(img)
+	}
 	return props.turn(img), nil
+}
+
+// straight returns the picture with colours that are not multiplied by alpha. In
+// files with premultiplied colours these can exceed alpha, because they are
+// compressed apart; what exceeds it is cut off, as browsers do.
+func straight(img image.Image) image.Image {
+	pix, step := []byte(nil), 1
+	switch m := img.(type) {
+	case *image.RGBA:
+		pix = m.Pix
+	case *image.RGBA64:
+		pix, step = m.Pix, 2 // the upper 8 bits are enough
+	default:
+		return img
+	}
+	out := image.NewNRGBA(img.Bounds())
+	for i := 0; i < len(out.Pix); i += 4 {
+		a := int(pix[(i+3)*step])
+		if a == 0 {
+			continue
+		}
+		for c := range 3 {
+			out.Pix[i+c] = byte(min(255, (int(pix[(i+c)*step])*255+a/2)/a))
+		}
+		out.Pix[i+3] = byte(a)
+	}
+	return out
 }
 
 // written reports whether img can be what the decoder wrote. Where the AV1 data
 // are damaged, gen2brain/avif gives, without an error, memory that nobody wrote
 // to. What is written is opaque, or, if the file has an alpha plane, multiplied
 // by alpha and not all zero.
-func written(img image.Image, alpha bool) bool {
+func written(img image.Image, props *properties) bool {
 	pix, size := []byte(nil), 1
 	switch m := img.(type) {
 	case *image.RGBA:
@@ -86,7 +117,7 @@ func written(img image.Image, alpha bool) bool {
 			return int(pix[2*i])<<8 | int(pix[2*i+1])
 		}
 		a := at(3)
-		if !alpha && a != 0xffff || max(at(0), at(1), at(2)) > a {
+		if !props.alpha && a != 0xffff || !props.premultiplied && max(at(0), at(1), at(2)) > a {
 			return false
 		}
 		any = any || a != 0

@@ -17,6 +17,8 @@ type properties struct {
 	mirror        bool
 	axis          int // 0: top and bottom change places; 1: left and right
 	alpha         bool
+	premultiplied bool // the colours are multiplied by alpha in the file
+	end           int  // of the last whole box; what lies behind is no part of it
 }
 
 var errContainer = errors.New("avif: the container is damaged")
@@ -29,28 +31,34 @@ type box struct {
 
 // boxes takes data apart. Sizes are bounded by data, and nothing is copied.
 func boxes(data []byte) ([]box, error) {
-	var list []box
-	for len(data) > 0 {
-		if len(data) < 8 || len(list) > 1000 {
-			return nil, errContainer
-		}
+	list, rest := wholeBoxes(data)
+	if len(rest) > 0 {
+		return nil, errContainer
+	}
+	return list, nil
+}
+
+// wholeBoxes takes data apart up to the first bytes that are no whole box, which
+// it returns.
+func wholeBoxes(data []byte) (list []box, rest []byte) {
+	for len(data) >= 8 && len(list) <= 1000 {
 		size, head := uint64(binary.BigEndian.Uint32(data)), uint64(8)
 		switch size {
 		case 0: // to the end
 			size = uint64(len(data))
 		case 1:
 			if len(data) < 16 {
-				return nil, errContainer
+				return list, data
 			}
 			size, head = binary.BigEndian.Uint64(data[8:]), 16
 		}
 		if size < head || size > uint64(len(data)) {
-			return nil, errContainer
+			return list, data
 		}
 		list = append(list, box{string(data[4:8]), data[head:size]})
 		data = data[size:]
 	}
-	return list, nil
+	return list, data
 }
 
 // find returns the first box of a kind, without its version and flags if it is
@@ -74,10 +82,9 @@ func find(list []box, kind string, full bool) ([]byte, error) {
 // (an image sequence only) has the size of its first track header.
 func readProperties(data []byte) (properties, error) {
 	p := properties{}
-	top, err := boxes(data)
-	if err != nil {
-		return p, err
-	}
+	// Browsers take no notice of what lies behind the last whole box.
+	top, rest := wholeBoxes(data)
+	p.end = len(data) - len(rest)
 	meta, err := find(top, "meta", true)
 	if err != nil {
 		return p, err
@@ -98,6 +105,12 @@ func readProperties(data []byte) (properties, error) {
 	}
 	r := reader{data: pitm}
 	primary := r.uint(2 + 2*min(int(version), 1))
+	if iref, err := find(in, "iref", true); err == nil {
+		refs, _ := wholeBoxes(iref)
+		for _, b := range refs {
+			p.premultiplied = p.premultiplied || b.kind == "prem"
+		}
+	}
 	iprp, err := find(in, "iprp", false)
 	if err != nil {
 		return p, err
