@@ -268,6 +268,10 @@ func play(ctx context.Context, r io.Reader, opts *DecodeOptions, first bool, yie
 			return
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		yield(nil, fmt.Errorf("phash: decoding: %w", err))
+		return
+	}
 	p := newPlayer(ctx, &o, len(data), yield)
 	p.first, p.cut = first, tooLong != nil
 	err = p.play(format, data, 0)

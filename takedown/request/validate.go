@@ -342,6 +342,11 @@ func readLimitedFile(f File, max int64) ([]byte, error) {
 // decode decodes an image of the request, unless all of its images together have
 // too many pixels: a file of a few kilobytes can take seconds.
 func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
+	if len(file) > phash.DefaultMaxBytes { // also if a small picture is in front
+		code, params := imageProblem(&phash.DecodeError{Reason: phash.ErrTooLarge})
+		c.Add(path, code, params...)
+		return nil, false
+	}
 	left := maxPixels - c.pixels
 	pic, err := phash.Decode(bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, maxImagePixels))})
 	if err != nil {
