@@ -4,11 +4,17 @@
 // where they resemble; and when the person withdraws, all is as before, and
 // nothing of their face is left.
 //
-// The model is a public one, run by node as a child process; the photographs
-// are of the project's shared test material. Neither is part of the repository.
+// The model is a public one, run by node as a child process. Its package has six
+// photographs of groups of people. Neither is part of the repository; setup
+// installs both.
 //
 //	./scripts/setup faces     # once: node, and the model's packages
 //	go run ./examples/faces
+//
+// Photographs of your own show more. Several people, each in several photographs,
+// need a folder with a table SOURCES.tsv that has the columns file and person:
+//
+//	go run ./examples/faces -photos FOLDER -person NAME
 package main
 
 import (
@@ -44,8 +50,8 @@ const (
 )
 
 func main() {
-	person := flag.String("person", "family1-mom", "whose opt-out is shown step by step; somebody with several photographs")
-	photos := flag.String("photos", "", "folder with photographs and SOURCES.tsv; the default is ../shared/testdata/faces beside the repository")
+	person := flag.String("person", guest, "whose opt-out is shown step by step; somebody with several photographs")
+	photos := flag.String("photos", "", "folder with photographs and SOURCES.tsv; the default is the photographs of the model's package")
 	model := flag.String("model", "", "folder of the model's server; the default is examples/calibrate/descriptors of the repository")
 	flag.Parse()
 	if err := main1(*person, *photos, *model); err != nil {
@@ -59,15 +65,20 @@ func main1(person, photos, model string) error {
 	if err != nil {
 		return err
 	}
-	photos = cmp.Or(photos, filepath.Join(cmp.Or(os.Getenv("STAYDOWN_SHARED"), filepath.Join(root, "..", "shared")), "testdata", "faces"))
-	album, err := readAlbum(photos)
+	model = cmp.Or(model, filepath.Join(root, "examples", "calibrate", "descriptors"))
+	ctx := context.Background()
+	embedder, err := startModel(ctx, model)
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
-	embedder, err := startModel(ctx, cmp.Or(model, filepath.Join(root, "examples", "calibrate", "descriptors")))
+	var album []photo
+	if photos != "" {
+		album, err = readAlbum(photos)
+	} else {
+		album, err = sampleAlbum(model)
+	}
 	if err != nil {
-		return err
+		return errors.Join(err, embedder.Close())
 	}
 	dir, err := os.MkdirTemp("", "staydown-faces-")
 	if err == nil {
@@ -107,7 +118,7 @@ type photo struct {
 func readAlbum(folder string) ([]photo, error) {
 	b, err := os.ReadFile(filepath.Join(folder, "SOURCES.tsv"))
 	if err != nil {
-		return nil, fmt.Errorf("no labelled photographs: %w; they are not part of the repository, -photos says where they are", err)
+		return nil, fmt.Errorf("no labelled photographs: %w", err)
 	}
 	r := csv.NewReader(bytes.NewReader(b))
 	r.Comma, r.LazyQuotes = '\t', true
