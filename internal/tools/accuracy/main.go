@@ -53,10 +53,10 @@ import (
 // options are the flags.
 type options struct {
 	corpus, tools, python, out, base string
-	classes                          string
+	classes, more                    string
 	half                             half
 	originals, members, registered   int
-	documents, innocent              int
+	documents, innocent, each        int
 	kinds, families, sides           []string
 	seed                             string
 	jobs                             int
@@ -97,6 +97,8 @@ func parse(args []string) (*options, error) {
 	kinds := f.String("kinds", "", "kinds of copies, or groups of them; empty: all")
 	families := f.String("families", "", "families; empty: all of the half")
 	f.StringVar(&o.classes, "classes", "", "folder of folders of pictures, each a family, in addition")
+	f.StringVar(&o.more, "more", "", "folder of folders of unrelated pictures: of each, all are registered or all are asked")
+	f.IntVar(&o.each, "each", 40, "take so many of each folder of -more")
 	sides := f.String("sides", "copies,families,unrelated", "what to measure")
 	f.StringVar(&o.seed, "seed", "1", "which originals and pictures a sample has")
 	f.IntVar(&o.jobs, "j", runtime.GOMAXPROCS(0), "pictures at a time")

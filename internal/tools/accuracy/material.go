@@ -7,12 +7,18 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"image"
+	_ "image/gif"
+	_ "image/jpeg"
+	_ "image/png"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+
+	_ "golang.org/x/image/webp"
 
 	"github.com/staydown/staydown/internal/sharedtest"
 )
@@ -71,13 +77,14 @@ type material struct {
 	documents []drawable // true copies of members of families
 	members   int
 	dir       string // what was drawn
-	classes   string
+	classes   string // folders of the flags
+	more      string
 	pool      *painters
 	identity  string
 }
 
 func newMaterial(ctx context.Context, o *options) (*material, error) {
-	m := &material{members: o.members, classes: o.classes}
+	m := &material{members: o.members, classes: o.classes, more: o.more}
 	all, err := pictures(filepath.Join(o.corpus, "originals"))
 	if err != nil {
 		return nil, err
@@ -142,8 +149,56 @@ func (m *material) readOthers(o *options) (err error) {
 		}
 		m.innocent = append(m.innocent, photos...)
 	}
+	if o.more != "" {
+		if err := m.readMore(o); err != nil {
+			return err
+		}
+	}
 	m.innocent = sample(m.innocent, o.innocent, o.seed)
 	return nil
+}
+
+// smallest is the side in pixels that a picture of -more has at least: smaller
+// ones are icons.
+const smallest = 128
+
+// readMore reads the folders of -more. Those of one half are registered, those of
+// the other asked, because the pictures of one folder share what they show.
+func (m *material) readMore(o *options) error {
+	folders, err := os.ReadDir(o.more)
+	if err != nil {
+		return err
+	}
+	for _, f := range folders {
+		var found []string
+		err := filepath.WalkDir(filepath.Join(o.more, f.Name()), func(path string, e os.DirEntry, err error) error {
+			if err == nil && isPicture(path) && e.Type().IsRegular() && large(path) {
+				found = append(found, path)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		found = sample(found, o.each, o.seed)
+		if halfOf(f.Name()) == choose {
+			m.list = append(m.list, found...)
+		} else {
+			m.innocent = append(m.innocent, found...)
+		}
+	}
+	return nil
+}
+
+// large reports whether a file is a picture with sides that are not too small.
+func large(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	c, _, err := image.DecodeConfig(f)
+	return err == nil && min(c.Width, c.Height) >= smallest
 }
 
 // readDrawables asks draw.py what it can draw and keeps what the flags ask for.
@@ -233,7 +288,7 @@ func (m *material) hashSources(o *options) (string, error) {
 		return "", err
 	}
 	program := sha256.Sum256(b)
-	m.identity = fmt.Sprintf("%s %x half=%d registered=%d", sources[:16], program[:8], o.half, len(m.originals)+len(m.list))
+	m.identity = fmt.Sprintf("%s %x half=%d registered=%d more=%q", sources[:16], program[:8], o.half, len(m.originals)+len(m.list), o.more)
 	return sources, nil
 }
 
@@ -266,12 +321,19 @@ func pictures(dir string) (paths []string, err error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		switch strings.ToLower(filepath.Ext(e.Name())) {
-		case ".jpg", ".jpeg", ".png", ".gif", ".webp":
+		if isPicture(e.Name()) {
 			paths = append(paths, filepath.Join(dir, e.Name()))
 		}
 	}
 	return paths, nil
+}
+
+func isPicture(path string) bool {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".jpg", ".jpeg", ".png", ".gif", ".webp":
+		return true
+	}
+	return false
 }
 
 // sample returns n of the paths, the same for every n that is larger, and all for
@@ -287,6 +349,24 @@ func sample(paths []string, n int, seed string) []string {
 	paths = slices.Clone(paths)
 	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(key(a), key(b)) })
 	return paths[:n]
+}
+
+// title names a picture of the list or an unrelated one: by its file, and
+// below -more by its path there.
+func (m *material) title(path string) string {
+	if rel, err := filepath.Rel(m.more, path); m.more != "" && err == nil && filepath.IsLocal(rel) {
+		return filepath.ToSlash(rel)
+	}
+	return filepath.Base(path)
+}
+
+// source is the folder that an unrelated picture comes from, one for all below
+// -more.
+func (m *material) source(path string) string {
+	if strings.Contains(m.title(path), "/") {
+		return "more"
+	}
+	return filepath.Base(filepath.Dir(path))
 }
 
 // copyOf returns the path of a copy of an original, which is drawn if it is not

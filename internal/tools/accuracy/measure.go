@@ -6,6 +6,7 @@ import (
 	"log"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,17 +59,24 @@ func (u *runner) list(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, c.close()) }()
 	names := map[takedown.CaseID]string{}
 	var rows []row
-	for i, path := range slices.Concat(u.m.originals, u.m.list) {
+	for _, path := range u.m.originals {
 		reg, err := c.register(ctx, path)
 		if err != nil {
 			return err
 		}
 		names[reg.id] = filepath.Base(path)
-		side := "registered"
-		if i >= len(u.m.originals) {
-			side = "registered besides"
+		rows = append(rows, registeredRow("registered", filepath.Base(path), reg))
+	}
+	for _, path := range u.m.list {
+		reg, err := c.register(ctx, path)
+		if ctx.Err() != nil {
+			return err
+		} else if err != nil { // such as a file that is no picture
+			reg.refused = strings.Join(strings.Fields(err.Error()), " ")
+		} else {
+			names[reg.id] = u.m.title(path)
 		}
-		rows = append(rows, registeredRow(side, filepath.Base(path), reg))
+		rows = append(rows, registeredRow("registered besides", u.m.title(path), reg))
 	}
 	for i := range rows {
 		u.wants(&rows[i])
@@ -121,7 +129,7 @@ func (u *runner) copies(ctx context.Context, e *takedown.Enforcer, name func(tak
 func (u *runner) unrelated(ctx context.Context, e *takedown.Enforcer, name func(takedown.CaseID) string) error {
 	var todo []question
 	for _, p := range u.m.innocent {
-		q := row{side: "unrelated", group: "unrelated", name: filepath.Base(filepath.Dir(p)), asked: filepath.Base(p)}
+		q := row{side: "unrelated", group: "unrelated", name: u.m.source(p), asked: u.m.title(p)}
 		todo = append(todo, question{q, at(p)})
 	}
 	return u.ask(ctx, e, name, todo, "unrelated pictures")

@@ -120,7 +120,7 @@ func (m *material) pair(r *row) (p pair, err error) {
 func (m *material) paths(r *row) (registered, asked string) {
 	find := func(name string, in ...[]string) string {
 		for _, p := range slices.Concat(in...) {
-			if filepath.Base(p) == name {
+			if m.title(p) == name {
 				return p
 			}
 		}
