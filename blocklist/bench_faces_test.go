@@ -98,7 +98,7 @@ func benchmarkFaces(b *testing.B, n int) {
 	}
 	search := func(b *testing.B, v *blocklist.State) {
 		b.ReportAllocs()
-		if got := v.FaceCount(); got < n || got > n+2 {
+		if got := v.Counts().Faces; got < n || got > n+2 {
 			b.Fatalf("%d faces, want %d", got, n)
 		}
 		count := func(blocklist.Hit) bool { return true }

@@ -77,8 +77,8 @@ func BenchmarkFeatures(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if v = l.View(); v.FeatureCount() != pictures {
-		b.Fatalf("%d pictures, want %d", v.FeatureCount(), pictures)
+	if v = l.View(); v.Counts().Features != pictures {
+		b.Fatalf("%d pictures, want %d", v.Counts().Features, pictures)
 	}
 	b.Run("write from base", func(b *testing.B) { write(b, v) })
 	b.Run("add", func(b *testing.B) {

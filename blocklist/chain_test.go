@@ -178,7 +178,7 @@ func TestFallback_Fork(t *testing.T) {
 		t.Fatal(err)
 	}
 	l = open(t, b, nil)
-	if s := l.Status(); len(s.Fallbacks) != 1 || !errors.Is(s.Fallbacks[0], blocklist.ErrFork) {
+	if s := l.Info(); len(s.Fallbacks) != 1 || !errors.Is(s.Fallbacks[0], blocklist.ErrFork) {
 		t.Errorf("status %+v", s)
 	}
 	if len(blocked(t, l.View(), "https://example.com/b")) != 1 || len(blocked(t, l.View(), "https://example.com/a")) != 0 {

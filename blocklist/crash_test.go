@@ -209,10 +209,10 @@ func TestCrashAtEveryOperation(t *testing.T) {
 				}
 				compare(t, u, h.m, l.View())
 				h.m.checkKeys(t, l)
-				if s := l.Status(); s.FacesWithoutKey > 0 {
+				if s := l.Info(); s.FacesWithoutKey > 0 {
 					t.Fatalf("%s: %d faces without a key", name, s.FacesWithoutKey)
 				}
-				if s := l.Status(); rng == nil && len(s.Fallbacks) > 0 {
+				if s := l.Info(); rng == nil && len(s.Fallbacks) > 0 {
 					t.Fatalf("%s: with all that was synced, and nothing else, a snapshot was passed over: %v", name, s.Fallbacks)
 				}
 				// It goes on as if nothing had been.

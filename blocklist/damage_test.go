@@ -178,8 +178,8 @@ func TestEveryDamagedByte_Faces(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, u, m, clean)
-	if clean.FaceCount() != 10 {
-		t.Fatalf("%d faces, want 10", clean.FaceCount())
+	if clean.Counts().Faces != 10 {
+		t.Fatalf("%d faces, want 10", clean.Counts().Faces)
 	}
 	for i := range data {
 		for _, change := range []byte{0x01, 0xff} {
@@ -432,7 +432,7 @@ func TestFallback(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := open(t, dir, opts)
-		s := l.Status()
+		s := l.Info()
 		if s.SnapshotSeq != want || len(s.Fallbacks) != i+1 || !errors.Is(s.Fallbacks[0], blocklist.ErrChecksum) {
 			t.Errorf("after %d damaged snapshots: %+v", i+1, s)
 		}
@@ -464,7 +464,7 @@ func TestForeignSnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	b = open(t, filepath.Join(dir, "b"), nil)
-	if s := b.Status(); len(s.Fallbacks) != 1 || !errors.Is(s.Fallbacks[0], blocklist.ErrKey) || s.SnapshotSeq != 0 {
+	if s := b.Info(); len(s.Fallbacks) != 1 || !errors.Is(s.Fallbacks[0], blocklist.ErrKey) || s.SnapshotSeq != 0 {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -662,16 +662,16 @@ func TestSalvage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := l.Status()
+		s := l.Info()
 		if !errors.Is(s.Salvaged, blocklist.ErrJournal) {
 			t.Errorf("meta page %d: status %+v", page, s)
 		}
-		lost += 10 - int(s.Seq)
+		lost += 10 - int(s.Position.Seq)
 		// A commit makes it whole.
 		mustAppend(t, l, addedRule(t, l, 99))
 		l.Close()
 		l = open(t, dir, nil)
-		if s := l.Status(); s.Salvaged != nil {
+		if s := l.Info(); s.Salvaged != nil {
 			t.Errorf("after a commit: %v", s.Salvaged)
 		}
 		l.Close()

@@ -35,16 +35,20 @@ func (l *List) Erase(ctx context.Context, rules ...uint64) (int, error) {
 			return 0, &EventError{Index: i, Field: "rules", Why: fmt.Sprintf("hold %d, which is no rule, or one that has not ended; revoke it first", rule)}
 		}
 	}
-	return l.writer.erase(ctx, rules)
+	return l.writer.erase(ctx, rules, false)
 }
 
 // erase is Erase of rules that have ended.
-func (w *writer) erase(ctx context.Context, rules []uint64) (int, error) {
+func (w *writer) erase(ctx context.Context, rules []uint64, background bool) (n int, err error) {
 	w.compacting.Lock()
 	defer w.compacting.Unlock()
 	if w.ctx.Err() != nil {
 		return 0, fmt.Errorf("blocklist: %w", ErrClosed)
 	}
+	start := time.Now()
+	defer func() {
+		w.list.report(start, Observation{Op: OpErase, Count: n, Background: background, Err: err})
+	}()
 	if len(rules) == 0 && w.list.eraseAfter < 0 {
 		return 0, nil
 	}
@@ -53,8 +57,8 @@ func (w *writer) erase(ctx context.Context, rules []uint64) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	gone, n := ends.before(w.list.endedBefore(), now, rules)
-	if n == 0 {
+	gone, count := ends.before(w.list.endedBefore(), now, rules)
+	if count == 0 {
 		return 0, nil
 	}
 	// The snapshots first: if this ends here, the journal says what is left to do.

@@ -410,10 +410,10 @@ func TestErase_InTheBackground(t *testing.T) {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("there still is %v; status %+v", left, l.Status())
+			t.Fatalf("there still is %v; status %+v", left, l.Info())
 		}
 	}
-	if err := l.Status().Erasure; err != nil {
+	if err := l.Info().Failing[blocklist.OpErase]; err != nil {
 		t.Error(err)
 	}
 }

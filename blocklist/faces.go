@@ -405,6 +405,7 @@ func (f *fold) showFaces(v *State) {
 // Similarities are those of vectors rounded to a byte a dimension, and may miss
 // one in 10,000 faces: docs/faces.md.
 func (v *State) FindFaces(x FaceVector, yield func(Hit) bool) bool {
+	start := v.queries.begin(tierFaces)
 	ok := true
 	for i := range v.faces {
 		if m := &v.faces[i]; m.model == x.Model() && m.lowest <= 1 && v.mayUseFaces() {
@@ -412,6 +413,7 @@ func (v *State) FindFaces(x FaceVector, yield func(Hit) bool) bool {
 			break
 		}
 	}
+	v.queries.end(tierFaces, start)
 	runtime.KeepAlive(v)
 	return ok
 }
@@ -492,14 +494,4 @@ func (v *State) ComparesFaces(m FaceModel) bool {
 		}
 	}
 	return v.liveFaces == 0
-}
-
-// FaceCount returns the number of faces that are indexed, those of rules that
-// have ended since the last compaction included.
-func (v *State) FaceCount() int {
-	n := 0
-	for i := range v.faces {
-		n += len(v.faces[i].base.rows) + len(v.faces[i].rows)
-	}
-	return n
 }

@@ -271,7 +271,7 @@ func TestRevoke_DestroysFaces(t *testing.T) {
 						t.Fatalf("%s: person %d (-want +got):\n%s", what, i, diff)
 					}
 				}
-				if s := l.Status(); s.FacesWithoutKey != 0 || len(s.Fallbacks) > 0 {
+				if s := l.Info(); s.FacesWithoutKey != 0 || len(s.Fallbacks) > 0 {
 					t.Errorf("%s: %+v", what, s)
 				}
 			}

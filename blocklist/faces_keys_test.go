@@ -67,7 +67,7 @@ func TestExpired_KeysGo(t *testing.T) {
 			if diff := cmp.Diff([][16]byte{newID(2)}, l.FaceKeys()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if s := l.Status(); s.FacesWithoutKey != 0 {
+			if s := l.Info(); s.FacesWithoutKey != 0 {
 				t.Errorf("%+v", s)
 			}
 		})
@@ -89,12 +89,12 @@ func TestEndedFacesAreForgotten(t *testing.T) {
 	want := func(what string, n int) {
 		t.Helper()
 		for range 1000 {
-			if l.View().FaceCount() == n {
+			if l.View().Counts().Faces == n {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		t.Fatalf("%s: %d faces are in memory, want %d; %+v", what, l.View().FaceCount(), n, l.Status())
+		t.Fatalf("%s: %d faces are in memory, want %d; %+v", what, l.View().Counts().Faces, n, l.Info())
 	}
 	want("all", 4)
 	mustAppend(t, l, blocklist.Event{ID: newID(10), Type: blocklist.EventRevoked, Target: 1})
@@ -146,7 +146,7 @@ func TestStatus_LostKeys(t *testing.T) {
 		}
 		for _, l := range []*blocklist.List{l, node} {
 			v := l.View()
-			if s := l.Status(); s.Faces != 0 || s.FacesWithoutKey != faces || len(facesFound(v, x)) != 0 {
+			if s := l.Info(); s.Faces != 0 || s.FacesWithoutKey != faces || len(facesFound(v, x)) != 0 {
 				t.Errorf("%s: %+v, want %d faces without key", what, s, faces)
 			}
 			if diff := cmp.Diff(rules, v.RulesWithoutFaces()); diff != "" {
@@ -256,7 +256,7 @@ func TestFaceKeys_WrongKey(t *testing.T) {
 		t.Helper()
 		l := open(t, dir, o)
 		defer l.Close()
-		if s := l.Status(); s.FacesWithoutKey != lost {
+		if s := l.Info(); s.FacesWithoutKey != lost {
 			t.Errorf("%s: %d faces without a key, want %d", what, s.FacesWithoutKey, lost)
 		}
 		if _, err := l.SealFaces(newID(50), limits, faceOf(t, faceModels[0], 50, 0, 0)); !errors.Is(err, blocklist.ErrKey) != seals || seals && err != nil {
@@ -409,7 +409,7 @@ func TestRekey_Faces(t *testing.T) {
 			if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.View(), x)); diff != "" || len(facesFound(l.View(), withdrawn)) > 0 {
 				t.Fatalf("%d, %s (-want +got):\n%s", i, what, diff)
 			}
-			if s := l.Status(); s.Faces != 1 || s.FacesWithoutKey != 0 {
+			if s := l.Info(); s.Faces != 1 || s.FacesWithoutKey != 0 {
 				t.Errorf("%d, %s: %+v", i, what, s)
 			}
 			names, err := filepath.Glob(filepath.Join(dir, "face-keys*"))
@@ -513,7 +513,7 @@ func TestPublish_RevokedMeanwhile(t *testing.T) {
 				}
 			}
 			for who, l := range readers {
-				if s := l.Status(); s.FacesWithoutKey != 0 || !l.View().SearchesFaces() || !facesFound(l.View(), x)[1] {
+				if s := l.Info(); s.FacesWithoutKey != 0 || !l.View().SearchesFaces() || !facesFound(l.View(), x)[1] {
 					t.Errorf("%s, %d times: the %s says %d faces without key, rules %v; searches %v", what, times, who, s.FacesWithoutKey, l.View().RulesWithoutFaces(), l.View().SearchesFaces())
 				}
 			}

@@ -100,18 +100,18 @@ func TestView_FindFaces(t *testing.T) {
 		}
 	}
 	check("as they came", l.View())
-	if s := l.Status(); s.Faces != people || s.FacesWithoutKey != 0 {
+	if s := l.Info(); s.Faces != people || s.FacesWithoutKey != 0 {
 		t.Errorf("Status: %+v", s)
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(9001), Type: blocklist.EventRevoked, Target: rules[3]})
 	check("one revoked", l.View(), 3)
-	if s := l.Status(); s.Faces != people-1 {
+	if s := l.Info(); s.Faces != people-1 {
 		t.Errorf("Status after one was revoked: %+v", s)
 	}
 	l.Close()
 	l = open(t, dir, opts)
 	check("after a restart", l.View(), 3)
-	if s := l.Status(); s.Faces != people-1 || s.FacesWithoutKey != 0 {
+	if s := l.Info(); s.Faces != people-1 || s.FacesWithoutKey != 0 {
 		t.Errorf("Status after a restart: %+v", s)
 	}
 	compacted := func() {
@@ -122,7 +122,7 @@ func TestView_FindFaces(t *testing.T) {
 	}
 	compacted()
 	check("compacted", l.View(), 3)
-	if n := l.View().FaceCount(); n != people-1 {
+	if n := l.View().Counts().Faces; n != people-1 {
 		t.Errorf("%d faces after a compaction, want %d", n, people-1)
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(9002), Type: blocklist.EventRevoked, Target: rules[4]})
@@ -145,7 +145,7 @@ func TestView_FindFaces(t *testing.T) {
 	}
 	loaded := load()
 	check("loaded", loaded.View(), 4)
-	if n := loaded.View().FaceCount(); n != people+1 {
+	if n := loaded.View().Counts().Faces; n != people+1 {
 		t.Errorf("%d faces in the loaded list, want %d", n, people+1)
 	}
 	if err := loaded.Publish(path + "2"); !errors.Is(err, blocklist.ErrReadOnly) {
@@ -161,13 +161,13 @@ func TestView_FindFaces(t *testing.T) {
 	c.sec.Add(61)
 	check("one ended", l.View(), 4, 5)
 	check("loaded, one ended", loaded.View(), 4, 5)
-	if n := load().View().FaceCount(); n != people {
+	if n := load().View().Counts().Faces; n != people {
 		t.Errorf("%d faces in a list that was published after one ended, want %d", n, people)
 	}
 	l.Close()
 	l = open(t, dir, opts)
 	check("after one ended, and a restart", l.View(), 4, 5)
-	if s := l.Status(); s.FacesWithoutKey != 0 || len(s.Fallbacks) > 0 {
+	if s := l.Info(); s.FacesWithoutKey != 0 || len(s.Fallbacks) > 0 {
 		t.Errorf("%+v", s)
 	}
 
@@ -181,15 +181,15 @@ func TestView_FindFaces(t *testing.T) {
 	}
 	if late, err := blocklist.Load(path, &blocklist.LoadOptions{Now: func() time.Time { return c.now().Add(7 * 86400 * time.Second) }, EncryptionKey: opts.EncryptionKey}); err != nil {
 		t.Error(err)
-	} else if v := late.View(); v.SearchesFaces() || v.FaceCount() != 0 || len(facesFound(v, persons[0])) != 0 {
+	} else if v := late.View(); v.SearchesFaces() || v.Counts().Faces != 0 || len(facesFound(v, persons[0])) != 0 {
 		t.Error("faces of a snapshot are opened after its time")
 	}
 	if changed, err := loaded.Reload(); err != nil || !changed {
 		t.Fatalf("Reload: %t, %v", changed, err)
 	}
 	c.sec.Add(7 * 86400)
-	if changed, err := loaded.Reload(); err != nil || changed || loaded.View().FaceCount() != 0 || loaded.View().SearchesFaces() {
-		t.Errorf("Reload of a snapshot after its time: %t, %v, %d faces", changed, err, loaded.View().FaceCount())
+	if changed, err := loaded.Reload(); err != nil || changed || loaded.View().Counts().Faces != 0 || loaded.View().SearchesFaces() {
+		t.Errorf("Reload of a snapshot after its time: %t, %v, %d faces", changed, err, loaded.View().Counts().Faces)
 	}
 	load()
 	if changed, err := loaded.Reload(); err != nil || !changed {
@@ -223,7 +223,7 @@ func TestPublish_Faces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x := loaded.View(); x.SearchesFaces() || x.FaceCount() != 0 || len(facesFound(x, v)) != 0 {
+	if x := loaded.View(); x.SearchesFaces() || x.Counts().Faces != 0 || len(facesFound(x, v)) != 0 {
 		t.Error("a snapshot without keys searches faces")
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(2), Type: blocklist.EventRevoked, Target: 1})
@@ -266,8 +266,8 @@ func TestReload_ForgetsFaces(t *testing.T) {
 		reload := func(what string, faces int) {
 			t.Helper()
 			changed, err := node.Reload()
-			if changed || (err == nil) != (name == "the same") || node.View().FaceCount() != faces || node.View().SearchesFaces() != (faces > 0) {
-				t.Errorf("%s, %s: %t, %v; %d faces, searched %t", name, what, changed, err, node.View().FaceCount(), node.View().SearchesFaces())
+			if changed || (err == nil) != (name == "the same") || node.View().Counts().Faces != faces || node.View().SearchesFaces() != (faces > 0) {
+				t.Errorf("%s, %s: %t, %v; %d faces, searched %t", name, what, changed, err, node.View().Counts().Faces, node.View().SearchesFaces())
 			}
 		}
 		reload("in time", 1)
@@ -606,7 +606,7 @@ func TestFindFaces_Concurrent(t *testing.T) {
 	}
 	close(stop)
 	readers.Wait()
-	if s := l.Status(); s.Compaction != nil || s.SnapshotSeq == 0 || s.Faces != 1 || len(l.FaceKeys()) != 1 {
+	if s := l.Info(); s.Failing[blocklist.OpCompact] != nil || s.SnapshotSeq == 0 || s.Faces != 1 || len(l.FaceKeys()) != 1 {
 		t.Errorf("%+v, %d keys", s, len(l.FaceKeys()))
 	}
 }

@@ -97,6 +97,7 @@ type FeatureMatch = features.Match
 // place among them. It does not allocate once x has its memory.
 func (v *State) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) bool, yield func(Hit, FeatureMatch) bool) {
 	defer runtime.KeepAlive(v)
+	start := v.queries.begin(tierFeatures)
 	x.Ask(f)
 	collect := func(s *features.Segment, grants []uint32) {
 		x.Collect(s, func(id uint32) bool {
@@ -125,6 +126,7 @@ func (v *State) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) boo
 		}
 		return v.emit(h, func(h Hit) bool { return yield(h, m) })
 	})
+	v.queries.end(tierFeatures, start)
 }
 
 // HasFeatures reports whether the event that brought the key of a hit of this State
@@ -135,16 +137,6 @@ func (v *State) HasFeatures(hit Hit) bool {
 	}
 	_, ok := slices.BinarySearch(v.features.grants, hit.grant)
 	return ok
-}
-
-// FeatureCount returns the number of pictures that are found by features, those
-// of rules that have ended since the last compaction included.
-func (v *State) FeatureCount() int {
-	n := len(v.features.grants)
-	if s := v.base.features.segment; s != nil {
-		n += s.Len()
-	}
-	return n
 }
 
 // checkFeatures returns what is wrong with the feature sets of an event.

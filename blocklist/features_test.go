@@ -113,7 +113,7 @@ func TestView_FindFeatures(t *testing.T) {
 	}
 	defer loaded.Close()
 	check("loaded", loaded.View())
-	if n := loaded.View().FeatureCount(); n != len(want) {
+	if n := loaded.View().Counts().Features; n != len(want) {
 		t.Errorf("the snapshot holds %d pictures, want %d", n, len(want))
 	}
 	if err := l.Close(); err != nil {
@@ -247,7 +247,7 @@ func TestView_FindFeatures_ManyAlike(t *testing.T) {
 				}
 				compact()
 			}
-			if n := l.View().FeatureCount(); of.gone != (n == 1) {
+			if n := l.View().Counts().Features; of.gone != (n == 1) {
 				t.Errorf("%d sets are left", n)
 			}
 		})

@@ -18,6 +18,8 @@ type fold struct {
 	digest     [32]byte // at seq
 	history    history
 	contents   uint32 // contains… flags
+	rules      int    // that were not revoked
+	queries    *queries
 	now        func() time.Time
 	keys       *digestKeys
 	base       *base
@@ -54,6 +56,11 @@ func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
 			f.exceptionOf[e.event] = rule
 		}
 	}
+	for _, attr := range b.attrs {
+		if attr&attrLearned == 0 {
+			f.rules++
+		}
+	}
 	f.startFaces()
 	return f
 }
@@ -62,7 +69,7 @@ func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
 func (f *fold) view() *State {
 	f.shared = true
 	v := &State{
-		seq: f.seq, digest: f.digest, history: f.history, contents: f.contents, now: f.now, keys: f.keys, base: f.base,
+		seq: f.seq, digest: f.digest, history: f.history, contents: f.contents, rules: f.rules, queries: f.queries, now: f.now, keys: f.keys, base: f.base,
 		grants: f.grants, entries: f.table.view(), hashes: f.hashes, features: f.features.view(),
 		dead: f.dead, exceptions: f.exceptions,
 	}
@@ -106,6 +113,7 @@ func (f *fold) apply(e *committed) {
 			seq: e.Seq, rule: e.Seq, start: unixOf(r.Start), end: unixOf(r.End),
 			caseID: r.Case, attr: attrOf(r), territories: slices.Clone(r.Territories),
 		}
+		f.rules++
 		f.addGrant(g, &r.Keys)
 		f.addFaces(e.ID, f.count()-1, r)
 	case EventDerived:
@@ -142,6 +150,7 @@ func (f *fold) revoke(rule uint64) {
 	if !ok {
 		return
 	}
+	f.rules--
 	f.kill(g)
 	if attrScope(f.grantAt(g).attr) == ScopeFace {
 		f.ended = append(f.ended, rule)

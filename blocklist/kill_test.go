@@ -134,7 +134,7 @@ func TestKill(t *testing.T) {
 		if err != nil {
 			t.Fatalf("kill %d: Open: %v", kill, err)
 		}
-		if s := l.Status(); len(s.Fallbacks) > 0 {
+		if s := l.Info(); len(s.Fallbacks) > 0 {
 			t.Fatalf("kill %d: fell back: %v", kill, s.Fallbacks)
 		}
 		m := newModel(c)

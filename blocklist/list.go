@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,6 +66,10 @@ type Options struct {
 	Salvage bool
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
+	// Observer and Logger are told what the list does: what fails in the background
+	// too. With an Observer queries are counted, and one in 1,024 is timed.
+	Observer Observer
+	Logger   *slog.Logger
 
 	hooks listhooks.Hooks // for tests
 }
@@ -96,6 +102,9 @@ type LoadOptions struct {
 	// Load refuses an older list with ErrRollback, and one with another history with
 	// ErrFork, as Reload does.
 	After Position
+	// Observer and Logger are as in Options.
+	Observer Observer
+	Logger   *slog.Logger
 
 	fs       fsx.FS    // for tests
 	faceKeys *faceKeys // of a list that is open for writing; nil otherwise
@@ -119,17 +128,30 @@ type List struct {
 	closed   atomic.Bool // set before the State of a loaded list is dropped
 	publish  sync.Mutex  // held by Publish
 	writer   *writer     // nil for a loaded list
-	statusMu sync.Mutex
-	status   Status
+	observer Observer
+	logger   *slog.Logger
+	queries  *queries // nil without an observer
+
+	infoMu  sync.Mutex
+	info    Info         // what does not change
+	failing map[Op]error // whose last run failed
 }
 
-// Status says what a list was made from.
-type Status struct {
-	// Seq is the sequence number of the last event.
-	Seq uint64
-	// SnapshotSeq is that of the snapshot on which the list stands, 0 for none.
-	SnapshotSeq uint64
-	// SnapshotTime is when that snapshot was written.
+// Info says what a list is, and how it is.
+type Info struct {
+	// ID is the random number that tells the list from all others.
+	ID [16]byte
+	// Position is where it stands: the number of its last event, and the running
+	// digest.
+	Position Position
+	// Counts is how much there is in it.
+	Counts Counts
+	// Opened is when New, Load or the last Reload that found another file made the
+	// list what it is.
+	Opened time.Time
+	// SnapshotSeq is the number of the snapshot on which the list stands, 0 for
+	// none; SnapshotTime is when it was written.
+	SnapshotSeq  uint64
 	SnapshotTime time.Time
 	// Since is how many grants and keys came since, and how many grants ended.
 	Since int
@@ -148,30 +170,32 @@ type Status struct {
 	// FacesUntil is when the faces of a loaded list must not be used any more;
 	// the zero Time for never, as in a list that is open for writing.
 	FacesUntil time.Time
-	// Compaction is the error of the last compaction that began by itself.
-	Compaction error
-	// Erasure is that of the last Erase that began by itself.
-	Erasure error
+	// Failing holds the error of each operation that failed when it was done last,
+	// also in the background. It is empty if all is well.
+	Failing map[Op]error
+	// Queries is how many queries there were of each kind, if the list has an
+	// Observer; nil otherwise.
+	Queries map[Op]uint64
 }
 
-// setStatus changes what the list itself says of its background.
-func (l *List) setStatus(change func(*Status)) {
-	l.statusMu.Lock()
-	defer l.statusMu.Unlock()
-	change(&l.status)
-}
-
-// Status returns what the list was made from.
-func (l *List) Status() Status {
-	l.statusMu.Lock()
-	s := l.status
+// Info returns what the list is, and how it is.
+func (l *List) Info() Info {
+	l.infoMu.Lock()
+	s := l.info
 	s.Fallbacks = slices.Clone(s.Fallbacks)
-	l.statusMu.Unlock()
+	s.Failing = maps.Clone(l.failing)
+	l.infoMu.Unlock()
 	v := l.View()
-	s.Seq = v.seq
+	s.ID, s.Position, s.Counts = v.ID(), v.Position(), v.Counts()
 	s.SnapshotSeq, s.SnapshotTime = v.base.header.seq, v.base.header.createdAt()
 	s.Since = v.since()
 	s.Faces, s.FacesWithoutKey, s.FacesUntil = v.liveFaces, v.lostFaces, timeOf(v.base.facesUntil)
+	if l.queries != nil {
+		s.Queries = map[Op]uint64{}
+		for tier, op := range tierOps {
+			s.Queries[op] = l.queries.counters.Sum(tier)
+		}
+	}
 	return s
 }
 
@@ -207,7 +231,7 @@ func New(journal Journal, dir string, opts *Options) (*List, error) {
 }
 
 func openList(store Journal, dir string, opts *Options) (*List, error) {
-	o := optionsOf(opts)
+	o, start := optionsOf(opts), time.Now()
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -229,6 +253,7 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 		now: o.Now, fs: fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey},
 		signingKey: o.SigningKey, faceLifetime: o.FaceLifetime, eraseAfter: cmp.Or(o.EraseAfter, defaultEraseAfter),
 	}
+	l.observeWith(o.Observer, o.Logger)
 	if dir != "" {
 		if l.open.faceKeys, err = openFaceKeys(fs, dir, o.faceKey(), j.id.ID); err != nil {
 			return nil, err
@@ -245,10 +270,30 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 		return nil, errors.Join(err, keys.close())
 	}
 	if d, ok := store.(interface{ Damage() error }); ok {
-		l.status.Salvaged = d.Damage()
+		l.info.Salvaged = d.Damage()
 	}
+	l.opened(start)
 	l.writer = startWriter(l, dir, j, f, o.CompactAfter, cmp.Or(o.hooks.Forget, forgetEvery))
 	return l, nil
+}
+
+func (l *List) observeWith(o Observer, logger *slog.Logger) {
+	l.observer, l.logger = o, logger
+	if o != nil {
+		l.queries = &queries{observer: o}
+	}
+}
+
+// opened notes that the list is what it is since now, and what is not in order.
+func (l *List) opened(start time.Time) {
+	l.infoMu.Lock()
+	l.info.Opened = l.now()
+	all := errors.Join(errors.Join(l.info.Fallbacks...), l.info.Salvaged)
+	l.infoMu.Unlock()
+	if v := l.View(); v.lostFaces > 0 {
+		all = errors.Join(all, fmt.Errorf("blocklist: %d faces cannot be searched: their keys are gone", v.lostFaces))
+	}
+	l.report(start, Observation{Op: OpOpen, Count: l.View().rules, Background: all != nil, Err: all})
 }
 
 // recover folds the newest snapshot in order and the events after it.
@@ -260,7 +305,7 @@ func (l *List) recover(dir string, j *log) (*fold, error) {
 			return nil, err
 		}
 	}
-	f := newFold(b, newDigestKeys(j.id.Secret), l.now)
+	f := l.newFold(b)
 	f.faceKeys = l.open.faceKeys
 	err := j.readLinked(f.seq, f.digest, func(e *committed) bool { f.apply(e); return true })
 	if err = errors.Join(err, f.keyError); err != nil {
@@ -272,6 +317,13 @@ func (l *List) recover(dir string, j *log) (*fold, error) {
 		return nil, fmt.Errorf("blocklist: journal ends at event %d, not %d: %w", f.seq, j.last, ErrJournal)
 	}
 	return f, nil
+}
+
+// newFold begins with a base.
+func (l *List) newFold(b *base) *fold {
+	f := newFold(b, newDigestKeys(b.header.Secret), l.now)
+	f.queries = l.queries
+	return f
 }
 
 // newestSnapshot returns the newest snapshot in a folder that is in order; an
@@ -299,7 +351,7 @@ func (l *List) newestSnapshot(dir string, j *log) (*base, error) {
 			err = matches(b, j, j.last)
 		}
 		if err != nil {
-			l.status.Fallbacks = append(l.status.Fallbacks, err)
+			l.info.Fallbacks = append(l.info.Fallbacks, err)
 			continue
 		}
 		found = b
@@ -384,7 +436,9 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	if o.fs == nil {
 		o.fs = fsx.OS{}
 	}
+	start := time.Now()
 	l := &List{now: o.Now, fs: o.fs, open: o, path: path, eraseAfter: -1}
+	l.observeWith(o.Observer, o.Logger)
 	b, err := l.openSnapshot(path)
 	if err == nil && o.After != (Position{}) {
 		err = succeeds(&b.header, b.history, o.After)
@@ -392,7 +446,8 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.view.Store(newFold(b, newDigestKeys(b.header.Secret), l.now).view())
+	l.view.Store(l.newFold(b).view())
+	l.opened(start)
 	return l, nil
 }
 
@@ -411,6 +466,18 @@ func (l *List) Reload() (changed bool, err error) {
 	if l.closed.Load() {
 		return false, fmt.Errorf("blocklist: %w", ErrClosed)
 	}
+	start := time.Now()
+	changed, err = l.reloadNow()
+	if changed || err != nil {
+		l.report(start, Observation{Op: OpReload, Count: l.View().rules, Err: err})
+	} else {
+		l.setFailing(OpReload, nil)
+	}
+	return changed, err
+}
+
+// reloadNow is Reload. The lock for it is held.
+func (l *List) reloadNow() (changed bool, err error) {
 	l.forgetFaces()
 	now := l.View().base.header
 	b, err := l.openSnapshot(l.path)
@@ -430,7 +497,10 @@ func (l *List) Reload() (changed bool, err error) {
 	if err := succeeds(&h, b.history, now.position()); err != nil {
 		return false, err
 	}
-	l.view.Store(newFold(b, newDigestKeys(h.Secret), l.now).view())
+	l.view.Store(l.newFold(b).view())
+	l.infoMu.Lock()
+	l.info.Opened = l.now()
+	l.infoMu.Unlock()
 	return true, nil
 }
 
@@ -443,7 +513,7 @@ func (l *List) forgetFaces() {
 	}
 	old := *v.base
 	old.faces, old.facesShut = nil, true
-	l.view.Store(newFold(&old, v.keys, l.now).view())
+	l.view.Store(l.newFold(&old).view())
 }
 
 // State returns the list as it is now, which for a list opened for writing is
@@ -540,7 +610,10 @@ func (l *List) journal() (*log, error) {
 func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
-	return l.publishTo(path)
+	start := time.Now()
+	err := l.publishTo(path)
+	l.report(start, Observation{Op: OpPublish, Count: l.View().rules, Err: err})
+	return err
 }
 
 // publishTo is Publish. The lock for it is held.
@@ -631,7 +704,7 @@ func (l *List) Compact(ctx context.Context) error {
 	if l.writer == nil {
 		return fmt.Errorf("blocklist: %w", ErrReadOnly)
 	}
-	return l.writer.compact(ctx)
+	return l.writer.compact(ctx, false)
 }
 
 // Verify reads all of the list again and returns what is not in order: every
@@ -639,6 +712,13 @@ func (l *List) Compact(ctx context.Context) error {
 // the file of a loaded list. Open reads only the newest snapshot and the events
 // after it.
 func (l *List) Verify(ctx context.Context) error {
+	start := time.Now()
+	err := l.verify(ctx)
+	l.report(start, Observation{Op: OpVerify, Err: err})
+	return err
+}
+
+func (l *List) verify(ctx context.Context) error {
 	if l.closed.Load() {
 		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
@@ -686,7 +766,7 @@ func (l *List) Close() error {
 	v := l.View()
 	none := emptyBase(v.base.header.identity)
 	none.header = v.base.header
-	l.view.Store(newFold(none, v.keys, l.now).view())
+	l.view.Store(l.newFold(none).view())
 	return nil
 }
 

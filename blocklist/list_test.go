@@ -192,7 +192,6 @@ func TestClosed(t *testing.T) {
 	}
 	for name, err := range map[string]error{
 		"Events":  l.Events(1, func(blocklist.Event) bool { return true }),
-		"Changes": l.Changes(0, func(blocklist.Change) bool { return true }),
 		"History": l.History(1, func(blocklist.Event) bool { return true }),
 		"Follow":  l.Follow(context.Background(), blocklist.Position{}, func(blocklist.Event, blocklist.Position) bool { return true }),
 	} {
@@ -504,7 +503,7 @@ func TestConcurrentUse(t *testing.T) {
 	if want := uint64(4*perWriter + 4*perWriter/5); next != want+1 {
 		t.Errorf("%d events, want %d", next-1, want)
 	}
-	if err := l.Status().Compaction; err != nil {
+	if err := l.Info().Failing[blocklist.OpCompact]; err != nil {
 		t.Errorf("compaction: %v", err)
 	}
 }

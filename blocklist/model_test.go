@@ -616,7 +616,7 @@ func TestListAgainstModel(t *testing.T) {
 				if l, err = boltjournal.Open(filepath.Join(dir, "list"), opts); err != nil {
 					t.Fatal(err)
 				}
-				if s := l.Status(); len(s.Fallbacks) > 0 {
+				if s := l.Info(); len(s.Fallbacks) > 0 {
 					t.Fatalf("fell back: %v", s.Fallbacks)
 				}
 			},
@@ -654,7 +654,7 @@ func TestListAgainstModel(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				compare(t, u, m, l.View())
-				if s := l.Status(); s.FacesWithoutKey > 0 {
+				if s := l.Info(); s.FacesWithoutKey > 0 {
 					t.Fatalf("%d faces without a key", s.FacesWithoutKey)
 				}
 				m.checkKeys(t, l)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/staydown/staydown/internal/fsx"
 )
@@ -38,6 +39,16 @@ func (l *List) Refresh(path string) (found bool, err error) {
 	}
 	l.publish.Lock()
 	defer l.publish.Unlock()
+	start := time.Now()
+	found, err = l.refresh(path)
+	if found || err != nil {
+		l.report(start, Observation{Op: OpRefresh, Err: err})
+	}
+	return found, err
+}
+
+// refresh is Refresh. The lock for it is held.
+func (l *List) refresh(path string) (found bool, err error) {
 	j, err := l.journal()
 	if err != nil {
 		return false, err

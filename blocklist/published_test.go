@@ -45,7 +45,7 @@ func opensFaces(tb testing.TB, content []byte) int {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return v.FaceCount()
+	return v.Counts().Faces
 }
 
 // withoutLinks is a file system that knows no second names.
@@ -164,11 +164,11 @@ func TestLoad_ReplacedMeanwhile(t *testing.T) {
 	arm()
 	opts := blocklist.LoadWithFS(blocklist.LoadOptions{EncryptionKey: publishKey}, replacedFS{then: func() { once.Do(publish) }})
 	node, err := blocklist.Load(path, opts)
-	if err != nil || node.View().FaceCount() != 2 {
+	if err != nil || node.View().Counts().Faces != 2 {
 		t.Fatalf("Load: %v", err)
 	}
 	arm()
-	if changed, err := node.Reload(); err != nil || !changed || node.View().FaceCount() != 3 {
+	if changed, err := node.Reload(); err != nil || !changed || node.View().Counts().Faces != 3 {
 		t.Errorf("Reload: %v, %v", changed, err)
 	}
 }
@@ -263,7 +263,7 @@ func TestRefresh(t *testing.T) {
 			check(t, s.l.Publish(s.path))
 			tt.then(s)
 			if tt.want == again {
-				faces = s.l.Status().Faces
+				faces = s.l.Info().Faces
 				if name == "over" {
 					faces = 1
 				}
@@ -376,7 +376,7 @@ func TestPublish_CrashAtEveryOperation(t *testing.T) {
 					if err != nil {
 						t.Fatalf("operation %d, %v, %d: %s: %v", n, mode, seed, what, err)
 					}
-					if got := node.View().FaceCount(); want != 0 && got != want {
+					if got := node.View().Counts().Faces; want != 0 && got != want {
 						t.Fatalf("operation %d, %v, %d: %s: %d faces, want %d", n, mode, seed, what, got, want)
 					}
 				}

@@ -108,7 +108,7 @@ func TestRekey(t *testing.T) {
 	}
 	l = open(t, dir, opts)
 	compare(t, u, h.m, l.View())
-	if s := l.Status(); len(s.Fallbacks) > 0 || s.SnapshotSeq == 0 {
+	if s := l.Info(); len(s.Fallbacks) > 0 || s.SnapshotSeq == 0 {
 		t.Errorf("after a Rekey that failed: %+v", s)
 	}
 	l.Close()
@@ -140,7 +140,7 @@ func TestRekey(t *testing.T) {
 				t.Fatalf("%s: address %d (-want +got):\n%s", when, i, diff)
 			}
 		}
-		if s := l.Status(); len(s.Fallbacks) > 0 {
+		if s := l.Info(); len(s.Fallbacks) > 0 {
 			t.Errorf("%s: %+v", when, s)
 		}
 		if opts.EncryptionKey == nil {
@@ -314,7 +314,7 @@ func TestRekey_CrashAtEveryOperation(t *testing.T) {
 				}
 				compare(t, u, h.m, l.View())
 				h.m.checkKeys(t, l)
-				if s := l.Status(); s.FacesWithoutKey > 0 {
+				if s := l.Info(); s.FacesWithoutKey > 0 {
 					t.Fatalf("%s: %s: %d faces without a key", name, when, s.FacesWithoutKey)
 				}
 				if err := l.Close(); err != nil {

@@ -22,6 +22,7 @@ type State struct {
 	history  history
 	contents uint32   // contains… flags
 	purposes Purposes // that are asked for: see For
+	queries  *queries // that counts what is asked; nil for none
 	now      func() time.Time
 	keys     *digestKeys
 	base     *base
@@ -34,6 +35,7 @@ type State struct {
 	features featureDelta
 	faces    []faceIndex // by model
 	dead     *roaring.Bitmap
+	rules    int // that were not revoked
 
 	// Faces that are searched, of rules that were not revoked; of rules that had
 	// not ended when the State was made, the faces whose key is gone, and these
@@ -125,14 +127,18 @@ func (v *State) Digest(kind AddressKind, rawURL string) (Digest, error) {
 // no particular order, until yield returns false; it reports whether it came to
 // the end. It does not allocate.
 func (v *State) FindAddress(d Digest, yield func(Hit) bool) bool {
+	start := v.queries.begin(tierAddress)
 	ok := v.find(d, yield)
+	v.queries.end(tierAddress, start)
 	runtime.KeepAlive(v)
 	return ok
 }
 
 // FindBytes is FindAddress for the SHA-256 of a file.
 func (v *State) FindBytes(sha [32]byte, yield func(Hit) bool) bool {
+	start := v.queries.begin(tierBytes)
 	ok := v.find(v.keys.sum(keySHA256, sha[:]), yield)
+	v.queries.end(tierBytes, start)
 	runtime.KeepAlive(v)
 	return ok
 }
@@ -160,10 +166,13 @@ func (v *State) NeedsDigests() (sha1, md5 bool) {
 // FindFile is FindBytes for all digests of a file. A rule that has several of them
 // is found as often.
 func (v *State) FindFile(d *Digests, yield func(Hit) bool) bool {
-	defer runtime.KeepAlive(v)
-	return v.find(v.keys.sum(keySHA256, d.SHA256[:]), yield) &&
+	start := v.queries.begin(tierBytes)
+	ok := v.find(v.keys.sum(keySHA256, d.SHA256[:]), yield) &&
 		(v.contents&containsSHA1 == 0 || d.SHA1 == [20]byte{} || v.find(v.keys.sum(keySHA1, d.SHA1[:]), yield)) &&
 		(v.contents&containsMD5 == 0 || d.MD5 == [16]byte{} || v.find(v.keys.sum(keyMD5, d.MD5[:]), yield))
+	v.queries.end(tierBytes, start)
+	runtime.KeepAlive(v)
+	return ok
 }
 
 func (v *State) find(d Digest, yield func(Hit) bool) bool {
@@ -194,6 +203,7 @@ func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 	if h.IsZero() || radius < 0 {
 		return true
 	}
+	start := v.queries.begin(tierHash)
 	a := h.Algorithm()
 	ok := true
 	if b := &v.base.hashes[a]; b.segment != nil {
@@ -218,6 +228,7 @@ func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 				v.emit(Hit{Distance: distance, Variant: of.variant, Reach: of.reach, View: of.view, grant: d.grants[id]}, yield)
 		})
 	}
+	v.queries.end(tierHash, start)
 	runtime.KeepAlive(v)
 	return ok
 }
@@ -439,3 +450,29 @@ func (v *State) HashCount(alg phash.Algorithm) int {
 // SnapshotTime returns when the snapshot on which the list stands was written,
 // to the second; the zero Time if there is none.
 func (v *State) SnapshotTime() time.Time { return v.base.header.createdAt() }
+
+// Counts say how much there is in a list.
+type Counts struct {
+	Rules int // that were not revoked
+	// Keys that are indexed, those of rules that have ended since the last
+	// compaction included.
+	Addresses int // and files
+	Hashes    int
+	Features  int // pictures
+	Faces     int
+}
+
+// Counts returns how much there is in the list.
+func (v *State) Counts() Counts {
+	c := Counts{Rules: v.rules, Addresses: len(v.base.keyGrants) + len(v.entries.entries), Features: len(v.features.grants)}
+	for a := range phash.Algorithms() {
+		c.Hashes += v.HashCount(a)
+	}
+	if s := v.base.features.segment; s != nil {
+		c.Features += s.Len()
+	}
+	for i := range v.faces {
+		c.Faces += len(v.faces[i].base.rows) + len(v.faces[i].rows)
+	}
+	return c
+}

@@ -140,7 +140,9 @@ func (w *writer) gather(r *request) []*request {
 }
 
 // commit makes the events of a group durable, then visible.
-func (w *writer) commit(group []*request) error {
+func (w *writer) commit(group []*request) (err error) {
+	start, n := time.Now(), 0
+	defer func() { w.list.report(start, Observation{Op: OpAppend, Count: n, Err: err}) }()
 	events := make([][]Event, len(group))
 	opened := map[*Rule][]FaceVector{}
 	for i, r := range group {
@@ -151,6 +153,7 @@ func (w *writer) commit(group []*request) error {
 	if err != nil {
 		return fmt.Errorf("blocklist: %w: %w", ErrBroken, err)
 	}
+	n = len(fresh)
 	w.fold.opened = opened
 	for i := range fresh {
 		w.fold.apply(&fresh[i])
@@ -289,14 +292,12 @@ func (w *writer) compactWhenNeeded() {
 		case <-first.C:
 			erase = true
 		case <-w.wake:
-			err := w.compact(w.ctx)
-			w.list.setStatus(func(s *Status) { s.Compaction = err })
+			_ = w.compact(w.ctx, true) // it is reported
 		case <-w.ctx.Done():
 			return
 		}
 		if erase {
-			_, err := w.erase(w.ctx, nil)
-			w.list.setStatus(func(s *Status) { s.Erasure = err })
+			_, _ = w.erase(w.ctx, nil, true) // it is reported
 		}
 		if w.ctx.Err() != nil {
 			return
@@ -306,12 +307,16 @@ func (w *writer) compactWhenNeeded() {
 
 // compact writes a snapshot of the list as it is, unless that would be the one it
 // stands on, and goes on from it.
-func (w *writer) compact(ctx context.Context) error {
+func (w *writer) compact(ctx context.Context, background bool) (err error) {
 	w.compacting.Lock()
 	defer w.compacting.Unlock()
 	if err := w.ctx.Err(); err != nil {
 		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
+	start := time.Now()
+	defer func() {
+		w.list.report(start, Observation{Op: OpCompact, Count: w.list.View().rules, Background: background, Err: err})
+	}()
 	v := w.list.View()
 	if err := w.faceKeys.retainLive(w.journal, v); err != nil {
 		return err
@@ -339,7 +344,7 @@ func (w *writer) compactNow(ctx context.Context, without []uint64) error {
 	if err != nil {
 		return err
 	}
-	f := newFold(b, m.view.keys, l.now)
+	f := l.newFold(b)
 	f.faceKeys = w.faceKeys
 	// Catch up outside of the writer until little is left, then within it.
 	for range 8 {

@@ -199,7 +199,7 @@ func (e *Enforcer) Reload() (changed bool, err error) {
 // says for ever, or that there are none. After it no face is found until a
 // [Enforcer.Reload] brings a snapshot that is newer: an alarm some days before it
 // belongs into every operator's monitoring.
-func (e *Enforcer) FacesUntil() time.Time { return e.list.Status().FacesUntil }
+func (e *Enforcer) FacesUntil() time.Time { return e.list.Info().FacesUntil }
 
 // FilterURL answers what is known of the address of an image alone. A crawler
 // asks before it fetches. A text that is no address (empty, relative, of another

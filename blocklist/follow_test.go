@@ -3,7 +3,6 @@ package blocklist_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -73,7 +72,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-func TestChanges(t *testing.T) {
+func TestHistory(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir(), nil)
 	file := func(n byte) blocklist.Keys { return blocklist.Keys{Bytes: [][32]byte{{n}}} }
@@ -98,34 +97,6 @@ func TestChanges(t *testing.T) {
 	do(blocklist.EventReverted, 2, none)     // 9, of a rule: nothing
 	do(blocklist.EventRevoked, 77, none)     // 10, of nothing
 
-	changes := func(since uint64) (out []string) {
-		t.Helper()
-		if err := l.Changes(since, func(c blocklist.Change) bool {
-			out = append(out, fmt.Sprintf("%d rule %d blocks %t file %d", c.Seq, c.Rule, c.Blocks, c.Keys.Bytes[0][0]))
-			return true
-		}); err != nil {
-			t.Fatal(err)
-		}
-		return out
-	}
-	want := []string{
-		"1 rule 1 blocks true file 1",
-		"2 rule 2 blocks true file 2",
-		"3 rule 1 blocks true file 3",
-		"4 rule 1 blocks true file 4",
-		"5 rule 2 blocks false file 5",
-		"6 rule 1 blocks false file 3",
-		"7 rule 2 blocks true file 5",
-		"8 rule 1 blocks false file 1",
-		"8 rule 1 blocks false file 3",
-		"8 rule 1 blocks false file 4",
-	}
-	if diff := cmp.Diff(want, changes(0)); diff != "" {
-		t.Errorf("changes since 0 (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(want[6:], changes(6)); diff != "" {
-		t.Errorf("changes since 6 (-want +got):\n%s", diff)
-	}
 	history := func(rule uint64) (out []uint64) {
 		t.Helper()
 		if err := l.History(rule, func(e blocklist.Event) bool { out = append(out, e.Seq); return true }); err != nil {
