@@ -240,8 +240,8 @@ func (d *Desk) enforce() (err error) {
 	return nil
 }
 
-// openList opens the list of the desk. An unencrypted list is encrypted now if
-// ListKey is set.
+// openList opens the list of the desk. A list that follows older rules for
+// addresses is made anew. An unencrypted list is encrypted now if ListKey is set.
 func (d *Desk) openList() (*blocklist.List, error) {
 	dir, faceKey := filepath.Join(d.dir, "list"), d.store.listFaceKey()
 	o := blocklist.Options{
@@ -249,6 +249,12 @@ func (d *Desk) openList() (*blocklist.List, error) {
 		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime,
 	}
 	list, err := boltjournal.Open(dir, &o)
+	if errors.Is(err, blocklist.ErrRules) {
+		if err = d.rekeyAddresses(dir, &o); err != nil {
+			return nil, err
+		}
+		list, err = boltjournal.Open(dir, &o)
+	}
 	if o.EncryptionKey == nil || !errors.Is(err, blocklist.ErrKey) {
 		return list, err
 	}
