@@ -12,7 +12,6 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -23,21 +22,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 )
 
-// needPictures skips a test in the module's zip, which has no test pictures: see
-// testdata/go.mod.
-func needPictures(tb testing.TB) {
-	tb.Helper()
-	if _, err := os.Stat("testdata"); errors.Is(err, fs.ErrNotExist) {
-		tb.Skip("skipped: the test pictures are in the repository only")
-	}
-}
-
 func pictureFile(tb testing.TB, name string) []byte {
 	tb.Helper()
-	needPictures(tb)
+	sharedtest.NeedTestdata(tb)
 	b, err := os.ReadFile(filepath.Join("testdata", "pictures", name))
 	if err != nil {
 		tb.Fatal(err)
@@ -48,7 +39,7 @@ func pictureFile(tb testing.TB, name string) []byte {
 // pictureFiles returns the names of the test pictures.
 func pictureFiles(tb testing.TB) []string {
 	tb.Helper()
-	needPictures(tb)
+	sharedtest.NeedTestdata(tb)
 	names, err := filepath.Glob(filepath.Join("testdata", "pictures", "*.*"))
 	if err != nil || len(names) < 30 {
 		tb.Fatalf("%d test pictures, %v; want at least 30", len(names), err)

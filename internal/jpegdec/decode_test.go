@@ -357,6 +357,7 @@ func TestBudget(t *testing.T) {
 // fixtures returns the files of testdata.
 func fixtures(tb testing.TB) map[string][]byte {
 	tb.Helper()
+	sharedtest.NeedTestdata(tb)
 	names, err := filepath.Glob(filepath.Join("testdata", "*.jpg"))
 	if err != nil || len(names) < 12 {
 		tb.Fatalf("%d files in testdata, %v; want at least 12", len(names), err)

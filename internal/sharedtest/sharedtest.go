@@ -6,6 +6,8 @@
 package sharedtest
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -38,6 +40,16 @@ func Path(tb testing.TB, elem ...string) string {
 		tb.Fatalf("shared test material is incomplete: %v", err)
 	}
 	return p
+}
+
+// NeedTestdata skips a test in the zip of the module, which has no pictures: a
+// folder testdata with pictures has a go.mod, so that nobody who uses the module
+// downloads it.
+func NeedTestdata(tb testing.TB) {
+	tb.Helper()
+	if _, err := os.Stat("testdata"); errors.Is(err, fs.ErrNotExist) {
+		tb.Skip("skipped: the test pictures are in the repository only")
+	}
 }
 
 // Count returns the number in an environment variable that says how often a test

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/image/webp"
 
 	"github.com/staydown/staydown/internal/raster"
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/internal/webpdec"
 )
 
@@ -35,6 +36,7 @@ func play(data []byte, work int64) (list []raster.Shown, err error) {
 
 func files(tb testing.TB, pattern string) map[string][]byte {
 	tb.Helper()
+	sharedtest.NeedTestdata(tb)
 	names, err := filepath.Glob(filepath.Join("testdata", pattern))
 	if err != nil || len(names) == 0 {
 		tb.Fatalf("no %s, %v", pattern, err)

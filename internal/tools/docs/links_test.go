@@ -6,8 +6,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const root = "../../.."
@@ -41,5 +44,32 @@ func TestLinks(t *testing.T) {
 	}
 	if links < 100 {
 		t.Errorf("only %d links", links)
+	}
+}
+
+// The index of the decisions has every page, and no other.
+func TestDecisions(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(root, "docs", "decisions")
+	b, err := os.ReadFile(filepath.Join(dir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed, pages []string
+	for _, m := range link.FindAllStringSubmatch(string(b), -1) {
+		listed = append(listed, m[1])
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.Name() != "README.md" {
+			pages = append(pages, f.Name())
+		}
+	}
+	slices.Sort(listed)
+	if diff := cmp.Diff(pages, listed); diff != "" {
+		t.Errorf("docs/decisions/README.md (-pages +listed):\n%s", diff)
 	}
 }
