@@ -192,6 +192,7 @@ func (m *Match) picturesBand() Band {
 // has so.
 const (
 	minStrokes    = 60
+	richStrokes   = 8 // of them in more than one direction: along one outline every other agrees
 	sameStrokes   = 0.84
 	maxWorst      = 16
 	maxTones      = 12
@@ -203,20 +204,22 @@ func (k *Ink) fine() bool { return k.Fineness >= leastFineness }
 
 // proves reports whether the strokes are those of the registered picture.
 func (k *Ink) proves() bool {
-	return k.fine() && k.Strokes >= minStrokes && 4*k.Strokes >= k.All && k.Rich >= minRich &&
+	return k.fine() && k.Strokes >= minStrokes && 4*k.Strokes >= k.All && k.Rich >= richStrokes &&
 		float64(k.Same) >= sameStrokes*float64(k.Strokes) && k.Worst <= maxWorst && k.Tones <= maxTones
 }
 
 // provesPart reports whether the strokes are those of the registered picture wherever its
-// ground is: something opaque lies over the rest.
+// ground is: something opaque lies over less than half of them.
 func (k *Ink) provesPart() bool {
-	return k.fine() && k.Same >= minStrokes && k.Rich >= minRich && 6*k.Same >= k.All &&
-		float64(k.Same) >= sameStrokes*float64(k.Same+k.Other) && k.Worst <= maxWorst
+	return k.fine() && k.Same >= minStrokes && k.Rich >= richStrokes && 2*k.Covered < k.Strokes &&
+		20*k.Same >= 19*(k.Same+k.Other) && k.Worst <= maxWorst
 }
 
-// contradicts reports whether somewhere all strokes are others, or the ground is.
+// contradicts reports whether the strokes are others in a fifth of the places, or
+// somewhere all of them.
 func (k *Ink) contradicts() bool {
-	return k.fine() && (k.Worst > maxWorst && 10*k.Worst >= 7*k.WorstOf || k.Tones > 5*maxTones)
+	return k.fine() && k.Strokes >= minStrokes &&
+		(5*k.Same < 4*k.Strokes || k.Worst > maxWorst && 10*k.Worst >= 7*k.WorstOf)
 }
 
 // Corroborates reports whether a match, also one that proves nothing by itself,

@@ -162,3 +162,17 @@ func MakeTest(x1, y1, x2, y2, r int) Test {
 func (t test) Fields() [5]int {
 	return [5]int{int(t.x1), int(t.y1), int(t.x2), int(t.y2), int(t.r)}
 }
+
+// Pair is a point and where it was found.
+type Pair struct{ RX, RY, QX, QY float64 }
+
+// FitProjective returns where the projective map that fits the pairs takes x, y.
+func FitProjective(ps []Pair, x, y float64) (u, v float64, ok bool) {
+	in := make([]pair, len(ps))
+	for i, p := range ps {
+		in[i] = pair{rx: p.RX, ry: p.RY, qx: p.QX, qy: p.QY}
+	}
+	t, ok := fitProjective(in)
+	u, v = t.apply(x, y)
+	return u, v, ok
+}

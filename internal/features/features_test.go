@@ -161,13 +161,13 @@ func TestMatch_Map(t *testing.T) {
 	tests := []struct {
 		name string
 		img  image.Image
-		want [6]float64
+		want [8]float64
 	}{
-		{"itself", orig, [6]float64{1, 0, 0, 0, 1, 0}},
-		{"left half", orig.SubImage(image.Rect(0, 0, 320, 480)), [6]float64{2, 0, 0, 0, 1, 0}},
-		{"lower two thirds", orig.SubImage(image.Rect(0, 160, 640, 480)), [6]float64{1, 0, 0, 0, 1.5, -0.5}},
-		{"mirrored", mapped(orig, 640, 480, func(x, y int) (int, int) { return 16 * (639 - x), 16 * y }), [6]float64{-1, 0, 1, 0, 1, 0}},
-		{"turned by a quarter", mapped(orig, 480, 640, func(x, y int) (int, int) { return 16 * y, 16 * (479 - x) }), [6]float64{0, -1, 1, 1, 0, 0}},
+		{"itself", orig, [8]float64{1, 0, 0, 0, 1, 0}},
+		{"left half", orig.SubImage(image.Rect(0, 0, 320, 480)), [8]float64{2, 0, 0, 0, 1, 0}},
+		{"lower two thirds", orig.SubImage(image.Rect(0, 160, 640, 480)), [8]float64{1, 0, 0, 0, 1.5, -0.5}},
+		{"mirrored", mapped(orig, 640, 480, func(x, y int) (int, int) { return 16 * (639 - x), 16 * y }), [8]float64{-1, 0, 1, 0, 1, 0}},
+		{"turned by a quarter", mapped(orig, 480, 640, func(x, y int) (int, int) { return 16 * y, 16 * (479 - x) }), [8]float64{0, -1, 1, 1, 0, 0}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -321,10 +321,15 @@ func TestExtract_Golden(t *testing.T) {
 		{"enlarged", 130, 100, golden[1][0], golden[1][1]},
 		{"reduced a lot", 2600, 1300, golden[2][0], golden[2][1]},
 		{"panorama", 1500, 200, golden[3][0], golden[3][1]},
+		{"text", 744, 1052, golden[4][0], golden[4][1]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			f := mustExtract(t, scene(42, tt.w, tt.h))
+			m := scene(42, tt.w, tt.h)
+			if tt.name == "text" {
+				m = sheet(1, 1, 8)
+			}
+			f := mustExtract(t, m)
 			sum := func(f features.Features) string {
 				b, _ := f.AppendBinary(nil)
 				s := sha256.Sum256(b)
@@ -342,13 +347,18 @@ func TestExtract_Golden(t *testing.T) {
 func TestSearch_Golden(t *testing.T) {
 	t.Parallel()
 	orig := scene(42, 640, 480)
-	seg := mustSegment(t, features.Entry{Features: mustExtract(t, orig), ID: 3})
+	paper := sheet(1, 1, 8)
+	seg := mustSegment(t, features.Entry{Features: mustExtract(t, orig), ID: 3}, features.Entry{Features: mustExtract(t, paper), ID: 4})
 	h := sha256.New()
 	for _, m := range []image.Image{
 		orig,
 		orig.SubImage(image.Rect(70, 30, 600, 400)),
 		mapped(orig, 600, 600, func(x, y int) (int, int) { return (x*13+y*4)*16/15 - 300, (y*13-x*4)*16/15 + 900 }),
 		mapped(orig, 700, 420, func(x, y int) (int, int) { return 16 * 640 * (700 - x) / 700, 16 * 480 * y / 420 }),
+		tilted(orig, 200),
+		paper,
+		paper.SubImage(image.Rect(20, 15, 730, 1030)),
+		tilted(paper, 150),
 	} {
 		ms := search(seg, mustExtract(t, m))
 		if len(ms) == 0 {

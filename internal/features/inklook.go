@@ -80,7 +80,7 @@ func centre(out *[inkBlock * inkBlock]int32, pix []uint8, stride, x0, y0 int) in
 }
 
 // compareInk compares the fine pictures under t.
-func (l *looker) compareInk(f Features, t affine, mirrored bool) (k Ink) {
+func (l *looker) compareInk(f Features, t projective, mirrored bool) (k Ink) {
 	i := &l.ink
 	if len(i.asked.mips) == 0 {
 		var g gray

@@ -113,7 +113,7 @@ func halve(g gray, buf []uint8) (gray, []uint8) {
 
 // compare fills the fields of m that speak of areas and pixels. The pairs in
 // are the points that were found.
-func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Match) {
+func (l *looker) compare(f Features, t projective, mirrored bool, in []pair, m *Match) {
 	l.inside = l.inside[:0]
 	r := f.luma()
 	rw, rh := f.size()
@@ -205,22 +205,24 @@ func (l *looker) compare(f Features, t affine, mirrored bool, in []pair, m *Matc
 	m.Loose = share(n, decided)
 
 	m.Coverage = float64((x1-x0)*(y1-y0)*cellStep*cellStep) / float64((r.w-2)*(r.h-2))
-	m.Share = math.Min(m.Coverage*float64(rw*rh)*math.Abs(t.det())/float64(l.w*l.h), 1)
+	m.Share = math.Min(m.Coverage*float64(rw*rh)*math.Abs(t.middle(f).det())/float64(l.w*l.h), 1)
 	l.countInside(f, t, in, x0, y0, x1, y1, m)
 }
 
 // lay fills l.warp and l.in: the asked picture, of which mips are, laid over the
 // registered one, of which r is a reduced form of the working size rw × rh.
-func (l *looker) lay(r gray, rw, rh int, mips []gray, t affine, mirrored bool) (fineness float64) {
+func (l *looker) lay(r gray, rw, rh int, mips []gray, t projective, mirrored bool) (fineness float64) {
 	// From thumbnail pixels of the registered picture to working pixels of
 	// the asked one.
 	kx, ky := float64(rw)/float64(r.w), float64(rh)/float64(r.h)
-	u := affine{float64(t.a * kx), float64(t.b * ky), t.c, float64(t.d * kx), float64(t.e * ky), t.f}
+	u := projective{affine{float64(t.a * kx), float64(t.b * ky), t.c, float64(t.d * kx), float64(t.e * ky), t.f},
+		float64(t.g * kx), float64(t.h * ky)}
 	if mirrored {
-		u.a, u.b, u.c = -u.a, -u.b, float64(l.w)-u.c
+		u.a, u.b, u.c = float64(float64(l.w)*u.g)-u.a, float64(float64(l.w)*u.h)-u.b, float64(l.w)-u.c
 	}
+	midX, midY := float64(r.w)/2, float64(r.h)/2
 	// The thumbnail of the asked picture whose pixels are about as large.
-	mag := affineScale(u)
+	mag := affineScale(u.at(midX, midY))
 	full := mips[0]
 	level := 0
 	for level+1 < len(mips) && mag*float64(full.w)/float64(l.w) >= 2 {
@@ -232,11 +234,12 @@ func (l *looker) lay(r gray, rw, rh int, mips []gray, t affine, mirrored bool) (
 	// the first one's.
 	gx := float64(full.w) / float64(l.w) / float64(int(1)<<level)
 	gy := float64(full.h) / float64(l.h) / float64(int(1)<<level)
-	u = affine{float64(u.a * gx), float64(u.b * gx), float64(u.c * gx), float64(u.d * gy), float64(u.e * gy), float64(u.f * gy)}
+	u.affine = affine{float64(u.a * gx), float64(u.b * gx), float64(u.c * gx), float64(u.d * gy), float64(u.e * gy), float64(u.f * gy)}
+	mag = affineScale(u.at(midX, midY))
 
 	// The registered thumbnail was made with triangles twice as wide as its
 	// pixels: weaves and hatchings look like it only if the same is done here.
-	reach := min(max(int(affineScale(u)*256), 256), 640)
+	reach := min(max(int(mag*256), 256), 640)
 	w, h := float64(full.w)/float64(int(1)<<level), float64(full.h)/float64(int(1)<<level)
 	n := r.w * r.h
 	l.warp, l.in = zeroed(l.warp, n), zeroed(l.in, n)
@@ -250,7 +253,7 @@ func (l *looker) lay(r gray, rw, rh int, mips []gray, t affine, mirrored bool) (
 			}
 		}
 	}
-	return affineScale(u)
+	return mag
 }
 
 // judgeCells fills l.cells, l.ballot and l.faint, and with directions l.rich.
@@ -324,7 +327,7 @@ func (l *looker) lookUnder(r gray, tone toneLine) {
 
 // could reports whether a point can be found at all: it is in the asked
 // picture, and its like would not be smaller than the finest level.
-func (l *looker) could(k keypoint, t affine, steps int) bool {
+func (l *looker) could(k keypoint, t projective, steps int) bool {
 	x, y := t.apply(float64(k.x)/32, float64(k.y)/32)
 	return int(k.scale)+steps >= -8 && x >= 0 && y >= 0 && x < float64(l.w) && y < float64(l.h)
 }
@@ -332,8 +335,8 @@ func (l *looker) could(k keypoint, t affine, steps int) bool {
 // countPoints fills l.near. A blurred or enlarged copy has lost its fine points
 // altogether: counted are those from the scale on from which on the largest
 // share was found. It returns the share.
-func (l *looker) countPoints(f Features, t affine, in []pair) float64 {
-	steps := stepsOf(affineScale(t))
+func (l *looker) countPoints(f Features, t projective, in []pair) float64 {
+	steps := stepsOf(affineScale(t.middle(f)))
 	var n, found [3]int
 	var least uint8
 	var rate float64
@@ -486,10 +489,10 @@ func (l *looker) largest(in func(i int) bool) (decided, all int) {
 
 // countInside fills the fields of m that speak of points: only those inside the
 // rectangle of squares x0, y0 to x1, y1 speak for it.
-func (l *looker) countInside(f Features, t affine, in []pair, x0, y0, x1, y1 int, m *Match) {
+func (l *looker) countInside(f Features, t projective, in []pair, x0, y0, x1, y1 int, m *Match) {
 	r := f.luma()
 	w, h := f.size()
-	steps := stepsOf(affineScale(t))
+	steps := stepsOf(affineScale(t.middle(f)))
 	within := func(k keypoint) bool {
 		x := (float64(k.x)/32*float64(r.w)/float64(w) - 1) / cellStep
 		y := (float64(k.y)/32*float64(r.h)/float64(h) - 1) / cellStep

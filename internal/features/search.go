@@ -56,8 +56,9 @@ type Match struct {
 	// Look is what the registered picture looks like.
 	Look Look
 	// Map takes the unit square of the registered picture to that of the asked
-	// one: x' = Map[0]x + Map[1]y + Map[2], y' = Map[3]x + Map[4]y + Map[5].
-	Map [6]float64
+	// one: x' = (Map[0]x + Map[1]y + Map[2]) / w, y' = (Map[3]x + Map[4]y + Map[5]) / w
+	// with w = Map[6]x + Map[7]y + 1.
+	Map [8]float64
 }
 
 // Band says what a match is good for.
@@ -128,6 +129,7 @@ type Searcher struct {
 	verified []verified
 	group    []vote
 	pairs    []pair
+	kept     []pair
 	owner    []int32
 	cells    []uint32
 	look     looker
@@ -565,11 +567,15 @@ func (x *Searcher) verify(f Features, v *view, t affine, mirrored bool) (m Match
 	n := 0
 	for i := range rounds {
 		r := &rounds[i]
-		x.guide(f, v, t, r.near, r.grow, r.bits)
+		x.guide(f, v, projective{affine: t}, r.near, r.grow, r.bits)
 		t, n, ok = fit(x.pairs, r.fit)
 		if !ok || n < 3 {
 			return m, false
 		}
+	}
+	p := projective{affine: t}
+	if n >= minTilted && 4*n < 3*f.Len() {
+		p, n = x.tilt(f, v, t, n)
 	}
 	in := x.pairs[:n]
 	m.Inliers = n
@@ -578,39 +584,101 @@ func (x *Searcher) verify(f Features, v *view, t affine, mirrored bool) (m Match
 	if m.Places < 4 {
 		return m, false
 	}
-	x.look.compare(f, t, mirrored, in, &m)
+	x.look.compare(f, p, mirrored, in, &m)
 	if m.Look = f.Look(); f.HasInk() && x.look.asked.HasInk() {
-		m.Ink = x.look.compareInk(f, t, mirrored)
+		m.Ink = x.look.compareInk(f, p, mirrored)
 	}
 	m.Places = x.places(x.look.inside)
 	rw, rh := f.size()
-	m.Map = unitMapOf(t, float64(rw), float64(rh), float64(v.w), float64(v.h), mirrored)
+	m.Map = unitMapOf(p, float64(rw), float64(rh), float64(v.w), float64(v.h), mirrored)
 	m.Band = band(&m)
 	return m, true
 }
 
+// minTilted is the number of pairs from which on a projective map is tried: its eight
+// numbers follow the noise of fewer.
+const minTilted = 12
+
+// tilt looks whether a projective map finds more points than the affine map t, which found
+// the n pairs at the front of x.pairs. It begins with these, where a picture that is seen
+// at an angle fits t, and goes on outwards. It returns the map that is better and
+// leaves its pairs in x.pairs.
+func (x *Searcher) tilt(f Features, v *view, t affine, n int) (projective, int) {
+	rounds := [...]struct {
+		near, grow float64
+		bits       int
+		fit        float64
+	}{
+		{16, 2, 60, 8},
+		{12, 2, 68, 6},
+		{8, 2, 76, 4},
+		{4, 1.5, 80, 3},
+		{3, 1.0, 84, 2.5},
+	}
+	w, h := f.size()
+	x.kept = append(x.kept[:0], x.pairs[:n]...)
+	best, got := projective{affine: t}, n
+	p := best
+	for i := range rounds {
+		r := &rounds[i]
+		x.guide(f, v, p, r.near, r.grow, r.bits)
+		mag := affineScale(p.middle(f))
+		k := within(x.pairs, p, mag, r.near)
+		ok := true
+		for range 3 {
+			if k < minTilted {
+				ok = false
+				break
+			}
+			if p, ok = fitProjective(x.pairs[:k]); !ok || !p.sane(float64(w), float64(h)) {
+				ok = false
+				break
+			}
+			k = within(x.pairs, p, mag, r.fit)
+		}
+		if !ok {
+			got = n
+			break
+		}
+		got = k
+	}
+	if got < n+max(3, n/8) {
+		x.pairs = append(x.pairs[:0], x.kept...)
+		return best, n
+	}
+	return p, got
+}
+
+// middle returns the affine map that t is nearly around the middle of the
+// registered picture.
+func (t projective) middle(f Features) affine {
+	w, h := f.size()
+	return t.at(float64(w)/2, float64(h)/2)
+}
+
 // unitMapOf returns t, from working pixels of rw × rh to those of qw × qh, as
 // a map of unit squares.
-func unitMapOf(t affine, rw, rh, qw, qh float64, mirrored bool) [6]float64 {
-	m := [6]float64{float64(t.a*rw) / qw, float64(t.b*rh) / qw, t.c / qw, float64(t.d*rw) / qh, float64(t.e*rh) / qh, t.f / qh}
+func unitMapOf(t projective, rw, rh, qw, qh float64, mirrored bool) [8]float64 {
+	m := [8]float64{float64(t.a*rw) / qw, float64(t.b*rh) / qw, t.c / qw, float64(t.d*rw) / qh, float64(t.e*rh) / qh, t.f / qh,
+		float64(t.g * rw), float64(t.h * rh)}
 	if mirrored {
-		m[0], m[1], m[2] = -m[0], -m[1], 1-m[2]
+		m[0], m[1], m[2] = m[6]-m[0], m[7]-m[1], 1-m[2]
 	}
 	return m
 }
 
 // guide fills x.pairs with the registered points that have a like point within
 // reach of where t puts them, one to one.
-func (x *Searcher) guide(f Features, v *view, t affine, near, grow float64, maxBits int) {
+func (x *Searcher) guide(f Features, v *view, t projective, near, grow float64, maxBits int) {
 	x.pairs = x.pairs[:0]
 	n := len(v.keys)
 	x.owner = zeroed(x.owner, n)
 	for i := range x.owner {
 		x.owner[i] = -1
 	}
-	mag := affineScale(t)
-	steps := stepsOf(mag)
-	turn := t.angle()
+	mid := t.middle(f)
+	mag := affineScale(mid)
+	steps, turn := stepsOf(mag), mid.angle()
 	for r := range f.Len() {
 		k := f.point(r)
 		rx, ry := float64(k.x)/32, float64(k.y)/32

@@ -100,8 +100,10 @@ func (s *Survey) Look() Look {
 		return Natural
 	case ink >= 0.04 && clean >= 0.65 && smooth <= 0.055 && s.Levels >= 0.93 && edges >= 12 && (s.Ground >= 0.28 || edges >= 15):
 		return Document
-	case s.Ground >= 0.28 && clean >= 0.65 && smooth <= 0.055 && s.Levels >= 0.96 && edges >= 8.5 &&
+	case s.Ground >= 0.28 && clean >= 0.65 && smooth <= 0.055 && s.Levels >= 0.94 && edges >= 8.5 &&
 		share(s.Blank, s.Blocks) >= 0.15 && share(s.Texture, s.Blocks) <= 0.04:
+		return Graphic
+	case s.Ground >= 0.38 && clean >= 0.65 && smooth <= 0.065 && share(s.Blank, s.Blocks) >= 0.7 && ink >= 0.04:
 		return Graphic
 	case s.Ground >= 0.38 && ink >= 0.06 && edges >= 10.5 && s.Lines > 0:
 		return Screen

@@ -109,9 +109,10 @@ func place(page draw.Image, at image.Point, path string) image.Rectangle {
 }
 
 // outline draws where m puts the unit square in r.
-func outline(page draw.Image, r image.Rectangle, m [6]float64, ink color.Color) {
+func outline(page draw.Image, r image.Rectangle, m [8]float64, ink color.Color) {
 	corner := func(x, y float64) (float64, float64) {
-		return float64(r.Min.X) + (m[0]*x+m[1]*y+m[2])*float64(r.Dx()), float64(r.Min.Y) + (m[3]*x+m[4]*y+m[5])*float64(r.Dy())
+		w := m[6]*x + m[7]*y + 1
+		return float64(r.Min.X) + (m[0]*x+m[1]*y+m[2])/w*float64(r.Dx()), float64(r.Min.Y) + (m[3]*x+m[4]*y+m[5])/w*float64(r.Dy())
 	}
 	square := [][2]float64{{0, 0}, {1, 0}, {1, 1}, {0, 1}, {0, 0}}
 	const steps = 2000
