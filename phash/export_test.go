@@ -27,3 +27,11 @@ func (s *Segment) ForceTables(maxRadius int) {
 		s.plans = append(s.plans, p)
 	}
 }
+
+// CloseAVX2 is closeAVX2, nil where there is none.
+func CloseAVX2() func(rest *byte, n int, other, left uint16, out *[64]uint8) int {
+	if !wideLanes {
+		return nil
+	}
+	return closeAVX2
+}

@@ -85,9 +85,29 @@ func (m *indexModel) search(t *rapid.T, h phash.Hash, radius int) {
 	if diff := diffHits(want, hits(m.tree, h, radius)); diff != "" {
 		t.Fatalf("BKTree, radius %d (-want +got):\n%s", radius, diff)
 	}
+	// Beside others, one of which is of another algorithm.
+	queries := []phash.Hash{{}, h}
+	for i := range min(100, len(m.live)) {
+		queries = append(queries, m.live[i].Hash)
+	}
 	for i, x := range m.segments {
+		checkAllHits(t, x, m.oracle, queries, radius)
 		if diff := diffHits(want, hits(x, h, radius)); diff != "" {
 			t.Fatalf("segment %d, radius %d (-want +got):\n%s", i, radius, diff)
+		}
+	}
+}
+
+func checkAllHits(t *rapid.T, s *phash.Segment, oracle *phash.Linear, queries []phash.Hash, radius int) {
+	all := make([][]hit, len(queries))
+	s.SearchAll(queries, radius, func(q int, id uint32, d int) bool {
+		all[q] = append(all[q], hit{id, d})
+		return true
+	})
+	for q, h := range queries {
+		sortHits(all[q])
+		if diff := diffHits(hits(oracle, h, radius), all[q]); diff != "" {
+			t.Fatalf("query %d of %d, radius %d (-want +got):\n%s", q, len(queries), radius, diff)
 		}
 	}
 }
@@ -223,6 +243,10 @@ func TestSearchDoesNotAllocate(t *testing.T) {
 		}
 		s := segment(t, alg, entries)
 		q := flip(rng, entries[7].Hash, 3)
+		var queries [100]phash.Hash
+		for i := range queries {
+			queries[i] = flip(rng, entries[i].Hash, 3)
+		}
 		// The searches are called on the concrete types, as serving code does.
 		found := 0
 		for radius := 4; radius < 64; radius += 9 {

@@ -126,17 +126,6 @@ func (s *Segment) All() iter.Seq[Entry] {
 	}
 }
 
-// emit yields the entries of distinct hash k.
-func (s *Segment) emit(k, d int, yield func(id uint32, distance int) bool) bool {
-	lo, hi := s.entriesOf(k)
-	for i := lo; i < hi; i++ {
-		if !yield(s.id(i), d) {
-			return false
-		}
-	}
-	return true
-}
-
 // entriesOf returns the range of entries that have distinct hash k.
 func (s *Segment) entriesOf(k int) (lo, hi int) {
 	if s.first == nil {

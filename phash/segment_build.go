@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+
+	"github.com/staydown/staydown/internal/arena"
 )
 
 // What the measurements chose; see docs/decisions/index-layout.md. A segment
@@ -44,7 +46,7 @@ func newHeader(alg Algorithm, entries, distinct int) segmentHeader {
 // entry is of no supported algorithm, or a hash is not of alg.
 //
 // Building takes about three times the memory of the segment and well below a
-// microsecond for every entry.
+// microsecond for every entry. The memory is like that of [Segment.InHugePages].
 func NewSegment(alg Algorithm, entries []Entry) (*Segment, error) {
 	if alg.Bits() == 0 {
 		return nil, checkAlgorithm(alg, Hash{})
@@ -64,8 +66,8 @@ func NewSegment(alg Algorithm, entries []Entry) (*Segment, error) {
 
 // newSegment builds a segment of the layout that h says.
 func newSegment(h segmentHeader, entries []Entry, sorted []sortKey) *Segment {
-	s := &Segment{}
-	s.carve(h, make([]byte, h.size()))
+	s := &Segment{owner: arena.New(int(h.size()))}
+	s.carve(h, s.owner.Bytes())
 	h.put(s.data)
 	s.fillColumns(entries, sorted)
 	s.fillTables()

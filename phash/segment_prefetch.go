@@ -7,3 +7,8 @@ package phash
 //
 //go:noescape
 func prefetch(p *byte)
+
+// prefetchRange is prefetch for the lines of the n bytes from p on; at least one.
+//
+//go:noescape
+func prefetchRange(p *byte, n int)

@@ -3,3 +3,5 @@
 package phash
 
 func prefetch(*byte) {}
+
+func prefetchRange(*byte, int) {}

@@ -24,38 +24,85 @@ type Work struct {
 // with no more entries than a quarter of it, or scans: no data, made up on
 // purpose or not, makes it take longer than two or three scans.
 func (s *Segment) Search(h Hash, radius int, yield func(id uint32, distance int) bool) bool {
-	_, ok := s.search(h, radius, yield)
-	// The bytes may belong to an arena that goes when s does.
-	runtime.KeepAlive(s)
-	return ok
+	return s.SearchAll([]Hash{h}, radius, func(_ int, id uint32, distance int) bool { return yield(id, distance) })
+}
+
+// SearchAll is [Segment.Search] for several hashes: query is the index of the
+// hash that an entry is near to. It takes the same memory for all of them at the
+// same time, so it is faster than to search for one after the other, above all
+// in a big segment.
+func (s *Segment) SearchAll(hs []Hash, radius int, yield func(query int, id uint32, distance int) bool) bool {
+	defer runtime.KeepAlive(s) // the bytes may belong to an arena that goes when s does
+	for first := 0; first < len(hs); first += group {
+		x := search{s: s, hs: hs[first:min(first+group, len(hs))], first: first, radius: radius}
+		if !x.run(yield) {
+			return false
+		}
+	}
+	return true
 }
 
 // Work returns what Search does for h and radius if yield never stops it.
 func (s *Segment) Work(h Hash, radius int) Work {
-	w, _ := s.search(h, radius, func(uint32, int) bool { return true })
-	runtime.KeepAlive(s)
-	return w
+	defer runtime.KeepAlive(s)
+	x := search{s: s, hs: []Hash{h}, radius: radius}
+	x.weigh()
+	if len(x.scans()) > 0 {
+		return Work{Scanned: s.header.distinct}
+	}
+	return x.work
 }
 
-func (s *Segment) search(h Hash, radius int, yield func(id uint32, distance int) bool) (w Work, ok bool) {
-	if h.alg != s.header.algorithm || radius < 0 {
-		return w, true
+// group is how many queries are searched at the same time: table by table, so
+// that the offsets of one table, which all of them need, stay in the cache.
+const group = 64
+
+// search is a search for up to group hashes.
+type search struct {
+	s      *Segment
+	hs     []Hash
+	first  int // the index of the first one, for the caller
+	radius int
+	plan   *plan // nil if all scan
+
+	// The queries that use the tables, and those that scan, by their index in hs.
+	byTable, byScan   [group]uint8
+	nByTable, nByScan int
+	work              Work // of all that use the tables
+
+	probes [batch]probe
+	n      int // of probes
+	lines  int // of memory that they take
+	found  survivors
+	close  [64]uint8 // of closeAVX2
+}
+
+func (x *search) tabled() []uint8 { return x.byTable[:x.nByTable] }
+func (x *search) scans() []uint8  { return x.byScan[:x.nByScan] }
+
+func (x *search) run(yield func(query int, id uint32, distance int) bool) bool {
+	x.weigh()
+	if !x.scan(yield) {
+		return false
 	}
-	if radius < len(s.plans) {
-		p := &s.plans[radius]
-		w = s.weigh(h, p)
-		if w.Candidates <= s.maxCandidates {
-			if s.low == nil {
-				return w, s.searchInline(h.w[0], radius, p, yield)
-			}
-			return w, s.searchPaired(h.w, radius, p, yield)
+	if x.nByTable == 0 {
+		return true
+	}
+	if x.s.low == nil {
+		return x.inline(yield)
+	}
+	return x.paired(yield)
+}
+
+// emit yields the entries of distinct hash k, which is at distance d from query q.
+func (x *search) emit(q uint8, k, d int, yield func(query int, id uint32, distance int) bool) bool {
+	lo, hi := x.s.entriesOf(k)
+	for i := lo; i < hi; i++ {
+		if !yield(x.first+int(q), x.s.id(i), d) {
+			return false
 		}
 	}
-	w = Work{Scanned: s.header.distinct}
-	if s.low == nil {
-		return w, s.scan64(h.w[0], radius, yield)
-	}
-	return w, s.scan256(h.w, radius, yield)
+	return true
 }
 
 // chunkOf returns chunk c of a hash.
@@ -67,21 +114,45 @@ func (s *Segment) chunkOf(w *[4]uint64, c int) uint32 {
 	return uint32(w[3-c/4]>>(48-16*(c%4))) & 0xffff
 }
 
-// weigh adds up the buckets that a plan looks into. It also brings their
-// offsets, from all tables at once, into the cache.
-func (s *Segment) weigh(h Hash, p *plan) (w Work) {
-	for c := range s.header.chunks {
-		t := &s.tables[c]
-		v := s.chunkOf(&h.w, c)
-		for k := 0; k <= int(p.chunk[c]); k++ {
-			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
-				lo, hi := t.bucket(v ^ m)
-				w.Candidates += int(hi - lo)
-				w.Probes++
+// weigh adds up the buckets that the plan looks into, and decides for every query
+// whether it uses the tables. It also brings their offsets into the cache.
+func (x *search) weigh() {
+	s := x.s
+	var candidates [group]int
+	if 0 <= x.radius && x.radius < len(s.plans) {
+		x.plan = &s.plans[x.radius]
+		for c := range s.header.chunks {
+			for i := range x.hs {
+				n, probes := s.tables[c].weigh(s.chunkOf(&x.hs[i].w, c), int(x.plan.chunk[c]))
+				candidates[i] += n
+				x.work.Probes += probes
 			}
 		}
 	}
-	return w
+	for i := range x.hs {
+		switch {
+		case x.hs[i].alg != s.header.algorithm || x.radius < 0: // finds nothing
+		case x.plan != nil && candidates[i] <= s.maxCandidates:
+			x.byTable[x.nByTable] = uint8(i)
+			x.nByTable++
+			x.work.Candidates += candidates[i]
+		default:
+			x.byScan[x.nByScan] = uint8(i)
+			x.nByScan++
+		}
+	}
+}
+
+// weigh adds up the buckets within radius bits of v.
+func (t *table) weigh(v uint32, radius int) (candidates, probes int) {
+	for k := 0; k <= radius; k++ {
+		for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
+			lo, hi := t.bucket(v ^ m)
+			candidates += int(hi - lo)
+			probes++
+		}
+	}
+	return candidates, probes
 }
 
 // firstMask and nextMask go through the numbers of width bits of which k are
@@ -103,85 +174,129 @@ type probe struct {
 	lo, hi uint32
 	mask   uint32 // in what the chunk differs from the query's
 	left   uint16 // how many bits more may differ in what the bucket holds
-	c      uint16 // the table
+	c      uint8  // the table
+	q      uint8  // the query
 }
 
-// batch is how many buckets are fetched before the first is read: enough to
-// have as many loads under way as the processor can, few enough that all are
+// Buckets are fetched before the first is read: batch of them, or as many as
+// have inFlight cache lines, whichever comes first. That is enough to have as
+// many loads under way as the processor can, and little enough that all are
 // still in its first-level cache when they are read. Prefetching, not loading,
-// keeps the loads from holding up what follows: at 1 M hashes of 256 bits it
-// takes a search of radius 31 from 16 to 9 µs, of 47 from 175 to 90.
-const batch = 64
+// keeps the loads from holding up what follows. All lines of a bucket are
+// fetched, not only the first and last: at 16 M hashes of 256 bits, where a bucket
+// has nine, that takes a search of radius 46 from 1.0 to 0.7 ms.
+const (
+	batch    = 64
+	inFlight = 256
+	lineSize = 64
+)
 
-// scan64 compares with every hash.
-func (s *Segment) scan64(q uint64, radius int, yield func(id uint32, distance int) bool) bool {
-	for k, b := 0, s.high; len(b) >= 8; k, b = k+1, b[8:] {
-		d := bits.OnesCount64(q ^ binary.LittleEndian.Uint64(b))
-		if d <= radius && !s.emit(k, d, yield) {
+// scanBlock is how many hashes all scanning queries compare with before the
+// next ones are read.
+const scanBlock = 1 << 10
+
+// scan compares the queries that scan with every hash.
+func (x *search) scan(yield func(query int, id uint32, distance int) bool) bool {
+	if x.nByScan == 0 {
+		return true
+	}
+	n := x.s.header.distinct
+	for lo := 0; lo < n; lo += scanBlock {
+		for _, q := range x.scans() {
+			if x.s.low == nil {
+				if !x.scan64(q, lo, min(lo+scanBlock, n), yield) {
+					return false
+				}
+			} else if !x.scan256(q, lo, min(lo+scanBlock, n), yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// scan64 compares with the hashes from lo to hi.
+func (x *search) scan64(q uint8, lo, hi int, yield func(query int, id uint32, distance int) bool) bool {
+	w := x.hs[q].w[0]
+	for k, b := lo, x.s.high[8*lo:8*hi]; len(b) >= 8; k, b = k+1, b[8:] {
+		d := bits.OnesCount64(w ^ binary.LittleEndian.Uint64(b))
+		if d <= x.radius && !x.emit(q, k, d, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-// scan256 compares with every hash, the second half only where the first is
-// within the radius, if few are.
-func (s *Segment) scan256(q [4]uint64, radius int, yield func(id uint32, distance int) bool) bool {
-	firstHalf := radius
-	if radius >= scanWhole {
+// scan256 compares with the hashes from lo to hi, the second half only where the
+// first is within the radius, if few are.
+func (x *search) scan256(q uint8, lo, hi int, yield func(query int, id uint32, distance int) bool) bool {
+	firstHalf := x.radius
+	if x.radius >= scanWhole {
 		firstHalf = 128
 	}
-	for k, b := 0, s.high; len(b) >= 16; k, b = k+1, b[16:] {
-		d := bits.OnesCount64(q[3]^binary.LittleEndian.Uint64(b)) +
-			bits.OnesCount64(q[2]^binary.LittleEndian.Uint64(b[8:]))
+	w := x.hs[q].w
+	for k, b := lo, x.s.high[16*lo:16*hi]; len(b) >= 16; k, b = k+1, b[16:] {
+		d := bits.OnesCount64(w[3]^binary.LittleEndian.Uint64(b)) +
+			bits.OnesCount64(w[2]^binary.LittleEndian.Uint64(b[8:]))
 		if d > firstHalf {
 			continue
 		}
-		low := s.low[16*k:][:16]
-		d += bits.OnesCount64(q[1]^binary.LittleEndian.Uint64(low)) +
-			bits.OnesCount64(q[0]^binary.LittleEndian.Uint64(low[8:]))
-		if d <= radius && !s.emit(k, d, yield) {
+		low := x.s.low[16*k:][:16]
+		d += bits.OnesCount64(w[1]^binary.LittleEndian.Uint64(low)) +
+			bits.OnesCount64(w[0]^binary.LittleEndian.Uint64(low[8:]))
+		if d <= x.radius && !x.emit(q, k, d, yield) {
 			return false
 		}
 	}
 	return true
 }
 
-// searchInline searches layoutInline.
-func (s *Segment) searchInline(q uint64, radius int, p *plan, yield func(id uint32, distance int) bool) bool {
-	var probes [batch]probe
-	n := 0
+// inline searches layoutInline.
+func (x *search) inline(yield func(query int, id uint32, distance int) bool) bool {
+	s := x.s
 	for c := range s.header.chunks {
 		t := &s.tables[c]
-		v := uint32(t.rotate(q) >> (64 - t.width))
 		// The last so many bits of the chunk are also in the rest.
 		shared := 8*t.stride - 64 + t.width
-		for k := 0; k <= int(p.chunk[c]); k++ {
-			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
-				lo, hi := t.bucket(v ^ m)
-				if lo == hi {
-					continue
-				}
-				prefetch(&t.rest[int(lo)*t.stride])
-				prefetch(&t.rest[int(hi-1)*t.stride])
-				probes[n] = probe{lo, hi, m, uint16(radius - bits.OnesCount32(m>>shared)), uint16(c)}
-				if n++; n == batch {
-					if !s.lookInline(q, radius, p, probes[:n], yield) {
+		for _, q := range x.tabled() {
+			v := s.chunkOf(&x.hs[q].w, c)
+			for k := 0; k <= int(x.plan.chunk[c]); k++ {
+				for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
+					lo, hi := t.bucket(v ^ m)
+					if lo == hi {
+						continue
+					}
+					left := uint16(x.radius - bits.OnesCount32(m>>shared))
+					if x.add(probe{lo, hi, m, left, uint8(c), q}, t.rest, t.stride) && !x.lookInline(yield) {
 						return false
 					}
-					n = 0
 				}
 			}
 		}
 	}
-	return s.lookInline(q, radius, p, probes[:n], yield)
+	return x.lookInline(yield)
+}
+
+// add adds a probe, whose bucket lies in rest with entries of stride bytes, and
+// fetches it. It reports whether the probes are to be looked into now.
+func (x *search) add(p probe, rest []byte, stride int) bool {
+	size := int(p.hi-p.lo) * stride
+	prefetchRange(&rest[int(p.lo)*stride], size)
+	x.probes[x.n] = p
+	x.n++
+	x.lines += size/lineSize + 1
+	return x.n == batch || x.lines >= inFlight
 }
 
 // lookInline yields what the buckets hold within the radius.
-func (s *Segment) lookInline(q uint64, radius int, p *plan, probes []probe, yield func(id uint32, distance int) bool) bool {
+func (x *search) lookInline(yield func(query int, id uint32, distance int) bool) bool {
+	s := x.s
+	probes := x.probes[:x.n]
+	x.n, x.lines = 0, 0
 	for i := range probes {
 		pr := &probes[i]
 		t := &s.tables[pr.c%pairedChunks]
+		q := x.hs[pr.q].w[0]
 		rotated := t.rotate(q)
 		cut := uint(64 - 8*t.stride)
 		left := int(pr.left)
@@ -191,17 +306,17 @@ func (s *Segment) lookInline(q uint64, radius int, p *plan, probes []probe, yiel
 			if at < 0 {
 				break
 			}
-			x := (rotated ^ binary.LittleEndian.Uint64(bucket[at:])) << cut
-			d := radius - left + bits.OnesCount64(x)
-			diff := bits.RotateLeft64(x>>cut|uint64(pr.mask)<<(64-t.width), -t.at)
-			if s.seenBefore(int(pr.c), [4]uint64{diff}, p) {
+			y := (rotated ^ binary.LittleEndian.Uint64(bucket[at:])) << cut
+			d := x.radius - left + bits.OnesCount64(y)
+			diff := bits.RotateLeft64(y>>cut|uint64(pr.mask)<<(64-t.width), -t.at)
+			if s.seenBefore(int(pr.c), [4]uint64{diff}, x.plan) {
 				continue
 			}
 			k, ok := int(pr.lo)+at/t.stride, true
 			if pr.c > 0 {
 				k, ok = s.locate([4]uint64{q ^ diff})
 			}
-			if ok && !s.emit(k, d, yield) {
+			if ok && !x.emit(pr.q, k, d, yield) {
 				return false
 			}
 		}
@@ -242,38 +357,32 @@ func (s *Segment) seen(c int, diff *[4]uint64, p *plan) bool {
 	return s.low == nil || d+bits.OnesCount32(s.chunkOf(diff, c^1)) <= int(p.pair[c/2])
 }
 
-// searchPaired searches layoutPaired. The pigeonhole principle is used twice:
-// within the radius, some pair of chunks is within its pair radius, and one of
-// the pair's chunks is within its chunk radius. So an entry of a bucket needs
-// to be looked at only if the other chunk of its pair, which lies in the table,
-// is close enough as well; few are.
-func (s *Segment) searchPaired(q [4]uint64, radius int, p *plan, yield func(id uint32, distance int) bool) bool {
-	var probes [batch]probe
-	var found survivors
-	n := 0
+// paired searches layoutPaired. The pigeonhole principle is used twice: within
+// the radius, some pair of chunks is within its pair radius, and one of the
+// pair's chunks is within its chunk radius. So an entry of a bucket needs to be
+// looked at only if the other chunk of its pair, which lies in the table, is
+// close enough as well; few are.
+func (x *search) paired(yield func(query int, id uint32, distance int) bool) bool {
+	s := x.s
 	for c := range s.header.chunks {
 		t := &s.tables[c]
-		v := s.chunkOf(&q, c)
-		for k := 0; k <= int(p.chunk[c]); k++ {
-			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
-				lo, hi := t.bucket(v ^ m)
-				if lo == hi {
-					continue
-				}
-				prefetch(&t.rest[2*int(lo)])
-				prefetch(&t.rest[2*int(hi)-1])
-				probes[n] = probe{lo, hi, m, uint16(int(p.pair[c/2]) - k), uint16(c)}
-				if n++; n == batch {
-					if !s.lookPaired(&q, radius, p, probes[:n], &found, yield) {
+		for _, q := range x.tabled() {
+			v := s.chunkOf(&x.hs[q].w, c)
+			for k := 0; k <= int(x.plan.chunk[c]); k++ {
+				left := uint16(int(x.plan.pair[c/2]) - k)
+				for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
+					lo, hi := t.bucket(v ^ m)
+					if lo == hi {
+						continue
+					}
+					if x.add(probe{lo, hi, m, left, uint8(c), q}, t.rest, 2) && !x.lookPaired(yield) {
 						return false
 					}
-					n = 0
 				}
 			}
 		}
 	}
-	return s.lookPaired(&q, radius, p, probes[:n], &found, yield) &&
-		s.verify(&q, radius, p, &found, yield)
+	return x.lookPaired(yield) && x.verify(yield)
 }
 
 // survivors are entries whose pair of chunks is close enough. They are
@@ -282,7 +391,8 @@ type survivors struct {
 	n    int
 	list [batch]struct {
 		place uint32 // in the table; then which distinct hash
-		c     uint32 // the table
+		c     uint8  // the table
+		q     uint8  // the query
 	}
 }
 
@@ -290,45 +400,80 @@ type survivors struct {
 const lanes = 0x0001_0001_0001_0001
 
 // lookPaired collects, and now and then verifies, what in the buckets may be
-// within the radius. It looks at four entries at a time, counting the bits of
-// each in its lane of a word.
-func (s *Segment) lookPaired(q *[4]uint64, radius int, p *plan, probes []probe, found *survivors, yield func(id uint32, distance int) bool) bool {
+// within the radius.
+func (x *search) lookPaired(yield func(query int, id uint32, distance int) bool) bool {
+	s := x.s
+	probes := x.probes[:x.n]
+	x.n, x.lines = 0, 0
 	for i := range probes {
 		pr := &probes[i]
 		c := int(pr.c % pairedChunks)
 		rest := s.tables[c].rest
-		other := uint64(s.chunkOf(q, c^1)) * lanes
-		over := uint64(0x7fff-pr.left) * lanes // a count above left carries into the lane's highest bit
-		for at := int(pr.lo); at < int(pr.hi); at += 4 {
-			x := binary.LittleEndian.Uint64(rest[2*at:]) ^ other
-			x -= x >> 1 & 0x5555_5555_5555_5555
-			x = x&0x3333_3333_3333_3333 + x>>2&0x3333_3333_3333_3333
-			x = (x + x>>4) & 0x0f0f_0f0f_0f0f_0f0f
-			x = (x + x>>8) & 0x001f_001f_001f_001f
-			for close := ^(x + over) & (lanes << 15); close != 0; close &= close - 1 {
-				place := at + bits.TrailingZeros64(close)/16
-				if place >= int(pr.hi) {
-					break // the lane belongs to the next bucket
+		other := uint16(s.chunkOf(&x.hs[pr.q].w, c^1))
+		at, hi := int(pr.lo), int(pr.hi)
+		if wideLanes && hi-at >= wideFrom {
+			// The last block reads beyond the bucket, and must not beyond the table.
+			for ; at < hi && 2*at+2*len(x.close) <= len(rest); at += len(x.close) {
+				n := closeAVX2(&rest[2*at], min(hi-at, len(x.close)), other, pr.left, &x.close)
+				for _, j := range x.close[:n] {
+					if !x.survives(at+int(j), pr, yield) {
+						return false
+					}
 				}
-				f := &found.list[found.n%batch]
-				f.place, f.c = uint32(place), uint32(c)
-				if c > 0 {
-					prefetch(&s.tables[c].positions[s.header.stride*place])
-				}
-				if found.n++; found.n == batch && !s.verify(q, radius, p, found, yield) {
-					return false
-				}
+			}
+		}
+		if at < hi && !x.lookFour(rest, at, other, pr, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// wideFrom is how many entries make closeAVX2 worth its call.
+const wideFrom = 24
+
+// lookFour collects those of a bucket's entries, from at on, of which the other
+// chunk is close enough: four at a time, with the bits of each counted in its lane
+// of a word.
+func (x *search) lookFour(rest []byte, at int, chunk uint16, pr *probe, yield func(query int, id uint32, distance int) bool) bool {
+	other := uint64(chunk) * lanes
+	over := uint64(0x7fff-pr.left) * lanes // a count above left carries into the lane's highest bit
+	for ; at < int(pr.hi); at += 4 {
+		y := binary.LittleEndian.Uint64(rest[2*at:]) ^ other
+		y -= y >> 1 & 0x5555_5555_5555_5555
+		y = y&0x3333_3333_3333_3333 + y>>2&0x3333_3333_3333_3333
+		y = (y + y>>4) & 0x0f0f_0f0f_0f0f_0f0f
+		y = (y + y>>8) & 0x001f_001f_001f_001f
+		for close := ^(y + over) & (lanes << 15); close != 0; close &= close - 1 {
+			place := at + bits.TrailingZeros64(close)/16
+			if place >= int(pr.hi) {
+				break // the lane belongs to the next bucket
+			}
+			if !x.survives(place, pr, yield) {
+				return false
 			}
 		}
 	}
 	return true
 }
 
+// survives collects an entry, and verifies them all when there are enough.
+func (x *search) survives(place int, pr *probe, yield func(query int, id uint32, distance int) bool) bool {
+	f := &x.found.list[x.found.n%batch]
+	f.place, f.c, f.q = uint32(place), pr.c, pr.q
+	if pr.c > 0 {
+		prefetch(&x.s.tables[pr.c%pairedChunks].positions[x.s.header.stride*place])
+	}
+	x.found.n++
+	return x.found.n < batch || x.verify(yield)
+}
+
 // verify yields those of the survivors that are within the radius, and empties
 // the list.
-func (s *Segment) verify(q *[4]uint64, radius int, p *plan, found *survivors, yield func(id uint32, distance int) bool) bool {
-	list := found.list[:found.n]
-	found.n = 0
+func (x *search) verify(yield func(query int, id uint32, distance int) bool) bool {
+	s := x.s
+	list := x.found.list[:x.found.n]
+	x.found.n = 0
 	stride := s.header.stride
 	unused := 32 - 8*stride
 	for i := range list {
@@ -343,20 +488,21 @@ func (s *Segment) verify(q *[4]uint64, radius int, p *plan, found *survivors, yi
 		prefetch(&s.high[16*int(v.place)])
 	}
 	for i := range list {
-		k := int(list[i].place)
+		v := &list[i]
+		k, w := int(v.place), &x.hs[v.q].w
 		high := s.high[16*k:][:16]
-		diff := [4]uint64{2: q[2] ^ binary.LittleEndian.Uint64(high[8:]), 3: q[3] ^ binary.LittleEndian.Uint64(high)}
+		diff := [4]uint64{2: w[2] ^ binary.LittleEndian.Uint64(high[8:]), 3: w[3] ^ binary.LittleEndian.Uint64(high)}
 		d := bits.OnesCount64(diff[2]) + bits.OnesCount64(diff[3])
-		if d > radius {
+		if d > x.radius {
 			continue
 		}
 		low := s.low[16*k:][:16]
-		diff[0], diff[1] = q[0]^binary.LittleEndian.Uint64(low[8:]), q[1]^binary.LittleEndian.Uint64(low)
+		diff[0], diff[1] = w[0]^binary.LittleEndian.Uint64(low[8:]), w[1]^binary.LittleEndian.Uint64(low)
 		d += bits.OnesCount64(diff[0]) + bits.OnesCount64(diff[1])
-		if d > radius || s.seenBefore(int(list[i].c), diff, p) {
+		if d > x.radius || s.seenBefore(int(v.c), diff, x.plan) {
 			continue
 		}
-		if !s.emit(k, d, yield) {
+		if !x.emit(v.q, k, d, yield) {
 			return false
 		}
 	}

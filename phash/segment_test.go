@@ -2,8 +2,10 @@ package phash_test
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -30,12 +32,7 @@ func hits(s searcher, h phash.Hash, radius int) []hit {
 		all = append(all, hit{id, d})
 		return true
 	})
-	slices.SortFunc(all, func(a, b hit) int {
-		if a.ID != b.ID {
-			return int(int64(a.ID) - int64(b.ID))
-		}
-		return a.Distance - b.Distance
-	})
+	sortHits(all)
 	return all
 }
 
@@ -45,6 +42,15 @@ func diffHits(want, got []hit) string {
 		return ""
 	}
 	return cmp.Diff(want, got)
+}
+
+func sortHits(all []hit) {
+	slices.SortFunc(all, func(a, b hit) int {
+		if a.ID != b.ID {
+			return int(int64(a.ID) - int64(b.ID))
+		}
+		return a.Distance - b.Distance
+	})
 }
 
 // randomHash draws as it did when the golden digests were made.
@@ -540,5 +546,92 @@ func TestSegmentOtherAlgorithmFindsNothing(t *testing.T) {
 	}
 	if _, err := phash.NewSegment(phash.AlgNone, nil); !errors.Is(err, phash.ErrHashKind) {
 		t.Errorf("NewSegment of no algorithm: error %v, want ErrHashKind", err)
+	}
+}
+
+// The assembly finds what a loop finds, in blocks that are full or not, and
+// reads nothing that it then counts.
+func TestCloseAVX2(t *testing.T) {
+	t.Parallel()
+	wide := phash.CloseAVX2()
+	if wide == nil {
+		t.Skip("no AVX2 here")
+	}
+	rng := rand.New(rand.NewPCG(31, 7))
+	for n := 1; n <= 64; n++ {
+		rest := make([]byte, 2*n+64)
+		for range 200 {
+			for i := range rest {
+				rest[i] = byte(rng.Uint32())
+			}
+			other, left := uint16(rng.Uint32()), uint16(rng.IntN(17))
+			var want, got []uint8
+			for i := range n {
+				if bits.OnesCount16(binary.LittleEndian.Uint16(rest[2*i:])^other) <= int(left) {
+					want = append(want, uint8(i))
+				}
+			}
+			var out [64]uint8
+			got = out[:wide(&rest[0], n, other, left, &out)]
+			if !slices.Equal(got, want) {
+				t.Fatalf("%d entries, %04x, left %d: %v, want %v", n, other, left, got, want)
+			}
+		}
+	}
+}
+
+// Hashes of few different chunks fill their buckets, up to the end of the tables.
+func TestSegmentSearch_FullBuckets(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{70, 999, 4000} {
+		rng := rand.New(rand.NewPCG(3, uint64(n)))
+		var chunks [5]uint16
+		for i := range chunks {
+			chunks[i] = uint16(rng.Uint32())
+		}
+		chunks[0] = 0xffff // the last bucket of a table
+		oracle := phash.NewLinear(phash.AlgPDQ)
+		var entries []phash.Entry
+		for i := range n {
+			var w [4]uint64
+			for k := range 16 {
+				w[k/4] |= uint64(chunks[rng.IntN(len(chunks))]^1<<rng.IntN(16)>>rng.IntN(16)) << (16 * (k % 4))
+			}
+			e := phash.Entry{Hash: fromWords(phash.AlgPDQ, w), ID: uint32(i)}
+			entries = append(entries, e)
+			if err := oracle.Insert(e.Hash, e.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s := tables(phash.AlgPDQ, entries)
+		var queries []phash.Hash
+		for i := range 70 {
+			queries = append(queries, flip(rng, entries[i*7%n].Hash, i%40))
+		}
+		for _, radius := range []int{0, 15, 31, 46, 64} {
+			checkAll(t, s, oracle, queries, radius)
+		}
+	}
+}
+
+// checkAll searches for all queries at once, and one by one.
+func checkAll(t *testing.T, s *phash.Segment, oracle *phash.Linear, queries []phash.Hash, radius int) {
+	t.Helper()
+	all := make([][]hit, len(queries))
+	if !s.SearchAll(queries, radius, func(q int, id uint32, d int) bool {
+		all[q] = append(all[q], hit{id, d})
+		return true
+	}) {
+		t.Fatal("SearchAll did not come to the end")
+	}
+	for q, h := range queries {
+		sortHits(all[q])
+		want := hits(oracle, h, radius)
+		if diff := diffHits(want, all[q]); diff != "" {
+			t.Fatalf("query %d of %d, radius %d (-want +got):\n%s", q, len(queries), radius, diff)
+		}
+		if diff := diffHits(want, hits(s, h, radius)); diff != "" {
+			t.Fatalf("query %d alone, radius %d (-want +got):\n%s", q, radius, diff)
+		}
 	}
 }

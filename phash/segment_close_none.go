@@ -1,0 +1,7 @@
+//go:build !amd64 || purego
+
+package phash
+
+const wideLanes = false
+
+func closeAVX2(*byte, int, uint16, uint16, *[64]uint8) int { panic("phash: no AVX2") }
