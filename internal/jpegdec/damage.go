@@ -76,7 +76,7 @@ func (d *decoder) missing(s *scan, m, end int) {
 		d.damage.coarse += int64(end - m)
 		return
 	}
-	if d.head.Model.hasLuma() && !slices.Contains(s.comps, &d.comps[0]) {
+	if d.head.Model.HasLuma() && !slices.Contains(s.comps, &d.comps[0]) {
 		return
 	}
 	w, h := 8*d.hmax, 8*d.vmax

@@ -30,6 +30,10 @@ type Options struct {
 	// MaxPixels is the largest picture that is decoded, before it is reduced, in
 	// pixels. 0 means 2^30.
 	MaxPixels int64
+	// MaxMemory bounds the memory for samples and coefficients, in bytes, of
+	// decoding luma and then colours: Scale is raised as far as needed. 0 means no
+	// bound. At a scale of 8 it can be exceeded.
+	MaxMemory int64
 	// Budget is how many blocks of 8 × 8 coefficients are looked at, over all
 	// scans. When it is used up, what was decoded is the result. 0 means
 	// DefaultBudget of the picture.
@@ -85,8 +89,8 @@ const (
 	YCCK               // CMYK whose first three components are stored as YCbCr
 )
 
-// hasLuma reports whether the first component is luma.
-func (m Model) hasLuma() bool { return m <= YCbCr }
+// HasLuma reports whether the first component is luma.
+func (m Model) HasLuma() bool { return m <= YCbCr }
 
 // Header is what the frame header of a file states.
 type Header struct {
@@ -97,7 +101,8 @@ type Header struct {
 
 // Picture is a decoded file.
 type Picture struct {
-	Header // of the file, whatever Options.Scale is
+	Header     // of the file, whatever Scale is
+	Scale  int // by which Image is reduced
 	// Image is an *image.Gray if only luma was asked for and the file has it, or
 	// has nothing else. Otherwise it is an *image.YCbCr, *image.RGBA or
 	// *image.CMYK. Its bounds begin at zero.
@@ -124,13 +129,9 @@ func Decode(ctx context.Context, data []byte, opts *Options) (*Picture, error) {
 	if opts != nil {
 		d.opts = *opts
 	}
-	switch d.opts.Scale {
-	case 0, 1:
-		d.size = 8
-	case 2, 4, 8:
-		d.size = 8 / d.opts.Scale
-	default:
-		return nil, fmt.Errorf("jpegdec: scale %d, must be 1, 2, 4 or 8", d.opts.Scale)
+	d.opts.Scale = max(1, d.opts.Scale)
+	if s := d.opts.Scale; s != 1 && s != 2 && s != 4 && s != 8 {
+		return nil, fmt.Errorf("jpegdec: scale %d, must be 1, 2, 4 or 8", s)
 	}
 	d.r.data = data
 	if err := d.readTo(markerSOS); err != nil {
@@ -199,7 +200,8 @@ type component struct {
 	coeffs []int16
 	masks  []uint64 // progressive: which coefficients of a block are not zero
 
-	dc     int32 // of the block before
+	dc     int32   // of the block before
+	ids    [2]byte // of the tables, in this scan
 	tables [2]*huffman
 }
 
@@ -260,7 +262,7 @@ func (d *decoder) prepare(h Header) error {
 	wanted := 0
 	for i := range d.comps {
 		c := &d.comps[i]
-		c.wanted = i == 0 || d.opts.Colour || !h.Model.hasLuma()
+		c.wanted = i == 0 || d.opts.Colour || !h.Model.HasLuma()
 		if c.wanted {
 			wanted++
 		}
@@ -277,11 +279,37 @@ func (d *decoder) prepare(h Header) error {
 		c.bw, c.bh = ceil(h.Width*c.h, 8*d.hmax), ceil(h.Height*c.v, 8*d.vmax)
 		c.pw, c.ph = ceil(h.Width, 8*d.hmax)*c.h, ceil(h.Height, 8*d.vmax)*c.v
 	}
+	d.size = 8 / d.opts.Scale
+	for d.opts.MaxMemory > 0 && d.size > 1 && d.memory() > d.opts.MaxMemory {
+		d.size /= 2
+	}
 	d.budget = d.opts.Budget
 	if d.budget <= 0 {
 		d.budget = DefaultBudget(h.Width, h.Height, wanted)
 	}
 	return nil
+}
+
+// memory returns how many bytes it takes to decode luma, keep it, and decode all
+// components.
+func (d *decoder) memory() int64 {
+	sum := int64(0)
+	for i := range d.comps {
+		c := &d.comps[i]
+		blocks := int64(c.pw) * int64(c.ph)
+		samples := int64(d.size * d.size)
+		switch {
+		case !d.head.Model.HasLuma():
+			samples += 4 * samples // for the colours that are made of them, enlarged
+		case i == 0 && len(d.comps) > 1:
+			samples *= 2
+		}
+		if d.head.Progressive {
+			samples += int64(2*d.perBlock() + 8)
+		}
+		sum += blocks * samples
+	}
+	return sum
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }
@@ -296,7 +324,9 @@ func (d *decoder) allocate(c *component) {
 		c.plane[i] = 128 // what viewers show where nothing is
 	}
 	if d.head.Progressive {
-		c.masks = make([]uint64, c.pw*c.ph)
+		if d.size > 1 {
+			c.masks = make([]uint64, c.pw*c.ph)
+		}
 		c.coeffs = make([]int16, d.perBlock()*c.pw*c.ph)
 	}
 }
@@ -318,5 +348,5 @@ func (d *decoder) finish() (*Picture, error) {
 		}
 	}
 	d.damage.finish(d)
-	return &Picture{Header: d.head, Image: d.image(), Damage: d.damage}, nil
+	return &Picture{Header: d.head, Scale: d.scale(), Image: d.image(), Damage: d.damage}, nil
 }

@@ -210,6 +210,28 @@ func TestScale(t *testing.T) {
 	}
 }
 
+// The scale is raised where the memory would not be enough.
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	for name, sizes := range map[string][]int64{
+		// Bytes from which on the scale is 1, 2 and 4.
+		"baseline.jpg":    {160 * 128 * 5 / 2, 80 * 64 * 5 / 2, 40 * 32 * 5 / 2},
+		"progressive.jpg": {160*128*5/2 + 136*480, 80*64*5/2 + 136*480, 40*32*5/2 + 136*480},
+	} {
+		data := fixtures(t)[name]
+		for i, n := range sizes {
+			for less, want := range map[int64]int{0: 1 << i, 1: 2 << i} {
+				for _, colour := range []bool{false, true} {
+					p := decode(t, data, &Options{MaxMemory: n - less, Colour: colour})
+					if p.Scale != want || p.Image.Bounds().Dx() != ceil(p.Width, want) {
+						t.Errorf("%s in %d bytes, colour %t: scale %d, want %d; bounds %v", name, n-less, colour, p.Scale, want, p.Image.Bounds())
+					}
+				}
+			}
+		}
+	}
+}
+
 // Bytes that are no JPEG, or one that nobody shows, give a typed error.
 func TestErrors(t *testing.T) {
 	t.Parallel()

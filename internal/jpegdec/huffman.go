@@ -17,10 +17,12 @@ const (
 	entryEnd  = 1 << 15 // the end of the block; the lowest 8 bits are the length
 )
 
-// huffman is a Huffman table, prepared for decoding.
+// huffman is a Huffman table. It is prepared for decoding when a scan uses it:
+// a file can have any number of tables.
 type huffman struct {
-	valid bool
-	fast  [1 << fastBits]uint32
+	ready  bool
+	counts [16]byte // of codes of each length
+	fast   [1 << fastBits]uint32
 	// skip is fast for a block whose values are not wanted. An entry covers as
 	// many codes as fit: 8 bits for their length, 7 for the number of
 	// coefficients, and entryEnd.
@@ -35,25 +37,30 @@ type huffman struct {
 	sym   [256]byte
 }
 
-// build prepares a table from the number of codes of each length and their
-// symbols. It reports false, and changes nothing, if there are more codes than
-// the lengths have room for.
-func (h *huffman) build(counts *[16]byte, symbols []byte) bool {
+// newHuffman returns a table by the number of codes of each length and their
+// symbols, or nil if there are more codes than the lengths have room for.
+func newHuffman(counts *[16]byte, symbols []byte) *huffman {
 	room, n := 1, 0
 	for _, c := range counts {
 		room = 2*room - int(c)
 		n += int(c)
 		if room < 0 {
-			return false
+			return nil
 		}
 	}
 	if n > 256 || n > len(symbols) {
-		return false
+		return nil
 	}
-	*h = huffman{valid: true}
+	h := &huffman{counts: *counts}
 	copy(h.sym[:], symbols[:n])
+	return h
+}
+
+// prepare makes the tables for looking codes up.
+func (h *huffman) prepare() {
+	h.ready = true
 	code, k := uint32(0), 0
-	for i, c := range counts {
+	for i, c := range h.counts {
 		length := i + 1
 		h.first[length] = int32(k) - int32(code)
 		for range c {
@@ -71,7 +78,6 @@ func (h *huffman) build(counts *[16]byte, symbols []byte) bool {
 	}
 	h.prepareFast()
 	h.prepareSkip()
-	return true
 }
 
 // prepareFast fills fast for the codes of coefficients behind the first one.

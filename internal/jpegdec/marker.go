@@ -184,10 +184,9 @@ func (d *decoder) huffmanTables(b []byte) error {
 		if class > 1 || id > 3 {
 			return FormatError(fmt.Sprintf("Huffman table %d of class %d", id, class))
 		}
-		t := new(huffman)
-		if !t.build(counts, b[:n]) {
+		t := newHuffman(counts, b[:n])
+		if t == nil { // as if it had not been there
 			d.damage.Faults |= BadSegment
-			t = nil // as if it had not been there
 		}
 		d.tables[class][id] = t
 		b = b[n:]
@@ -203,12 +202,15 @@ func (d *decoder) huffmanTables(b []byte) error {
 func (d *decoder) table(class, id byte) *huffman {
 	id &= 3
 	if d.tables[class][id] == nil {
-		t := new(huffman)
 		k := &annexK[class][min(id, 1)]
-		t.build(&k.counts, k.symbols)
-		d.tables[class][id] = t
+		d.tables[class][id] = newHuffman(&k.counts, k.symbols)
 	}
-	return d.tables[class][id]
+	t := d.tables[class][id]
+	if !t.ready {
+		t.prepare()
+		d.budget -= scanCost
+	}
+	return t
 }
 
 // End returns where a file ends: behind its end marker. What follows is no part

@@ -34,11 +34,12 @@ type scan struct {
 	// The scan has rows of cols units, each with all its components: MCUs, or
 	// blocks if it has only one component.
 	cols, rows int
-	blocks     int // in a unit
-	togo       int // units up to the next restart
-	restarts   int // restarts so far
-	eobRun     int // blocks that are known to have no more coefficients
-	lost       bool
+	blocks     int  // in a unit
+	togo       int  // units up to the next restart
+	restarts   int  // restarts so far
+	eobRun     int  // blocks that are known to have no more coefficients
+	lost       bool // no more data up to the next restart
+	ended      bool // and none behind it
 	unit       func(s *scan, x, y int)
 }
 
@@ -108,7 +109,7 @@ func (d *decoder) scanHeader(b []byte) (*scan, bool) {
 		if c == nil {
 			return nil, false
 		}
-		c.tables = [2]*huffman{d.table(0, tables>>4), d.table(1, tables&15)}
+		c.ids = [2]byte{tables >> 4, tables & 15}
 		s.comps = append(s.comps, c)
 	}
 	if !d.head.Progressive {
@@ -151,6 +152,7 @@ next:
 // are those at its first scan.
 func (d *decoder) prepareComponent(c *component, s *scan) bool {
 	c.dc = 0
+	c.tables = [2]*huffman{d.table(0, c.ids[0]), d.table(1, c.ids[1])}
 	if !c.wanted {
 		return true
 	}
@@ -191,6 +193,10 @@ func (d *decoder) units(s *scan) error {
 		}
 		if d.interval > 0 && s.togo == 0 {
 			d.restart(s)
+		}
+		if s.ended {
+			d.missing(s, m, total)
+			break
 		}
 		n := 1
 		switch {
@@ -259,6 +265,7 @@ resync:
 			break resync
 		case m < markerSOF0: // reserved: skip it
 		case n < 0 || n > 7: // it belongs to what follows the scan
+			s.ended = s.lost
 			break resync
 		case n == (expected+1)&7, n == (expected+2)&7: // units are missing: this one has no data
 			d.damage.Faults |= BadRestart
