@@ -1,5 +1,7 @@
 package phash
 
+import "image"
+
 // NewSegmentWithTables returns a segment that has that many chunks, whatever
 // its size, and whose searches up to maxRadius use its tables, whatever that
 // costs.
@@ -35,3 +37,29 @@ func CloseAVX2() func(rest *byte, n int, other, left uint16, out *[64]uint8) int
 	}
 	return closeAVX2
 }
+
+// ReducedPDQ hashes the means of squares of g as if g were hashed, and reports
+// whether the outcome is close.
+func ReducedPDQ(g *image.Gray, side int) (Hash, bool) {
+	w, h := g.Rect.Dx(), g.Rect.Dy()
+	x, y := cells{n: w, side: side}, cells{n: h, side: side}
+	r := &reduced{pix: make([]byte, x.count()*y.count()), stride: x.count(), x: x, y: y}
+	for j := range y.count() {
+		for i := range x.count() {
+			s, n := 0, 0
+			for v := y.bound(j); v < y.bound(j+1); v++ {
+				for u := x.bound(i); u < x.bound(i+1); u++ {
+					s += int(g.Pix[v*g.Stride+u])
+					n++
+				}
+			}
+			r.pix[j*r.stride+i] = byte((s + n/2) / n)
+		}
+	}
+	var k Hasher
+	h0, _ := k.hashReduced(r)
+	return h0, k.dct.close()
+}
+
+// TurnForTest applies an EXIF orientation.
+func TurnForTest(img image.Image, orientation byte) image.Image { return turn(img, orientation) }

@@ -19,13 +19,13 @@ func (p *player) jpeg(data []byte) error {
 	if err := checkPixels(FormatJPEG, h.Width, h.Height, p.o.MaxPixels); err != nil {
 		return err
 	}
-	d, err := guarded(FormatJPEG, func() (decoded, error) { return decodeJPEG(p.ctx, data) })
+	d, err := guarded(FormatJPEG, func() (decoded, error) { return decodeJPEG(p.ctx, data, h) })
 	if err != nil {
 		return err
 	}
 	pic := newPicture(d.img, jpegOrientation(data), FormatJPEG)
 	pic.full = image.Pt(h.Width, h.Height)
-	pic.colours = d.colours
+	pic.colours, pic.suspect = d.colours, d.suspect
 	pic.damage = p.damage(d.damage.Reason, d.damage.Missing)
 	return p.give(pic)
 }
@@ -37,6 +37,7 @@ type decoded struct {
 	// luma alone. It is called at most once.
 	colours func() image.Image
 	damage  Damage
+	suspect bool // data of scans are wrong, or too many
 }
 
 // jpegPicture returns the picture in the first bytes of a JPEG without what lies
@@ -48,20 +49,57 @@ func jpegPicture(first, data []byte) []byte {
 	return data
 }
 
+// jpegMemory bounds the memory of decoding luma and colours, in bytes.
+const jpegMemory = 256 << 20
+
+// jpegShortSide is the least short side, in pixels, of a JPEG that is reduced while
+// it is decoded, to save time. Then PDQ's window is four reduced pixels wide or
+// more, and the hash is within 2 bits of that of the full size
+// (TestReducedPDQ).
+const jpegShortSide = 512
+
+// jpegScale is by how much the luma of a JPEG is reduced.
+func jpegScale(w, h int) int {
+	scale := 1
+	for scale < 8 && min(w, h) >= 2*scale*jpegShortSide {
+		scale *= 2
+	}
+	return scale
+}
+
+// jpegColours bounds the pixels of a JPEG in colours: with alpha, turned, a
+// picture takes four bytes a pixel.
+const jpegColours = 24_000_000
+
+// jpegColourScale is by how much the colours of a JPEG are reduced.
+func jpegColourScale(w, h int) int {
+	scale := 1
+	for scale < 8 && int64(w)*int64(h) > int64(jpegColours*scale*scale) {
+		scale *= 2
+	}
+	return scale
+}
+
 // decodeJPEG decodes the luma of a JPEG. Its colours are decoded when they are
-// asked for, in the same way.
-func decodeJPEG(ctx context.Context, data []byte) (d decoded, err error) {
-	p, err := jpegdec.Decode(ctx, data, nil)
+// asked for, at the full size unless they are too many.
+func decodeJPEG(ctx context.Context, data []byte, h jpegdec.Header) (d decoded, err error) {
+	colour := jpegdec.Options{Colour: true, Scale: jpegColourScale(h.Width, h.Height), MaxMemory: jpegMemory}
+	luma := jpegdec.Options{Scale: jpegScale(h.Width, h.Height), MaxMemory: jpegMemory}
+	if !h.Model.HasLuma() {
+		luma = colour
+	}
+	p, err := jpegdec.Decode(ctx, data, &luma)
 	if err != nil {
 		return d, err
 	}
 	d.img = p.Image
 	d.damage = jpegDamage(&p.Damage)
-	if p.Model == jpegdec.YCbCr {
+	d.suspect = p.Damage.Faults&^(jpegdec.NoEnd|jpegdec.BadSegment) != 0
+	if p.Model == jpegdec.YCbCr || p.Model == jpegdec.Gray && p.Scale > 1 {
 		d.colours = sync.OnceValue(func() image.Image {
 			// The caller's context belongs to the call that gave the picture. The
 			// work is bounded without it.
-			c, err := jpegdec.Decode(context.Background(), data, &jpegdec.Options{Colour: true})
+			c, err := jpegdec.Decode(context.Background(), data, &colour)
 			if err != nil {
 				return p.Image // it was decoded before, so this does not happen
 			}

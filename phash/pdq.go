@@ -76,6 +76,7 @@ var hashers = sync.Pool{New: func() any { return new(Hasher) }}
 // buffers grow to about 1/30 of the largest picture seen, at 4 bytes a pixel.
 type Hasher struct {
 	boxes boxFilter
+	tent  tentFilter
 	gray  grayRows
 	rgb   rgbRows
 	grid  grid

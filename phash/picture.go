@@ -27,8 +27,9 @@ type Picture struct {
 	frame       Frame
 	damage      Damage
 	// colours, unless nil, decodes the colours of a picture of which stored is the
-	// luma alone.
+	// luma alone, or the full size of one of which stored is reduced.
 	colours func() image.Image
+	suspect bool // colours may be wrong, see shownByColours
 
 	shown func() image.Image
 	luma  func() *image.Gray
@@ -249,14 +250,31 @@ func isYCbCr(img image.Image) bool {
 
 // PDQOf is [Picture.PDQ] with the buffers of k.
 func (k *Hasher) PDQOf(p *Picture) (h Hash, quality int) {
-	switch _, gray := p.stored.(*image.Gray); {
+	_, gray := p.stored.(*image.Gray)
+	r := p.reducedOf()
+	switch {
+	case r != nil && !p.clear():
+		h, quality = k.hashReduced(r)
+		if p.colours == nil || !p.shownByColours(k) {
+			return h, quality
+		}
+		img := p.shown()
+		if w, _ := p.Size(); img.Bounds().Dx() < w { // reduced, too
+			return h, quality
+		}
+		return k.hash(k.colours(img))
 	case gray && p.colours == nil:
 		return k.hash(k.lumaOf(p.luma()))
 	case gray || isYCbCr(p.stored):
 		h, quality = k.hash(k.lumaOf(p.luma()))
-		if !k.dct.close() {
+		if !p.shownByColours(k) {
 			return h, quality
 		}
 	}
 	return k.hash(k.colours(p.shown()))
 }
+
+// shownByColours reports whether the luma plane, whose spectrum k has, does not
+// stand for the colours: the outcome is close, or wrong data may have shifted
+// chroma, so that viewers limit the colours, which changes their luma.
+func (p *Picture) shownByColours(k *Hasher) bool { return p.suspect || k.dct.close() }

@@ -182,8 +182,9 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 
 	// The views are cut from a smaller picture, where that is enough.
 	luma := p.Luma()
-	full := luma.Rect.Max
-	if w, h := shrunk(full.X), shrunk(full.Y); w*2 <= full.X || h*2 <= full.Y {
+	var full image.Point
+	full.X, full.Y = p.Size()
+	if w, h := shrunk(full.X), shrunk(full.Y); (w*2 <= full.X || h*2 <= full.Y) && w <= luma.Rect.Max.X && h <= luma.Rect.Max.Y {
 		k.sums = grow(k.sums, w)
 		luma = shrink(luma, &k.small, w, h, k.sums)
 	}
@@ -380,8 +381,16 @@ func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
 		}
 	}
 	k.parts = borders(k.parts[:0], luma, tightBorder, plainBorder, captionBorder)
+	reduced := p.reducedOf()
 	for _, r := range k.parts {
-		if h, q := k.hash(k.rows(luma.Pix[luma.PixOffset(r.Min.X, r.Min.Y):], luma.Stride, r)); q >= QualityFloor {
+		var h Hash
+		var q int
+		if reduced != nil {
+			h, q = k.hashReduced(reduced.part(r))
+		} else {
+			h, q = k.hash(k.rows(luma.Pix[luma.PixOffset(r.Min.X, r.Min.Y):], luma.Stride, r))
+		}
+		if q >= QualityFloor {
 			hs = append(hs, h)
 		}
 	}
