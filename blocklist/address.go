@@ -3,6 +3,7 @@ package blocklist
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unsafe"
 
 	"github.com/dchest/siphash"
@@ -23,15 +24,18 @@ const (
 	ImageAddress AddressKind = 1
 	// PageAddress is the address of a page that shows a picture.
 	PageAddress AddressKind = 2
+	// HostAddress is a host, which stands for all addresses on it, and on hosts
+	// below it: see State.Digest.
+	HostAddress AddressKind = 3
+	// PrefixAddress is the beginning of an address, which stands for all addresses
+	// on the same host whose path begins with the same segments.
+	PrefixAddress AddressKind = 4
 )
 
-// String returns "image", "page" or "AddressKind(n)".
+// String returns "image", "page", "host", "prefix" or "AddressKind(n)".
 func (k AddressKind) String() string {
-	switch k {
-	case ImageAddress:
-		return "image"
-	case PageAddress:
-		return "page"
+	if names := [...]string{"", "image", "page", "host", "prefix"}; k > 0 && int(k) < len(names) {
+		return names[k]
 	}
 	return fmt.Sprintf("AddressKind(%d)", uint8(k))
 }
@@ -95,7 +99,9 @@ const (
 	keySHA256 = 2
 	keySHA1   = 3
 	keyMD5    = 4
-	keyKinds  = 5
+	keyHost   = 5
+	keyPrefix = 6
+	keyKinds  = 7
 )
 
 func newDigestKeys(secret [32]byte) *digestKeys {
@@ -125,16 +131,153 @@ func (k *digestKeys) sum(which int, p []byte) (d Digest) {
 
 // digest makes the digest of any spelling of an address.
 func (k *digestKeys) digest(kind AddressKind, raw string) (Digest, error) {
-	if kind != ImageAddress && kind != PageAddress {
-		return Digest{}, fmt.Errorf("blocklist: %v is no kind of address; accepted are ImageAddress and PageAddress", kind)
+	if kind < ImageAddress || kind > PrefixAddress {
+		return Digest{}, fmt.Errorf("blocklist: %v is no kind of address", kind)
 	}
-	rest, ok := urlkey.Check(raw)
-	if !ok {
-		s, err := urlkey.Canonical(raw)
-		if err != nil {
-			return Digest{}, addressError(err)
-		}
-		rest = s[len("https://"):]
+	rest, err := canonicalRest(raw)
+	if err != nil {
+		return Digest{}, err
+	}
+	switch kind {
+	case HostAddress:
+		host, err := hostOf(rest, len(raw))
+		return k.text(keyHost, host), err
+	case PrefixAddress:
+		prefix, err := prefixOf(rest, len(raw))
+		return k.text(keyPrefix, prefix), err
 	}
 	return k.address(kind, rest), nil
+}
+
+// canonicalRest returns a canonical address without its scheme.
+func canonicalRest(raw string) (string, error) {
+	rest, ok := urlkey.Check(raw)
+	if ok {
+		return rest, nil
+	}
+	s, err := urlkey.Canonical(raw)
+	if err != nil {
+		return "", addressError(err)
+	}
+	return s[len("https://"):], nil
+}
+
+// text digests what is neither an address nor a file.
+func (k *digestKeys) text(which int, s string) Digest {
+	return k.sum(which, unsafe.Slice(unsafe.StringData(s), len(s)))
+}
+
+// Limits of what hosts and prefixes are looked for: so many digests an unknown
+// address costs, in lists that have such rules.
+const (
+	maxHostLabels     = 10
+	maxPrefixSegments = 16
+)
+
+// ErrShared says that a host or prefix belongs to many who have nothing to do with
+// each other: a public suffix, such as co.uk, or a whole host by its prefix.
+var ErrShared = errors.New("is shared by many")
+
+// hostOf returns the host of a canonical address that consists of nothing else. size
+// is that of the text it was.
+func hostOf(rest string, size int) (string, error) {
+	host, port := splitHost(rest)
+	switch {
+	case port != "" || strings.TrimPrefix(rest, host) != "/":
+		return "", fmt.Errorf("blocklist: a host with a port or a path: %w", &AddressError{AddressSyntax, size})
+	case strings.Count(host, ".") >= maxHostLabels:
+		return "", fmt.Errorf("blocklist: a host of more than %d labels: %w", maxHostLabels, &AddressError{AddressTooLong, size})
+	case sharedSuffix(host):
+		return "", fmt.Errorf("blocklist: host: %w", ErrShared)
+	}
+	return host, nil
+}
+
+// splitHost returns host and port of a canonical address.
+func splitHost(rest string) (host, port string) {
+	end := strings.IndexByte(rest, '/')
+	if end < 0 {
+		end = len(rest)
+	}
+	host = rest[:end]
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		return host[:colon], host[colon+1:]
+	}
+	return host, ""
+}
+
+// secondLevel are names below which countries register others.
+const secondLevel = " ac asn biz co com conf ed edu firm gen go gob gouv gov govt id idf in ind info int k12 lg ltd mil muni name ne net nhs nom or org plc police press pro pub sch school sci web "
+
+// sharedSuffix reports whether a host is a public suffix by a small rule: one label
+// alone, or a usual second level below a country. Options.PublicSuffix knows more.
+func sharedSuffix(host string) bool {
+	if strings.HasPrefix(host, "[") {
+		return false
+	}
+	dot := strings.LastIndexByte(host, '.')
+	if dot < 0 {
+		return true
+	}
+	name, top := host[:dot], host[dot+1:]
+	return len(top) == 2 && !strings.Contains(name, ".") && strings.Contains(secondLevel, " "+name+" ")
+}
+
+// prefixOf returns the beginning of a canonical address without query, and without a
+// slash at its end.
+func prefixOf(rest string, size int) (string, error) {
+	if i := strings.IndexByte(rest, '?'); i >= 0 {
+		return "", fmt.Errorf("blocklist: a prefix with a query: %w", &AddressError{AddressSyntax, size})
+	}
+	prefix := strings.TrimSuffix(rest, "/")
+	switch n := strings.Count(prefix, "/"); {
+	case n == 0:
+		return "", fmt.Errorf("blocklist: prefix without a path, which is a host: %w", ErrShared)
+	case n > maxPrefixSegments:
+		return "", fmt.Errorf("blocklist: a prefix of more than %d segments: %w", maxPrefixSegments, &AddressError{AddressTooLong, size})
+	}
+	return prefix, nil
+}
+
+// eachHost calls yield for the host of a canonical address and those above it, as
+// far as a rule can have them, until it returns false.
+func eachHost(rest string, yield func(string) bool) bool {
+	host, _ := splitHost(rest)
+	if strings.HasPrefix(host, "[") {
+		return yield(host)
+	}
+	at := len(host)
+	for range maxHostLabels {
+		at = strings.LastIndexByte(host[:at], '.')
+		if !yield(host[at+1:]) {
+			return false
+		}
+		if at < 0 {
+			break
+		}
+	}
+	return true
+}
+
+// eachPrefix calls yield for the beginnings of a canonical address at which a prefix
+// can end.
+func eachPrefix(rest string, yield func(string) bool) bool {
+	if i := strings.IndexByte(rest, '?'); i >= 0 {
+		rest = rest[:i]
+	}
+	at := strings.IndexByte(rest, '/')
+	if at < 0 {
+		return true
+	}
+	for range maxPrefixSegments {
+		next := strings.IndexByte(rest[at+1:], '/')
+		if next < 0 {
+			return at+1 == len(rest) || yield(rest)
+		}
+		at += 1 + next
+		if !yield(rest[:at]) {
+			return false
+		}
+	}
+	return true
 }

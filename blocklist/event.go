@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/staydown/staydown/phash"
@@ -22,11 +23,16 @@ const (
 	ScopeDuplicate Scope = 4
 	// ScopeFace blocks every picture in which a face appears.
 	ScopeFace Scope = 5
+	// ScopeHost blocks all addresses on a host and on those below it.
+	ScopeHost Scope = 6
+	// ScopePrefix blocks all addresses on a host whose path begins with the same
+	// segments.
+	ScopePrefix Scope = 7
 )
 
-// String returns "url", "bytes", "identical", "duplicate", "face" or "Scope(n)".
+// String returns "url", "bytes", "identical", "duplicate", "face", "host", "prefix" or "Scope(n)".
 func (w Scope) String() string {
-	if names := [...]string{"", "url", "bytes", "identical", "duplicate", "face"}; w > 0 && int(w) < len(names) {
+	if names := [...]string{"", "url", "bytes", "identical", "duplicate", "face", "host", "prefix"}; w > 0 && int(w) < len(names) {
 		return names[w]
 	}
 	return fmt.Sprintf("Scope(%d)", uint8(w))
@@ -101,6 +107,17 @@ func (k Keys) Len() int {
 type Address struct {
 	Kind   AddressKind
 	Digest Digest
+}
+
+// scope returns the scope of rules that have addresses of this kind.
+func (k AddressKind) scope() Scope {
+	switch k {
+	case HostAddress:
+		return ScopeHost
+	case PrefixAddress:
+		return ScopePrefix
+	}
+	return ScopeURL
 }
 
 // HashKey is a perceptual hash, and what it was computed from.
@@ -289,6 +306,9 @@ func (e *Event) checkDerived() *EventError {
 		return fail("Keys.Faces", "belong to added rules only; a face is registered by its person, and a picture is excepted by file or hash")
 	}
 	if e.Type == EventDerived {
+		if slices.ContainsFunc(k.Addresses, func(a Address) bool { return a.Kind.scope() >= ScopeHost }) {
+			return fail("Keys.Addresses", "hold a host or a prefix, which belong to added rules only")
+		}
 		return nil
 	}
 	for _, x := range []struct {
@@ -304,7 +324,7 @@ func (e *Event) checkDerived() *EventError {
 
 func (r *Rule) check() *EventError {
 	fail := func(field, why string) *EventError { return &EventError{Field: field, Why: why} }
-	if r.Scope < ScopeURL || r.Scope > ScopeFace {
+	if r.Scope < ScopeURL || r.Scope > ScopePrefix {
 		return fail("Scope", fmt.Sprintf("%v is no scope", r.Scope))
 	}
 	if r.Effect < EffectBlock || r.Effect > EffectReview {
@@ -327,6 +347,10 @@ func (r *Rule) check() *EventError {
 		return fail("End", notWhole)
 	case !r.End.IsZero() && !r.Start.Before(r.End):
 		return fail("End", "is not after Start")
+	case r.Scope >= ScopeHost && r.Keys.Len() != len(r.Keys.Addresses):
+		return fail("Keys", fmt.Sprintf("of a rule of scope %v must be addresses of that kind", r.Scope))
+	case slices.ContainsFunc(r.Keys.Addresses, func(a Address) bool { return a.Kind.scope() != r.Scope && max(r.Scope, a.Kind.scope()) >= ScopeHost }):
+		return fail("Keys.Addresses", fmt.Sprintf("hold one of a kind that does not belong to a rule of scope %v", r.Scope))
 	case len(r.Keys.Faces) > 0 && r.Scope != ScopeFace:
 		return fail("Keys.Faces", fmt.Sprintf("belong to rules of scope %v; this one has %v", ScopeFace, r.Scope))
 	}
@@ -339,7 +363,7 @@ func (k *Keys) check() *EventError {
 		return &EventError{Field: "Keys", Why: fmt.Sprintf("are %d; at most %d are accepted", k.Len(), MaxKeys)}
 	}
 	for _, a := range k.Addresses {
-		if a.Kind != ImageAddress && a.Kind != PageAddress {
+		if a.Kind < ImageAddress || a.Kind > PrefixAddress {
 			return fail("Addresses", fmt.Sprintf("hold one of kind %v", a.Kind))
 		}
 	}

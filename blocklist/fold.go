@@ -20,6 +20,7 @@ type fold struct {
 	contents   uint32 // contains… flags
 	rules      int    // that were not revoked
 	queries    *queries
+	suffix     func(host string) bool
 	now        func() time.Time
 	keys       *digestKeys
 	base       *base
@@ -69,7 +70,7 @@ func newFold(b *base, keys *digestKeys, now func() time.Time) *fold {
 func (f *fold) view() *State {
 	f.shared = true
 	v := &State{
-		seq: f.seq, digest: f.digest, history: f.history, contents: f.contents, rules: f.rules, queries: f.queries, now: f.now, keys: f.keys, base: f.base,
+		seq: f.seq, digest: f.digest, history: f.history, contents: f.contents, rules: f.rules, queries: f.queries, publicSuffix: f.suffix, now: f.now, keys: f.keys, base: f.base,
 		grants: f.grants, entries: f.table.view(), hashes: f.hashes, features: f.features.view(),
 		dead: f.dead, exceptions: f.exceptions,
 	}
@@ -194,6 +195,12 @@ func (f *fold) addGrant(d grant, keys *Keys) {
 		f.table.add(keyEntry{hi, lo, g})
 	}
 	for i := range keys.Addresses {
+		switch keys.Addresses[i].Kind {
+		case HostAddress:
+			f.contents |= containsHosts
+		case PrefixAddress:
+			f.contents |= containsPrefixes
+		}
 		add(keys.Addresses[i].Digest)
 	}
 	for i := range keys.Bytes {

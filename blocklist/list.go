@@ -66,6 +66,11 @@ type Options struct {
 	Salvage bool
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
+	// PublicSuffix reports whether a host is one below which names are given to
+	// others, such as github.io. No rule can block such a host. Without it only
+	// single labels and usual second levels of countries, such as co.uk, are known;
+	// golang.org/x/net/publicsuffix has the whole list.
+	PublicSuffix func(host string) bool
 	// Observer and Logger are told what the list does: what fails in the background
 	// too. With an Observer queries are counted, and one in 1,024 is timed.
 	Observer Observer
@@ -123,11 +128,13 @@ type List struct {
 	faceLifetime time.Duration
 	eraseAfter   time.Duration // negative for never, as in a loaded list
 
-	path     string      // of the snapshot of a loaded list
-	reload   sync.Mutex  // held by Reload, and by Close of a loaded list
-	closed   atomic.Bool // set before the State of a loaded list is dropped
-	publish  sync.Mutex  // held by Publish
-	writer   *writer     // nil for a loaded list
+	path         string      // of the snapshot of a loaded list
+	reload       sync.Mutex  // held by Reload, and by Close of a loaded list
+	closed       atomic.Bool // set before the State of a loaded list is dropped
+	publish      sync.Mutex  // held by Publish
+	writer       *writer     // nil for a loaded list
+	publicSuffix func(host string) bool
+
 	observer Observer
 	logger   *slog.Logger
 	queries  *queries // nil without an observer
@@ -254,6 +261,7 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 		signingKey: o.SigningKey, faceLifetime: o.FaceLifetime, eraseAfter: cmp.Or(o.EraseAfter, defaultEraseAfter),
 	}
 	l.observeWith(o.Observer, o.Logger)
+	l.publicSuffix = o.PublicSuffix
 	if dir != "" {
 		if l.open.faceKeys, err = openFaceKeys(fs, dir, o.faceKey(), j.id.ID); err != nil {
 			return nil, err
@@ -322,7 +330,7 @@ func (l *List) recover(dir string, j *log) (*fold, error) {
 // newFold begins with a base.
 func (l *List) newFold(b *base) *fold {
 	f := newFold(b, newDigestKeys(b.header.Secret), l.now)
-	f.queries = l.queries
+	f.queries, f.suffix = l.queries, l.publicSuffix
 	return f
 }
 

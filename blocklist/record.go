@@ -513,7 +513,7 @@ func readScope(r *Rule, v []byte) error {
 	if err := readOctet(v, (*uint8)(&r.Scope)); err != nil {
 		return err
 	}
-	if r.Scope > ScopeFace {
+	if r.Scope > ScopePrefix {
 		return fmt.Errorf("blocklist: record has a rule of scope %v: %w", r.Scope, ErrVersion)
 	}
 	return nil

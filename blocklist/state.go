@@ -23,9 +23,11 @@ type State struct {
 	contents uint32   // contains… flags
 	purposes Purposes // that are asked for: see For
 	queries  *queries // that counts what is asked; nil for none
-	now      func() time.Time
-	keys     *digestKeys
-	base     *base
+
+	publicSuffix func(host string) bool // nil for none
+	now          func() time.Time
+	keys         *digestKeys
+	base         *base
 
 	// What came since the base. dead holds the numbers of grants that have
 	// ended; nil if none has.
@@ -115,15 +117,60 @@ func (v *State) ID() [16]byte { return v.base.header.identity.ID }
 // does not allocate for canonical addresses, nor for those that differ only in
 // their http scheme. The error is an *AddressError if the text is no web
 // address.
+//
+// For HostAddress the text is a host, such as example.com, and for PrefixAddress a
+// host and the first segments of a path, such as example.com/somebody. The error
+// wraps ErrShared if that would block many who have nothing to do with each other:
+// see Options.PublicSuffix.
 func (v *State) Digest(kind AddressKind, rawURL string) (Digest, error) {
 	// One comparison for both ends: of kind 0, kind-1 is 255.
-	if rest, ok := urlkey.Check(rawURL); ok && kind-1 < 2 {
-		return v.keys.address(kind, rest), nil
+	if kind-1 < 2 {
+		if rest, ok := urlkey.Check(rawURL); ok {
+			return v.keys.address(kind, rest), nil
+		}
 	}
-	return v.keys.digest(kind, rawURL)
+	d, err := v.keys.digest(kind, rawURL)
+	if err == nil && kind == HostAddress && v.publicSuffix != nil {
+		rest, _ := canonicalRest(rawURL)
+		if host, _ := splitHost(rest); v.publicSuffix(host) {
+			err = fmt.Errorf("blocklist: host: %w", ErrShared)
+		}
+	}
+	if err != nil {
+		return Digest{}, err
+	}
+	return d, nil
 }
 
-// FindAddress calls yield for every rule in force that covers the address, in
+// FindURL calls yield for every rule in force that covers the address of an image or
+// a page, in any spelling: by its own key, or by its host or a prefix of it. The
+// error is an *AddressError if the text is no web address, and no rule is found then.
+// FindURL does not allocate for canonical addresses.
+func (v *State) FindURL(kind AddressKind, rawURL string, yield func(Hit) bool) error {
+	if kind-1 >= 2 {
+		return fmt.Errorf("blocklist: %v is not the kind of an address that is asked for", kind)
+	}
+	rest, ok := urlkey.Check(rawURL)
+	if !ok {
+		var err error
+		if rest, err = canonicalRest(rawURL); err != nil {
+			return err
+		}
+	}
+	start := v.queries.begin(tierAddress)
+	more := v.find(v.keys.address(kind, rest), yield)
+	if v.contents&containsHosts != 0 && more {
+		more = eachHost(rest, func(host string) bool { return v.find(v.keys.text(keyHost, host), yield) })
+	}
+	if v.contents&containsPrefixes != 0 && more {
+		eachPrefix(rest, func(prefix string) bool { return v.find(v.keys.text(keyPrefix, prefix), yield) })
+	}
+	v.queries.end(tierAddress, start)
+	runtime.KeepAlive(v)
+	return nil
+}
+
+// FindAddress calls yield for every rule in force that has the key, in
 // no particular order, until yield returns false; it reports whether it came to
 // the end. It does not allocate.
 func (v *State) FindAddress(d Digest, yield func(Hit) bool) bool {
@@ -154,8 +201,10 @@ type Digests struct {
 const (
 	containsSHA1 = 1 << iota
 	containsMD5
+	containsHosts
+	containsPrefixes
 
-	containsKnown = containsSHA1 | containsMD5
+	containsKnown = containsSHA1 | containsMD5 | containsHosts | containsPrefixes
 )
 
 // NeedsDigests reports of which digests, beside SHA-256, the list has keys.

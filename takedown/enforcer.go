@@ -437,12 +437,10 @@ func (w *weighing) address(kind blocklist.AddressKind, u string) {
 	if u == "" {
 		return
 	}
-	d, err := w.view.Digest(kind, u)
-	if err != nil {
+	if err := w.view.FindURL(kind, u, func(h blocklist.Hit) bool { return w.weigh(TierURL, h) }); err != nil {
 		return // no address: nothing to compare, and Checked says so
 	}
 	w.checked |= TierURL
-	w.view.FindAddress(d, func(h blocklist.Hit) bool { return w.weigh(TierURL, h) })
 }
 
 func (w *weighing) lookUp(hashes []phash.Hash) {
