@@ -26,7 +26,7 @@ func TestAlgorithms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	registered, err := phash.Register(p, &phash.RegisterOptions{AllAlgorithms: true})
+	registered, err := phash.HashesToStore(p, &phash.StoreOptions{AllAlgorithms: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,13 +41,13 @@ func TestAlgorithms(t *testing.T) {
 				t.Fatalf("%d bits, for which there is no index", b)
 			}
 
-			i := slices.IndexFunc(registered.Hashes, func(v phash.Variant) bool { return v.Hash.Algorithm() == alg })
+			i := slices.IndexFunc(registered.Hashes, func(v phash.StoredHash) bool { return v.Hash.Algorithm() == alg })
 			if i < 0 {
 				t.Fatal("a registration has none of its hashes")
 			}
 			own := registered.Hashes[i]
-			if own.Kind != phash.MakeKind(phash.Whole, phash.Upright) || !own.Hash.Plausible() {
-				t.Errorf("first %v of %v, plausible %v", own.Hash, own.Kind, own.Hash.Plausible())
+			if own.Transform != phash.MakeTransform(phash.Whole, phash.Upright) || !own.Hash.Plausible() {
+				t.Errorf("first %v of %v, plausible %v", own.Hash, own.Transform, own.Hash.Plausible())
 			}
 			if own.Hash.Turned(phash.Upright) != own.Hash {
 				t.Error("the upright orientation of a hash is another hash")
@@ -81,7 +81,7 @@ func TestAlgorithms(t *testing.T) {
 	}
 }
 
-// checkPlausible: no hash of equal bits is plausible, and RegisterHash refuses it.
+// checkPlausible: no hash of equal bits is plausible, and HashesToStoreOf refuses it.
 func checkPlausible(t *testing.T, alg phash.Algorithm) {
 	for _, b := range []byte{0x00, 0xff} {
 		flat, err := phash.FromBytes(alg, bytes.Repeat([]byte{b}, alg.Bits()/8))
@@ -89,7 +89,7 @@ func checkPlausible(t *testing.T, alg phash.Algorithm) {
 			t.Fatal(err)
 		}
 		var refused *phash.RefusedError
-		if _, err := phash.RegisterHash(flat); flat.Plausible() || !errors.As(err, &refused) || refused.Reason != phash.RefusedBits ||
+		if _, err := phash.HashesToStoreOf(flat); flat.Plausible() || !errors.As(err, &refused) || refused.Reason != phash.RefusedBits ||
 			refused.Limit == refused.Value {
 			t.Errorf("%v: plausible %v, %v", flat, flat.Plausible(), err)
 		}
@@ -173,15 +173,15 @@ func checkOrientations(t *testing.T, alg phash.Algorithm, own phash.Hash) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := phash.Register(mirror, &phash.RegisterOptions{AllAlgorithms: true})
+	r, err := phash.HashesToStore(mirror, &phash.StoreOptions{AllAlgorithms: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range r.Hashes {
-		if v.Hash.Algorithm() != alg || v.Kind.View() != phash.Whole {
+		if v.Hash.Algorithm() != alg || v.Transform.Edit() != phash.Whole {
 			continue
 		}
-		switch v.Kind.Orientation() {
+		switch v.Transform.Orientation() {
 		case phash.Mirrored:
 			if d, _ := v.Hash.Distance(own); d > alg.Bits()/16 {
 				t.Errorf("mirrored twice, a picture is %d bits away", d)

@@ -75,7 +75,7 @@ func BenchmarkRegister(b *testing.B) {
 	var k phash.Hasher
 	for _, l := range []phash.Level{phash.LevelDefault, phash.LevelWide} {
 		b.Run(l.String(), func(b *testing.B) {
-			timed(b, func() error { _, err := k.Register(p, &phash.RegisterOptions{Level: l}); return err })
+			timed(b, func() error { _, err := k.HashesToStore(p, &phash.StoreOptions{Level: l}); return err })
 		})
 	}
 }
@@ -92,7 +92,7 @@ func BenchmarkQuery(b *testing.B) {
 	} {
 		b.Run(bm.name, func(b *testing.B) {
 			p := mustDecode(b, bm.data)
-			timed(b, func() error { hs = k.AppendQuery(hs[:0], p); return nil })
+			timed(b, func() error { hs = k.AppendHashesToAsk(hs[:0], p); return nil })
 		})
 	}
 }

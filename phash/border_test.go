@@ -78,7 +78,7 @@ func TestQueryBorders(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			hs := phash.Query(mustDecode(t, encodeJPEG(t, tt.img, tt.quality)))
+			hs := phash.HashesToAsk(mustDecode(t, encodeJPEG(t, tt.img, tt.quality)))
 			best := 256
 			for _, h := range hs {
 				best = min(best, distance(t, h, want))
@@ -103,7 +103,7 @@ func TestQueryPlain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if hs := phash.Query(p); len(hs) != 1 || !hs[0].IsZero() {
+			if hs := phash.HashesToAsk(p); len(hs) != 1 || !hs[0].IsZero() {
 				t.Errorf("%v of level %d: %d hashes, the first %v; want the zero Hash alone", size, level, len(hs), hs[0])
 			}
 		}
@@ -137,7 +137,7 @@ func TestQueryRim(t *testing.T) {
 				t.Fatal(err)
 			}
 			own, quality := p.PDQ()
-			first := phash.Query(p)[0]
+			first := phash.HashesToAsk(p)[0]
 			if first.IsZero() != tt.zero || !tt.zero && first != own {
 				t.Errorf("quality %d: query with %v, own hash %v", quality, first, own)
 			}

@@ -147,7 +147,7 @@ func TestDecodeVarieties(t *testing.T) {
 	}
 }
 
-// Alpha: PDQ takes the colours whatever their alpha; Luma, Register and Query
+// Alpha: PDQ takes the colours whatever their alpha; Luma, HashesToStore and HashesToAsk
 // see the picture over white.
 func TestAlpha(t *testing.T) {
 	t.Parallel()
@@ -160,7 +160,7 @@ func TestAlpha(t *testing.T) {
 		t.Errorf("hash %v, quality %d of black colours; want no bits and 0", h, q)
 	}
 	near := false
-	hs := phash.Query(p)
+	hs := phash.HashesToAsk(p)
 	if !hs[0].IsZero() {
 		t.Errorf("query with %v, the hash of black colours", hs[0])
 	}
@@ -184,13 +184,13 @@ func TestAlpha(t *testing.T) {
 	if v := scene.Luma().GrayAt(75, 50).Y; v == 255 {
 		t.Fatal("the scene is white there anyway")
 	}
-	reg, err := phash.Register(hole, nil)
+	reg, err := phash.HashesToStore(hole, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen := map[phash.View]bool{}
+	seen := map[phash.Edit]bool{}
 	for _, v := range reg.Hashes {
-		seen[v.Kind.View()] = true
+		seen[v.Transform.Edit()] = true
 	}
 	if !seen[phash.OverWhite] || len(reg.Hashes) > 16 {
 		t.Errorf("%d hashes, views %v; want the one over white among at most 16", len(reg.Hashes), seen)
@@ -386,7 +386,7 @@ func TestDecodeDamaged(t *testing.T) {
 					var d *phash.DecodeError
 					switch {
 					case err == nil:
-						phash.Query(p)
+						phash.HashesToAsk(p)
 					case !errors.As(err, &d):
 						t.Fatalf("%s: %v is not a DecodeError", what, err)
 					case strings.Contains(d.Detail, "panicked"):
@@ -463,7 +463,7 @@ func TestDecodeTruncated(t *testing.T) {
 			if d := distance(t, got, want); percent >= 95 && d > phash.BlockRadius {
 				t.Errorf("%s, %d %%: %d bits from the whole file", file, percent, d)
 			}
-			_, err = phash.Register(p, nil)
+			_, err = phash.HashesToStore(p, nil)
 			var refused *phash.RefusedError
 			if !p.Truncated() || whole.Truncated() || !errors.As(err, &refused) || refused.Reason != phash.RefusedTruncated {
 				t.Errorf("%s, %d %%: truncated %v, whole file %v, registered: %v", file, percent, p.Truncated(), whole.Truncated(), err)
@@ -667,8 +667,8 @@ func FuzzDecode(f *testing.F) {
 			if p.Luma().Bounds() != image.Rect(0, 0, w, h) || p.Image().Bounds().Size() != image.Pt(w, h) {
 				t.Fatalf("luma %v, image %v of %d × %d", p.Luma().Bounds(), p.Image().Bounds(), w, h)
 			}
-			phash.Query(p)
-			reg, err := phash.Register(p, &phash.RegisterOptions{AllAlgorithms: true})
+			phash.HashesToAsk(p)
+			reg, err := phash.HashesToStore(p, &phash.StoreOptions{AllAlgorithms: true})
 			if err == nil && (len(reg.Hashes) < 1 || len(reg.Hashes) > 16+8*(phash.NumAlgorithms-2)) {
 				t.Fatalf("%d hashes", len(reg.Hashes))
 			}

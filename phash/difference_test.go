@@ -18,14 +18,14 @@ func TestDifference(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := phash.Register(p, &phash.RegisterOptions{AllAlgorithms: true})
+	r, err := phash.HashesToStore(p, &phash.StoreOptions{AllAlgorithms: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	turned := map[phash.Orientation]image.Image{phash.Upright: src, phash.Mirrored: mirrored(src), phash.Rotated90: rotated90(src)}
 	found := 0
 	for _, v := range r.Hashes {
-		img := turned[v.Kind.Orientation()]
+		img := turned[v.Transform.Orientation()]
 		if v.Hash.Algorithm() != phash.AlgDifference || img == nil {
 			continue
 		}
@@ -39,8 +39,8 @@ func TestDifference(t *testing.T) {
 			t.Fatal(err)
 		}
 		d, ok := v.Hash.Distance(want)
-		if most := 3; !ok || d > most || v.Kind.Orientation() == phash.Upright && d > 0 {
-			t.Errorf("%v: %v, goimagehash %v, %d bits away", v.Kind, v.Hash, want, d)
+		if most := 3; !ok || d > most || v.Transform.Orientation() == phash.Upright && d > 0 {
+			t.Errorf("%v: %v, goimagehash %v, %d bits away", v.Transform, v.Hash, want, d)
 		}
 	}
 	if found != len(turned) {

@@ -2,10 +2,10 @@
 // the hashes that a registration stores and a query asks with, and from a hash
 // to the registered hashes near it.
 //
-//	           Decode             Register
-//	bytes ───▶ limits, sniffing ─┬─────────▶ up to 16 hashes, each with its Kind  (stored once)
-//	           orientation       │  Query
-//	                             └─────────▶ the picture's hash, and without borders (asked often)
+//	           Decode             HashesToStore
+//	bytes ───▶ limits, sniffing ─┬─────────────▶ up to 16 hashes, each with its Transform (stored once)
+//	           orientation       │  HashesToAsk
+//	                             └─────────────▶ the picture's hash, and without borders (asked often)
 //
 // # Basics
 //
@@ -19,7 +19,7 @@
 // scaling, or changes of tone, and loses sight of a picture that is mirrored,
 // turned, cropped or framed. This package pays for those when a picture is
 // registered, which is rare, and not when one is looked up, which is not:
-// [Register] stores the hash of the picture in its eight orientations and of
+// [HashesToStore] stores the hash of the picture in its eight orientations and of
 // slightly cropped views, so that the one hash that a service has stored of a
 // copy finds it.
 //
@@ -32,7 +32,7 @@
 //
 // A hash is not a proof. Different pictures of one scene, pages of text, and
 // recoloured drawings can lie close together; flat pictures all do, and
-// [Register] refuses them with a [*RefusedError], and [Query] does not ask with
+// [HashesToStore] refuses them with a [*RefusedError], and [HashesToAsk] does not ask with
 // the hash of a blank one. A crop of more than about a tenth, a collage or a
 // screenshot is not found by a hash. And a hash is not anonymous: a recognisable
 // thumbnail can be made from it.

@@ -62,7 +62,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	reg, err := phash.Register(pic, nil)
+	reg, err := phash.HashesToStore(pic, nil)
 	if err != nil {
 		log.Fatal(err) // a *RefusedError says what to do instead
 	}
@@ -71,10 +71,10 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, q := range phash.Query(seen) {
+	for _, q := range phash.HashesToAsk(seen) {
 		for _, v := range reg.Hashes {
 			if d, ok := q.Distance(v.Hash); ok && d <= phash.BlockRadius {
-				fmt.Printf("a copy of the picture, %s\n", v.Kind.Orientation())
+				fmt.Printf("a copy of the picture, %s\n", v.Transform.Orientation())
 			}
 		}
 	}

@@ -174,10 +174,10 @@ func TestStoredValues(t *testing.T) {
 		{phash.AlgNone, phash.AlgPDQ, phash.AlgPerception, phash.Algorithm(255)},
 		{phash.Orientation(0), phash.Orientation(1), phash.Orientation(2), phash.Orientation(3), phash.Orientation(4),
 			phash.Orientation(5), phash.Orientation(6), phash.Orientation(7), phash.Orientation(8)},
-		{phash.View(0), phash.View(1), phash.View(2), phash.View(3), phash.View(4), phash.View(5), phash.View(6), phash.View(7),
-			phash.View(8), phash.View(9), phash.View(10), phash.View(11), phash.View(12), phash.View(13), phash.View(14), phash.View(15),
-			phash.View(16), phash.View(17), phash.View(18), phash.View(19), phash.View(20), phash.View(21), phash.View(22), phash.View(23)},
-		{phash.Kind(0), phash.Kind(5), phash.Kind(29), phash.Kind(255)},
+		{phash.Edit(0), phash.Edit(1), phash.Edit(2), phash.Edit(3), phash.Edit(4), phash.Edit(5), phash.Edit(6), phash.Edit(7),
+			phash.Edit(8), phash.Edit(9), phash.Edit(10), phash.Edit(11), phash.Edit(12), phash.Edit(13), phash.Edit(14), phash.Edit(15),
+			phash.Edit(16), phash.Edit(17), phash.Edit(18), phash.Edit(19), phash.Edit(20), phash.Edit(21), phash.Edit(22), phash.Edit(23)},
+		{phash.Transform(0), phash.Transform(5), phash.Transform(29), phash.Transform(255)},
 		{phash.Refusal(1), phash.Refusal(2), phash.Refusal(3), phash.Refusal(4), phash.Refusal(5)},
 		{phash.Level(0), phash.Level(1), phash.Level(2)},
 	} {
@@ -191,8 +191,8 @@ func TestStoredValues(t *testing.T) {
 		"none pdq perception Algorithm(255)",
 		"upright rotated90 rotated180 rotated270 flipped mirrored transposed antitransposed Orientation(8)",
 		"whole trimmed overwhite crop7 crop13 crop20 crop30 square topleft4 topright4 bottomleft4 bottomright4 " +
-			"topleft9 topright9 bottomleft9 bottomright9 tiltright tiltleft leanright leanleft cutright cutleft padded View(23)",
-		"whole whole+mirrored crop7+mirrored View(31)+antitransposed",
+			"topleft9 topright9 bottomleft9 bottomright9 tiltright tiltleft leanright leanleft cutright cutleft padded Edit(23)",
+		"whole whole+mirrored crop7+mirrored Edit(31)+antitransposed",
 		"quality stability bits truncated Refusal(5)",
 		"default wide Level(2)",
 	}

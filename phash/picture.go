@@ -16,7 +16,7 @@ import (
 // have, which is what every PDQ implementation hashes, and what a viewer sees,
 // which depends on what lies below; here that is white. [Picture.PDQ] takes the
 // first, so that exchanged hashes agree. [Picture.Luma] and
-// [Picture.Perception] take the second. [Register] and [Query] use both,
+// [Picture.Perception] take the second. [HashesToStore] and [HashesToAsk] use both,
 // because either alone is easily evaded: all colours can be black, and the
 // picture be in the alpha channel.
 type Picture struct {
@@ -67,7 +67,7 @@ func newPicture(stored image.Image, orientation uint8, format Format) *Picture {
 func (p *Picture) Format() Format { return p.format }
 
 // Truncated reports that the picture is visibly damaged: see [Damage.Visible] and
-// [DecodeOptions].AcceptTruncated. [Register] refuses such a picture.
+// [DecodeOptions].AcceptTruncated. [HashesToStore] refuses such a picture.
 func (p *Picture) Truncated() bool { return p.damage.Visible() }
 
 // Damage describes what is wrong with the file, and how much of the picture is

@@ -30,16 +30,16 @@ func (l Level) String() string {
 	return fmt.Sprintf("Level(%d)", uint8(l))
 }
 
-// Variant is one hash that a registration stores.
-type Variant struct {
-	Hash Hash
-	Kind Kind
+// StoredHash is one hash that a registration stores.
+type StoredHash struct {
+	Hash      Hash
+	Transform Transform
 }
 
 // Registration is what is stored of a picture so that copies of it are found.
 type Registration struct {
 	// Hashes has the picture's own hash first. No two are equal.
-	Hashes []Variant
+	Hashes []StoredHash
 	// Quality is PDQ's, 0 to 100; -1 where only a hash was registered.
 	Quality int
 	// Stability is by how many bits the picture's own hash moves under changes
@@ -48,8 +48,8 @@ type Registration struct {
 	Stability int
 }
 
-// RegisterOptions choose what [Register] stores. A nil pointer means defaults.
-type RegisterOptions struct {
+// StoreOptions choose what [HashesToStore] stores. A nil pointer means defaults.
+type StoreOptions struct {
 	Level Level
 	// AllAlgorithms adds the hashes of the eight orientations by every algorithm
 	// beside PDQ, for services that store those. They do not count for the level.
@@ -62,7 +62,7 @@ const (
 	// QualityFloor is the least PDQ quality, the one that PDQ's authors use.
 	QualityFloor = 50
 	// AskFloor is the PDQ quality below which a picture has no hash to look it up
-	// by, see [Query]. Of 24,651 labelled copies of registered photos two are below
+	// by, see [HashesToAsk]. Of 24,651 labelled copies of registered photos two are below
 	// it, crops of 20 and 30 % in which little is left.
 	AskFloor = 30
 	// StabilityLimit is the most, in bits, that the hash of a picture may move
@@ -119,54 +119,54 @@ func (e *RefusedError) Error() string {
 		"register the picture itself, or its address and the digest of its bytes", e.Value, e.Limit)
 }
 
-// defaultKinds are what LevelDefault stores, most valuable first: where a
+// defaultTransforms are what LevelDefault stores, most valuable first: where a
 // picture has views that others have not (borders, transparency), the last ones
 // give way. Each was chosen by what it adds to the recall of copies, see
 // docs/accuracy.md.
-var defaultKinds = []Kind{
-	MakeKind(Whole, Upright), MakeKind(Whole, Mirrored),
-	MakeKind(Whole, Rotated90), MakeKind(Whole, Rotated270), MakeKind(Whole, Rotated180), MakeKind(Whole, Flipped),
-	MakeKind(Trimmed, Upright), MakeKind(OverWhite, Upright),
-	MakeKind(Crop7, Upright),
-	MakeKind(TopLeft4, Upright), MakeKind(TopRight4, Upright), MakeKind(BottomLeft4, Upright), MakeKind(BottomRight4, Upright),
-	MakeKind(TiltRight, Upright), MakeKind(TiltLeft, Upright), MakeKind(Padded, Upright),
-	MakeKind(Whole, Transposed), MakeKind(Whole, AntiTransposed),
+var defaultTransforms = []Transform{
+	MakeTransform(Whole, Upright), MakeTransform(Whole, Mirrored),
+	MakeTransform(Whole, Rotated90), MakeTransform(Whole, Rotated270), MakeTransform(Whole, Rotated180), MakeTransform(Whole, Flipped),
+	MakeTransform(Trimmed, Upright), MakeTransform(OverWhite, Upright),
+	MakeTransform(Crop7, Upright),
+	MakeTransform(TopLeft4, Upright), MakeTransform(TopRight4, Upright), MakeTransform(BottomLeft4, Upright), MakeTransform(BottomRight4, Upright),
+	MakeTransform(TiltRight, Upright), MakeTransform(TiltLeft, Upright), MakeTransform(Padded, Upright),
+	MakeTransform(Whole, Transposed), MakeTransform(Whole, AntiTransposed),
 }
 
-// wideOnlyKinds are what LevelWide stores after those, most valuable first.
-var wideOnlyKinds = []Kind{
-	MakeKind(Crop7, Mirrored), MakeKind(Square, Upright), MakeKind(Crop13, Upright), MakeKind(Crop20, Upright),
-	MakeKind(CutRight, Upright), MakeKind(CutLeft, Upright),
-	MakeKind(TopLeft9, Upright), MakeKind(TopRight9, Upright), MakeKind(BottomLeft9, Upright), MakeKind(BottomRight9, Upright),
-	MakeKind(Square, Mirrored), MakeKind(Crop13, Mirrored), MakeKind(Crop20, Mirrored),
-	MakeKind(TopLeft4, Mirrored), MakeKind(TopRight4, Mirrored), MakeKind(BottomLeft4, Mirrored), MakeKind(BottomRight4, Mirrored),
-	MakeKind(LeanRight, Upright), MakeKind(LeanLeft, Upright), MakeKind(Crop30, Upright), MakeKind(Crop30, Mirrored),
-	MakeKind(TiltRight, Mirrored), MakeKind(TiltLeft, Mirrored), MakeKind(CutRight, Mirrored), MakeKind(CutLeft, Mirrored),
-	MakeKind(TopLeft9, Mirrored), MakeKind(TopRight9, Mirrored), MakeKind(BottomLeft9, Mirrored), MakeKind(BottomRight9, Mirrored),
+// wideOnlyTransforms are what LevelWide stores after those, most valuable first.
+var wideOnlyTransforms = []Transform{
+	MakeTransform(Crop7, Mirrored), MakeTransform(Square, Upright), MakeTransform(Crop13, Upright), MakeTransform(Crop20, Upright),
+	MakeTransform(CutRight, Upright), MakeTransform(CutLeft, Upright),
+	MakeTransform(TopLeft9, Upright), MakeTransform(TopRight9, Upright), MakeTransform(BottomLeft9, Upright), MakeTransform(BottomRight9, Upright),
+	MakeTransform(Square, Mirrored), MakeTransform(Crop13, Mirrored), MakeTransform(Crop20, Mirrored),
+	MakeTransform(TopLeft4, Mirrored), MakeTransform(TopRight4, Mirrored), MakeTransform(BottomLeft4, Mirrored), MakeTransform(BottomRight4, Mirrored),
+	MakeTransform(LeanRight, Upright), MakeTransform(LeanLeft, Upright), MakeTransform(Crop30, Upright), MakeTransform(Crop30, Mirrored),
+	MakeTransform(TiltRight, Mirrored), MakeTransform(TiltLeft, Mirrored), MakeTransform(CutRight, Mirrored), MakeTransform(CutLeft, Mirrored),
+	MakeTransform(TopLeft9, Mirrored), MakeTransform(TopRight9, Mirrored), MakeTransform(BottomLeft9, Mirrored), MakeTransform(BottomRight9, Mirrored),
 }
 
 // What the levels store, and how many PDQ hashes of it at most.
 var (
-	kindsOf   = [...][]Kind{LevelDefault: defaultKinds, LevelWide: slices.Concat(defaultKinds, wideOnlyKinds)}
-	maxHashes = [...]int{LevelDefault: 16, LevelWide: 48}
+	transformsOf = [...][]Transform{LevelDefault: defaultTransforms, LevelWide: slices.Concat(defaultTransforms, wideOnlyTransforms)}
+	maxHashes    = [...]int{LevelDefault: 16, LevelWide: 48}
 )
 
-// Register returns the hashes to store for p, so that copies are found by one
+// HashesToStore returns the hashes to store for p, so that copies are found by one
 // hash of theirs: also mirrored, turned, slightly cropped or bordered ones. A
 // picture that cannot be matched fuzzily without harm to others gives a
 // [*RefusedError]. Safe for concurrent use.
-func Register(p *Picture, opts *RegisterOptions) (Registration, error) {
+func HashesToStore(p *Picture, opts *StoreOptions) (Registration, error) {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
-	return k.Register(p, opts)
+	return k.HashesToStore(p, opts)
 }
 
-// Register is the function [Register] with the buffers of k.
-func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, error) {
+// HashesToStore is the function [HashesToStore] with the buffers of k.
+func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, error) {
 	if opts == nil {
-		opts = new(RegisterOptions)
+		opts = new(StoreOptions)
 	}
-	if int(opts.Level) >= len(kindsOf) {
+	if int(opts.Level) >= len(transformsOf) {
 		return Registration{}, fmt.Errorf("phash: %v is neither LevelDefault nor LevelWide", opts.Level)
 	}
 	if p.Truncated() {
@@ -193,9 +193,9 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 		return Registration{}, &RefusedError{RefusedStability, r.Stability, StabilityLimit}
 	}
 
-	r.Hashes = make([]Variant, 0, maxHashes[opts.Level])
-	r.Hashes = append(r.Hashes, Variant{own, MakeKind(Whole, Upright)})
-	for _, kind := range kindsOf[opts.Level][1:] {
+	r.Hashes = make([]StoredHash, 0, maxHashes[opts.Level])
+	r.Hashes = append(r.Hashes, StoredHash{own, MakeTransform(Whole, Upright)})
+	for _, kind := range transformsOf[opts.Level][1:] {
 		if len(r.Hashes) == maxHashes[opts.Level] {
 			break
 		}
@@ -222,9 +222,9 @@ func (k *Hasher) Register(p *Picture, opts *RegisterOptions) (Registration, erro
 // no such view. The result is good until the next call. Turning the pixels costs
 // a hash each, which turning the spectrum would not, but gives the very hash of
 // a turned file; a turned spectrum is up to 28 bits off for small pictures.
-func (k *Hasher) view(kind Kind, p *Picture, luma *image.Gray) *image.Gray {
+func (k *Hasher) view(kind Transform, p *Picture, luma *image.Gray) *image.Gray {
 	g := luma
-	switch v := kind.View(); v {
+	switch v := kind.Edit(); v {
 	case Trimmed:
 		r := plainBorder.trim(p.Luma())
 		if r == p.Luma().Rect {
@@ -260,7 +260,7 @@ func (k *Hasher) stability(g *image.Gray) int {
 }
 
 // add stores a hash unless it is there already, or is of a flat view.
-func (r *Registration) add(h Hash, kind Kind) {
+func (r *Registration) add(h Hash, kind Transform) {
 	if !h.Plausible() {
 		return
 	}
@@ -269,7 +269,7 @@ func (r *Registration) add(h Hash, kind Kind) {
 			return
 		}
 	}
-	r.Hashes = append(r.Hashes, Variant{h, kind})
+	r.Hashes = append(r.Hashes, StoredHash{h, kind})
 }
 
 // addDihedral stores the hashes of the eight orientations by an algorithm.
@@ -279,7 +279,7 @@ func (r *Registration) addDihedral(p *Picture, a Algorithm) error {
 		return err
 	}
 	for o, h := range hs {
-		r.add(h, MakeKind(Whole, Orientation(o)))
+		r.add(h, MakeTransform(Whole, Orientation(o)))
 	}
 	return nil
 }
@@ -290,13 +290,13 @@ func refusedBits(h Hash) *RefusedError {
 	return &RefusedError{RefusedBits, n, min(max(n, a.least), a.most)}
 }
 
-// RegisterHash returns the hashes to store where only a hash is at hand, as in
+// HashesToStoreOf returns the hashes to store where only a hash is at hand, as in
 // lists that are exchanged: h itself and its other orientations, as far as they
 // can be derived from the bits alone. Those lie within about 30 bits of the true
-// ones, so matching them finds less than [Register] does. A hash that is not
+// ones, so matching them finds less than [HashesToStore] does. A hash that is not
 // [Hash.Plausible] is refused with a [*RefusedError]; the zero Hash gives an error
 // that wraps [ErrHashKind].
-func RegisterHash(h Hash) (Registration, error) {
+func HashesToStoreOf(h Hash) (Registration, error) {
 	if h.IsZero() {
 		return Registration{}, fmt.Errorf("phash: the zero Hash is no hash: %w", ErrHashKind)
 	}
@@ -306,7 +306,7 @@ func RegisterHash(h Hash) (Registration, error) {
 	r := Registration{Quality: -1, Stability: -1}
 	for o := Upright; o < nOrientations; o++ {
 		if t := h.Turned(o); !t.IsZero() {
-			r.Hashes = append(r.Hashes, Variant{t, MakeKind(Whole, o)})
+			r.Hashes = append(r.Hashes, StoredHash{t, MakeTransform(Whole, o)})
 		}
 	}
 	return r, nil
@@ -352,7 +352,7 @@ func turnedSpectrum(h Hash, o Orientation, side, first, flip int) Hash {
 	return t
 }
 
-// Query returns the hashes under which a picture is looked up: its own first,
+// HashesToAsk returns the hashes under which a picture is looked up: its own first,
 // which is the one to store, and then, where it has plain borders, those without
 // them (up to three: a border can be read in more than one way), and where it is
 // transparent, the one over white. Safe for concurrent use.
@@ -360,15 +360,15 @@ func turnedSpectrum(h Hash, o Orientation, side, first, flip int) Hash {
 // The first one is the zero Hash, which is near to nothing, if the picture is
 // blank or nearly so, of a quality below [AskFloor]: no registered picture looks
 // like that, but the hash of a blank page with a rim is near to that of others.
-func Query(p *Picture) []Hash {
+func HashesToAsk(p *Picture) []Hash {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
-	return k.AppendQuery(nil, p)
+	return k.AppendHashesToAsk(nil, p)
 }
 
-// AppendQuery appends what the function [Query] returns to hs, with the buffers
+// AppendHashesToAsk appends what the function [HashesToAsk] returns to hs, with the buffers
 // of k.
-func (k *Hasher) AppendQuery(hs []Hash, p *Picture) []Hash {
+func (k *Hasher) AppendHashesToAsk(hs []Hash, p *Picture) []Hash {
 	own, quality := k.PDQOf(p)
 	if quality < AskFloor {
 		own = Hash{}

@@ -132,7 +132,7 @@ func TestRegisterFinds(t *testing.T) {
 	src := scene(640, 480)
 	reg := map[phash.Level]phash.Registration{}
 	for _, l := range []phash.Level{phash.LevelDefault, phash.LevelWide} {
-		r, err := phash.Register(photo(640, 480), &phash.RegisterOptions{Level: l})
+		r, err := phash.HashesToStore(photo(640, 480), &phash.StoreOptions{Level: l})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,11 +173,11 @@ func TestRegisterFinds(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := mustDecode(t, encodeJPEG(t, tt.img, 70))
-			best, kind := 256, phash.Kind(0)
-			for _, q := range phash.Query(p) {
+			best, kind := 256, phash.Transform(0)
+			for _, q := range phash.HashesToAsk(p) {
 				for _, v := range reg[tt.level].Hashes {
 					if d := distance(t, q, v.Hash); d < best {
-						best, kind = d, v.Kind
+						best, kind = d, v.Transform
 					}
 				}
 			}
@@ -217,11 +217,11 @@ func TestRegistration(t *testing.T) {
 	p := photo(640, 480)
 	own, q := p.PDQ()
 	for l, most := range map[phash.Level]int{phash.LevelDefault: 16, phash.LevelWide: 48} {
-		r, err := phash.Register(p, &phash.RegisterOptions{Level: l, AllAlgorithms: true})
+		r, err := phash.HashesToStore(p, &phash.StoreOptions{Level: l, AllAlgorithms: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Hashes[0] != (phash.Variant{Hash: own}) || r.Quality != q || r.Stability < 0 || r.Stability > phash.StabilityLimit {
+		if r.Hashes[0] != (phash.StoredHash{Hash: own}) || r.Quality != q || r.Stability < 0 || r.Stability > phash.StabilityLimit {
 			t.Errorf("%v: first %v, quality %d, stability %d; want %v and %d", l, r.Hashes[0], r.Quality, r.Stability, own, q)
 		}
 		seen := map[phash.Hash]bool{}
@@ -240,7 +240,7 @@ func TestRegistration(t *testing.T) {
 			t.Errorf("%v: %v hashes, want at most %d and 8", l, n, most)
 		}
 	}
-	if _, err := phash.Register(p, &phash.RegisterOptions{Level: 9}); err == nil {
+	if _, err := phash.HashesToStore(p, &phash.StoreOptions{Level: 9}); err == nil {
 		t.Error("level 9 is accepted")
 	}
 }
@@ -250,14 +250,14 @@ func TestPerceptionOrientations(t *testing.T) {
 	t.Parallel()
 	src := scene(400, 300)
 	p, _ := phash.NewPicture(src)
-	r, err := phash.Register(p, &phash.RegisterOptions{AllAlgorithms: true})
+	r, err := phash.HashesToStore(p, &phash.StoreOptions{AllAlgorithms: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	turned := map[phash.Orientation]image.Image{phash.Upright: src, phash.Mirrored: mirrored(src), phash.Rotated90: rotated90(src)}
 	found := 0
 	for _, v := range r.Hashes {
-		img := turned[v.Kind.Orientation()]
+		img := turned[v.Transform.Orientation()]
 		if v.Hash.Algorithm() != phash.AlgPerception || img == nil {
 			continue
 		}
@@ -267,8 +267,8 @@ func TestPerceptionOrientations(t *testing.T) {
 			t.Fatal(err)
 		}
 		want, _ := phash.FromGoImageHash(h)
-		if d := distance(t, want, v.Hash); d > 2 || v.Kind == 0 && d != 0 {
-			t.Errorf("%v: %d bits from goimagehash's of the turned picture", v.Kind, d)
+		if d := distance(t, want, v.Hash); d > 2 || v.Transform == 0 && d != 0 {
+			t.Errorf("%v: %d bits from goimagehash's of the turned picture", v.Transform, d)
 		}
 	}
 	if found != 3 {
@@ -358,7 +358,7 @@ func TestRegisterRefuses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := phash.Register(p, nil)
+		r, err := phash.HashesToStore(p, nil)
 		var refused *phash.RefusedError
 		if !errors.As(err, &refused) || refused.Reason != tt.reason || !strings.Contains(err.Error(), "register ") {
 			t.Errorf("%s: %v, want refused for %v, with what to do instead", tt.name, err, tt.reason)
@@ -369,14 +369,14 @@ func TestRegisterRefuses(t *testing.T) {
 	}
 }
 
-func TestRegisterHash(t *testing.T) {
+func TestHashesToStoreOf(t *testing.T) {
 	t.Parallel()
 	src := scene(640, 480)
 	dihedral, _, err := phash.PDQDihedral(src)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := phash.RegisterHash(dihedral[0])
+	r, err := phash.HashesToStoreOf(dihedral[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -384,10 +384,10 @@ func TestRegisterHash(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for _, v := range r.Hashes {
-		o := v.Kind.Orientation()
+		o := v.Transform.Orientation()
 		d := distance(t, v.Hash, dihedral[o])
 		if d > 30 || o == phash.Transposed && d != 0 {
-			t.Errorf("%v: %d bits from the hash of the pixels", v.Kind, d)
+			t.Errorf("%v: %d bits from the hash of the pixels", v.Transform, d)
 		}
 		// Turning twice by the inverse gives the hash back, bit by bit.
 		back := map[phash.Orientation]phash.Orientation{phash.Rotated90: phash.Rotated270, phash.Rotated270: phash.Rotated90}
@@ -396,7 +396,7 @@ func TestRegisterHash(t *testing.T) {
 			inv = o
 		}
 		if v.Hash.Turned(inv) != dihedral[0] {
-			t.Errorf("%v: turning back does not give the hash", v.Kind)
+			t.Errorf("%v: turning back does not give the hash", v.Transform)
 		}
 	}
 
@@ -404,7 +404,7 @@ func TestRegisterHash(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err = phash.RegisterHash(pr); err != nil || len(r.Hashes) != 8 {
+	if r, err = phash.HashesToStoreOf(pr); err != nil || len(r.Hashes) != 8 {
 		t.Fatalf("%v, %v", r, err)
 	}
 	want, err := phash.Perception(mirrored(src))
@@ -424,19 +424,19 @@ func TestRegisterHash(t *testing.T) {
 		{phash.FromPerception(0x8000000000000000), 1}, // goimagehash's of anything flat
 		{phash.FromPerception(1<<33 - 1), 33},
 	} {
-		_, err := phash.RegisterHash(tt.h)
+		_, err := phash.HashesToStoreOf(tt.h)
 		var refused *phash.RefusedError
 		if !errors.As(err, &refused) || refused.Reason != phash.RefusedBits || refused.Value != tt.value {
 			t.Errorf("%v: %v, want refused for its %d ones", tt.h, err, tt.value)
 		}
 	}
-	if _, err := phash.RegisterHash(phash.Hash{}); !errors.Is(err, phash.ErrHashKind) {
+	if _, err := phash.HashesToStoreOf(phash.Hash{}); !errors.Is(err, phash.ErrHashKind) {
 		t.Errorf("zero hash: %v", err)
 	}
 }
 
 // How far a hash turned without its picture is from the true one, on the
-// reference's own files: the figures that RegisterHash states.
+// reference's own files: the figures that HashesToStoreOf states.
 func TestTurnedAccuracy(t *testing.T) {
 	t.Parallel()
 	rows := readCSV(t, filepath.Join(sharedtest.Path(t, "pdq"), "derived", "reference-hashes-pixels-png.csv"))
@@ -460,8 +460,8 @@ func TestTurnedAccuracy(t *testing.T) {
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	p := mustDecode(t, pictureFile(t, "exif6.jpg"))
-	want := phash.Query(p)
-	reg, err := phash.Register(p, nil)
+	want := phash.HashesToAsk(p)
+	reg, err := phash.HashesToStore(p, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -469,10 +469,10 @@ func TestConcurrentUse(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if d := cmp.Diff(fmt.Sprint(want), fmt.Sprint(phash.Query(q))); d != "" {
+			if d := cmp.Diff(fmt.Sprint(want), fmt.Sprint(phash.HashesToAsk(q))); d != "" {
 				t.Errorf("query (-want +got)\n%s", d)
 			}
-			r, err := phash.Register(q, nil)
+			r, err := phash.HashesToStore(q, nil)
 			if d := cmp.Diff(fmt.Sprint(reg), fmt.Sprint(r)); d != "" || err != nil {
 				t.Errorf("registration %v (-want +got)\n%s", err, d)
 			}
@@ -498,7 +498,7 @@ func TestHasherAllocates(t *testing.T) {
 		{"PDQ of RGB", func() { k.PDQ(rgb.Image()) }},
 		{"PDQOf", func() { k.PDQOf(ycc) }},
 		{"PDQDihedral", func() { k.PDQDihedral(rgb.Image()) }},
-		{"AppendQuery", func() { hs = k.AppendQuery(hs[:0], ycc) }},
+		{"AppendHashesToAsk", func() { hs = k.AppendHashesToAsk(hs[:0], ycc) }},
 	} {
 		if n := sharedtest.AllocsPerRun(20, tt.f); n != 0 {
 			t.Errorf("%s allocates %v times", tt.name, n)
@@ -546,13 +546,13 @@ func TestViewsOfLargePictures(t *testing.T) {
 			"whole+mirrored": mirrored(flip), "whole+rotated90": rotated90(flip), "padded": framed(g, 0, (w-h)/2, 0, (w-h)/2, color.White),
 			"square": g.SubImage(image.Rect((w-h)/2, 0, (w-h)/2+h, h)),
 		}
-		reg, err := phash.Register(p, &phash.RegisterOptions{Level: phash.LevelWide})
+		reg, err := phash.HashesToStore(p, &phash.StoreOptions{Level: phash.LevelWide})
 		if err != nil {
 			t.Fatal(err)
 		}
 		n := 0
 		for _, v := range reg.Hashes {
-			img := full[v.Kind.String()]
+			img := full[v.Transform.String()]
 			if img == nil {
 				continue
 			}
@@ -562,9 +562,9 @@ func TestViewsOfLargePictures(t *testing.T) {
 				t.Fatal(err)
 			}
 			if d := distance(t, want, v.Hash); d > 12 {
-				t.Errorf("%s: %v is %d bits from that of the full size", file, v.Kind, d)
+				t.Errorf("%s: %v is %d bits from that of the full size", file, v.Transform, d)
 			} else {
-				t.Logf("%s: %v %d bits", file, v.Kind, d)
+				t.Logf("%s: %v %d bits", file, v.Transform, d)
 			}
 		}
 		if n != len(full) {
@@ -591,7 +591,7 @@ func TestRegister_Strips(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		var k phash.Hasher
-		_, err = k.Register(p, &phash.RegisterOptions{Level: phash.LevelWide})
+		_, err = k.HashesToStore(p, &phash.StoreOptions{Level: phash.LevelWide})
 		runtime.ReadMemStats(&after)
 		var refused *phash.RefusedError
 		if err != nil && !errors.As(err, &refused) {

@@ -5,55 +5,55 @@ import (
 	"image"
 )
 
-// View is the part of a picture that a registered hash is of. The values are
-// stored and never change their meaning.
-type View uint8
+// Edit is what was done to a picture before a registered hash was computed, for
+// example a crop. The values are stored and never change their meaning.
+type Edit uint8
 
 const (
-	Whole     View = 0 // all of it
-	Trimmed   View = 1 // without its plain borders
-	OverWhite View = 2 // all of it, over white where it is transparent
+	Whole     Edit = 0 // all of it
+	Trimmed   Edit = 1 // without its plain borders
+	OverWhite Edit = 2 // all of it, over white where it is transparent
 
 	// What is left when so many percent of the width and as many of the height
 	// are cut off, half of them at each side.
-	Crop7  View = 3
-	Crop13 View = 4
-	Crop20 View = 5
-	Crop30 View = 6
-	Square View = 7 // the largest square in the middle, as for thumbnails
+	Crop7  Edit = 3
+	Crop13 Edit = 4
+	Crop20 Edit = 5
+	Crop30 Edit = 6
+	Square Edit = 7 // the largest square in the middle, as for thumbnails
 
 	// What is left when so many percent of width and height are cut off so that
 	// one corner stays.
-	TopLeft4     View = 8
-	TopRight4    View = 9
-	BottomLeft4  View = 10
-	BottomRight4 View = 11
-	TopLeft9     View = 12
-	TopRight9    View = 13
-	BottomLeft9  View = 14
-	BottomRight9 View = 15
+	TopLeft4     Edit = 8
+	TopRight4    Edit = 9
+	BottomLeft4  Edit = 10
+	BottomRight4 Edit = 11
+	TopLeft9     Edit = 12
+	TopRight9    Edit = 13
+	BottomLeft9  Edit = 14
+	BottomRight9 Edit = 15
 
 	// The whole picture turned by 1.5°, clockwise and back, on a canvas that
 	// holds it; its edges are drawn out into the corners. And by 3°.
-	TiltRight View = 16
-	TiltLeft  View = 17
-	LeanRight View = 18
-	LeanLeft  View = 19
+	TiltRight Edit = 16
+	TiltLeft  Edit = 17
+	LeanRight Edit = 18
+	LeanLeft  Edit = 19
 	// The largest part without corners of the picture turned by 2°.
-	CutRight View = 20
-	CutLeft  View = 21
+	CutRight Edit = 20
+	CutLeft  Edit = 21
 
 	// The whole picture, padded to a square: the one border whose size is known
 	// beforehand. Its colour does not matter, because it is the same all along a
 	// row or a column, and PDQ leaves the frequency 0 out.
-	Padded View = 22
+	Padded Edit = 22
 
-	nViews = 23
+	nEdits = 23
 )
 
-// viewSpecs says how each view is cut from the luma of a picture. Those without
+// editSpecs says how each view is cut from the luma of a picture. Those without
 // an entry are not cut but found: Whole, Trimmed and OverWhite.
-var viewSpecs = [nViews]struct {
+var editSpecs = [nEdits]struct {
 	name                     string
 	left, top, right, bottom int  // cut off, in 1/1000 of the side
 	square                   bool // and then to a square
@@ -90,11 +90,11 @@ var viewSpecs = [nViews]struct {
 }
 
 // String returns the name in lower case, such as "crop7".
-func (v View) String() string {
-	if v < nViews {
-		return viewSpecs[v].name
+func (v Edit) String() string {
+	if v < nEdits {
+		return editSpecs[v].name
 	}
-	return fmt.Sprintf("View(%d)", uint8(v))
+	return fmt.Sprintf("Edit(%d)", uint8(v))
 }
 
 // maxProportion is the longest side, in short ones, of a picture that is turned
@@ -103,15 +103,15 @@ func (v View) String() string {
 const maxProportion = 8
 
 // suits reports whether a picture of that size has the view.
-func (v View) suits(full image.Point) bool {
-	s := &viewSpecs[v]
+func (v Edit) suits(full image.Point) bool {
+	s := &editSpecs[v]
 	return !s.pad && s.tilt == (tilt{}) || max(full.X, full.Y) <= maxProportion*min(full.X, full.Y)
 }
 
 // cut returns the view of g, a picture that had the proportions of full before
 // it was shrunk. Views that are only cut share g's pixels; others are drawn into buf.
-func (v View) cut(g, buf *image.Gray, full image.Point) *image.Gray {
-	s := &viewSpecs[v]
+func (v Edit) cut(g, buf *image.Gray, full image.Point) *image.Gray {
+	s := &editSpecs[v]
 	w, h := g.Rect.Dx(), g.Rect.Dy()
 	r := image.Rect(mils(w, s.left), mils(h, s.top), w-mils(w, s.right), h-mils(h, s.bottom))
 	if s.square {
@@ -275,24 +275,24 @@ func shrink(g, buf *image.Gray, sw, sh int, sums []uint64) *image.Gray {
 // share is where share i of m begins in a side of n pixels, in 1/256 of a pixel.
 func share(i, n, m int) int { return int(int64(i) * int64(n) << 8 / int64(m)) }
 
-// Kind says of which view of a registered picture, in which orientation, a hash
-// is: View·8 + Orientation. The values are stored and never change their
-// meaning.
-type Kind uint8
+// Transform says by which edit, and in which orientation, a hash was made of a
+// registered picture: Edit·8 + Orientation. The values are stored and never change
+// their meaning.
+type Transform uint8
 
-// MakeKind returns the kind for a view in an orientation.
-func MakeKind(v View, o Orientation) Kind { return Kind(v)<<3 | Kind(o)&7 }
+// MakeTransform returns the transform for an edit in an orientation.
+func MakeTransform(e Edit, o Orientation) Transform { return Transform(e)<<3 | Transform(o)&7 }
 
-// View returns the view of the kind.
-func (k Kind) View() View { return View(k >> 3) }
+// Edit returns the edit.
+func (t Transform) Edit() Edit { return Edit(t >> 3) }
 
-// Orientation returns the orientation of the kind.
-func (k Kind) Orientation() Orientation { return Orientation(k & 7) }
+// Orientation returns the orientation.
+func (t Transform) Orientation() Orientation { return Orientation(t & 7) }
 
-// String returns view and orientation, such as "whole" or "crop7+mirrored".
-func (k Kind) String() string {
-	if k.Orientation() == Upright {
-		return k.View().String()
+// String returns edit and orientation, such as "whole" or "crop7+mirrored".
+func (t Transform) String() string {
+	if t.Orientation() == Upright {
+		return t.Edit().String()
 	}
-	return k.View().String() + "+" + k.Orientation().String()
+	return t.Edit().String() + "+" + t.Orientation().String()
 }

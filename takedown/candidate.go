@@ -25,7 +25,7 @@ type Candidate struct {
 	PageURLs []string
 	// SHA256 is the digest of the file as it was fetched; zero for none.
 	SHA256 [32]byte
-	// Hashes are those of the picture, as phash.Query gives them, or the first of
+	// Hashes are those of the picture, as phash.HashesToAsk gives them, or the first of
 	// them alone, which is what an index stores; of an animation, those of its first
 	// frame. All must be of one picture: what a person says of a match counts for all
 	// of them.
@@ -200,7 +200,7 @@ func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectO
 		if err != nil {
 			return c, err
 		}
-		c.Hashes, c.Truncated = phash.Query(pic), pic.Truncated()
+		c.Hashes, c.Truncated = phash.HashesToAsk(pic), pic.Truncated()
 		if !opts.NoFeatures {
 			c.Features, err = featuresOf(pic)
 		}
@@ -212,7 +212,7 @@ func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectO
 		if err != nil {
 			return c, errors.Join(err, noFaces)
 		}
-		hashes := phash.Query(pic)
+		hashes := phash.HashesToAsk(pic)
 		c.Truncated = c.Truncated || pic.Truncated()
 		switch {
 		case c.Hashes == nil:

@@ -95,9 +95,9 @@ type Decision struct {
 	// Distance is the number of bits between the candidate's hash and the
 	// registered one, when Why is TierHash.
 	Distance int
-	// Variant says which form of the registered picture was matched, when Why
+	// Transform says which form of the registered picture was matched, when Why
 	// is TierHash: as it is, mirrored, and so on.
-	Variant phash.Kind
+	Transform phash.Transform
 	// Frame is the frame of an animation that matched, 0 for the first, when Why
 	// is TierHash or TierFace.
 	Frame int
@@ -143,7 +143,7 @@ func (d Decision) String() string {
 	}
 	s := fmt.Sprintf("%v by %v, rule %d, case %v, %v, scope %v", d.Verdict, d.Why, d.Rule, d.Case, d.Kind, d.Scope)
 	if d.Why == TierHash {
-		s += fmt.Sprintf(", %v at distance %d", d.Variant, d.Distance)
+		s += fmt.Sprintf(", %v at distance %d", d.Transform, d.Distance)
 	}
 	if d.Why == TierFeatures {
 		s += fmt.Sprintf(", %d points, %.0f %% of the picture", d.Inliers, 100*d.Coverage)

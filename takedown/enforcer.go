@@ -213,7 +213,7 @@ func (e *Enforcer) FilterURL(imageURL string) Decision { return e.decide(where{}
 func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(where{}, "", pageURL, nil) }
 
 // Filter answers whether an image is blocked, by its address and its hashes:
-// one hash, several (of different algorithms, or those that phash.Query gives
+// one hash, several (of different algorithms, or those that phash.HashesToAsk gives
 // for one picture), or none. All that matches is weighed and the strongest
 // verdict wins. An empty address and the zero Hash are not compared, nor is
 // what is no address; Decision.Checked says so.
@@ -538,7 +538,7 @@ func (w *weighing) weigh(why Tier, h blocklist.Hit) bool {
 	}
 	switch why {
 	case TierHash:
-		d.Distance, d.Variant, d.Frame = h.Distance, phash.Kind(h.Variant), w.frame
+		d.Distance, d.Transform, d.Frame = h.Distance, phash.Transform(h.Variant), w.frame
 	case TierFeatures:
 		d.Inliers, d.Coverage, d.Mirrored = w.match.Inliers, w.match.Coverage, w.match.Mirrored
 	case TierFace:

@@ -191,7 +191,7 @@ func printTable(out io.Writer, res *result) {
 		distance := ""
 		switch d.Why {
 		case takedown.TierHash:
-			distance = fmt.Sprintf("%d bits (%v)", d.Distance, d.Variant)
+			distance = fmt.Sprintf("%d bits (%v)", d.Distance, d.Transform)
 		case takedown.TierFeatures:
 			distance = fmt.Sprintf("%d points, %.0f %% of the picture", d.Inliers, 100*d.Coverage)
 		}

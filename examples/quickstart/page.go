@@ -74,7 +74,7 @@ func writePage(name string, res *result) error {
 		case takedown.TierBytes:
 			c.Why = "it is the registered file"
 		case takedown.TierHash:
-			c.Why = fmt.Sprintf("its hash is %d bits from the registered picture (%v)", d.Distance, d.Variant)
+			c.Why = fmt.Sprintf("its hash is %d bits from the registered picture (%v)", d.Distance, d.Transform)
 		case takedown.TierFeatures:
 			c.Why = fmt.Sprintf("the registered picture is inside: %d points of it, %.0f %% of its area", d.Inliers, 100*d.Coverage)
 		}

@@ -42,8 +42,8 @@ func OfCommon(h phash.Hash) int { return h.Algorithm().Radii(0).Near }
 // AsSent reports whether a variant is the picture as it was sent, without its
 // other orientations and crops.
 func AsSent(variant uint8) bool {
-	kind := phash.Kind(variant)
-	return kind.Orientation() == phash.Upright && (kind.View() == phash.Whole || kind.View() == phash.OverWhite)
+	kind := phash.Transform(variant)
+	return kind.Orientation() == phash.Upright && (kind.Edit() == phash.Whole || kind.Edit() == phash.OverWhite)
 }
 
 // The numbers of the kinds of requests that are weighed in ways of their own;

@@ -327,7 +327,7 @@ func soft(tb testing.TB) []byte {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		if r, err := phash.Register(pic, nil); err == nil && (r.Quality < 75 || r.Stability > 28) {
+		if r, err := phash.HashesToStore(pic, nil); err == nil && (r.Quality < 75 || r.Stability > 28) {
 			return b.Bytes()
 		}
 	}

@@ -57,7 +57,7 @@ func hashes(tb testing.TB, file []byte) []phash.Hash {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return phash.Query(pic)
+	return phash.HashesToAsk(pic)
 }
 
 // edited decodes a JPEG, edits it and encodes it again as a PNG.

@@ -69,7 +69,7 @@ func Example() {
 }
 
 // A ranker loads what a desk has published and asks about every result, by its
-// address and the hash that its index has stored: the first of phash.Query.
+// address and the hash that its index has stored: the first of phash.HashesToAsk.
 func ExampleLoad() {
 	snapshot, photo, done := publishedPhoto()
 	defer done()
@@ -77,7 +77,7 @@ func ExampleLoad() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	stored := phash.Query(pic)[0] // when the index was made
+	stored := phash.HashesToAsk(pic)[0] // when the index was made
 
 	enforcer, err := takedown.Load(snapshot, nil)
 	if err != nil {
@@ -141,7 +141,7 @@ func ExampleEnforcer_Sweep() {
 	}
 	rows := map[string]takedown.Candidate{ // the index: its own keys, what it knows
 		"0001": {ImageURLs: []string{"https://a.example/cat.jpg"}},
-		"0002": {ImageURLs: []string{"https://b.example/copy.jpg"}, Hashes: phash.Query(pic)[:1]},
+		"0002": {ImageURLs: []string{"https://b.example/copy.jpg"}, Hashes: phash.HashesToAsk(pic)[:1]},
 		"0003": {ImageURLs: []string{"https://c.example/dog.jpg"}},
 	}
 	// Items gives the entries behind a key, in the order of the keys: of a

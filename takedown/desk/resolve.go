@@ -203,10 +203,10 @@ func (m *Match) test(own phash.Hash) NotDerived {
 			return NotDerivedUnreadable
 		}
 		// Other software may have computed it of the same frame, a few bits off.
-		if n, ok := phash.Query(pic)[0].Distance(own); ok && n > own.Algorithm().Radii(0).Near {
+		if n, ok := phash.HashesToAsk(pic)[0].Distance(own); ok && n > own.Algorithm().Radii(0).Near {
 			continue
 		}
-		_, err := phash.Register(pic, nil)
+		_, err := phash.HashesToStore(pic, nil)
 		var refused *phash.RefusedError
 		if errors.As(err, &refused) {
 			return NotDerived(refused.Reason.String())

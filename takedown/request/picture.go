@@ -52,7 +52,7 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error
 	p.Hash, p.Quality = pic.PDQ()
 	m = Material{Bytes: &p.SHA256, Quality: p.Quality}
 	// With perception hashes, for those who store goimagehash's.
-	reg, err := phash.Register(pic, &phash.RegisterOptions{AllAlgorithms: true})
+	reg, err := phash.HashesToStore(pic, &phash.StoreOptions{AllAlgorithms: true})
 	var refused *phash.RefusedError
 	if errors.As(err, &refused) {
 		p.Refused = refused.Error()
@@ -115,7 +115,7 @@ func (m *Material) narrow(look features.Look) {
 func variants(reg phash.Registration) []blocklist.HashKey {
 	keys := make([]blocklist.HashKey, len(reg.Hashes))
 	for i, v := range reg.Hashes {
-		keys[i] = blocklist.HashKey{Hash: v.Hash, Variant: uint8(v.Kind)}
+		keys[i] = blocklist.HashKey{Hash: v.Hash, Variant: uint8(v.Transform)}
 	}
 	return keys
 }

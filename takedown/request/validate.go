@@ -422,7 +422,7 @@ func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
 			c.Add(path, CodeInvalidHash)
 			continue
 		}
-		reg, err := phash.RegisterHash(h)
+		reg, err := phash.HashesToStoreOf(h)
 		if err != nil {
 			c.Add(path, CodeInvalidHash)
 			continue

@@ -19,7 +19,7 @@
 // are false unless
 //
 //	both   both tiers say so, each by evidence of its own: the features match at
-//	       Block, and some hash of the one, of those that phash.Register stores, is
+//	       Block, and some hash of the one, of those that phash.HashesToStore stores, is
 //	       within 31 bits of one of the other
 //	same, part
 //	       a person who looked at both, in the FILE of -verdicts, found the same
@@ -60,12 +60,12 @@ type picture struct {
 	Path          string // below DIR, of the first of equal files
 	Digest        [32]byte
 	Width, Height int
-	// Failed says why the picture has no features, Refused why phash.Register
+	// Failed says why the picture has no features, Refused why phash.HashesToStore
 	// refuses it.
 	Failed, Refused string
 	Poor            bool         `json:"-"` // its features are refused registration
-	Asked           []phash.Hash // phash.Query
-	Stored          []phash.Hash // phash.Register, or the hash alone if it refuses
+	Asked           []phash.Hash // phash.HashesToAsk
+	Stored          []phash.Hash // phash.HashesToStore, or the hash alone if it refuses
 	at              int64        // of the features in the cache
 	size            int
 }
@@ -272,7 +272,7 @@ func read(dir, cache string, most, procs int) (*corpus, error) {
 		}
 		c.pics = append(c.pics, p)
 	}
-	fmt.Printf("%d refused by phash.Decode; of the %d others the features refuse %d (%d for their size, %d for too little to see), phash.Register %d\n",
+	fmt.Printf("%d refused by phash.Decode; of the %d others the features refuse %d (%d for their size, %d for too little to see), phash.HashesToStore %d\n",
 		undecoded, len(c.pics), unfit+poor, unfit, poor, refused)
 	return c, nil
 }
@@ -315,8 +315,8 @@ func extract(dir, path string) (*picture, features.Features, error) {
 		return p, features.Features{}, nil
 	}
 	p.Width, p.Height = pic.Size()
-	p.Asked = phash.Query(pic)
-	reg, err := phash.Register(pic, nil)
+	p.Asked = phash.HashesToAsk(pic)
+	reg, err := phash.HashesToStore(pic, nil)
 	if refused := (*phash.RefusedError)(nil); errors.As(err, &refused) {
 		p.Refused = err.Error()
 		p.Stored = p.Asked[:1]

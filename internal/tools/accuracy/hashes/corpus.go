@@ -51,7 +51,7 @@ type copied struct {
 
 // query is what the hashes of one picture are.
 type query struct {
-	PDQ        []phash.Hash // phash.Query: the picture's own first, unless it is blank
+	PDQ        []phash.Hash // phash.HashesToAsk: the picture's own first, unless it is blank
 	Own        phash.Hash   // phash.Picture.PDQ, of whatever quality
 	Foreign    phash.Hash   // as other programs compute it
 	Perception phash.Hash
@@ -59,8 +59,8 @@ type query struct {
 
 // stored is a hash that a registration stores.
 type stored struct {
-	Hash phash.Hash
-	Kind phash.Kind
+	Hash      phash.Hash
+	Transform phash.Transform
 }
 
 // readCorpus hashes all files, or takes the hashes from the cache.
@@ -132,7 +132,7 @@ func readQuery(data []byte) (*phash.Picture, query, error) {
 	if err != nil {
 		return nil, query{}, err
 	}
-	q := query{PDQ: phash.Query(p)}
+	q := query{PDQ: phash.HashesToAsk(p)}
 	q.Own, _ = p.PDQ()
 	if q.Perception, err = p.Perception(); err != nil {
 		return nil, query{}, err
@@ -160,13 +160,13 @@ func readOriginal(path string) (original, error) {
 		return original{}, err
 	}
 	for i, h := range dihedral {
-		o.Dihedral = append(o.Dihedral, stored{h, phash.MakeKind(phash.Whole, phash.Orientation(i))})
+		o.Dihedral = append(o.Dihedral, stored{h, phash.MakeTransform(phash.Whole, phash.Orientation(i))})
 	}
 	for _, l := range []struct {
 		level phash.Level
 		to    *[]stored
 	}{{phash.LevelDefault, &o.Default}, {phash.LevelWide, &o.Wide}} {
-		r, err := phash.Register(p, &phash.RegisterOptions{Level: l.level, AllAlgorithms: true})
+		r, err := phash.HashesToStore(p, &phash.StoreOptions{Level: l.level, AllAlgorithms: true})
 		if refused := (*phash.RefusedError)(nil); errors.As(err, &refused) {
 			o.Refused = fmt.Sprintf("%v %d", refused.Reason, refused.Value)
 			break
@@ -183,7 +183,7 @@ func readOriginal(path string) (original, error) {
 			}
 		}
 	}
-	if r, err := phash.RegisterHash(q.Own); err == nil {
+	if r, err := phash.HashesToStoreOf(q.Own); err == nil {
 		for _, v := range r.Hashes {
 			o.HashOnly = append(o.HashOnly, stored(v))
 		}

@@ -21,15 +21,15 @@
 //	pdq          the PDQ hash; the PDQ hash
 //	goimagehash  goimagehash's perception hash; the same
 //	dihedral     the eight orientations; the hash, and the ones without borders
-//	default      phash.Register, LevelDefault; phash.Query
-//	wide         phash.Register, LevelWide; phash.Query
-//	stored       phash.Register, LevelDefault; the picture's own hash only, which is what a
+//	default      phash.HashesToStore, LevelDefault; phash.HashesToAsk
+//	wide         phash.HashesToStore, LevelWide; phash.HashesToAsk
+//	stored       phash.HashesToStore, LevelDefault; the picture's own hash only, which is what a
 //	             service has that stores one hash per picture
 //	storedwide   the same with LevelWide
-//	foreign      phash.Register, LevelDefault; the PDQ hash as other programs compute it,
+//	foreign      phash.HashesToStore, LevelDefault; the PDQ hash as other programs compute it,
 //	             which do not turn a picture as its EXIF data say
-//	hashonly     phash.RegisterHash of the PDQ hash; phash.Query
-//	perception   the perception hashes of phash.Register; the perception hash
+//	hashonly     phash.HashesToStoreOf of the PDQ hash; phash.HashesToAsk
+//	perception   the perception hashes of phash.HashesToStore; the perception hash
 //
 // Recall is the share of the copies, of pictures that could be registered, whose
 // nearest hash lies within the radius. Pictures that Register refuses are listed;

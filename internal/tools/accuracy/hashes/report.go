@@ -192,19 +192,19 @@ func earned(c *corpus, level string, names []string) string {
 		b.WriteString(" " + n + " |")
 	}
 	b.WriteString("\n| --- | --- |" + strings.Repeat(" --- |", len(names)) + "\n")
-	held := map[phash.Kind]int{}
+	held := map[phash.Transform]int{}
 	for i := range c.Originals {
 		if o := &c.Originals[i]; o.Refused == "" {
 			for _, v := range setups[names[0]].stored(o) {
-				held[v.Kind]++
+				held[v.Transform]++
 			}
 		}
 	}
 	all := slices.Sorted(maps.Keys(transforms(c)))
-	cells := map[phash.Kind][]string{}
+	cells := map[phash.Transform][]string{}
 	for _, n := range names {
 		lost, counted := losses(c, setups[n])
-		share := func(k phash.Kind, transforms ...string) float64 {
+		share := func(k phash.Transform, transforms ...string) float64 {
 			l, n := 0, 0
 			for _, t := range transforms {
 				l, n = l+lost[kindIn{k, t}], n+counted[t]
@@ -240,7 +240,7 @@ func largest(n int, f func(i int) (string, float64)) (name string, most float64)
 }
 
 type kindIn struct {
-	kind      phash.Kind
+	kind      phash.Transform
 	transform string
 }
 
@@ -255,11 +255,11 @@ func losses(c *corpus, s setup) (lost map[kindIn]int, counted map[string]int) {
 			continue
 		}
 		counted[cp.Transform]++
-		found, only := 0, phash.Kind(0)
+		found, only := 0, phash.Transform(0)
 		for _, v := range s.stored(o) {
 			if nearest([]phash.Hash{v.Hash}, s.queries(&cp.Query)) <= s.radius {
 				found++
-				only = v.Kind
+				only = v.Transform
 			}
 		}
 		if found == 1 {
