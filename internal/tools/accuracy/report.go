@@ -51,7 +51,7 @@ func percent(k, n int) string {
 }
 
 func short(v float64) string {
-	if v != 0 && v < 1 {
+	if v >= 0.005 && v < 1 {
 		return fmt.Sprintf("%.2f", v)
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0")

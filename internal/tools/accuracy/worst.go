@@ -81,7 +81,7 @@ func confidence(r *row) float64 {
 }
 
 // worst returns the heaviest bad rows of a side, at most two of a kind, family
-// or folder before all have been shown.
+// or folder, and of a registered picture, before all have been shown.
 func worst(rows []row, side string, bad func(*row) bool, weight func(*row) float64) (out []row) {
 	for i := range rows {
 		if rows[i].side == side && bad(&rows[i]) {
@@ -94,9 +94,10 @@ func worst(rows []row, side string, bad func(*row) bool, weight func(*row) float
 	shown := map[string]int{}
 	round := map[string]int{}
 	for i := range out {
-		k := out[i].side + out[i].name
-		round[out[i].key()] = shown[k] / 2
-		shown[k]++
+		kind, of := "kind "+out[i].name, "of "+cmp.Or(out[i].registered, out[i].crawler.of)
+		round[out[i].key()] = max(shown[kind], shown[of]) / 2
+		shown[kind]++
+		shown[of]++
 	}
 	slices.SortStableFunc(out, func(a, b row) int { return cmp.Compare(round[a.key()], round[b.key()]) })
 	return out[:min(worstOf, len(out))]
