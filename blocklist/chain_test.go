@@ -221,3 +221,66 @@ func TestOpen_ReplacedEvent(t *testing.T) {
 type unclosed struct{ blocklist.Journal }
 
 func (unclosed) Close() error { return nil }
+
+// failing is a journal whose next Append fails: before it has written, or after.
+type failing struct {
+	blocklist.Journal
+	before, after error
+}
+
+func (f *failing) Append(entries []blocklist.Entry) error {
+	if err := f.before; err != nil {
+		f.before = nil
+		return err
+	}
+	err := f.Journal.Append(entries)
+	if f.after != nil {
+		err = f.after
+	}
+	return err
+}
+
+// A write that fails with nothing written is told, and the next one succeeds. After
+// one of which that is not known the list takes no more events.
+func TestAppend_JournalFails(t *testing.T) {
+	t.Parallel()
+	ctx, boom := context.Background(), errors.New("boom")
+	f := &failing{Journal: blocklist.NewMemoryJournal()}
+	l, err := blocklist.New(unclosed{f}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	mustAppend(t, l, addedRule(t, l, 1, "https://example.com/1"))
+	f.before = boom
+	if _, err := l.Append(ctx, addedRule(t, l, 2, "https://example.com/2")); !errors.Is(err, boom) || !errors.Is(err, blocklist.ErrNotWritten) || errors.Is(err, blocklist.ErrBroken) {
+		t.Fatalf("Append: %v, want ErrNotWritten", err)
+	}
+	if err := l.Info().Failing[blocklist.OpAppend]; !errors.Is(err, boom) {
+		t.Errorf("Info says: %v", err)
+	}
+	if seqs := mustAppend(t, l, addedRule(t, l, 2, "https://example.com/2")); seqs[0] != 2 || len(l.Info().Failing) != 0 {
+		t.Errorf("number %d, failing %v", seqs[0], l.Info().Failing)
+	}
+	if err := l.Verify(ctx); err != nil {
+		t.Error(err)
+	}
+	f.after = boom
+	for i := range uint64(2) {
+		if _, err := l.Append(ctx, addedRule(t, l, 3+i, "https://example.com/3")); !errors.Is(err, blocklist.ErrBroken) {
+			t.Fatalf("Append: %v, want ErrBroken", err)
+		}
+		f.after = nil
+	}
+	if len(blocked(t, l.View(), "https://example.com/3")) != 0 {
+		t.Error("what may be lost is shown")
+	}
+	again, err := blocklist.New(unclosed{f}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if again.View().Seq() != 3 {
+		t.Errorf("opened again, the list is at %d", again.View().Seq())
+	}
+}

@@ -28,7 +28,13 @@ const fullDiskEnv = "STAYDOWN_TEST_FULL_DISK"
 // stands for a full disk, makes it fail, and a little on.
 func fillDisk(dir string) {
 	signal.Ignore(syscall.SIGXFSZ)
-	limit := syscall.Rlimit{Cur: 200 << 10, Max: 200 << 10}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		fmt.Println("skip", err)
+		os.Exit(0)
+	}
+	room := limit.Cur
+	limit.Cur = 200 << 10
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		fmt.Println("skip", err)
 		os.Exit(0)
@@ -38,15 +44,18 @@ func fillDisk(dir string) {
 		fmt.Println("open", err)
 		os.Exit(0)
 	}
-	failed := 0
-	for i := 1; failed < 5; i++ {
+	event := func(i int) blocklist.Event {
 		e := blocklist.Event{ID: newID(uint64(i)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock}}
 		for j := range 50 {
 			e.Rule.Keys.Bytes = append(e.Rule.Keys.Bytes, [32]byte{byte(i), byte(i >> 8), byte(j)})
 		}
-		if _, err := l.Append(context.Background(), e); err == nil && failed == 0 {
+		return e
+	}
+	failed, i := 0, 1
+	for ; failed < 5; i++ {
+		if _, err := l.Append(context.Background(), event(i)); err == nil && failed == 0 {
 			fmt.Println("ack", i)
-		} else if err == nil || !errors.Is(err, blocklist.ErrBroken) {
+		} else if err == nil || !errors.Is(err, blocklist.ErrNotWritten) || !strings.Contains(err.Error(), "file too large") {
 			fmt.Printf("wrong: event %d after %d failures: %v\n", i, failed, err)
 			os.Exit(0)
 		} else {
@@ -55,6 +64,23 @@ func fillDisk(dir string) {
 		if i%20 == 0 {
 			l.Compact(context.Background())
 		}
+	}
+	// With room again it goes on, without being opened again, in order.
+	limit.Cur = room
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		fmt.Println("skip", err)
+		os.Exit(0)
+	}
+	for i -= 5; failed < 20; i, failed = i+1, failed+1 {
+		if _, err := l.Append(context.Background(), event(i)); err != nil {
+			fmt.Printf("wrong: event %d with room again: %v\n", i, err)
+			os.Exit(0)
+		}
+		fmt.Println("ack", i)
+	}
+	if err := errors.Join(l.Verify(context.Background()), l.Compact(context.Background())); err != nil || len(l.Info().Failing) > 0 {
+		fmt.Printf("wrong: %v, %v\n", err, l.Info().Failing)
+		os.Exit(0)
 	}
 	// Reading goes on.
 	n := 0

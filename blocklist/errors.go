@@ -52,6 +52,10 @@ var (
 	// ErrJournal: the journal is damaged, or not the one the snapshots were
 	// made from.
 	ErrJournal = errors.New("journal is damaged")
+	// ErrNotWritten: writing failed, for example because the disk is full, and
+	// nothing of it is in the journal. The list goes on: append again when there is
+	// room.
+	ErrNotWritten = errors.New("nothing was written")
 	// ErrBroken: writing failed earlier, so that it is not known what reached
 	// the disk. Close the list and open it again.
 	ErrBroken = errors.New("an earlier write failed; open the list again")

@@ -16,7 +16,8 @@ type Journal interface {
 	// Last returns the number of the last entry, 0 if there is none.
 	Last() (uint64, error)
 	// Append adds entries, all or none, durably. Their numbers follow those that
-	// are there, without a gap.
+	// are there, without a gap. After an error the list asks for Last: if that is
+	// what it was, the list goes on, so nothing of the entries may come back later.
 	Append(entries []Entry) error
 	// Read returns entries from number from on, in order: at most limit, and fewer
 	// if they are big, but none only if there are no more. A missing number is an

@@ -544,8 +544,9 @@ func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
 //
 // The error is an *EventError when an event is not acceptable, ctx.Err() when
 // ctx ended first (the events may then be added nevertheless; append them again
-// to find out), and wraps ErrBroken when writing failed: it is then not known
-// what reached the disk, and the list has to be closed and opened again.
+// to find out), wraps ErrNotWritten when writing failed and nothing of it is in the
+// journal, and ErrBroken when it is not known what reached the disk: then the list
+// has to be closed and opened again.
 func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 	if _, err := l.journal(); err != nil {
 		return nil, err

@@ -189,8 +189,8 @@ func (j *log) entry(seq uint64) (Entry, error) {
 
 // append gives each event of the groups its sequence number and writes those
 // that are new in one durable commit. seqs holds for each group the numbers of
-// its events, fresh the new ones in order. When it fails nothing was written,
-// or it is not known what was.
+// its events, fresh the new ones in order. When it fails with ErrNotWritten nothing
+// was written; otherwise it is not known what was.
 func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err error) {
 	var ids [][16]byte
 	for _, g := range groups {
@@ -227,6 +227,9 @@ func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err 
 		return seqs, nil, nil
 	}
 	if err := j.store.Append(entries); err != nil {
+		if there, failed := j.store.Last(); failed == nil && there == j.last {
+			err = fmt.Errorf("%w: %w", ErrNotWritten, err)
+		}
 		return nil, nil, err
 	}
 	j.last, j.digest = last, digest

@@ -106,12 +106,16 @@ func (w *writer) run() {
 				return
 			}
 			group := w.gather(r)
-			if broken == nil {
-				broken = w.commit(group)
+			err := broken
+			if err == nil {
+				err = w.commit(group)
+			}
+			if errors.Is(err, ErrBroken) {
+				broken = err
 			}
 			for _, r := range group {
-				if broken != nil {
-					r.seqs, r.err = nil, broken
+				if err != nil {
+					r.seqs, r.err = nil, err
 				}
 				close(r.done)
 			}
@@ -150,6 +154,9 @@ func (w *writer) commit(group []*request) (err error) {
 		maps.Copy(opened, r.faces)
 	}
 	seqs, fresh, err := w.journal.append(events)
+	if errors.Is(err, ErrNotWritten) {
+		return fmt.Errorf("blocklist: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("blocklist: %w: %w", ErrBroken, err)
 	}
