@@ -67,11 +67,11 @@ func (p *Picture) perceptionDihedral() (hs [nOrientations]Hash, err error) {
 // wrong pixels of sub-images of 64 × 64, and works in goroutines of its own,
 // where a panic in an odd image type would end the process.
 func (p *Picture) normalised() (image.Image, error) {
-	if w, h := p.Size(); w > maxPerceptionSide || h > maxPerceptionSide {
-		return nil, fmt.Errorf("phash: %d × %d pixels; a perception hash takes sides of at most %d: %w",
-			w, h, maxPerceptionSide, ErrTooLarge)
-	}
 	img := p.shown()
+	if size := img.Bounds().Size(); max(size.X, size.Y) > maxPerceptionSide {
+		return nil, fmt.Errorf("phash: %d × %d pixels; a perception hash takes sides of at most %d: %w",
+			size.X, size.Y, maxPerceptionSide, ErrTooLarge)
+	}
 	switch m := img.(type) {
 	case *image.Gray:
 		if m.Rect.Min == (image.Point{}) {

@@ -46,6 +46,15 @@ type Registration struct {
 	// that nobody sees: the larger of a crop of half a percent and a strong
 	// compression. -1 where only a hash was registered.
 	Stability int
+	// Reading says in which way a transparent picture is registered: as it is seen
+	// over white, or over black if nothing can be seen there. ReadingColours says
+	// that what is seen and the colours without alpha are the same, within
+	// SameReading bits.
+	Reading Reading
+	// Differing are readings that are not registered, because they show something
+	// else: a picture hidden below transparency, or one that is seen on dark pages
+	// only. A reviewer has to see them.
+	Differing []Reading
 }
 
 // StoreOptions choose what [HashesToStore] stores. A nil pointer means defaults.
@@ -126,7 +135,7 @@ func (e *RefusedError) Error() string {
 var defaultTransforms = []Transform{
 	MakeTransform(Whole, Upright), MakeTransform(Whole, Mirrored),
 	MakeTransform(Whole, Rotated90), MakeTransform(Whole, Rotated270), MakeTransform(Whole, Rotated180), MakeTransform(Whole, Flipped),
-	MakeTransform(Trimmed, Upright), MakeTransform(OverWhite, Upright),
+	MakeTransform(Trimmed, Upright), MakeTransform(OverWhite, Upright), MakeTransform(OverBlack, Upright), MakeTransform(WithoutAlpha, Upright),
 	MakeTransform(Crop7, Upright),
 	MakeTransform(TopLeft4, Upright), MakeTransform(TopRight4, Upright), MakeTransform(BottomLeft4, Upright), MakeTransform(BottomRight4, Upright),
 	MakeTransform(TiltRight, Upright), MakeTransform(TiltLeft, Upright), MakeTransform(Padded, Upright),
@@ -172,7 +181,8 @@ func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, er
 	if p.Truncated() {
 		return Registration{}, &RefusedError{Reason: RefusedTruncated}
 	}
-	own, quality := k.PDQOf(p)
+	seen := k.readings(p)
+	own, quality := seen.main.hash, seen.main.quality
 	if quality < QualityFloor {
 		return Registration{}, &RefusedError{RefusedQuality, quality, QualityFloor}
 	}
@@ -181,25 +191,39 @@ func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, er
 	}
 
 	// The views are cut from a smaller picture, where that is enough.
-	luma := p.Luma()
+	whole := p.Luma()
+	if seen.main.reading == ReadingBlack {
+		whole = seen.main.luma
+	}
+	luma := whole
 	var full image.Point
 	full.X, full.Y = p.Size()
 	if w, h := shrunk(full.X), shrunk(full.Y); (w*2 <= full.X || h*2 <= full.Y) && w <= luma.Rect.Max.X && h <= luma.Rect.Max.Y {
 		k.sums = grow(k.sums, w)
 		luma = shrink(luma, &k.small, w, h, k.sums)
 	}
-	r := Registration{Quality: quality, Stability: k.stability(luma)}
+	r := Registration{Quality: quality, Stability: k.stability(luma), Reading: seen.main.reading}
 	if r.Stability > StabilityLimit {
 		return Registration{}, &RefusedError{RefusedStability, r.Stability, StabilityLimit}
 	}
 
 	r.Hashes = make([]StoredHash, 0, maxHashes[opts.Level])
 	r.Hashes = append(r.Hashes, StoredHash{own, MakeTransform(Whole, Upright)})
+	stored := map[Edit]Hash{}
+	for _, o := range seen.others {
+		if !seen.agrees(o) {
+			r.Differing = append(r.Differing, o.reading)
+			continue
+		}
+		stored[o.reading.view()] = o.hash
+	}
 	for _, kind := range transformsOf[opts.Level][1:] {
 		if len(r.Hashes) == maxHashes[opts.Level] {
 			break
 		}
-		if g := k.view(kind, p, luma); g != nil {
+		if h, ok := stored[kind.Edit()]; ok {
+			r.add(h, kind)
+		} else if g := k.view(kind, whole, luma); g != nil {
 			if h, q := k.hash(k.grayOf(g)); q >= QualityFloor {
 				r.add(h, kind)
 			}
@@ -218,26 +242,23 @@ func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, er
 	return r, nil
 }
 
-// view returns the luma of a view in its orientation, nil where the picture has
-// no such view. The result is good until the next call. Turning the pixels costs
+// view returns the luma of a view of whole in its orientation, nil where the
+// picture has no such view. luma is whole, or what it was shrunk to. The result is good until the next call. Turning the pixels costs
 // a hash each, which turning the spectrum would not, but gives the very hash of
 // a turned file; a turned spectrum is up to 28 bits off for small pictures.
-func (k *Hasher) view(kind Transform, p *Picture, luma *image.Gray) *image.Gray {
+func (k *Hasher) view(kind Transform, whole, luma *image.Gray) *image.Gray {
 	g := luma
 	switch v := kind.Edit(); v {
 	case Trimmed:
-		r := plainBorder.trim(p.Luma())
-		if r == p.Luma().Rect {
+		r := plainBorder.trim(whole)
+		if r == whole.Rect {
 			return nil
 		}
-		g = cutGray(p.Luma(), r)
-	case OverWhite:
-		if !p.HasAlpha() {
-			return nil
-		}
-		g = p.Luma()
+		g = cutGray(whole, r)
+	case OverWhite, OverBlack, WithoutAlpha: // they were found by their readings
+		return nil
 	default:
-		full := p.Luma().Rect.Max
+		full := whole.Rect.Max
 		if !v.suits(full) {
 			return nil
 		}
@@ -353,9 +374,12 @@ func turnedSpectrum(h Hash, o Orientation, side, first, flip int) Hash {
 }
 
 // HashesToAsk returns the hashes under which a picture is looked up: its own first,
-// which is the one to store, and then, where it has plain borders, those without
-// them (up to three: a border can be read in more than one way), and where it is
-// transparent, the one over white. Safe for concurrent use.
+// which is the one to store, and then, where it is transparent, those of its other
+// readings (see [Reading]), and where it has plain borders, those without them (up
+// to three: a border can be read in more than one way). Safe for concurrent use.
+//
+// Of a transparent picture the first is that of its colours, if what is seen over
+// white is the same within [SameReading] bits, and otherwise that of what is seen.
 //
 // The first one is the zero Hash, which is near to nothing, if the picture is
 // blank or nearly so, of a quality below [AskFloor]: no registered picture looks
@@ -369,17 +393,18 @@ func HashesToAsk(p *Picture) []Hash {
 // AppendHashesToAsk appends what the function [HashesToAsk] returns to hs, with the buffers
 // of k.
 func (k *Hasher) AppendHashesToAsk(hs []Hash, p *Picture) []Hash {
-	own, quality := k.PDQOf(p)
-	if quality < AskFloor {
+	seen := k.readings(p)
+	own := seen.main.hash
+	if seen.main.quality < AskFloor {
 		own = Hash{}
 	}
 	hs = append(hs, own)
-	luma := p.Luma()
-	if p.HasAlpha() {
-		if h, q := k.hash(k.grayOf(luma)); q >= QualityFloor {
-			hs = append(hs, h)
+	for _, o := range seen.others {
+		if o.hash != own {
+			hs = append(hs, o.hash)
 		}
 	}
+	luma := p.Luma()
 	k.parts = borders(k.parts[:0], luma, tightBorder, plainBorder, captionBorder)
 	reduced := p.reducedOf()
 	for _, r := range k.parts {

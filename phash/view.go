@@ -48,11 +48,16 @@ const (
 	// row or a column, and PDQ leaves the frequency 0 out.
 	Padded Edit = 22
 
-	nEdits = 23
+	// All of it, over black where it is transparent, and its colours whatever their
+	// alpha.
+	OverBlack    Edit = 23
+	WithoutAlpha Edit = 24
+
+	nEdits = 25
 )
 
 // editSpecs says how each view is cut from the luma of a picture. Those without
-// an entry are not cut but found: Whole, Trimmed and OverWhite.
+// a cut are found: Whole, Trimmed, OverWhite, OverBlack and WithoutAlpha.
 var editSpecs = [nEdits]struct {
 	name                     string
 	left, top, right, bottom int  // cut off, in 1/1000 of the side
@@ -63,6 +68,9 @@ var editSpecs = [nEdits]struct {
 	Whole:     {name: "whole"},
 	Trimmed:   {name: "trimmed"},
 	OverWhite: {name: "overwhite"},
+
+	OverBlack:    {name: "overblack"},
+	WithoutAlpha: {name: "withoutalpha"},
 
 	Crop7:  {name: "crop7", left: 35, top: 35, right: 35, bottom: 35},
 	Crop13: {name: "crop13", left: 65, top: 65, right: 65, bottom: 65},

@@ -59,6 +59,10 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error
 	} else if err != nil {
 		return p, m, err
 	}
+	if len(reg.Hashes) > 0 { // of a transparent picture, of what is seen
+		p.Hash, p.Quality = reg.Hashes[0].Hash, reg.Quality
+		m.Quality = p.Quality
+	}
 	p.Stability = reg.Stability
 	m.Hashes, m.Stability = variants(reg), reg.Stability
 	var set features.Features
@@ -80,6 +84,9 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error
 		m.Features, _ = set.MarshalBinary()
 	}
 	m.narrow(set.Look())
+	if len(reg.Differing) > 0 {
+		m.Risks = append(m.Risks, FlagReadingsDiffer)
+	}
 	p.Risks = m.Risks
 	return p, m, nil
 }
@@ -92,6 +99,9 @@ const (
 	// FlagScreen: the picture is a page of an app or a site, or a card. What is
 	// registered with it is not its owner's alone.
 	FlagScreen Flag = "screen"
+	// FlagReadingsDiffer: the picture is transparent, and shows something else without
+	// its transparency or on a dark page. What is registered is what is seen on white.
+	FlagReadingsDiffer Flag = "readings_differ"
 )
 
 // narrow notes what a picture looks like. The hashes of templates are all near one
