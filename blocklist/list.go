@@ -779,6 +779,9 @@ func (l *List) Close() error {
 	return nil
 }
 
+// Writable reports whether the list has a journal: it was opened for writing.
+func (l *List) Writable() bool { return l.writer != nil }
+
 // Closed reports whether Close was called. It is set before the View of a loaded
 // list is replaced by an empty one.
 func (l *List) Closed() bool { return l.closed.Load() }

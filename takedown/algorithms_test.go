@@ -39,7 +39,7 @@ func TestFilter_EveryAlgorithm(t *testing.T) {
 	if err := l.Publish(path); err != nil {
 		t.Fatal(err)
 	}
-	desk, err := takedown.NewEnforcer(l, nil)
+	desk, err := takedown.NewEnforcer([]takedown.ListSource{{List: l}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

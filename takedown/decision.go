@@ -76,7 +76,7 @@ func (t Tier) String() string {
 }
 
 // Decision is the answer about a candidate: a verdict, and the rule that it
-// rests on. It is a plain value that points to nothing.
+// rests on. It is a plain value, and can be compared.
 type Decision struct {
 	Verdict Verdict
 	// Checked are the tiers that had something to compare. Allow without
@@ -86,7 +86,11 @@ type Decision struct {
 	// Why is the tier that matched; zero when nothing did. All that follows
 	// describes that match and is zero too when there is none.
 	Why Tier
-	// Rule is the public id of the rule, and Case the case that explains it.
+	// List is the name of the list that matched: see [NewEnforcer]. It is empty
+	// for one that Load opened.
+	List string
+	// Rule is the public id of the rule in that list, and Case the case that
+	// explains it.
 	Rule uint64
 	Case CaseID
 	Kind Kind

@@ -6,7 +6,6 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/counts"
-	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 )
@@ -48,34 +47,27 @@ func pictureKey(file *[32]byte, hashes []phash.Hash) (key uint64, ok bool) {
 	return key, true
 }
 
-// farOut reports whether a hit, by a hash, by a face or by the features that are
-// being weighed, leaves a doubt.
-func (w *weighing) farOut(why Tier, h *blocklist.Hit) bool {
-	switch why {
-	case TierHash:
-		return h.Distance > w.radii().Near
-	case TierFace:
-		return !h.AtBlock
-	case TierFeatures:
-		return w.match.Band != features.Block
-	}
-	return false
+// weakMatch is a rule that was matched weakly, and the list that has it.
+type weakMatch struct {
+	rule uint64
+	list int
 }
 
 // note notes whether a hit is a weak one, or shows that the picture is one that
 // was asked for.
-func (w *weighing) note(far bool, h *blocklist.Hit) {
+func (w *weighing) note(weak bool, h *blocklist.Hit) {
+	m := weakMatch{h.Rule, w.index}
 	switch {
-	case !far:
+	case !weak:
 		w.known = true
 	case !radius.Budgeted(h.Kind):
-	case w.pending < maxPending && !slices.Contains(w.out[:w.pending], h.Rule):
-		w.out[w.pending] = h.Rule
+	case w.pending < maxPending && !slices.Contains(w.out[:w.pending], m):
+		w.out[w.pending] = m
 		w.pending++
 	}
 }
 
-// count counts a picture for the rules that it hit weakly, unless it is known
+// count counts a picture for the rules that it matched weakly, unless it is known
 // to be one that was asked for. It is no method of w: what w points to would
 // then escape to the heap with the counter.
 func (e *Enforcer) count(w *weighing, hashes []phash.Hash) {
@@ -87,31 +79,36 @@ func (e *Enforcer) count(w *weighing, hashes []phash.Hash) {
 		return
 	}
 	now := e.now()
-	for _, rule := range w.out[:w.pending] {
-		e.counter.Add(now, rule, key)
+	for _, m := range w.out[:w.pending] {
+		e.sources[m.list].counter.Add(now, m.rule, key)
 	}
 }
 
-// Tally is how many different pictures rules have matched weakly, today and
-// yesterday, as one enforcer saw it: what a node reports to the desk, for
-// desk.Desk.AddMatchCounts. It names rules by their public ids, holds nothing of the
-// pictures but 64 bits for each rule, and can be stored and sent. Its zero value
-// is of no list, and counts nothing.
+// MatchCounts is how many different pictures the rules of one list have matched
+// weakly, today and yesterday, as one enforcer saw it: what a node reports to the
+// desk that owns the list, for desk.Desk.AddMatchCounts. It names rules by their
+// public ids, holds nothing of the pictures but 64 bits for each rule, and can be
+// stored and sent. Its zero value is of no list, and counts nothing.
 type MatchCounts struct{ c counts.Counts }
 
-// Tally returns what the enforcer has counted. It is cumulative within a day:
-// report as often as you like, no report is counted twice, and one that is lost
-// is made up for by the next.
-func (e *Enforcer) MatchCounts() MatchCounts {
-	return MatchCounts{e.counter.Counts(e.list.View().ID())}
+// MatchCounts returns what the enforcer has counted, one for each list, in their
+// order. It is cumulative within a day: report as often as you like, no report is
+// counted twice, and a report that is lost is made up for by the next.
+func (e *Enforcer) MatchCounts() []MatchCounts {
+	all := make([]MatchCounts, len(e.sources))
+	for i := range e.sources {
+		s := &e.sources[i]
+		all[i] = MatchCounts{s.counter.Counts(s.list.View().ID())}
+	}
+	return all
 }
 
 // MarshalBinary returns at most 2.1 MB that UnmarshalBinary reads, in this
 // version of the library and in later ones: 16 bytes for each rule.
 func (t MatchCounts) MarshalBinary() ([]byte, error) { return t.c.MarshalBinary() }
 
-// ErrMatchCounts says that something is no tally, or one that this version of the
-// library does not read.
+// ErrMatchCounts says that bytes are no match counts, or some that this version of
+// the library does not read.
 var ErrMatchCounts = counts.ErrFormat
 
 // UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"maps"
 	"time"
 )
 
@@ -28,19 +29,35 @@ type Cursor struct {
 	// After is the key of the last item that was looked at; empty at the
 	// beginning, and again when the sweep is through.
 	After string `json:"after,omitempty"`
-	// Since leaves out what an earlier sweep has seen: keys that came with or
-	// before this event, unless their rule began after Time.
+	// Seen is what an earlier sweep has seen of each list, by the names of the
+	// lists: it is left out.
+	Seen map[string]Mark `json:"seen,omitempty"`
+	// FacesMissed says that this sweep met faces and could not compare them.
+	FacesMissed bool `json:"faces_missed,omitempty"`
+	// Next is Seen of the sweep that follows this one.
+	Next map[string]Mark `json:"next,omitempty"`
+}
+
+// Mark says up to where a list was seen.
+type Mark struct {
+	// Since is the last event that was seen. Keys that came with it or before are
+	// left out, unless their rule began after Time.
 	Since uint64    `json:"since,omitempty"`
 	Time  time.Time `json:"time,omitzero"`
 	// FacesSince and FacesTime are the same for faces: those of the last sweep
-	// that could compare them. FacesMissed says that this one met faces and could
-	// not.
-	FacesSince  uint64    `json:"faces_since,omitempty"`
-	FacesTime   time.Time `json:"faces_time,omitzero"`
-	FacesMissed bool      `json:"faces_missed,omitempty"`
-	// Next and NextTime are Since and Time of the sweep that follows this one.
-	Next     uint64    `json:"next,omitempty"`
-	NextTime time.Time `json:"next_time,omitzero"`
+	// that could compare them.
+	FacesSince uint64    `json:"faces_since,omitempty"`
+	FacesTime  time.Time `json:"faces_time,omitzero"`
+}
+
+// marks returns where the lists stand now.
+func (e *Enforcer) marks() map[string]Mark {
+	now, marks := e.now().UTC(), map[string]Mark{}
+	for i := range e.sources {
+		seq := e.sources[i].list.View().Seq()
+		marks[e.sources[i].name] = Mark{seq, now, seq, now}
+	}
+	return marks
 }
 
 // Found is an item of an index that must go, or be looked at.
@@ -72,27 +89,27 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 			yield(Found{}, &ArgumentError{"Sweep, items", "they are nil; an index without entries gives an empty sequence"})
 			return
 		}
-		if at.NextTime.IsZero() {
-			at.Next, at.NextTime = e.list.View().Seq(), e.now().UTC()
+		if at.Next == nil {
+			at.Next = e.marks()
 		}
 		for it, err := range items(ctx, at.After) {
 			if err == nil {
 				err = ctx.Err()
 			}
-			view, ok := e.view()
-			if !ok {
-				err = ErrClosed
+			w := weighing{e: e, marks: at.Seen}
+			if err == nil {
+				if w.candidate(&it.Candidate); w.closed {
+					err = ErrClosed
+				}
 			}
 			if err != nil {
 				yield(Found{}, err)
 				return
 			}
-			w := weighing{e: e, view: view, since: at.Since, sinceTime: at.Time, facesSince: at.FacesSince, facesTime: at.FacesTime}
-			d := w.candidate(&it.Candidate)
 			e.count(&w, it.Candidate.Hashes)
 			at.FacesMissed = at.FacesMissed || w.facesMissed
 			at.After = it.Key
-			if d.Why != 0 && !yield(Found{it, d}, nil) {
+			if d := w.decision(); d.Why != 0 && !yield(Found{it, d}, nil) {
 				return
 			}
 		}
@@ -100,10 +117,13 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 			yield(Found{}, err)
 			return
 		}
-		next := Cursor{Since: at.Next, Time: at.NextTime, FacesSince: at.Next, FacesTime: at.NextTime}
 		missed := at.FacesMissed
-		if missed {
-			next.FacesSince, next.FacesTime = at.FacesSince, at.FacesTime
+		next := Cursor{Seen: maps.Clone(at.Next)}
+		for name, m := range next.Seen {
+			if missed {
+				m.FacesSince, m.FacesTime = at.Seen[name].FacesSince, at.Seen[name].FacesTime
+				next.Seen[name] = m
+			}
 		}
 		*at = next
 		if missed {
@@ -117,43 +137,3 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 // used, or their keys are missing. The cursor remembers it: after a Reload the
 // next sweep looks for those faces as well.
 var ErrFacesNotSearched = errors.New("takedown: the list cannot search its faces now; sweep again when a new snapshot is loaded")
-
-// EventType says what happened to a rule.
-type EventType uint8
-
-const (
-	RuleAdded      EventType = 1 // by the acceptance of a case
-	RuleBegan      EventType = 2 // its start has come
-	RuleDerived    EventType = 3 // another address, file or hash of its picture
-	ExceptionEnded EventType = 4 // an exception was undone or ran out
-	RuleRevoked    EventType = 5 // by a withdrawal or a reversal
-	RuleEnded      EventType = 6 // its end has come
-	RuleException  EventType = 7 // a picture that it must leave alone
-	DerivedEnded   EventType = 8 // derived keys were reverted or ran out
-)
-
-// String returns the name of the type in lower case, such as "rule added".
-func (t EventType) String() string {
-	names := [...]string{"", "rule added", "rule began", "rule derived", "exception ended", "rule revoked", "rule ended", "rule exception", "derived ended"}
-	if t > 0 && int(t) < len(names) {
-		return names[t]
-	}
-	return "unknown change"
-}
-
-// Releases reports whether something may be shown again after the change: ask
-// anew about what was dropped because of the rule, another rule may cover it
-// too. After the other changes more is blocked: see [Enforcer.Sweep], which
-// after ExceptionEnded has to begin with the zero Cursor.
-func (t EventType) Releases() bool { return t >= RuleRevoked && t <= DerivedEnded }
-
-// Change is something that happened to a rule.
-type Event struct {
-	// Seq is the number of the event, 0 for what the clock did.
-	Seq  uint64
-	Time time.Time
-	Type EventType
-	// Rule is the public id of the rule, as in Decision.Rule. It is 0 when an
-	// exception, or its end, is of a picture on the allow list.
-	Rule uint64
-}

@@ -211,7 +211,7 @@ func (res *result) story(ctx context.Context, out io.Writer, dir string, dk *des
 	fmt.Fprintf(out, "   case %v: %s, %d face(s) in the picture\n", c.ID, c.State, c.Pictures[0].Faces)
 
 	fmt.Fprintln(out, "\n2. A reviewer looks at what an acceptance would hit in the index.")
-	if res.Preview, err = dk.Preview(ctx, c.ID, index(album)); err != nil {
+	if res.Preview, err = dk.Preview(ctx, c.ID, index(album), nil); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "   of %d pictures %d would be blocked and %d held; the nearest that would stay:\n", res.Preview.Looked, res.Preview.Block, res.Preview.Review)
@@ -253,7 +253,7 @@ func (res *result) story(ctx context.Context, out io.Writer, dir string, dk *des
 
 	fmt.Fprintln(out, "\n5. Another machine enforces the same, from the published snapshot.")
 	snapshot := filepath.Join(dir, "blocklist.snap")
-	if err := dk.Publish(snapshot); err != nil {
+	if err := dk.Publish(ctx, snapshot); err != nil {
 		return err
 	}
 	node, err := takedown.Load(snapshot, &takedown.EnforcerOptions{EncryptionKey: key})

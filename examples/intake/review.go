@@ -46,12 +46,12 @@ func details(r request.Request) (said []string) {
 
 func (s *server) cases(w http.ResponseWriter, r *http.Request, reviewer string) {
 	p := page{Lang: "en", Title: "Cases", Reviewer: reviewer}
-	if err := s.desk.Cases(r.Context(), func(c desk.Case) bool {
+	for c, err := range s.desk.Cases(r.Context()) {
+		if err != nil {
+			http.Error(w, "the cases cannot be read", http.StatusInternalServerError)
+			return
+		}
 		p.Cases = append(p.Cases, c)
-		return true
-	}); err != nil {
-		http.Error(w, "the cases cannot be read", http.StatusInternalServerError)
-		return
 	}
 	// What waits for a reviewer comes first, then the newest.
 	waits := func(c desk.Case) int {
@@ -117,7 +117,7 @@ func (s *server) showCase(w http.ResponseWriter, r *http.Request, status int, re
 		slices.Reverse(v.Scopes)
 	}
 	if c.Asked != 0 {
-		p, err := s.desk.Preview(r.Context(), c.ID, s.index.items)
+		p, err := s.desk.Preview(r.Context(), c.ID, s.index.items, nil)
 		if err != nil {
 			v.Problem = err.Error()
 		} else {
@@ -145,7 +145,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 		}
 		err = s.desk.Accept(r.Context(), c.ID, g)
 	case "reject":
-		err = s.desk.Reject(r.Context(), c.ID, act)
+		err = s.desk.Reject(r.Context(), c.ID, act, "")
 	case "reverse":
 		err = s.desk.Reverse(r.Context(), c.ID, act)
 	case "resolve":

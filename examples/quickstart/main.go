@@ -87,7 +87,7 @@ func run(ctx context.Context, out io.Writer, dir, html string) (*result, error) 
 
 	// So does a crawler or ranker elsewhere that loads the published snapshot.
 	snapshot := filepath.Join(dir, "blocklist.snap")
-	if err := dk.Publish(snapshot); err != nil {
+	if err := dk.Publish(ctx, snapshot); err != nil {
 		return nil, err
 	}
 	reader, err := takedown.Load(snapshot, nil)

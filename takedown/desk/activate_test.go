@@ -175,7 +175,7 @@ func TestFaceOptOut_UnreadableExpires(t *testing.T) {
 	}
 	s.id.Store(&ids[0])
 	now.set(end)
-	if err := d.Publish(filepath.Join(t.TempDir(), "x.snap")); !errors.Is(err, errUnreadable) {
+	if err := d.Publish(ctx, filepath.Join(t.TempDir(), "x.snap")); !errors.Is(err, errUnreadable) {
 		t.Errorf("Publish: %v", err)
 	}
 	for _, id := range ids[1:] {

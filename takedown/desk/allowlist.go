@@ -82,11 +82,8 @@ const (
 // When cases in force are about the picture it fails with a
 // [*AllowConflictError], unless despite gives the code of a reason; they are
 // then flagged with [FlagAllowListed].
-func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor, despite ...string) (AllowedPicture, error) {
-	s := storedAllowed{AllowedPicture: AllowedPicture{SHA256: c.SHA256, Hashes: c.Hashes, Actor: a}, Added: newEventID()}
-	if len(despite) > 0 {
-		s.Despite = despite[0]
-	}
+func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor, despite string) (AllowedPicture, error) {
+	s := storedAllowed{AllowedPicture: AllowedPicture{SHA256: c.SHA256, Hashes: c.Hashes, Actor: a, Despite: despite}, Added: newEventID()}
 	if err := errors.Join(a.check(), (Actor{Reason: s.Despite}).check()); err != nil {
 		return AllowedPicture{}, err
 	}
@@ -218,7 +215,7 @@ func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error)
 // RemoveFromAllowList takes a picture off the allow list, by the number of its
 // event; the error wraps [ErrNoEvent] when that put none there, or it was taken
 // off already. By and Reason are required. When it returns nil, that is durable and in
-// effect. What [Desk.Events] then says, an exception that has ended, is of no
+// effect. What [takedown.Enforcer.Events] then says, an exception that has ended, is of no
 // single rule.
 func (d *Desk) RemoveFromAllowList(ctx context.Context, event uint64, a Actor) error {
 	if err := a.check(); err != nil {

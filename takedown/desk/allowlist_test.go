@@ -48,7 +48,7 @@ func TestAddCommon_Shields(t *testing.T) {
 	accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{Actor: alice})
 
 	var conflict *desk.AllowConflictError
-	if _, err := d.AddToAllowList(ctx, c, logo); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{byPicture}) {
+	if _, err := d.AddToAllowList(ctx, c, logo, ""); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{byPicture}) {
 		t.Fatalf("a picture that is blocked was listed: %v", err)
 	}
 	for what, a := range map[string]desk.Actor{"nobody": {Reason: "logo"}, "no reason": {By: "carol"}, "a text": {By: "carol", Reason: "it is a logo"}} {
@@ -78,7 +78,7 @@ func TestAddCommon_Shields(t *testing.T) {
 		t.Helper()
 		check(what, d.Enforcer(), shielded)
 		snap := filepath.Join(t.TempDir(), "list.snap")
-		ok(t, d.Publish(snap))
+		ok(t, d.Publish(ctx, snap))
 		e, err := takedown.Load(snap, &takedown.EnforcerOptions{Now: now.Now})
 		ok(t, err)
 		defer e.Close()
@@ -131,7 +131,7 @@ func TestAddCommon_Shields(t *testing.T) {
 	}
 	nodes("taken off", takedown.Block)
 	var changes []takedown.EventType
-	for c, err := range d.Events(ctx, new(takedown.Cursor)) {
+	for c, err := range d.Enforcer().Events(ctx, new(takedown.Cursor)) {
 		if ok(t, err); c.Rule == 0 {
 			changes = append(changes, c.Type)
 		}
@@ -140,7 +140,7 @@ func TestAddCommon_Shields(t *testing.T) {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 	var log []string
-	ok(t, d.Log(ctx, 1, func(e desk.LogEntry) bool {
+	ok(t, eachEntry(d, 1, func(e desk.LogEntry) bool {
 		if e.By == "carol" {
 			log = append(log, fmt.Sprint(e.From, ">", e.To, " ", e.Reason))
 		}
@@ -168,7 +168,7 @@ func acceptedByTwo(d *desk.Desk, id takedown.CaseID, g desk.Grant) error {
 func TestAddCommon_Requests(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
-	listed, err := d.AddToAllowList(ctx, common(t, 1), logo)
+	listed, err := d.AddToAllowList(ctx, common(t, 1), logo, "")
 	ok(t, err)
 	c, err := d.Submit(ctx, optOut(t, 1))
 	ok(t, err)
@@ -179,7 +179,7 @@ func TestAddCommon_Requests(t *testing.T) {
 	for i, seed := range []uint32{1, 1, 2} {
 		x = append(x, takedown.Item{Key: fmt.Sprint(i), Candidate: takedown.Candidate{Hashes: hashes(t, testJPEG(t, seed))}})
 	}
-	p, err := d.Preview(ctx, c.ID, x.items)
+	p, err := d.Preview(ctx, c.ID, x.items, nil)
 	ok(t, err)
 	if p.Block != 0 || p.Allowed != 2 || len(p.AllowedFound) != 2 || p.AllowedFound[0].Decision.Distance != 0 || !slices.Equal(p.Listed, []int{0}) {
 		t.Errorf("a preview: %+v", p)
@@ -200,11 +200,11 @@ func TestAddCommon_Requests(t *testing.T) {
 
 	// A hash near a listed one; a hash of a listed one has no file to block.
 	near := outerCopies(pdq(t, 3), 20, 1)[0]
-	_, err = d.AddToAllowList(ctx, takedown.Candidate{Hashes: []phash.Hash{near}}, logo)
+	_, err = d.AddToAllowList(ctx, takedown.Candidate{Hashes: []phash.Hash{near}}, logo, "")
 	ok(t, err)
 	c, err = d.Submit(ctx, optOut(t, 3))
 	ok(t, err)
-	if p, err = d.Preview(ctx, c.ID, x.items); err != nil || !slices.Equal(p.Risks, []request.Flag{desk.FlagAllowListed}) || len(p.Listed) != 0 {
+	if p, err = d.Preview(ctx, c.ID, x.items, nil); err != nil || !slices.Equal(p.Risks, []request.Flag{desk.FlagAllowListed}) || len(p.Listed) != 0 {
 		t.Errorf("near: risks %v, listed %v, %v", p.Risks, p.Listed, err)
 	}
 	var second *desk.SecondReviewError
@@ -234,7 +234,7 @@ func TestAddCommon_Requests(t *testing.T) {
 		"nothing": {}, "a flat one": {Hashes: []phash.Hash{phash.FromPDQ([32]byte{1})}},
 		"an animation": {Hashes: hashes(t, testJPEG(t, 8)), Frames: [][]phash.Hash{{pdq(t, 9)}}},
 	} {
-		if _, err := d.AddToAllowList(ctx, c, logo); err == nil {
+		if _, err := d.AddToAllowList(ctx, c, logo, ""); err == nil {
 			t.Errorf("%s was listed", what)
 		}
 	}
@@ -249,10 +249,10 @@ func TestAddCommon_Scheduled(t *testing.T) {
 	accept(t, d, optOut(t, 2), desk.Grant{Start: day0.Add(time.Hour)})
 	accept(t, d, optOut(t, 1), desk.Grant{Start: day0.Add(time.Hour), Scope: takedown.ScopeBytes})
 	var conflict *desk.AllowConflictError
-	if _, err := d.AddToAllowList(ctx, common(t, 1), logo); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{id}) {
+	if _, err := d.AddToAllowList(ctx, common(t, 1), logo, ""); !errors.As(err, &conflict) || !slices.Equal(conflict.Cases, []takedown.CaseID{id}) {
 		t.Errorf("%v", err)
 	}
-	_, err := d.AddToAllowList(ctx, common(t, 3), logo)
+	_, err := d.AddToAllowList(ctx, common(t, 3), logo, "")
 	ok(t, err)
 }
 
@@ -370,11 +370,11 @@ func TestPreview_Crowded(t *testing.T) {
 	}
 	c, err := d.Submit(ctx, optOut(t, 1))
 	ok(t, err)
-	p, err := d.Preview(ctx, c.ID, x.items, desk.Grant{Scope: takedown.ScopeIdentical})
+	p, err := d.Preview(ctx, c.ID, x.items, &desk.Grant{Scope: takedown.ScopeIdentical})
 	if ok(t, err); len(p.Risks) != 0 {
 		t.Errorf("identical: %v", p.Risks)
 	}
-	p, err = d.Preview(ctx, c.ID, x.items)
+	p, err = d.Preview(ctx, c.ID, x.items, nil)
 	if ok(t, err); !slices.Equal(p.Risks, []request.Flag{desk.FlagCrowded}) || p.Block != 35 {
 		t.Errorf("duplicate: %v, %d", p.Risks, p.Block)
 	}
@@ -409,7 +409,7 @@ func TestPreview_Crowded(t *testing.T) {
 					x[i].Candidate.Hashes = far[i : i+1]
 				}
 			}
-			p, err := d.Preview(ctx, c.ID, x.items)
+			p, err := d.Preview(ctx, c.ID, x.items, nil)
 			if ok(t, err); slices.Contains(p.Risks, desk.FlagCrowded) != tt.want {
 				t.Errorf("risks %v, want crowded %v", p.Risks, tt.want)
 			}

@@ -40,7 +40,7 @@ func TestComplete_OnlyWhereAsked(t *testing.T) {
 			wantSecond(t, "by one", d.Accept(ctx, id, desk.Grant{Actor: alice}))
 			return nil
 		}, desk.StateSecondReview},
-		{"rejected", func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice) }, desk.StateRejected},
+		{"rejected", func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice, "") }, desk.StateRejected},
 		{"withdrawn", func(d *desk.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, desk.Actor{}) }, desk.StateWithdrawn},
 		{"in force", func(d *desk.Desk, id takedown.CaseID) error {
 			acceptByTwo(t, d, id, desk.Grant{})
@@ -111,7 +111,7 @@ func TestAccept_TwoApproveTheSame(t *testing.T) {
 			d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.OneReviewer = false })
 			c, err := d.Submit(ctx, faceOptOut(seen))
 			ok(t, err)
-			ok(t, d.AskInfo(ctx, c.ID, alice, "faces"))
+			ok(t, d.AskInfo(ctx, c.ID, alice, []string{"faces"}))
 			wantSecond(t, "alice", d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			d = tc.between(t, d, c.ID)
 			wantSecond(t, "bob", d.Accept(ctx, c.ID, desk.Grant{Actor: bob}))
@@ -132,7 +132,7 @@ func TestAskInfo_VoidsApproval(t *testing.T) {
 	vet := desk.Grant{Actor: alice, Effect: blocklist.EffectBlock}
 	wantSecond(t, "alice", o.Accept(ctx, c.ID, vet))
 	o.wantState(t, c.ID, desk.StateSecondReview)
-	ok(t, o.AskInfo(ctx, c.ID, bob, "reason"))
+	ok(t, o.AskInfo(ctx, c.ID, bob, []string{"reason"}))
 	o.wantState(t, c.ID, desk.StateNeedsInfo)
 	vet.Actor = bob
 	wantSecond(t, "bob, who has asked", o.Accept(ctx, c.ID, vet))
@@ -175,7 +175,7 @@ func TestCase_TermsOfNoGrant(t *testing.T) {
 	before := of(d, c.ID)
 	wantSecond(t, "by one", d.Accept(ctx, c.ID, limited))
 	same("approved by one", before, of(d, c.ID))
-	ok(t, d.Reject(ctx, c.ID, alice))
+	ok(t, d.Reject(ctx, c.ID, alice, ""))
 	rejected := before
 	rejected.Outcome = desk.OutcomeRejected
 	rejected.Items = slices.Clone(before.Items)
@@ -224,7 +224,7 @@ func TestComplete_AnotherAddress(t *testing.T) {
 		c := o.submit(t, r)
 		first := o.last(desk.MessageConfirmEmail).Token
 		ok(t, o.Confirm(ctx, c.ID, first))
-		ok(t, o.AskInfo(ctx, c.ID, alice, "reason"))
+		ok(t, o.AskInfo(ctx, c.ID, alice, []string{"reason"}))
 		o.letters(c.ID)
 		r.Requester.Email = tc.email
 		_, err := o.Complete(ctx, c.ID, r)
@@ -259,7 +259,7 @@ func TestComplete_Withdrawal(t *testing.T) {
 	w := request.Withdrawal{Requester: person, Case: c.ID}
 	reply, err := d.Submit(ctx, w)
 	ok(t, err)
-	ok(t, d.AskInfo(ctx, reply.ID, alice, "reason"))
+	ok(t, d.AskInfo(ctx, reply.ID, alice, []string{"reason"}))
 	w.Items = []int{1}
 	if _, err := d.Complete(ctx, reply.ID, w); !hasProblem(err, "items[0]") {
 		t.Errorf("an item that is not there: %v", err)

@@ -17,7 +17,7 @@ func BenchmarkFilter(b *testing.B) {
 	accept(b, d, notice(u), desk.Grant{})
 	accept(b, d, optOut(b, 1), desk.Grant{})
 	snap := filepath.Join(b.TempDir(), "blocklist.snap")
-	if err := d.Publish(snap); err != nil {
+	if err := d.Publish(ctx, snap); err != nil {
 		b.Fatal(err)
 	}
 	e, err := takedown.Load(snap, nil)

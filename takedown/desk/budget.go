@@ -53,7 +53,7 @@ var ErrOtherList = errors.New("takedown: the match counts are of another list")
 // away, or by features that do not prove the picture. Pictures that match some
 // rule better than that, requests for intimate pictures, and orders do not
 // count.
-func (d *Desk) AddMatchCounts(ctx context.Context, reports ...takedown.MatchCounts) (raised []Alarm, err error) {
+func (d *Desk) AddMatchCounts(ctx context.Context, reports []takedown.MatchCounts) (raised []Alarm, err error) {
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
@@ -61,7 +61,7 @@ func (d *Desk) AddMatchCounts(ctx context.Context, reports ...takedown.MatchCoun
 	today := counts.Day(now)
 	d.tallies.forget(today)
 	full := false
-	for _, r := range append(slices.Clone(reports), d.enf.MatchCounts()) {
+	for _, r := range slices.Concat(reports, d.enf.MatchCounts()) {
 		c, e := countsOf(r)
 		switch {
 		case e != nil:
@@ -146,7 +146,7 @@ func (c *caseRecord) endAlarms(rule uint64) {
 
 // Alarms returns the alarms that nobody has settled, of all cases.
 func (d *Desk) Alarms(ctx context.Context) (list []Alarm, err error) {
-	err = d.Cases(ctx, func(c Case) bool {
+	err = d.eachCase(ctx, func(c Case) bool {
 		for _, a := range c.Alarms {
 			if !a.Settled {
 				list = append(list, a)

@@ -123,7 +123,7 @@ func TestCheck_Truncated(t *testing.T) {
 			t.Errorf("nearly all of it: checked %v", got.Checked)
 		}
 		wantVerdict(t, "all of it", d.Enforcer().Check(cut(100)), takedown.Block)
-		_, err := d.AddToAllowList(ctx, cut(12), desk.Actor{By: "a", Reason: "logo"})
+		_, err := d.AddToAllowList(ctx, cut(12), desk.Actor{By: "a", Reason: "logo"}, "")
 		if err == nil {
 			t.Error("a file that is cut off is on the allow list")
 		}
@@ -277,7 +277,7 @@ func TestLoad_MaxAge(t *testing.T) {
 	d := open(t, t.TempDir(), &desk.Options{Now: now.Now})
 	accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{})
 	snap := filepath.Join(t.TempDir(), "blocklist.snap")
-	if err := d.Publish(snap); err != nil {
+	if err := d.Publish(ctx, snap); err != nil {
 		t.Fatal(err)
 	}
 	for stale, want := range map[takedown.Stale]takedown.Verdict{
@@ -340,7 +340,7 @@ func TestResolve(t *testing.T) {
 	wantVerdict(t, "the hash, later", e.Filter("", far.Hashes...), takedown.Block)
 
 	// Each can be taken back alone.
-	for c, err := range d.Events(ctx, new(takedown.Cursor)) {
+	for c, err := range d.Enforcer().Events(ctx, new(takedown.Cursor)) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -496,7 +496,7 @@ func TestPublish_SignedAndEncrypted(t *testing.T) {
 		d := open(t, t.TempDir(), &desk.Options{SigningKey: private, ListKey: encrypted})
 		accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{})
 		snap := filepath.Join(t.TempDir(), "blocklist.snap")
-		if err := d.Publish(snap); err != nil {
+		if err := d.Publish(ctx, snap); err != nil {
 			t.Fatal(err)
 		}
 		e, err := takedown.Load(snap, &takedown.EnforcerOptions{TrustedKeys: []ed25519.PublicKey{public}, EncryptionKey: encrypted})
@@ -520,7 +520,7 @@ func TestChanges(t *testing.T) {
 	at := new(takedown.Cursor)
 	changes := func() (got []string) {
 		t.Helper()
-		for c, err := range d.Events(ctx, at) {
+		for c, err := range d.Enforcer().Events(ctx, at) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -700,7 +700,7 @@ func TestClose_WhileAsked(t *testing.T) {
 	const u = "https://example.org/a.jpg"
 	accept(t, d, notice(u), desk.Grant{})
 	snap := filepath.Join(t.TempDir(), "snap")
-	ok(t, d.Publish(snap))
+	ok(t, d.Publish(ctx, snap))
 	for range 50 {
 		e, err := takedown.Load(snap, nil)
 		ok(t, err)

@@ -304,7 +304,7 @@ func (d *Desk) complaintWindow(c *Case) Span {
 // began. The zero time lists everything that has to be done.
 func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
 	now := d.clock()
-	err = d.Cases(ctx, func(c Case) bool {
+	err = d.eachCase(ctx, func(c Case) bool {
 		for _, x := range due(&c, d.deadlines, d.calendars, now) {
 			if by, ok := x.by(); ok && (before.IsZero() || by.Before(before)) {
 				list = append(list, x)

@@ -102,7 +102,7 @@ func TestDeadlines(t *testing.T) {
 			c := o.submit(t, tc.request)
 			if tc.pause > 0 {
 				o.later(time.Hour)
-				ok(t, o.AskInfo(ctx, c.ID, desk.Actor{By: "alice", Reason: "identity"}, "requester.name"))
+				ok(t, o.AskInfo(ctx, c.ID, desk.Actor{By: "alice", Reason: "identity"}, []string{"requester.name"}))
 				o.later(tc.pause)
 				_, err := o.Complete(ctx, c.ID, tc.request)
 				ok(t, err)
@@ -133,7 +133,7 @@ func TestDue_Paused(t *testing.T) {
 	r := samples(t, takedown.CaseID{})[request.KindGDPRRequest].(request.GDPRRequest)
 	r.UK = true
 	c := o.submit(t, r)
-	ok(t, o.AskInfo(ctx, c.ID, alice))
+	ok(t, o.AskInfo(ctx, c.ID, alice, nil))
 	o.later(10 * 24 * time.Hour)
 	list, err := o.DueOf(ctx, c.ID)
 	ok(t, err)
@@ -264,7 +264,7 @@ func TestDue_PausedBusinessDays(t *testing.T) {
 			c := o.submit(t, optOut(t, 1))
 			for _, p := range tc.pauses {
 				o.set(at(p.from))
-				ok(t, o.AskInfo(ctx, c.ID, alice, "reason"))
+				ok(t, o.AskInfo(ctx, c.ID, alice, []string{"reason"}))
 				if p.to != "" {
 					o.set(at(p.to))
 					_, err := o.Complete(ctx, c.ID, optOut(t, 1))
@@ -302,7 +302,7 @@ func TestExtend_InTime(t *testing.T) {
 		r.UK = tc.uk
 		c := o.submit(t, r)
 		if tc.pause > 0 {
-			ok(t, o.AskInfo(ctx, c.ID, alice, "requester.name"))
+			ok(t, o.AskInfo(ctx, c.ID, alice, []string{"requester.name"}))
 			o.later(tc.pause)
 			_, err := o.Complete(ctx, c.ID, r)
 			ok(t, err)

@@ -31,7 +31,7 @@ func TestCloseCase_OnlyAfterItsEnd(t *testing.T) {
 		{"approved by one", []func(*office, takedown.CaseID) error{approved}, desk.StateSecondReview, 0},
 		{"held, and approved by one", []func(*office, takedown.CaseID) error{hold, approved}, desk.StateSecondReview, 2},
 		{"asked for more", []func(*office, takedown.CaseID) error{hold, func(o *office, id takedown.CaseID) error {
-			return o.AskInfo(ctx, id, alice, "signature")
+			return o.AskInfo(ctx, id, alice, []string{"signature"})
 		}}, desk.StateNeedsInfo, 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestCloseCase_OnlyAfterItsEnd(t *testing.T) {
 			if c = o.wantState(t, c.ID, tc.state); len(c.Rules) != tc.rules {
 				t.Errorf("rules %v, want %d", c.Rules, tc.rules)
 			}
-			ok(t, o.Reject(ctx, c.ID, bob))
+			ok(t, o.Reject(ctx, c.ID, bob, ""))
 			wantVerdict(t, "rejected", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Allow)
 			ok(t, o.CloseCase(ctx, c.ID, bob))
 		})

@@ -30,7 +30,7 @@ func TestDesk_Closed(t *testing.T) {
 		match := desk.Match{Candidate: testCandidate(t, 1)}
 		match.Decision = d.Enforcer().Check(match.Candidate)
 		path := filepath.Join(dir, "list.snap")
-		ok(t, d.Publish(path))
+		ok(t, d.Publish(ctx, path))
 		ok(t, d.Close())
 		ok(t, d.Close())
 
@@ -43,11 +43,11 @@ func TestDesk_Closed(t *testing.T) {
 			"ConfirmFlagger":      d.ConfirmFlagger(ctx, id, by),
 			"Resend":              d.Resend(ctx, id),
 			"Case":                second(d.Case(ctx, id)),
-			"Cases":               d.Cases(ctx, func(desk.Case) bool { return true }),
+			"Cases":               eachCase(d, func(desk.Case) bool { return true }),
 			"Accept":              d.Accept(ctx, id, desk.Grant{}),
 			"Change":              d.Amend(ctx, id, desk.Grant{}),
-			"Reject":              d.Reject(ctx, id, act),
-			"AskInfo":             d.AskInfo(ctx, id, act),
+			"Reject":              d.Reject(ctx, id, act, ""),
+			"AskInfo":             d.AskInfo(ctx, id, act, nil),
 			"Hold":                d.Hold(ctx, id, act),
 			"Withdraw":            d.Withdraw(ctx, id, act),
 			"Reverse":             d.Reverse(ctx, id, act),
@@ -61,25 +61,25 @@ func TestDesk_Closed(t *testing.T) {
 			"LegalHold":           d.LegalHold(ctx, id, true, act),
 			"Erase":               d.Erase(ctx, id, act),
 			"Picture":             second(d.Picture(ctx, id, 0)),
-			"Publish":             d.Publish(path),
-			"Preview":             second(d.Preview(ctx, id, nil)),
+			"Publish":             d.Publish(ctx, path),
+			"Preview":             second(d.Preview(ctx, id, nil, nil)),
 			"Resolve":             second(d.Resolve(ctx, match, desk.NotTheSame)),
 			"Undo":                d.Revert(ctx, 1, alice),
-			"AddToAllowList":      second(d.AddToAllowList(ctx, testCandidate(t, 2), by)),
+			"AddToAllowList":      second(d.AddToAllowList(ctx, testCandidate(t, 2), by, "")),
 			"RemoveFromAllowList": d.RemoveFromAllowList(ctx, 1, by),
 			"AllowList":           second(d.AllowList(ctx)),
-			"AddEvidence":         d.AddEvidence(ctx, id, desk.Evidence{}),
+			"AddEvidence":         d.AddEvidence(ctx, id, []desk.Evidence{desk.Evidence{}}),
 			"Evidence":            second(d.Evidence(ctx, id)),
 			"ExportCSV":           d.ExportCSV(ctx, io.Discard),
 			"ExportJSON":          d.ExportJSON(ctx, io.Discard),
-			"Log":                 d.Log(ctx, 0, func(desk.LogEntry) bool { return true }),
+			"Log":                 eachEntry(d, 0, func(desk.LogEntry) bool { return true }),
 			"VerifyLog":           func() error { _, _, err := d.VerifyLog(ctx); return err }(),
 			"Alarms":              second(d.Alarms(ctx)),
 			"SettleAlarms":        d.SettleAlarms(ctx, id, act),
 			"Due":                 second(d.Due(ctx, time.Now())),
 			"DueOf":               second(d.DueOf(ctx, id)),
 			"Changes": func() (err error) {
-				for _, err = range d.Events(ctx, nil) {
+				for _, err = range d.Enforcer().Events(ctx, nil) {
 				}
 				return err
 			}(),
@@ -111,7 +111,7 @@ func TestDesk_ClosedMeanwhile(t *testing.T) {
 		func() error { _, err := d.Submit(ctx, notice("https://example.org/b.jpg")); return err },
 		func() error { _, err := d.Case(context.Background(), id); return err },
 		func() error {
-			for _, err := range d.Events(ctx, nil) {
+			for _, err := range d.Enforcer().Events(ctx, nil) {
 				if err != nil {
 					return err
 				}
@@ -145,7 +145,7 @@ func TestEnforcer_ReloadOfADesk(t *testing.T) {
 		t.Errorf("%t, %v", changed, err)
 	}
 	path := filepath.Join(t.TempDir(), "list.snap")
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	e, err := takedown.Load(path, nil)
 	ok(t, err)
 	ok(t, e.Close())

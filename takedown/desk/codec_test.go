@@ -72,7 +72,7 @@ func TestRequests_RoundTrip(t *testing.T) {
 			if r.Kind() != kind {
 				t.Errorf("kind %v", r.Kind())
 			}
-			if err := request.Validate(r); err != nil {
+			if err := request.Validate(r, nil); err != nil {
 				t.Error(err)
 			}
 			b, err := request.Encode(r)
@@ -204,14 +204,14 @@ func TestSchema_LimitsAreThoseOfTheValidation(t *testing.T) {
 				changed.Set(v)
 				changed.Field(i).SetString(strings.Repeat("ภ", max+1))
 				tested++
-				if !hasProblem(request.Validate(set(changed)), path+name) {
+				if !hasProblem(request.Validate(set(changed), nil), path+name) {
 					t.Errorf("%v: %s takes %d characters, its tag says at most %d", kind, path+name, max+1, max)
 				}
 				if name == "email" || name == "phone" {
 					continue // have a form of their own
 				}
 				changed.Field(i).SetString(strings.Repeat("ภ", max))
-				if hasProblem(request.Validate(set(changed)), path+name) {
+				if hasProblem(request.Validate(set(changed), nil), path+name) {
 					t.Errorf("%v: %s does not take %d characters", kind, path+name, max)
 				}
 			}
@@ -292,7 +292,7 @@ func TestValidate_OneOfSeveral(t *testing.T) {
 	t.Parallel()
 	r := samples(t, takedown.CaseID{})[request.KindIntimateImage].(request.IntimateImage)
 	r.Requester, r.ImageURLs, r.PageURLs, r.Images, r.Hashes = request.Requester{}, nil, nil, nil, nil
-	err := request.Validate(r)
+	err := request.Validate(r, nil)
 	want := "takedown: 2 problem(s) with the request: requester.email or requester.phone or requester.postal_address: required, " +
 		"image_urls or page_urls or images or hashes: required"
 	if err == nil || err.Error() != want {
@@ -435,7 +435,7 @@ func TestDecodeForm_LargePicture(t *testing.T) {
 	if n := r.(request.ImageOptOut).Images[0].Size(); n != 10<<20+1 {
 		t.Errorf("read %d bytes", n)
 	}
-	if !hasProblem(request.Validate(r), "images[0]") {
+	if !hasProblem(request.Validate(r, nil), "images[0]") {
 		t.Error("the picture passes")
 	}
 }
@@ -511,7 +511,7 @@ func TestValidate_Severities(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tc.want, problems(request.Validate(tc.request))); diff != "" {
+			if diff := cmp.Diff(tc.want, problems(request.Validate(tc.request, nil))); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
@@ -543,7 +543,7 @@ func TestProfile_Lenso(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tc.want, problems(request.Validate(tc.request, request.ProfileLenso))); diff != "" {
+			if diff := cmp.Diff(tc.want, problems(request.Validate(tc.request, []request.Profile{request.ProfileLenso}))); diff != "" {
 				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 		})
@@ -565,12 +565,12 @@ func TestProfile_PartsOfAName(t *testing.T) {
 		"something else": {[]request.Profile{{Require: []string{"requester.phone"}}},
 			[]string{"requester.name: required incomplete", "requester.phone: required incomplete"}},
 	} {
-		if diff := cmp.Diff(tc.want, problems(request.Validate(r, tc.profiles...))); diff != "" {
+		if diff := cmp.Diff(tc.want, problems(request.Validate(r, tc.profiles))); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
 	r.Requester.FamilyName = "Person"
-	ok(t, request.Validate(r, family))
+	ok(t, request.Validate(r, []request.Profile{family}))
 }
 
 // The JSON of a problem is for forms that show it.

@@ -138,7 +138,7 @@ func TestCrash_KillAtRandomMoments(t *testing.T) {
 		}
 		// Whatever was cut short is finished or was never begun, and each rule
 		// has a case that explains it.
-		err = d.Cases(ctx, func(c desk.Case) bool {
+		err = eachCase(d, func(c desk.Case) bool {
 			if c.State == desk.StateEnforcing || c.State == desk.StateRevoking {
 				t.Errorf("case %v is still %s after Open", c.ID, c.State)
 			}

@@ -23,7 +23,7 @@ func readDesk(dir string) (n int, err error) {
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	var ids []takedown.CaseID
-	if err := d.Cases(ctx, func(c desk.Case) bool {
+	if err := eachCase(d, func(c desk.Case) bool {
 		ids = append(ids, c.ID)
 		return true
 	}); err != nil {
@@ -96,7 +96,7 @@ func damagedDesk(tb testing.TB) (dir string, file []byte, cases int) {
 	}
 	erased := accept(tb, d, notice("https://example.org/d.jpg"), desk.Grant{})
 	err = errors.Join(
-		d.AddEvidence(ctx, first, desk.Evidence{Candidate: takedown.Candidate{ImageURLs: []string{"https://example.org/e.jpg"}}}),
+		d.AddEvidence(ctx, first, []desk.Evidence{desk.Evidence{Candidate: takedown.Candidate{ImageURLs: []string{"https://example.org/e.jpg"}}}}),
 		d.Erase(ctx, erased, alice), d.Close())
 	if err != nil {
 		tb.Fatal(err)

@@ -144,19 +144,19 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 
 // Reject closes a case without any effect. outcome may say how: rejected, the
 // default, out of scope, covered by another case, or manifestly unfounded.
-func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome ...Outcome) error {
+func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome Outcome) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
 		case StateInForce, StateCounter, StateCourtHold:
 			return change{}, &MoveError{id, c.State, StateRejected}
 		}
 		c.Outcome = OutcomeRejected
-		if len(outcome) > 0 {
-			switch outcome[0] {
+		if outcome != "" {
+			switch outcome {
 			case OutcomeRejected, OutcomeOutOfScope, OutcomeDuplicateOf, OutcomeUnfounded:
-				c.Outcome = outcome[0]
+				c.Outcome = outcome
 			default:
-				return change{}, fmt.Errorf("takedown: %q is no way to reject", outcome[0])
+				return change{}, fmt.Errorf("takedown: %q is no way to reject", outcome)
 			}
 		}
 		for i := range c.Items {
@@ -175,7 +175,7 @@ func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome 
 // AskInfo asks the requester for more. missing are the paths, as in
 // [request.Problem].Field, of what is missing; they take the place of what was asked for
 // before. The case waits until [Desk.Complete]; an approval that waited for a second reviewer is void.
-func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing ...string) error {
+func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing []string) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.Problems = nil
 		for _, f := range missing {
@@ -384,7 +384,7 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	defer d.flush(ctx) // also of what has begun
 	now := d.clock()
 	var ids []takedown.CaseID
-	err = d.Cases(ctx, func(c Case) bool {
+	err = d.eachCase(ctx, func(c Case) bool {
 		if c.State == StateInForce && c.over(now) {
 			ids = append(ids, c.ID)
 		}

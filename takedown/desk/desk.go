@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -223,7 +224,6 @@ func Open(dir string, opts *Options) (*Desk, error) {
 // enforce makes the enforcers over the desk's list.
 func (d *Desk) enforce() (err error) {
 	d.radii = radius.PDQ(d.opts.Enforcer.BlockRadius, d.opts.Enforcer.ReviewRadius)
-	d.opts.Enforcer.MaxAge = 0 // its own list is never old
 	if d.opts.Enforcer.Now == nil {
 		d.opts.Enforcer.Now = d.now
 	}
@@ -233,7 +233,7 @@ func (d *Desk) enforce() (err error) {
 		to   **takedown.Enforcer
 		opts takedown.EnforcerOptions
 	}{{&d.enf, d.opts.Enforcer}, {&d.quiet, d.opts.Enforcer}, {&d.near, near}} {
-		if *e.to, err = takedown.NewEnforcer(d.list, &e.opts); err != nil {
+		if *e.to, err = takedown.NewEnforcer([]takedown.ListSource{{List: d.list}}, &e.opts); err != nil {
 			return err
 		}
 	}
@@ -386,7 +386,10 @@ func (d *Desk) Enforcer() *takedown.Enforcer { return d.enf }
 // desk remembers the paths of encrypted files, up to 100, until the files are
 // gone or have no faces, so that Expire can write them again; beyond that the
 // error wraps [ErrTooManyPublished].
-func (d *Desk) Publish(path string) error {
+func (d *Desk) Publish(ctx context.Context, path string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if done, err := d.prepare(path); done || err != nil {
 		return err
 	}
@@ -441,10 +444,23 @@ func (d *Desk) Case(ctx context.Context, id takedown.CaseID) (Case, error) {
 	return c.Case, nil
 }
 
-// Cases calls yield with every case until it returns false. The cases come
-// without their requests and pictures, in no particular order; yield must not call the
-// desk's methods that change cases.
-func (d *Desk) Cases(ctx context.Context, yield func(Case) bool) error {
+// Cases gives every case, in no particular order, without its request and
+// pictures. It ends with an error if there is one. The loop must not call methods of
+// the desk that change cases.
+func (d *Desk) Cases(ctx context.Context) iter.Seq2[Case, error] {
+	return func(yield func(Case, error) bool) {
+		stopped := false
+		if err := d.eachCase(ctx, func(c Case) bool {
+			stopped = !yield(c, nil)
+			return !stopped
+		}); err != nil && !stopped {
+			yield(Case{}, err)
+		}
+	}
+}
+
+// eachCase is Cases for the desk itself.
+func (d *Desk) eachCase(ctx context.Context, yield func(Case) bool) error {
 	err := d.store.each(func(c *caseRecord) bool { return ctx.Err() == nil && yield(c.Case) })
 	return errors.Join(err, ctx.Err())
 }

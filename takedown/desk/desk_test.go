@@ -343,13 +343,13 @@ func TestMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reject(ctx, rejected.ID, desk.Actor{By: "reviewer-1", Reason: "not_illegal"}); err != nil {
+	if err := d.Reject(ctx, rejected.ID, desk.Actor{By: "reviewer-1", Reason: "not_illegal"}, ""); err != nil {
 		t.Fatal(err)
 	}
 	var me *desk.MoveError
 	for name, err := range map[string]error{
 		"accept twice":    d.Accept(ctx, accepted, desk.Grant{}),
-		"reject accepted": d.Reject(ctx, accepted, desk.Actor{}),
+		"reject accepted": d.Reject(ctx, accepted, desk.Actor{}, ""),
 		"accept rejected": d.Accept(ctx, rejected.ID, desk.Grant{}),
 		"withdraw reject": d.Withdraw(ctx, rejected.ID, desk.Actor{}),
 	} {
@@ -364,7 +364,7 @@ func TestMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reject(ctx, pending.ID, desk.Actor{Reason: "a free text about somebody"}); err == nil {
+	if err := d.Reject(ctx, pending.ID, desk.Actor{Reason: "a free text about somebody"}, ""); err == nil {
 		t.Error("a free text was taken for a reason code")
 	}
 	if err := d.Withdraw(ctx, pending.ID, desk.Actor{}); err != nil {
@@ -392,7 +392,7 @@ func TestOpen_RestoresEverything(t *testing.T) {
 		t.Errorf("a second desk on the folder: %v, want ErrLocked", err)
 	}
 	snap := filepath.Join(t.TempDir(), "blocklist.snap")
-	if err := d.Publish(snap); err != nil {
+	if err := d.Publish(ctx, snap); err != nil {
 		t.Fatal(err)
 	}
 	old := d.Enforcer()
@@ -424,7 +424,7 @@ func TestOpen_RestoresEverything(t *testing.T) {
 		t.Errorf("the request of the case is not what was submitted: %T", c.Request)
 	}
 	n := 0
-	if err := d.Cases(ctx, func(desk.Case) bool { n++; return true }); err != nil || n != 3 {
+	if err := eachCase(d, func(desk.Case) bool { n++; return true }); err != nil || n != 3 {
 		t.Errorf("%d cases, %v; want 3", n, err)
 	}
 }
@@ -464,7 +464,7 @@ func TestPublish_Reload(t *testing.T) {
 	t.Parallel()
 	d := open(t, t.TempDir(), nil)
 	snap := filepath.Join(t.TempDir(), "blocklist.snap")
-	if err := d.Publish(snap); err != nil {
+	if err := d.Publish(ctx, snap); err != nil {
 		t.Fatal(err)
 	}
 	e, err := takedown.Load(snap, nil)
@@ -475,7 +475,7 @@ func TestPublish_Reload(t *testing.T) {
 	u := "https://example.org/a.jpg"
 	accept(t, d, notice(u), desk.Grant{})
 	wantVerdict(t, "before the snapshot", e.FilterURL(u), takedown.Allow)
-	if err := d.Publish(snap); err != nil {
+	if err := d.Publish(ctx, snap); err != nil {
 		t.Fatal(err)
 	}
 	wantVerdict(t, "before the reload", e.FilterURL(u), takedown.Allow)
@@ -495,7 +495,7 @@ func TestPrivacy_NothingPersonalInTheList(t *testing.T) {
 	r.Requester = request.Requester{Name: "Secretname", Email: "secretmail@example.org", Phone: "+4930123456"}
 	r.Explanation = "secretreason"
 	accept(t, d, r, desk.Grant{Actor: desk.Actor{By: "secretreviewer"}})
-	if err := d.Publish(filepath.Join(dir, "list", "published.snap")); err != nil {
+	if err := d.Publish(ctx, filepath.Join(dir, "list", "published.snap")); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
@@ -526,7 +526,7 @@ func TestFilter_NoAllocation(t *testing.T) {
 	accept(t, d, notice(u), desk.Grant{})
 	accept(t, d, optOut(t, 1), desk.Grant{})
 	snap := filepath.Join(t.TempDir(), "blocklist.snap")
-	if err := d.Publish(snap); err != nil {
+	if err := d.Publish(ctx, snap); err != nil {
 		t.Fatal(err)
 	}
 	loaded, err := takedown.Load(snap, nil)

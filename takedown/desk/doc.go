@@ -7,7 +7,7 @@
 //	c, err := d.Submit(ctx, request.ImageOptOut{…})
 //	p, err := d.Preview(ctx, c.ID, sample)  // what would disappear
 //	err = d.Accept(ctx, c.ID, desk.Grant{…}) // durable and in force when it returns
-//	err = d.Publish("blocklist.snap")        // for takedown.Load on other machines
+//	err = d.Publish(ctx, "blocklist.snap")   // for takedown.Load on other machines
 //
 // # The methods of a Desk
 //
@@ -40,7 +40,7 @@
 // [Desk.LegalHold]; [Desk.Picture] returns a picture that was kept.
 //
 // The list: [Desk.Enforcer] enforces it here, [Desk.Publish] writes it for others,
-// [Desk.Events] says what happened to it.
+// [takedown.Enforcer.Events] says what happened to it.
 //
 // # Guarantees
 //

@@ -26,7 +26,7 @@ func TestFaceOptOut_TimeIsOver(t *testing.T) {
 	}{
 		{"nothing happens", func(t *testing.T, d *desk.Desk, _ func() *desk.Desk) *desk.Desk { return d }, false},
 		{"published", func(t *testing.T, d *desk.Desk, _ func() *desk.Desk) *desk.Desk {
-			ok(t, d.Publish(filepath.Join(t.TempDir(), "blocklist.snap")))
+			ok(t, d.Publish(ctx, filepath.Join(t.TempDir(), "blocklist.snap")))
 			return d
 		}, true},
 		{"opened again", func(t *testing.T, d *desk.Desk, open func() *desk.Desk) *desk.Desk {
@@ -41,7 +41,7 @@ func TestFaceOptOut_TimeIsOver(t *testing.T) {
 					ok(t, d.Close())
 					return open()
 				}
-				ok(t, d.Publish(filepath.Join(t.TempDir(), "blocklist.snap")))
+				ok(t, d.Publish(ctx, filepath.Join(t.TempDir(), "blocklist.snap")))
 				return d
 			}
 		}(), true},
@@ -134,7 +134,7 @@ func TestKeepPictures_OfAFace(t *testing.T) {
 		{"a picture taken back", both, withdraw(0), [2]bool{false, true}},
 		{"the faces taken back", both, withdraw(2, 3), [2]bool{true, true}},
 		{"changed to a picture and the faces", both, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Amend(ctx, id, one)) }, [2]bool{true, false}},
-		{"rejected", desk.Grant{}, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Reject(ctx, id, alice)) }, [2]bool{false, false}},
+		{"rejected", desk.Grant{}, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Reject(ctx, id, alice, "")) }, [2]bool{false, false}},
 	} {
 		d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder, o.KeepPictures = a, true })
 		c, err := d.Submit(ctx, request.OpenOptOut{Requester: person, Images: images(meant, shown), Claim: request.ClaimDepicted, Biometric: stated(consent)})
@@ -258,7 +258,7 @@ func TestFaceOptOut_PlacesStay(t *testing.T) {
 func TestLegalHold_KeepsNoFace(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*desk.Desk, takedown.CaseID) error{
-		"rejected": func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice) },
+		"rejected": func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice, "") },
 		"withdrawn": func(d *desk.Desk, id takedown.CaseID) error {
 			return errors.Join(d.Accept(ctx, id, desk.Grant{}), d.Withdraw(ctx, id, desk.Actor{}))
 		},

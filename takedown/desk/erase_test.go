@@ -119,7 +119,7 @@ func TestErase(t *testing.T) {
 		}
 		wantVerdict(t, what, d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...), takedown.Block)
 		found := false
-		ok(t, d.Log(ctx, 1, func(e desk.LogEntry) bool {
+		ok(t, eachEntry(d, 1, func(e desk.LogEntry) bool {
 			found = found || e.Seq == seq && e.Hash == hash
 			return true
 		}))
@@ -194,7 +194,7 @@ func TestErase_Pictures(t *testing.T) {
 	}
 	ok(t, d.Accept(ctx, ids[0], desk.Grant{Actor: alice}))
 	ok(t, d.Hold(ctx, ids[1], alice))
-	ok(t, d.Reject(ctx, ids[1], alice))
+	ok(t, d.Reject(ctx, ids[1], alice, ""))
 	c, err := d.Case(ctx, ids[0])
 	ok(t, err)
 	if len(c.Pictures) != 1 || c.Pictures[0].Hash.IsZero() || c.Pictures[0].SHA256 != sha256.Sum256(testJPEG(t, 1)) {
@@ -227,7 +227,7 @@ func TestPreview_Erased(t *testing.T) {
 	id := accept(t, d, optOut(t, 1), desk.Grant{})
 	ok(t, d.Withdraw(ctx, id, desk.Actor{}))
 	ok(t, d.Erase(ctx, id, alice))
-	if _, err := d.Preview(ctx, id, index{}.items); !errors.Is(err, desk.ErrErased) {
+	if _, err := d.Preview(ctx, id, index{}.items, nil); !errors.Is(err, desk.ErrErased) {
 		t.Errorf("Preview: %v", err)
 	}
 }
@@ -292,7 +292,7 @@ func TestLog_Tampering(t *testing.T) {
 			ok(t, err)
 			ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			n := 0
-			ok(t, d.Log(ctx, 2, func(e desk.LogEntry) bool {
+			ok(t, eachEntry(d, 2, func(e desk.LogEntry) bool {
 				n++
 				if e.Policy != "policy-7" || e.Case != c.ID {
 					t.Errorf("entry %+v", e)

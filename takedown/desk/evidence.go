@@ -23,7 +23,7 @@ type Evidence struct {
 }
 
 // AddEvidence attaches evidence to a case. It changes nothing else.
-func (d *Desk) AddEvidence(ctx context.Context, id takedown.CaseID, evidence ...Evidence) error {
+func (d *Desk) AddEvidence(ctx context.Context, id takedown.CaseID, evidence []Evidence) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Erased() {
 			return change{}, fmt.Errorf("takedown: case %v: %w", id, ErrErased)

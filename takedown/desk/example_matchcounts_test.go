@@ -38,7 +38,7 @@ func ExampleDesk_AddMatchCounts() {
 		log.Fatal(err)
 	}
 	snap := filepath.Join(dir, "blocklist.snap")
-	if err := dk.Publish(snap); err != nil {
+	if err := dk.Publish(ctx, snap); err != nil {
 		log.Fatal(err)
 	}
 
@@ -51,7 +51,7 @@ func ExampleDesk_AddMatchCounts() {
 	for _, h := range outerCopies(own, 24, 30) {
 		node.Filter("", h)
 	}
-	report, err := node.MatchCounts().MarshalBinary() // sent however nodes send things
+	report, err := node.MatchCounts()[0].MarshalBinary() // sent however nodes send things
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,14 +60,14 @@ func ExampleDesk_AddMatchCounts() {
 	if err := tally.UnmarshalBinary(report); err != nil {
 		log.Fatal(err)
 	}
-	alarms, err := dk.AddMatchCounts(ctx, tally)
+	alarms, err := dk.AddMatchCounts(ctx, []takedown.MatchCounts{tally})
 	if err != nil {
 		log.Fatal(err)
 	}
 	for _, a := range alarms {
 		fmt.Println("rule", a.Rule, "of the case:", a.Case == c.ID)
 	}
-	again, err := dk.AddMatchCounts(ctx, tally)
+	again, err := dk.AddMatchCounts(ctx, []takedown.MatchCounts{tally})
 	fmt.Println("said again:", len(again), err)
 	fmt.Println("still held:", node.Filter("", own).Verdict)
 	// Somebody has looked.
@@ -93,7 +93,7 @@ func ExampleDesk_AddToAllowList() {
 	}
 	defer dk.Close()
 	logo := phash.MustParse("pdq:0f1e2d3c4b5a69780f1e2d3c4b5a6978f0e1d2c3b4a59687f0e1d2c3b4a59687")
-	listed, err := dk.AddToAllowList(ctx, takedown.Candidate{Hashes: []phash.Hash{logo}}, desk.Actor{By: "carol", Reason: "logo"})
+	listed, err := dk.AddToAllowList(ctx, takedown.Candidate{Hashes: []phash.Hash{logo}}, desk.Actor{By: "carol", Reason: "logo"}, "")
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -175,7 +175,7 @@ func ExampleEnforcer_Sweep() {
 
 // What a withdrawal releases, hosts learn from the changes since they last
 // looked.
-func ExampleDesk_Events() {
+func Example_events() {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "takedowns")
 	if err != nil {
@@ -200,7 +200,7 @@ func ExampleDesk_Events() {
 	fmt.Println(dk.Enforcer().FilterURL("https://example.org/photo.jpg").Verdict)
 
 	var at takedown.Cursor // stored between calls, as JSON
-	for change, err := range dk.Events(ctx, &at) {
+	for change, err := range dk.Enforcer().Events(ctx, &at) {
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -234,7 +234,7 @@ func publishedPhoto() (snapshot string, photo []byte, done func()) {
 		log.Fatal(err)
 	}
 	snapshot = filepath.Join(dir, "blocklist.snap")
-	if err := errors.Join(dk.Accept(ctx, c.ID, desk.Grant{}), dk.Publish(snapshot)); err != nil {
+	if err := errors.Join(dk.Accept(ctx, c.ID, desk.Grant{}), dk.Publish(ctx, snapshot)); err != nil {
 		log.Fatal(err)
 	}
 	return snapshot, photo, func() { os.RemoveAll(dir) }

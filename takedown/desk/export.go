@@ -77,7 +77,7 @@ func (d *Desk) ExportCSV(ctx context.Context, w io.Writer) error {
 		line[i] = col.name
 	}
 	err := out.Write(line)
-	if cerr := d.Cases(ctx, func(c Case) bool {
+	if cerr := d.eachCase(ctx, func(c Case) bool {
 		for i, col := range columns {
 			switch v := col.value(&c).(type) {
 			case time.Time:
@@ -110,7 +110,7 @@ func (d *Desk) ExportCSV(ctx context.Context, w io.Writer) error {
 // the columns of [Desk.ExportCSV] as members. What did not happen is left out.
 func (d *Desk) ExportJSON(ctx context.Context, w io.Writer) error {
 	var err error
-	if cerr := d.Cases(ctx, func(c Case) bool {
+	if cerr := d.eachCase(ctx, func(c Case) bool {
 		var b bytes.Buffer
 		b.WriteByte('{')
 		for _, col := range columns {

@@ -130,7 +130,7 @@ func TestFaceOptOut_SeveralPeople(t *testing.T) {
 		if tc.models == nil {
 			continue // nobody can grant it
 		}
-		p, err := d.Preview(ctx, c.ID, index{}.items)
+		p, err := d.Preview(ctx, c.ID, index{}.items, nil)
 		ok(t, err)
 		if diff := cmp.Diff(tc.people, p.People); diff != "" || slices.Contains(p.Risks, desk.FlagSeveralPeople) != flagged {
 			t.Errorf("%s: risks %v, people (-want +got):\n%s", tc.name, p.Risks, diff)
@@ -142,7 +142,7 @@ func TestFaceOptOut_SeveralPeople(t *testing.T) {
 				items[i] = desk.ItemDecision{Outcome: desk.OutcomeRejected}
 			}
 		}
-		p, err = d.Preview(ctx, c.ID, index{}.items, desk.Grant{Items: items})
+		p, err = d.Preview(ctx, c.ID, index{}.items, &desk.Grant{Items: items})
 		ok(t, err)
 		if slices.Contains(p.Risks, desk.FlagSeveralPeople) || !slices.Contains(p.Risks, desk.FlagFace) {
 			t.Errorf("%s: without the others the risks are %v", tc.name, p.Risks)
@@ -168,12 +168,12 @@ func TestFaceOptOut_SeveralPeople(t *testing.T) {
 	r := request.OpenOptOut{Requester: person, Images: images(files[:2]...), Claim: request.ClaimDepicted, Biometric: stated(consent)}
 	c, err := d.Submit(ctx, r)
 	ok(t, err)
-	p, err := d.Preview(ctx, c.ID, index{}.items)
+	p, err := d.Preview(ctx, c.ID, index{}.items, nil)
 	ok(t, err)
 	if !slices.Contains(c.Flags, desk.FlagSeveralPeople) || slices.Contains(p.Risks, desk.FlagSeveralPeople) || len(p.People) != 2 {
 		t.Errorf("flags %v; of the pictures alone the risks are %v; people %v", c.Flags, p.Risks, p.People)
 	}
-	ok(t, d.AskInfo(ctx, c.ID, alice, "images"))
+	ok(t, d.AskInfo(ctx, c.ID, alice, []string{"images"}))
 	r.Images = images(files[0], files[2])
 	c, err = d.Complete(ctx, c.ID, r)
 	ok(t, err)

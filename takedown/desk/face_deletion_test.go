@@ -161,7 +161,7 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: day0.AddDate(1, 0, 0)}))
 			snapshot := filepath.Join(dir, "published.snap")
 			if key != nil {
-				ok(t, d.Publish(snapshot))
+				ok(t, d.Publish(ctx, snapshot))
 				// The bytes stay where somebody has the file open, or under another name.
 				ok(t, os.Link(snapshot, filepath.Join(dir, "linked.snap")))
 			}
@@ -251,7 +251,7 @@ func childFaces(dir string) error {
 		}
 		fmt.Printf("submitted %v %d\n", c.ID, person)
 		if i%4 == 3 {
-			if err := d.Reject(ctx, c.ID, desk.Actor{}); err != nil {
+			if err := d.Reject(ctx, c.ID, desk.Actor{}, ""); err != nil {
 				return err
 			}
 			fmt.Printf("ended %v %d\n", c.ID, person)

@@ -175,7 +175,7 @@ func TestFaceOptOut_Grant(t *testing.T) {
 		if c, err = d.Case(ctx, c.ID); err != nil || c.State != desk.StateInReview {
 			t.Errorf("%s: %s, %v", tc.name, c.State, err)
 		}
-		ok(t, d.Reject(ctx, c.ID, alice))
+		ok(t, d.Reject(ctx, c.ID, alice, ""))
 	}
 	id := accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{Face: desk.FaceThreshold{Block: 0.95, Review: 0.75}})
 	e := d.Enforcer()
@@ -379,7 +379,7 @@ func TestFaceOptOut_SweepAndPreview(t *testing.T) {
 		}
 	})
 	before := files(t, filepath.Dir(d.Dir()))
-	p, err := d.Preview(ctx, c.ID, index)
+	p, err := d.Preview(ctx, c.ID, index, nil)
 	ok(t, err)
 	if p.Looked != 30 || p.Block != 3 || p.Review != 1 || p.AllHosts != 3 || len(p.Found) != 4 || len(p.NearFaces) != 10 {
 		t.Errorf("%d looked at, %d blocked, %d to review, %d hosts, %d found, %d near", p.Looked, p.Block, p.Review, p.AllHosts, len(p.Found), len(p.NearFaces))
@@ -393,7 +393,7 @@ func TestFaceOptOut_SweepAndPreview(t *testing.T) {
 	if diff := cmp.Diff(len(before), len(files(t, filepath.Dir(d.Dir())))); diff != "" {
 		t.Errorf("files left by the preview: %s", diff)
 	}
-	stricter, err := d.Preview(ctx, c.ID, index, desk.Grant{Face: desk.FaceThreshold{Block: 0.95}})
+	stricter, err := d.Preview(ctx, c.ID, index, &desk.Grant{Face: desk.FaceThreshold{Block: 0.95}})
 	ok(t, err)
 	if stricter.Block != 0 || stricter.Review != 4 {
 		t.Errorf("stricter: %d blocked, %d to review", stricter.Block, stricter.Review)
@@ -420,7 +420,7 @@ func TestFaceOptOut_SweepAndPreview(t *testing.T) {
 	if len(c.Flags) != 0 {
 		t.Errorf("flags %v: it is the same requester", c.Flags)
 	}
-	if p, err = d.Preview(ctx, c.ID, index); err != nil || p.Already == 0 || len(p.Found) > 1 {
+	if p, err = d.Preview(ctx, c.ID, index, nil); err != nil || p.Already == 0 || len(p.Found) > 1 {
 		t.Errorf("%d already, %d new, %v", p.Already, len(p.Found), err)
 	}
 	somebody := faceOptOut(portrait(t, 1, 2))
@@ -573,7 +573,7 @@ func TestFaceOptOut_Published(t *testing.T) {
 	d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.Now, o.FaceLifetime = now.Now, time.Hour })
 	accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{})
 	path := filepath.Join(t.TempDir(), "blocklist.snap")
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	e, err := takedown.Load(path, &takedown.EnforcerOptions{Now: now.Now, EncryptionKey: &blocklist.EncryptionKey{1}})
 	ok(t, err)
 	defer e.Close()
@@ -584,7 +584,7 @@ func TestFaceOptOut_Published(t *testing.T) {
 		t.Errorf("too old: %v", got)
 	}
 	wantVerdict(t, "the desk", d.Enforcer().Check(withFaces(portrait(t, 1, 1))), takedown.Block)
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	_, err = e.Reload()
 	ok(t, err)
 	wantVerdict(t, "reloaded", e.Check(withFaces(portrait(t, 1, 1))), takedown.Block)
@@ -606,7 +606,7 @@ func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	d := open(t, dir, opts)
 	const address = "https://example.org/a.jpg"
 	accept(t, d, notice(address), desk.Grant{})
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	ok(t, d.Close())
 	d = open(t, dir, opts)
 	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
@@ -618,7 +618,7 @@ func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	if c, err = d.Case(ctx, c.ID); err != nil || c.State != desk.StateInReview || c.Items[0].Outcome != "" {
 		t.Fatalf("after the refusal: %v, %+v, %v", c.State, c.Items, err)
 	}
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	plain, err := takedown.Load(path, nil)
 	ok(t, err)
 	wantVerdict(t, "published without a ListKey", plain.FilterURL(address), takedown.Block)
@@ -640,7 +640,7 @@ func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	ok(t, d.Accept(ctx, c.ID, desk.Grant{}))
 	face := withFaces(portrait(t, 1, 1))
 	wantVerdict(t, "granted", d.Enforcer().Check(face), takedown.Block)
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	if _, err := plain.Reload(); !errors.Is(err, blocklist.ErrKey) {
 		t.Errorf("a machine without the ListKey reloads: %v, want ErrKey", err)
 	}
@@ -663,7 +663,7 @@ func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	id := accept(t, d, faceOptOut(portrait(t, 2, 0)), desk.Grant{})
 	face2 := withFaces(portrait(t, 2, 1))
 	wantVerdict(t, "granted without a ListKey", d.Enforcer().Check(face2), takedown.Block)
-	if err := d.Publish(path); !errors.Is(err, blocklist.ErrFacesUnencrypted) || !strings.Contains(err.Error(), "desk.Options.ListKey") {
+	if err := d.Publish(ctx, path); !errors.Is(err, blocklist.ErrFacesUnencrypted) || !strings.Contains(err.Error(), "desk.Options.ListKey") {
 		t.Errorf("faces without a ListKey: %v", err)
 	}
 	ok(t, d.Close())
@@ -672,7 +672,7 @@ func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	}
 	opts.ListKey = key
 	d = open(t, dir2, opts)
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	e, err = takedown.Load(path, &takedown.EnforcerOptions{EncryptionKey: key})
 	ok(t, err)
 	wantVerdict(t, "published with a ListKey", e.Check(face2), takedown.Block)
@@ -701,18 +701,18 @@ func TestFaceOptOut_RejectedAndOpenedAgain(t *testing.T) {
 		d := faceDesk(t, dir, func(o *desk.Options) { o.FaceEmbedder = embedder })
 		c, err := d.Submit(ctx, tc.request)
 		ok(t, err)
-		ok(t, d.Reject(ctx, c.ID, alice))
+		ok(t, d.Reject(ctx, c.ID, alice, ""))
 		c, err = d.Case(ctx, c.ID)
 		ok(t, err)
 		wantUnreadable(t, tc.name+", rejected", dir, c, tc.traces)
 		complaint := accept(t, d, request.Complaint{Requester: person, Case: c.ID, Party: request.PartyNotifier, Grounds: "It is me."}, desk.Grant{})
-		if _, err := d.Preview(ctx, c.ID, nil); !errors.Is(err, desk.ErrTemplateDestroyed) {
+		if _, err := d.Preview(ctx, c.ID, nil, nil); !errors.Is(err, desk.ErrTemplateDestroyed) {
 			t.Errorf("%s: Preview: %v", tc.name, err)
 		}
 		if err := d.Accept(ctx, c.ID, desk.Grant{}); !errors.Is(err, desk.ErrTemplateDestroyed) {
 			t.Errorf("%s: granted after the complaint %v: %v", tc.name, complaint, err)
 		}
-		ok(t, d.AskInfo(ctx, c.ID, alice, "images"))
+		ok(t, d.AskInfo(ctx, c.ID, alice, []string{"images"}))
 		if _, err := d.Complete(ctx, c.ID, tc.request); err != nil {
 			t.Fatal(err)
 		}
@@ -772,7 +772,7 @@ func TestFaceOptOut_Complete(t *testing.T) {
 	d := faceDesk(t, dir)
 	c, err := d.Submit(ctx, faceOptOut(portrait(t, 11, 0)))
 	ok(t, err)
-	ok(t, d.AskInfo(ctx, c.ID, alice, "faces"))
+	ok(t, d.AskInfo(ctx, c.ID, alice, []string{"faces"}))
 	c, err = d.Complete(ctx, c.ID, faceOptOut(portrait(t, 12, 0)))
 	ok(t, err)
 	old := traces(t, portrait(t, 11, 0), components(11, 0), nil)

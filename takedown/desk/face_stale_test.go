@@ -18,7 +18,7 @@ import (
 func faceNode(tb testing.TB, d *desk.Desk, o takedown.EnforcerOptions) (e *takedown.Enforcer, snapshot string) {
 	tb.Helper()
 	snapshot = filepath.Join(tb.TempDir(), "list.snap")
-	ok(tb, d.Publish(snapshot))
+	ok(tb, d.Publish(ctx, snapshot))
 	o.EncryptionKey = &blocklist.EncryptionKey{1}
 	e, err := takedown.Load(snapshot, &o)
 	ok(tb, err)
@@ -67,7 +67,7 @@ func TestSweep_FacesTooOld(t *testing.T) {
 	now.set(day0.Add(8 * 24 * time.Hour))
 	sweep("faces too old", takedown.ErrFacesNotSearched, "b")
 	sweep("still too old", takedown.ErrFacesNotSearched)
-	ok(t, d.Publish(snapshot))
+	ok(t, d.Publish(ctx, snapshot))
 	_, err := e.Reload()
 	ok(t, err)
 	sweep("loaded anew", nil, "a")
@@ -87,7 +87,7 @@ func TestSweep_FacesTooOld(t *testing.T) {
 	for range e.Sweep(ctx, x.items, &at) {
 		break // at b
 	}
-	ok(t, d.Publish(snapshot))
+	ok(t, d.Publish(ctx, snapshot))
 	_, err = e.Reload()
 	ok(t, err)
 	stored, err = json.Marshal(at)
@@ -119,7 +119,7 @@ func TestLoad_FacesTooOld(t *testing.T) {
 		now.set(day0)
 		tc.opts.Now = now.Now
 		e, snapshot := faceNode(t, d, tc.opts)
-		if got, want := e.FacesUntil(), day0.Add(7*24*time.Hour); !got.Equal(want) {
+		if got, want := e.Info()[0].FacesUntil, day0.Add(7*24*time.Hour); !got.Equal(want) {
 			t.Errorf("%s: faces until %v, want %v", tc.name, got, want)
 		}
 		wantVerdict(t, tc.name+", fresh", e.Check(withFaces(portrait(t, 1, 1))), takedown.Block)
@@ -140,12 +140,12 @@ func TestLoad_FacesTooOld(t *testing.T) {
 		wantVerdict(t, tc.name+", too old, no face", e.Check(takedown.Candidate{ImageURLs: []string{"https://example.org/a.jpg"}}), takedown.Allow)
 		wantVerdict(t, tc.name+", too old, the zero face", e.Check(withFaces(takedown.Face{})), takedown.Allow)
 		wantVerdict(t, tc.name+", too old, listed", e.Check(listed), takedown.Block)
-		ok(t, d.Publish(snapshot))
+		ok(t, d.Publish(ctx, snapshot))
 		_, err := e.Reload()
 		ok(t, err)
 		wantVerdict(t, tc.name+", fresh again", e.Check(withFaces(portrait(t, 2, 0))), takedown.Allow)
 	}
-	if until := d.Enforcer().FacesUntil(); !until.IsZero() {
+	if until := d.Enforcer().Info()[0].FacesUntil; !until.IsZero() {
 		t.Errorf("the faces of a desk can be used until %v", until)
 	}
 
@@ -155,7 +155,7 @@ func TestLoad_FacesTooOld(t *testing.T) {
 	e, _ := faceNode(t, without, takedown.EnforcerOptions{Now: now.Now, Stale: takedown.StaleBlock})
 	now.set(now.Now().Add(100 * 24 * time.Hour))
 	wantVerdict(t, "a list without faces", e.Check(withFaces(portrait(t, 1, 0))), takedown.Allow)
-	if until := e.FacesUntil(); !until.IsZero() {
+	if until := e.Info()[0].FacesUntil; !until.IsZero() {
 		t.Errorf("a list without faces can be used until %v", until)
 	}
 }

@@ -497,10 +497,10 @@ func TestFaceOptOut_Problems(t *testing.T) {
 		t.Errorf("without an embedder: %v (-want +got):\n%s", err, diff)
 	}
 	// What Validate sees without a desk is not said to be wrong.
-	if err := request.Validate(with(func(r *request.FaceOptOut) { r.Images = images(one, two) })); err != nil {
+	if err := request.Validate(with(func(r *request.FaceOptOut) { r.Images = images(one, two) }), nil); err != nil {
 		t.Error(err)
 	}
-	if diff := cmp.Diff([]string{"requester.given_name: required incomplete"}, problems(request.Validate(with(func(r *request.FaceOptOut) { r.Faces = []takedown.Face{f} }), request.ProfileLenso))[:1]); diff != "" {
+	if diff := cmp.Diff([]string{"requester.given_name: required incomplete"}, problems(request.Validate(with(func(r *request.FaceOptOut) { r.Faces = []takedown.Face{f} }), []request.Profile{request.ProfileLenso}))[:1]); diff != "" {
 		t.Errorf("the lenso profile (-want +got):\n%s", diff)
 	}
 	// An embedder that fails is nobody's problem but the operator's.

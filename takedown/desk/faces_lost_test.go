@@ -107,7 +107,7 @@ func TestOpen_RestoresFaces(t *testing.T) {
 					t.Fatalf("opened (again: %v) (-want +got):\n%s", again, diff)
 				}
 				path := filepath.Join(t.TempDir(), "p")
-				ok(t, d.Publish(path))
+				ok(t, d.Publish(ctx, path))
 				node, err := takedown.Load(path, &takedown.EnforcerOptions{EncryptionKey: &blocklist.EncryptionKey{1}})
 				ok(t, err)
 				if diff := cmp.Diff(want, look(node)); diff != "" {
@@ -181,7 +181,7 @@ func TestOpen_FacesLost(t *testing.T) {
 	}
 	node := func() *takedown.Enforcer {
 		path := filepath.Join(t.TempDir(), "p")
-		ok(t, d.Publish(path))
+		ok(t, d.Publish(ctx, path))
 		e, err := takedown.Load(path, &takedown.EnforcerOptions{EncryptionKey: opts.ListKey})
 		ok(t, err)
 		return e

@@ -81,7 +81,7 @@ func TestFiles_Life(t *testing.T) {
 		t.Errorf("the file begins with %x", head)
 	}
 
-	ok(t, d.AskInfo(ctx, c.ID, alice, "images"))
+	ok(t, d.AskInfo(ctx, c.ID, alice, []string{"images"}))
 	r.Images = images(testJPEG(t, 3))
 	_, err = d.Complete(ctx, c.ID, r)
 	ok(t, err)
@@ -211,12 +211,12 @@ func BenchmarkSubmit_Large(b *testing.B) {
 			select {
 			case id := <-done:
 				start := time.Now()
-				ok(b, d.Reject(ctx, id, alice))
+				ok(b, d.Reject(ctx, id, alice, ""))
 				longest = max(longest, time.Since(start))
 				running = false
 			case <-time.After(5 * time.Millisecond):
 				start := time.Now()
-				ok(b, d.AskInfo(ctx, other.ID, alice, "reason"))
+				ok(b, d.AskInfo(ctx, other.ID, alice, []string{"reason"}))
 				longest = max(longest, time.Since(start))
 			}
 			runtime.ReadMemStats(&now)

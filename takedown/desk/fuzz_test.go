@@ -35,7 +35,7 @@ func FuzzValidate(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			first, second := request.Validate(r), request.Validate(r)
+			first, second := request.Validate(r, nil), request.Validate(r, nil)
 			if (first == nil) != (second == nil) || first != nil && first.Error() != second.Error() {
 				t.Errorf("%v, then %v", first, second)
 			}
@@ -112,7 +112,7 @@ func FuzzDecodeRequest(f *testing.F) {
 			}
 			return
 		}
-		first := request.Validate(r, request.ProfileLenso)
+		first := request.Validate(r, []request.Profile{request.ProfileLenso})
 		encoded, err := request.Encode(r)
 		if err != nil {
 			t.Skip("a time that JSON cannot write")
@@ -121,7 +121,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, encoded)
 		}
-		if diff := cmp.Diff(problems(first), problems(request.Validate(again, request.ProfileLenso))); diff != "" {
+		if diff := cmp.Diff(problems(first), problems(request.Validate(again, []request.Profile{request.ProfileLenso}))); diff != "" {
 			t.Errorf("problems of the request and of its own JSON:\n%s", diff)
 		}
 	})
@@ -146,7 +146,7 @@ func FuzzDecodeForm(f *testing.F) {
 			}
 			return
 		}
-		request.Validate(r, request.ProfileLenso)
+		request.Validate(r, []request.Profile{request.ProfileLenso})
 		if _, err := request.Encode(r); err != nil {
 			t.Error(err)
 		}

@@ -116,7 +116,7 @@ func TestGrant_EndIsOver(t *testing.T) {
 	var refused *desk.GrantError
 	for what, err := range map[string]error{
 		"Accept":  d.Accept(ctx, c.ID, over),
-		"Preview": func() error { _, err := d.Preview(ctx, c.ID, index{}.items, over); return err }(),
+		"Preview": func() error { _, err := d.Preview(ctx, c.ID, index{}.items, &over); return err }(),
 	} {
 		if !errors.As(err, &refused) {
 			t.Errorf("%s: %v", what, err)

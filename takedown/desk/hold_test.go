@@ -29,7 +29,7 @@ func TestComplete_OnHold(t *testing.T) {
 		learned := takedown.Candidate{ImageURLs: []string{"https://example.org/copy.jpg"}}
 		_, err := o.Resolve(ctx, desk.Match{Candidate: learned, Decision: look(1)}, desk.SameImage)
 		ok(t, err)
-		ok(t, o.AskInfo(ctx, c.ID, alice, "images"))
+		ok(t, o.AskInfo(ctx, c.ID, alice, []string{"images"}))
 		o.later(time.Hour)
 		want := desk.StateInReview
 		if emailToo {
@@ -52,7 +52,7 @@ func TestComplete_OnHold(t *testing.T) {
 		ok(t, o.Hold(ctx, c.ID, alice))
 		wantVerdict(t, "on hold again, with what is new", look(2), takedown.Block)
 		wantVerdict(t, "learned before", o.Enforcer().FilterURL(learned.ImageURLs[0]), takedown.Block)
-		ok(t, o.AskInfo(ctx, c.ID, alice, "images"))
+		ok(t, o.AskInfo(ctx, c.ID, alice, []string{"images"}))
 		r.Images = r.Images[:1]
 		_, err = o.Complete(ctx, c.ID, r)
 		ok(t, err)
@@ -82,7 +82,7 @@ func TestComplete_HoldsNothingUnseen(t *testing.T) {
 			o := newOffice(t)
 			id := o.submit(t, notice(a)).ID
 			ok(t, o.Hold(ctx, id, alice))
-			ok(t, o.AskInfo(ctx, id, alice, "explanation"))
+			ok(t, o.AskInfo(ctx, id, alice, []string{"explanation"}))
 			_, err := o.Complete(ctx, id, notice(tc.completed...))
 			ok(t, err)
 			o.wantBlocked(t, tc.blocked...)
@@ -94,7 +94,7 @@ func TestComplete_HoldsNothingUnseen(t *testing.T) {
 	n := notice(a, b)
 	id := o.submit(t, n).ID
 	ok(t, o.Hold(ctx, id, alice))
-	ok(t, o.AskInfo(ctx, id, alice, "explanation"))
+	ok(t, o.AskInfo(ctx, id, alice, []string{"explanation"}))
 	_, err := o.Complete(ctx, id, notice(a, b, c))
 	ok(t, err)
 	accept(t, o.Desk, request.Withdrawal{Requester: n.Requester, Case: id, Items: []int{0}}, desk.Grant{Actor: bob})
@@ -109,7 +109,7 @@ func TestUnhold(t *testing.T) {
 	u := r.ImageURLs[0]
 	for state, to := range map[desk.State]func(*office, takedown.CaseID) error{
 		desk.StateInReview:  func(*office, takedown.CaseID) error { return nil },
-		desk.StateNeedsInfo: func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, "signature") },
+		desk.StateNeedsInfo: func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, []string{"signature"}) },
 		desk.StateSecondReview: func(o *office, id takedown.CaseID) error {
 			wantSecond(t, "approved by one", o.Accept(ctx, id, desk.Grant{Actor: alice, Scope: takedown.ScopeDuplicate, Wider: "spreading_fast", Items: map[int]desk.ItemDecision{0: {Scope: takedown.ScopeURL}}}))
 			return nil

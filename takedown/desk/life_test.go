@@ -444,7 +444,7 @@ func TestLife_GDPR(t *testing.T) {
 	if got := due("inform_extended"); got != time.Date(2026, 4, 30, 12, 0, 0, 0, time.UTC) || !due("inform").IsZero() {
 		t.Errorf("after the extension, inform by %v", got)
 	}
-	ok(t, o.Reject(ctx, c.ID, desk.Actor{By: "alice", Reason: "overriding_grounds"}))
+	ok(t, o.Reject(ctx, c.ID, desk.Actor{By: "alice", Reason: "overriding_grounds"}, ""))
 	wantVerdict(t, "the hold ends with the decision", o.Enforcer().FilterURL(u), takedown.Allow)
 	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageRejected)
 	if !due("inform_extended").IsZero() {
@@ -765,7 +765,7 @@ func TestAccept_ContradictingClaims(t *testing.T) {
 				ok(t, tc.after(o, first.ID))
 			}
 			want := []request.Flag{desk.FlagContradiction}
-			p, err := o.Preview(ctx, second.ID, index{}.items, desk.Grant{Scope: tc.width})
+			p, err := o.Preview(ctx, second.ID, index{}.items, &desk.Grant{Scope: tc.width})
 			ok(t, err)
 			if !slices.Equal(p.Risks, want) || !slices.Equal(p.Earlier, []takedown.CaseID{first.ID}) {
 				t.Errorf("the preview has the risks %v and the earlier cases %v", p.Risks, p.Earlier)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/staydown/staydown/takedown"
@@ -79,11 +80,23 @@ func logHead(tx StoreTx) (seq uint64, hash [32]byte, err error) {
 	return binary.BigEndian.Uint64(b), [32]byte(b[8:]), nil
 }
 
-// Log calls yield with the entries of the log from number from on, in order,
-// until yield returns false. It verifies the chain from the first entry on, and
-// fails with an error that wraps [ErrLog] where it breaks. yield must not call
-// the desk's methods that change cases.
-func (d *Desk) Log(ctx context.Context, from uint64, yield func(LogEntry) bool) error {
+// Log gives the entries of the log from number from on, in order. It verifies the
+// chain from the first entry on, and ends with an error that wraps [ErrLog] where
+// the chain breaks. The loop must not call methods of the desk that change cases.
+func (d *Desk) Log(ctx context.Context, from uint64) iter.Seq2[LogEntry, error] {
+	return func(yield func(LogEntry, error) bool) {
+		stopped := false
+		if err := d.eachEntry(ctx, from, func(e LogEntry) bool {
+			stopped = !yield(e, nil)
+			return !stopped
+		}); err != nil && !stopped {
+			yield(LogEntry{}, err)
+		}
+	}
+}
+
+// eachEntry is Log for the desk itself.
+func (d *Desk) eachEntry(ctx context.Context, from uint64, yield func(LogEntry) bool) error {
 	return d.store.db.View(func(tx StoreTx) error {
 		last, want, err := logHead(tx)
 		if err != nil {
@@ -124,7 +137,7 @@ func (d *Desk) Log(ctx context.Context, from uint64, yield func(LogEntry) bool) 
 // VerifyLog verifies the whole log and returns its last number and hash. Who
 // keeps those elsewhere can show later that nothing before them was changed.
 func (d *Desk) VerifyLog(ctx context.Context) (seq uint64, hash [32]byte, err error) {
-	err = d.Log(ctx, 1, func(e LogEntry) bool {
+	err = d.eachEntry(ctx, 1, func(e LogEntry) bool {
 		seq, hash = e.Seq, e.Hash
 		return true
 	})

@@ -41,8 +41,8 @@ func TestLog_WhoAndWhy(t *testing.T) {
 		{func(a desk.Actor) error { return o.LegalHold(ctx, c.ID, true, a) }, desk.StateInReview, "legal_hold"},
 		{func(a desk.Actor) error { return o.LegalHold(ctx, c.ID, false, a) }, desk.StateInReview, "legal_hold_ended"},
 		{func(a desk.Actor) error { return o.ExtendDeadline(ctx, c.ID, a) }, desk.StateInReview, "extended"},
-		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, "reason") }, desk.StateInReview, desk.StateNeedsInfo},
-		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, "rights") }, desk.StateNeedsInfo, desk.StateNeedsInfo},
+		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, []string{"reason"}) }, desk.StateInReview, desk.StateNeedsInfo},
+		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, []string{"rights"}) }, desk.StateNeedsInfo, desk.StateNeedsInfo},
 		{func(a desk.Actor) error { return o.Hold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
 		{func(a desk.Actor) error { return o.ReleaseHold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},
 		{func(a desk.Actor) error { return o.Accept(ctx, c.ID, desk.Grant{Actor: a}) }, desk.StateNeedsInfo, desk.StateEnforcing},
@@ -65,7 +65,7 @@ func TestLog_WhoAndWhy(t *testing.T) {
 			continue
 		}
 		var got entry
-		ok(t, o.Log(ctx, seq+1, func(e desk.LogEntry) bool {
+		ok(t, eachEntry(o.Desk, seq+1, func(e desk.LogEntry) bool {
 			got = entry{e.Case, e.From, e.To, e.Actor}
 			return false
 		}))
@@ -78,7 +78,7 @@ func TestLog_WhoAndWhy(t *testing.T) {
 // lastEvent returns the number of the last thing that was learned or excepted.
 func (o *office) lastEvent(tb testing.TB) (seq uint64) {
 	tb.Helper()
-	for c, err := range o.Events(ctx, nil) {
+	for c, err := range o.Enforcer().Events(ctx, nil) {
 		ok(tb, err)
 		seq = c.Seq
 	}

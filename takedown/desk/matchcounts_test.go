@@ -78,7 +78,7 @@ func TestTakeTallies(t *testing.T) {
 	far := outerCopies(own, 30, 200)
 	take := func(want int, reports ...takedown.MatchCounts) []desk.Alarm {
 		t.Helper()
-		got, err := d.AddMatchCounts(ctx, reports...)
+		got, err := d.AddMatchCounts(ctx, reports)
 		ok(t, err)
 		if len(got) != want {
 			t.Fatalf("%d alarms, want %d: %+v", len(got), want, got)
@@ -138,7 +138,7 @@ func TestTakeTallies(t *testing.T) {
 	check("changed", 0)
 	take(0)
 	reasons := map[string]int{}
-	ok(t, d.Log(ctx, 1, func(e desk.LogEntry) bool {
+	ok(t, eachEntry(d, 1, func(e desk.LogEntry) bool {
 		reasons[e.Reason]++
 		if e.To == "alarms_settled" && e.By != "" {
 			reasons[string(e.To)]++
@@ -229,7 +229,7 @@ func TestTally_WhatDoesNotCount(t *testing.T) {
 			}
 			c, err := d.Submit(ctx, optOut(t, 1))
 			ok(t, err)
-			_, err = d.Preview(ctx, c.ID, x.items)
+			_, err = d.Preview(ctx, c.ID, x.items, nil)
 			ok(t, err)
 		}},
 	} {
@@ -241,7 +241,7 @@ func TestTally_WhatDoesNotCount(t *testing.T) {
 				tt.also(t, d)
 			}
 			tt.look(t, d, d.Enforcer())
-			got, err := d.AddMatchCounts(ctx)
+			got, err := d.AddMatchCounts(ctx, nil)
 			if ok(t, err); len(got) != tt.want {
 				t.Errorf("%d alarms, want %d: %+v", len(got), tt.want, got)
 			}
@@ -257,7 +257,7 @@ func TestTally_Nodes(t *testing.T) {
 	d := open(t, t.TempDir(), &desk.Options{Now: now.Now, MatchBudget: 30})
 	accept(t, d, optOut(t, 1), desk.Grant{})
 	snap := filepath.Join(t.TempDir(), "list.snap")
-	ok(t, d.Publish(snap))
+	ok(t, d.Publish(ctx, snap))
 	far := outerCopies(pdq(t, 1), 30, 60)
 	node := func(opts *takedown.EnforcerOptions, hashes ...phash.Hash) takedown.MatchCounts {
 		e, err := takedown.Load(snap, opts)
@@ -266,7 +266,7 @@ func TestTally_Nodes(t *testing.T) {
 		for _, h := range hashes {
 			wantVerdict(t, "at a node", e.Filter("", h), takedown.Block)
 		}
-		b, err := e.MatchCounts().MarshalBinary()
+		b, err := e.MatchCounts()[0].MarshalBinary()
 		ok(t, err)
 		var sent takedown.MatchCounts
 		ok(t, sent.UnmarshalBinary(b))
@@ -275,22 +275,22 @@ func TestTally_Nodes(t *testing.T) {
 	today := &takedown.EnforcerOptions{Now: now.Now}
 	first, second := node(today, far[:20]...), node(today, far[20:50]...)
 	for range 5 {
-		got, err := d.AddMatchCounts(ctx, first, first)
+		got, err := d.AddMatchCounts(ctx, []takedown.MatchCounts{first, first})
 		if ok(t, err); len(got) != 0 {
 			t.Fatalf("one node, said often: %+v", got)
 		}
 	}
 	lastWeek := &clock{t: day0.Add(-7 * 24 * time.Hour)}
-	got, err := d.AddMatchCounts(ctx, node(&takedown.EnforcerOptions{Now: lastWeek.Now}, far...), takedown.MatchCounts{})
+	got, err := d.AddMatchCounts(ctx, []takedown.MatchCounts{node(&takedown.EnforcerOptions{Now: lastWeek.Now}, far...), takedown.MatchCounts{}})
 	if ok(t, err); len(got) != 0 {
 		t.Fatalf("of a week ago: %+v", got)
 	}
-	got, err = d.AddMatchCounts(ctx, second)
+	got, err = d.AddMatchCounts(ctx, []takedown.MatchCounts{second})
 	if ok(t, err); len(got) != 1 || !near(got[0].Pictures, 50) {
 		t.Errorf("two nodes: %+v", got)
 	}
 	other := open(t, t.TempDir(), &desk.Options{Now: now.Now})
-	if _, err := other.AddMatchCounts(ctx, first); !errors.Is(err, desk.ErrOtherList) {
+	if _, err := other.AddMatchCounts(ctx, []takedown.MatchCounts{first}); !errors.Is(err, desk.ErrOtherList) {
 		t.Errorf("match counts of another list: %v", err)
 	}
 	if _, err := desk.Open(t.TempDir(), &desk.Options{MatchBudget: 171}); err == nil {
@@ -301,7 +301,7 @@ func TestTally_Nodes(t *testing.T) {
 	for _, h := range far {
 		off.Enforcer().Filter("", h)
 	}
-	if got, err := off.AddMatchCounts(ctx); err != nil || len(got) != 0 {
+	if got, err := off.AddMatchCounts(ctx, nil); err != nil || len(got) != 0 {
 		t.Errorf("without a budget: %v, %v", got, err)
 	}
 }
@@ -330,7 +330,7 @@ func TestTally_Counts(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got, err := d.AddMatchCounts(ctx); err != nil || len(got) != 1 || !near(got[0].Pictures, 100) {
+	if got, err := d.AddMatchCounts(ctx, nil); err != nil || len(got) != 1 || !near(got[0].Pictures, 100) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
@@ -339,7 +339,7 @@ func FuzzTally(f *testing.F) {
 	d := open(f, f.TempDir(), nil)
 	accept(f, d, optOut(f, 1), desk.Grant{})
 	add := func() {
-		b, err := d.Enforcer().MatchCounts().MarshalBinary()
+		b, err := d.Enforcer().MatchCounts()[0].MarshalBinary()
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -364,7 +364,7 @@ func FuzzTally(f *testing.F) {
 		if err != nil || !bytes.Equal(b, again) {
 			t.Fatalf("%v: %d bytes became %d", err, len(b), len(again))
 		}
-		if _, err := d.AddMatchCounts(ctx, x); err != nil && !errors.Is(err, desk.ErrOtherList) && !errors.Is(err, desk.ErrMatchCountsFull) {
+		if _, err := d.AddMatchCounts(ctx, []takedown.MatchCounts{x}); err != nil && !errors.Is(err, desk.ErrOtherList) && !errors.Is(err, desk.ErrMatchCountsFull) {
 			t.Fatal(err)
 		}
 	})

@@ -196,7 +196,7 @@ func TestPreview_MovesMeanwhile(t *testing.T) {
 		<-committed
 	}
 	s.meanwhile.Store(&meanwhile)
-	_, err := d.Preview(ctx, id, nil)
+	_, err := d.Preview(ctx, id, nil, nil)
 	close(goOn)
 	if !errors.Is(err, desk.ErrTemplateDestroyed) {
 		t.Errorf("Preview: %v", err)

@@ -266,11 +266,11 @@ func TestDesk_Life(t *testing.T) {
 			},
 			"reject": func(t *rapid.T) {
 				k := pick(t)
-				do(t, k, func() error { return d.Reject(ctx, k.id, bob) }, desk.StateRejected)
+				do(t, k, func() error { return d.Reject(ctx, k.id, bob, "") }, desk.StateRejected)
 			},
 			"ask": func(t *rapid.T) {
 				k := pick(t)
-				do(t, k, func() error { return d.AskInfo(ctx, k.id, bob, "explanation") }, desk.StateNeedsInfo)
+				do(t, k, func() error { return d.AskInfo(ctx, k.id, bob, []string{"explanation"}) }, desk.StateNeedsInfo)
 			},
 			"hold": func(t *rapid.T) {
 				k := pick(t)
@@ -376,7 +376,7 @@ func TestDesk_Life(t *testing.T) {
 					t.Fatal(err)
 				}
 				d = reopen()
-				if err := d.Cases(ctx, func(c desk.Case) bool {
+				if err := eachCase(d, func(c desk.Case) bool {
 					if c.State == desk.StateEnforcing || c.State == desk.StateRevoking {
 						t.Fatalf("case %v is still %s after Open", c.ID, c.State)
 					}
@@ -476,7 +476,7 @@ func TestDesk_Life(t *testing.T) {
 			t.Fatal(err)
 		}
 		d = reopen()
-		if err := d.Log(ctx, 1, func(e desk.LogEntry) bool {
+		if err := eachEntry(d, 1, func(e desk.LogEntry) bool {
 			reached[e.To] = true
 			return true
 		}); err != nil {
@@ -485,7 +485,7 @@ func TestDesk_Life(t *testing.T) {
 		// There is a key for each case that is not erased and for each template that
 		// is needed, and no other.
 		keys := 0
-		if err := d.Cases(ctx, func(c desk.Case) bool {
+		if err := eachCase(d, func(c desk.Case) bool {
 			if !c.Erased() {
 				keys++
 			}
@@ -533,7 +533,7 @@ func checkRules(t interface {
 }, dir string, d *desk.Desk) {
 	t.Helper()
 	rules := map[uint64]takedown.CaseID{}
-	if err := d.Cases(ctx, func(c desk.Case) bool {
+	if err := eachCase(d, func(c desk.Case) bool {
 		for _, r := range c.Rules {
 			rules[r] = c.ID
 		}

@@ -22,8 +22,8 @@ func TestMoves_Typed(t *testing.T) {
 	methods := map[string]f{
 		"Accept":       accept,
 		"Change":       func(o *office, id takedown.CaseID) error { return o.Amend(ctx, id, desk.Grant{Actor: alice}) },
-		"Reject":       func(o *office, id takedown.CaseID) error { return o.Reject(ctx, id, alice) },
-		"AskInfo":      func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, "explanation") },
+		"Reject":       func(o *office, id takedown.CaseID) error { return o.Reject(ctx, id, alice, "") },
+		"AskInfo":      func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, []string{"explanation"}) },
 		"Hold":         func(o *office, id takedown.CaseID) error { return o.Hold(ctx, id, alice) },
 		"ReleaseHold":  func(o *office, id takedown.CaseID) error { return o.ReleaseHold(ctx, id, alice) },
 		"Restore":      func(o *office, id takedown.CaseID) error { return o.Restore(ctx, id, alice) },

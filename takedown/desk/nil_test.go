@@ -22,7 +22,7 @@ func TestNil(t *testing.T) {
 	for name, r := range map[string]request.Request{"nil": nil, "a nil pointer": typed} {
 		_, submitted := d.Submit(ctx, r)
 		_, completed := d.Complete(ctx, takedown.CaseID{}, r)
-		for what, err := range map[string]error{"Submit": submitted, "Complete": completed, "Validate": request.Validate(r, request.ProfileLenso)} {
+		for what, err := range map[string]error{"Submit": submitted, "Complete": completed, "Validate": request.Validate(r, []request.Profile{request.ProfileLenso})} {
 			if diff := cmp.Diff([]string{"kind: required incomplete"}, problems(err)); diff != "" {
 				t.Errorf("%s of %s: %v", what, name, err)
 			}
@@ -35,7 +35,7 @@ func TestNil(t *testing.T) {
 
 	c, err := d.Submit(ctx, optOut(t, 1))
 	ok(t, err)
-	p, err := d.Preview(ctx, c.ID, nil)
+	p, err := d.Preview(ctx, c.ID, nil, nil)
 	if err != nil || p.Looked != 0 || len(p.Pictures) != 1 {
 		t.Errorf("Preview: %+v, %v", p, err)
 	}
@@ -56,7 +56,7 @@ func TestNil(t *testing.T) {
 			t.Errorf("Sweep: %v, %v", f, err)
 		}
 	}
-	for c, err := range d.Events(ctx, nil) {
+	for c, err := range d.Enforcer().Events(ctx, nil) {
 		if n++; err != nil || c.Type != takedown.RuleAdded {
 			t.Errorf("Changes: %v, %v", c, err)
 		}
@@ -77,7 +77,7 @@ func TestNilCursor_RemembersNothing(t *testing.T) {
 			yield(takedown.Item{Key: "a", Candidate: takedown.Candidate{ImageURLs: published[:1]}}, nil)
 		}
 	}
-	sweep, changes := o.Enforcer().Sweep(ctx, items, nil), o.Events(ctx, nil)
+	sweep, changes := o.Enforcer().Sweep(ctx, items, nil), o.Enforcer().Events(ctx, nil)
 	for range 2 {
 		found := 0
 		for _, err := range sweep {

@@ -53,7 +53,7 @@ func TestOpen_RefusesOptions(t *testing.T) {
 			t.Errorf("%s: the folder was made", name)
 		}
 	}
-	err := request.Validate(notice("https://example.org/1.jpg"), request.Profile{Require: []string{"requester.emial"}})
+	err := request.Validate(notice("https://example.org/1.jpg"), []request.Profile{request.Profile{Require: []string{"requester.emial"}}})
 	if bad := new(takedown.ArgumentError); !errors.As(err, &bad) {
 		t.Errorf("Validate: %v", err)
 	}
@@ -90,7 +90,7 @@ func TestPublish_Panics(t *testing.T) {
 			}
 		}()
 		store.next = true
-		d.Publish(filepath.Join(dir, "list.snap"))
+		d.Publish(ctx, filepath.Join(dir, "list.snap"))
 	}()
 	done := make(chan error)
 	go func() {

@@ -144,7 +144,7 @@ func TestConfirmFlagger(t *testing.T) {
 	o := newOffice(t)
 	n := notice("https://example.org/a.jpg")
 	n.Requester.Role = request.RoleTrustedFlagger
-	err := request.Validate(n)
+	err := request.Validate(n, nil)
 	if got := problems(err); len(got) != 1 || !strings.HasPrefix(got[0], "requester.flagger_id: required") {
 		t.Errorf("without its entry: %v", got)
 	}
@@ -168,7 +168,7 @@ func TestConfirmFlagger(t *testing.T) {
 	if got := source(checked); got != desk.OriginTrustedFlagger {
 		t.Errorf("checked: %v", got)
 	}
-	ok(t, o.AskInfo(ctx, checked.ID, alice, "explanation"))
+	ok(t, o.AskInfo(ctx, checked.ID, alice, []string{"explanation"}))
 	n.Requester.FlaggerID = "DE-18"
 	_, err = o.Complete(ctx, checked.ID, n)
 	ok(t, err)
@@ -337,11 +337,11 @@ func TestTexts_Messages(t *testing.T) {
 	o := newOffice(t, func(opts *desk.Options) { opts.ConfirmEmail = true })
 	secret := notice("https://secret-host.example/a.jpg", "https://secret-host.example/b.jpg")
 	c := o.submit(t, secret)
-	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	ok(t, o.AskInfo(ctx, c.ID, alice, []string{"explanation"}))
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "satire"}}}))
 	ok(t, o.Reverse(ctx, c.ID, bob))
 	c = o.submit(t, secret)
-	ok(t, o.Reject(ctx, c.ID, desk.Actor{By: "alice", Reason: "not_illegal"}))
+	ok(t, o.Reject(ctx, c.ID, desk.Actor{By: "alice", Reason: "not_illegal"}, ""))
 	c = o.submit(t, secret)
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: day0.Add(time.Hour)}))
 	o.later(time.Hour)

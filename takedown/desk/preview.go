@@ -112,7 +112,7 @@ type NearFace struct {
 // replace goes over to it, but for learned addresses. Faces are compared in
 // memory, so that no template is written for it, with what was excepted from
 // their rule, but without the copies that were learned for it.
-func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.Items, at ...Grant) (p Preview, err error) {
+func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.Items, at *Grant) (p Preview, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err
 	}
@@ -131,8 +131,8 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 		}
 		g.Items[i] = ItemDecision{Scope: scope}
 	}
-	if len(at) > 0 {
-		g = at[0]
+	if at != nil {
+		g = *at
 	}
 	g.preview = true
 	would, done, err := d.trial(ctx, c, g)
@@ -438,11 +438,11 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 	}
 	t = &trial{list: list, faces: faces}
 	opts := d.opts.Enforcer
-	if t.enf, err = takedown.NewEnforcer(list, &opts); err != nil {
+	if t.enf, err = takedown.NewEnforcer([]takedown.ListSource{{List: list}}, &opts); err != nil {
 		return nil, nil, err
 	}
 	opts.IgnoreAllowList = true
-	if t.bare, err = takedown.NewEnforcer(list, &opts); err != nil {
+	if t.bare, err = takedown.NewEnforcer([]takedown.ListSource{{List: list}}, &opts); err != nil {
 		return nil, nil, err
 	}
 	made = true

@@ -14,12 +14,12 @@ import (
 
 // previewed are the keys of the items that a preview finds, by what it says of
 // them.
-func previewed(tb testing.TB, d *desk.Desk, id takedown.CaseID, x index, at ...desk.Grant) (found map[string]string, p desk.Preview) {
+func previewed(tb testing.TB, d *desk.Desk, id takedown.CaseID, x index, at *desk.Grant) (found map[string]string, p desk.Preview) {
 	tb.Helper()
 	found = map[string]string{}
 	// One by one: a preview lists only what is new.
 	for _, it := range x {
-		one, err := d.Preview(ctx, id, index{it}.items, at...)
+		one, err := d.Preview(ctx, id, index{it}.items, at)
 		ok(tb, err)
 		switch {
 		case one.Allowed > 0:
@@ -30,7 +30,7 @@ func previewed(tb testing.TB, d *desk.Desk, id takedown.CaseID, x index, at ...d
 			found[it.Key] = "block"
 		}
 	}
-	p, err := d.Preview(ctx, id, x.items, at...)
+	p, err := d.Preview(ctx, id, x.items, at)
 	ok(tb, err)
 	return found, p
 }
@@ -53,7 +53,7 @@ func TestPreview_FacesOnCommonPictures(t *testing.T) {
 	c, err := d.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
 	ok(t, err)
 	listed, other := common(t, 7), common(t, 8)
-	_, err = d.AddToAllowList(ctx, listed, logo)
+	_, err = d.AddToAllowList(ctx, listed, logo, "")
 	ok(t, err)
 	shows := func(c takedown.Candidate, faces ...takedown.Face) takedown.Candidate {
 		c.Faces = faces
@@ -77,7 +77,7 @@ func TestPreview_FacesOnCommonPictures(t *testing.T) {
 		"common": "common", "common by its file": "common", "common by its hash": "common", "common, a look-alike": "common",
 		"the person": "block", "a look-alike": "review", "in a frame that is common": "common", "in a frame beside it": "block",
 	}
-	got, p := previewed(t, d, c.ID, x)
+	got, p := previewed(t, d, c.ID, x, nil)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("previewed (-want +got):\n%s", diff)
 	}
@@ -112,7 +112,7 @@ func TestPreview_EarlierFace(t *testing.T) {
 	if !slices.Contains(c.Flags, desk.FlagEarlierClaim) {
 		t.Errorf("flags %v", c.Flags)
 	}
-	p, err := d.Preview(ctx, c.ID, index{}.items)
+	p, err := d.Preview(ctx, c.ID, index{}.items, nil)
 	ok(t, err)
 	if diff := cmp.Diff([]takedown.CaseID{first}, p.Earlier); diff != "" {
 		t.Errorf("earlier (-want +got):\n%s", diff)
@@ -128,7 +128,7 @@ func TestPreview_EarlierFace(t *testing.T) {
 		t.Errorf("the third: flags %v", x.Flags)
 	}
 	for id, want := range map[takedown.CaseID][]takedown.CaseID{x.ID: {first, c.ID}, c.ID: {first}, first: {c.ID}} {
-		p, err := d.Preview(ctx, id, index{}.items)
+		p, err := d.Preview(ctx, id, index{}.items, nil)
 		ok(t, err)
 		if diff := cmp.Diff(want, p.Earlier); diff != "" {
 			t.Errorf("earlier than the next (-want +got):\n%s", diff)
@@ -142,7 +142,7 @@ func TestPreview_EarlierFace(t *testing.T) {
 	// Nor is anybody named to whom there is no likeness.
 	c, err = d.Submit(ctx, faceOptOut(portrait(t, 3, 0)))
 	ok(t, err)
-	if p, err = d.Preview(ctx, c.ID, index{}.items); err != nil || len(p.Earlier) != 0 {
+	if p, err = d.Preview(ctx, c.ID, index{}.items, nil); err != nil || len(p.Earlier) != 0 {
 		t.Errorf("earlier than a stranger: %v, %v", p.Earlier, err)
 	}
 }
@@ -187,7 +187,7 @@ func TestPreview_OfAChange(t *testing.T) {
 		{"the face, with another threshold", face, desk.Grant{Face: desk.FaceThreshold{Block: 0.95}}, map[string]string{"its face on another picture": "review"}},
 		{"the picture, to be looked at", picture, desk.Grant{Effect: blocklist.EffectReview}, map[string]string{"the picture": "review", "a learned copy": "review", "its file": "review"}},
 	} {
-		got, _ := previewed(t, d, tc.id, x, tc.grant)
+		got, _ := previewed(t, d, tc.id, x, &tc.grant)
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tc.name, diff)
 		}

@@ -39,7 +39,7 @@ func TestPreview_LeavesNothing(t *testing.T) {
 			wantNowhere(t, dir, "during a preview", traced(t, testJPEG(t, 1))...)
 			yield(takedown.Item{}, stopped)
 		}
-	})
+	}, nil)
 	if !looked || !errors.Is(err, stopped) {
 		t.Errorf("there is no list to look at, %v", err)
 	}
@@ -49,9 +49,9 @@ func TestPreview_LeavesNothing(t *testing.T) {
 				t.Error("no panic")
 			}
 		}()
-		d.Preview(ctx, c.ID, func(context.Context, string) iter.Seq2[takedown.Item, error] { panic("of the index") })
+		d.Preview(ctx, c.ID, func(context.Context, string) iter.Seq2[takedown.Item, error] { panic("of the index") }, nil)
 	}()
-	if _, err := d.Preview(ctx, c.ID, index{}.items, desk.Grant{Scope: takedown.ScopeFace}); err == nil {
+	if _, err := d.Preview(ctx, c.ID, index{}.items, &desk.Grant{Scope: takedown.ScopeFace}); err == nil {
 		t.Error("a face of a picture")
 	}
 	if left := trials(); len(left) > 0 {
@@ -103,7 +103,7 @@ func TestPreview(t *testing.T) {
 			t.Errorf("%s: looked at %d, block %d, review %d, already %d", what, p.Looked, p.Block, p.Review, p.Already)
 		}
 	}
-	p, err := d.Preview(ctx, c.ID, sample.items)
+	p, err := d.Preview(ctx, c.ID, sample.items, nil)
 	check("as asked", p, err, 122, 0)
 	wantHosts := []desk.HostCount{{Host: "copies.example", Count: 120}, {Host: "mirror.example", Count: 1}, {Host: "other.example", Count: 1}}
 	if diff := cmp.Diff(wantHosts, p.Hosts); diff != "" {
@@ -112,7 +112,7 @@ func TestPreview(t *testing.T) {
 	if len(p.Found) != 100 || p.Found[0].Decision.Case != c.ID || p.Found[0].Decision.Distance != 0 || len(p.Pictures) != 1 || p.Pictures[0].Quality == 0 {
 		t.Errorf("%d found, pictures %+v", len(p.Found), p.Pictures)
 	}
-	p, err = d.Preview(ctx, c.ID, sample.items, desk.Grant{Scope: takedown.ScopeIdentical})
+	p, err = d.Preview(ctx, c.ID, sample.items, &desk.Grant{Scope: takedown.ScopeIdentical})
 	check("identical", p, err, 121, 0) // not the mirrored one
 	wantVerdict(t, "after the previews", d.Enforcer().Filter("", picture...), takedown.Allow)
 	left, err := filepath.Glob(filepath.Join(dir, "preview-*"))
@@ -134,7 +134,7 @@ func TestPreview(t *testing.T) {
 	r.Requester.Email = "other@example.org"
 	second, err := d.Submit(ctx, r)
 	ok(t, err)
-	p, err = d.Preview(ctx, second.ID, sample.items)
+	p, err = d.Preview(ctx, second.ID, sample.items, nil)
 	check("blocked already", p, err, 122, 122)
 	if diff := cmp.Diff([]takedown.CaseID{c.ID}, p.Earlier); diff != "" || len(p.Found) != 0 {
 		t.Errorf("%d found; earlier (-want +got):\n%s", len(p.Found), diff)
@@ -143,22 +143,22 @@ func TestPreview(t *testing.T) {
 	// A notice reaches its addresses.
 	n, err := d.Submit(ctx, notice("https://innocent.example/no-hash.jpg", "https://nowhere.example/"))
 	ok(t, err)
-	p, err = d.Preview(ctx, n.ID, sample.items)
+	p, err = d.Preview(ctx, n.ID, sample.items, nil)
 	check("a notice", p, err, 1, 0)
 
 	var ge *desk.GrantError
-	if _, err := d.Preview(ctx, n.ID, sample.items, desk.Grant{Scope: takedown.ScopeDuplicate}); !errors.As(err, &ge) {
+	if _, err := d.Preview(ctx, n.ID, sample.items, &desk.Grant{Scope: takedown.ScopeDuplicate}); !errors.As(err, &ge) {
 		t.Errorf("a preview of what cannot be granted: %v", err)
 	}
 	w, err := d.Submit(ctx, request.Withdrawal{Requester: person, Case: c.ID})
 	ok(t, err)
-	if _, err := d.Preview(ctx, w.ID, sample.items); !errors.As(err, &ge) {
+	if _, err := d.Preview(ctx, w.ID, sample.items, nil); !errors.As(err, &ge) {
 		t.Errorf("a preview of a withdrawal: %v", err)
 	}
 	broken := errors.New("index is gone")
 	_, err = d.Preview(ctx, c.ID, func(context.Context, string) iter.Seq2[takedown.Item, error] {
 		return func(yield func(takedown.Item, error) bool) { yield(takedown.Item{}, broken) }
-	})
+	}, nil)
 	if !errors.Is(err, broken) {
 		t.Errorf("a sample that fails: %v", err)
 	}
@@ -179,7 +179,7 @@ func TestPreview_Near(t *testing.T) {
 	for n := 11; n <= 26 && len(want) < 10; n++ {
 		want = append(want, n)
 	}
-	p, err := d.Preview(ctx, c.ID, sample.items)
+	p, err := d.Preview(ctx, c.ID, sample.items, nil)
 	ok(t, err)
 	var got []int
 	for _, m := range p.Near {
@@ -202,7 +202,7 @@ func TestPreview_Near(t *testing.T) {
 	c, err = wide.Submit(ctx, request.HashEntry{Requester: person, Hashes: []phash.Hash{own}, Claim: request.ClaimOwner})
 	ok(t, err)
 	ok(t, wide.Accept(ctx, c.ID, desk.Grant{}))
-	p, err = wide.Preview(ctx, c.ID, sample.items)
+	p, err = wide.Preview(ctx, c.ID, sample.items, nil)
 	ok(t, err)
 	if p.Weak != 120 || len(p.WeakFound) != 100 || p.WeakFound[0].Decision.Distance != 12 || p.Already != 140 {
 		t.Errorf("%d weak, %d listed, %d already", p.Weak, len(p.WeakFound), p.Already)
@@ -232,23 +232,23 @@ func TestEvidence(t *testing.T) {
 		{Candidate: takedown.Candidate{ImageURLs: []string{"https://secret-host.example/a.jpg"}, Hashes: hashes(t, testJPEG(t, 1)), SHA256: [32]byte{7}}, FirstSeen: day0},
 		{Candidate: takedown.Candidate{PageURLs: []string{"https://secret-host.example/"}}},
 	}
-	ok(t, d.AddEvidence(ctx, c.ID, want[0]))
-	ok(t, d.AddEvidence(ctx, c.ID, want[1]))
+	ok(t, d.AddEvidence(ctx, c.ID, []desk.Evidence{want[0]}))
+	ok(t, d.AddEvidence(ctx, c.ID, []desk.Evidence{want[1]}))
 	same := cmp.Comparer(func(a, b takedown.Features) bool { return a.IsZero() == b.IsZero() })
 	got, err := d.Evidence(ctx, c.ID)
 	if diff := cmp.Diff(want, got, hashText, same); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
 	wantNowhere(t, dir, "evidence", []byte("secret-host"))
-	if err := d.AddEvidence(ctx, c.ID, make([]desk.Evidence, 999)...); err == nil {
+	if err := d.AddEvidence(ctx, c.ID, make([]desk.Evidence, 999)); err == nil {
 		t.Error("1,001 pieces of evidence were taken")
 	}
-	ok(t, d.Reject(ctx, c.ID, alice))
+	ok(t, d.Reject(ctx, c.ID, alice, ""))
 	ok(t, d.Erase(ctx, c.ID, alice))
 	if _, err := d.Evidence(ctx, c.ID); !errors.Is(err, desk.ErrErased) {
 		t.Errorf("after the erasure: %v", err)
 	}
-	if err := d.AddEvidence(ctx, c.ID, want...); !errors.Is(err, desk.ErrErased) {
+	if err := d.AddEvidence(ctx, c.ID, want); !errors.Is(err, desk.ErrErased) {
 		t.Errorf("after the erasure: %v", err)
 	}
 }
@@ -292,7 +292,7 @@ func TestPreview_WholeIndex(t *testing.T) {
 			}
 		}
 	}
-	p, err := d.Preview(ctx, c.ID, whole)
+	p, err := d.Preview(ctx, c.ID, whole, nil)
 	ok(t, err)
 	hosts := min(items/2, 1<<16)
 	if p.Looked != items || p.Block != items/2 || len(p.Found) != 100 || len(p.Hosts) != 20 || p.AllHosts != hosts || len(p.Near) > 10 || len(p.WeakFound) != 0 {

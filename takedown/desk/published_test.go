@@ -61,7 +61,7 @@ func TestPublished_IsWrittenAgain(t *testing.T) {
 				}
 				id := accept(t, d, faceOptOut(portrait(t, 2, 0)), desk.Grant{End: end})
 				path, link := filepath.Join(out, "p"), filepath.Join(out, "link")
-				ok(t, d.Publish(path))
+				ok(t, d.Publish(ctx, path))
 				ok(t, os.Link(path, link))
 				wantPublished(t, "published", d, path)
 				if facesIn(t, link) != 2 {
@@ -110,11 +110,11 @@ func TestPublished_Forgotten(t *testing.T) {
 	dir, out := t.TempDir(), t.TempDir()
 	d := faceDesk(t, dir)
 	at := func(name string) string { return filepath.Join(out, name) }
-	ok(t, d.Publish(at("a without faces")))
+	ok(t, d.Publish(ctx, at("a without faces")))
 	id := accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{})
 	for _, name := range []string{"b gone", "c foreign", "d folder", "e fine"} {
-		ok(t, d.Publish(at(name)))
-		ok(t, d.Publish(at(name)))
+		ok(t, d.Publish(ctx, at(name)))
+		ok(t, d.Publish(ctx, at(name)))
 	}
 	wantPublished(t, "published", d, at("a without faces"), at("b gone"), at("c foreign"), at("d folder"), at("e fine"))
 	ok(t, os.Remove(at("b gone")))
@@ -153,17 +153,17 @@ func TestPublished_TooMany(t *testing.T) {
 	id := accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{})
 	at := func(i int) string { return filepath.Join(out, fmt.Sprint(i)) }
 	for i := range desk.MaxPublished {
-		ok(t, d.Publish(at(i)))
+		ok(t, d.Publish(ctx, at(i)))
 	}
-	ok(t, d.Publish(at(7))) // a known one
-	if err := d.Publish(at(-1)); !errors.Is(err, desk.ErrTooManyPublished) {
+	ok(t, d.Publish(ctx, at(7))) // a known one
+	if err := d.Publish(ctx, at(-1)); !errors.Is(err, desk.ErrTooManyPublished) {
 		t.Errorf("one more: %v", err)
 	}
 	if _, err := os.Stat(at(-1)); err == nil {
 		t.Error("it was written nevertheless")
 	}
 	ok(t, os.Remove(at(3)))
-	ok(t, d.Publish(at(-1)))
+	ok(t, d.Publish(ctx, at(-1)))
 	ok(t, d.Withdraw(ctx, id, alice))
 	_, err := d.Expire(ctx)
 	ok(t, err)
@@ -180,9 +180,9 @@ func TestPublished_Plain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p")
 	d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.ListKey = nil })
 	defer func() { ok(t, d.Close()) }()
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	accept(t, d, notice("https://example.org/1.jpg"), desk.Grant{})
-	ok(t, d.Publish(path))
+	ok(t, d.Publish(ctx, path))
 	wantPublished(t, "published", d)
 	if _, err := takedown.Load(path, nil); err != nil {
 		t.Error(err)
@@ -203,7 +203,7 @@ func TestPublished_NoFile(t *testing.T) {
 	file := filepath.Join(out, "file")
 	ok(t, os.WriteFile(file, []byte("x"), 0o600))
 	for _, path := range []string{out, filepath.Join(file, "x.snap"), filepath.Join(out, "none", "x.snap")} {
-		if err := d.Publish(path); err == nil {
+		if err := d.Publish(ctx, path); err == nil {
 			t.Errorf("%s: published", path)
 		}
 	}

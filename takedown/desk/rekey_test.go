@@ -58,7 +58,7 @@ func TestOpen_RekeysAddresses(t *testing.T) {
 	_, err = d.Resolve(ctx, desk.Match{Actor: alice, Candidate: copyAt, Decision: d.Enforcer().Check(copyAt), File: testJPEG(t, 1)}, desk.SameImage)
 	ok(t, err)
 	ok(t, d.Erase(ctx, kept, alice)) // the addresses stay, sealed
-	ok(t, d.Publish(snapshot))
+	ok(t, d.Publish(ctx, snapshot))
 	ok(t, d.Close())
 	node, err := takedown.Load(snapshot, nil)
 	ok(t, err)
@@ -82,7 +82,7 @@ func TestOpen_RekeysAddresses(t *testing.T) {
 		wantVerdict(t, what+": picture", e.Filter("", hashes(t, testJPEG(t, 1))...), takedown.Block)
 	}
 	check("opened", d.Enforcer())
-	ok(t, d.Publish(snapshot))
+	ok(t, d.Publish(ctx, snapshot))
 	if changed, err := node.Reload(); !changed || err != nil {
 		t.Errorf("a node reloads: %t, %v", changed, err)
 	}

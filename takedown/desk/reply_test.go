@@ -98,7 +98,7 @@ func TestCounterNotice_NamesItems(t *testing.T) {
 	if err := o.Accept(ctx, third.ID, desk.Grant{Actor: bob}); !errors.As(err, &ge) {
 		t.Errorf("a counter-notice about what was restored: %v", err)
 	}
-	ok(t, o.Reject(ctx, third.ID, bob))
+	ok(t, o.Reject(ctx, third.ID, bob, ""))
 
 	// A court keeps what the one names, whatever happens to the rest.
 	ok(t, o.CourtHold(ctx, two.ID, alice))
@@ -256,7 +256,7 @@ func TestWithdrawal_OfWhatWasRefused(t *testing.T) {
 	}
 	o.wantBlocked(t, published[0], published[2])
 	noted := 0
-	ok(t, o.Log(ctx, 1, func(e desk.LogEntry) bool {
+	ok(t, eachEntry(o.Desk, 1, func(e desk.LogEntry) bool {
 		if e.Case == id && e.To == "items_ended" && e.Actor == bob {
 			noted++
 		}
@@ -294,7 +294,7 @@ func TestDeadlines_OfReplies(t *testing.T) {
 		if diff := cmp.Diff(tc.want, names()); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", c.Kind, diff)
 		}
-		ok(t, o.Reject(ctx, c.ID, bob))
+		ok(t, o.Reject(ctx, c.ID, bob, ""))
 		if got := names(); got != nil {
 			t.Errorf("%v, rejected: %v", c.Kind, got)
 		}
@@ -343,7 +343,7 @@ func TestComplaint_ByEitherParty(t *testing.T) {
 			if tc.grant != nil {
 				ok(t, o.Accept(ctx, id, *tc.grant))
 			} else {
-				ok(t, o.Reject(ctx, id, alice))
+				ok(t, o.Reject(ctx, id, alice, ""))
 			}
 			if tc.then != nil {
 				ok(t, tc.then(o, id))
@@ -388,14 +388,14 @@ func TestObjection_OfARejection(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	id := o.submit(t, notice(published...)).ID
-	ok(t, o.Reject(ctx, id, alice))
+	ok(t, o.Reject(ctx, id, alice, ""))
 	reply := o.submit(t, objection(t, id))
 	var move *desk.MoveError
 	if err := o.Accept(ctx, reply.ID, desk.Grant{Actor: bob}); !errors.As(err, &move) || move.To != desk.StateReversed {
 		t.Errorf("Accept: %v", err)
 	}
 	o.wantState(t, id, desk.StateRejected)
-	ok(t, o.Reject(ctx, reply.ID, bob))
+	ok(t, o.Reject(ctx, reply.ID, bob, ""))
 }
 
 // What a case did before it was taken up again does not count as done in the
@@ -406,7 +406,7 @@ func TestComplaint_SecondRound(t *testing.T) {
 	r := samples(t, takedown.CaseID{})[request.KindIntimateImage]
 	c := o.submit(t, r)
 	ok(t, o.Hold(ctx, c.ID, alice))
-	ok(t, o.Reject(ctx, c.ID, alice))
+	ok(t, o.Reject(ctx, c.ID, alice, ""))
 	o.later(30 * 24 * time.Hour)
 	accept(t, o.Desk, request.Complaint{Requester: person, Case: c.ID, Party: request.PartyNotifier, Grounds: "Look again."}, desk.Grant{Actor: bob})
 	list, err := o.DueOf(ctx, c.ID)
@@ -425,7 +425,7 @@ func TestComplaint_LateAboutAClosedCase(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	id := o.submit(t, notice(published...)).ID
-	ok(t, o.Reject(ctx, id, alice))
+	ok(t, o.Reject(ctx, id, alice, ""))
 	o.set(day0.AddDate(0, 6, 0))
 	ok(t, o.CloseCase(ctx, id, alice))
 	r := request.Complaint{Requester: person, Case: id, Party: request.PartyNotifier, Grounds: "Look again."}
@@ -461,7 +461,7 @@ func TestReply_MapperForgets(t *testing.T) {
 		known = true
 		id = accept(t, o.Desk, dmca(t, published[0], published[1]), desk.Grant{Actor: alice})
 		x = o.submit(t, counter(t, id, text))
-		ok(t, o.AskInfo(ctx, x.ID, alice, "signature"))
+		ok(t, o.AskInfo(ctx, x.ID, alice, []string{"signature"}))
 		x, err := o.Complete(ctx, x.ID, counter(t, id, text))
 		ok(t, err)
 		ok(t, o.Accept(ctx, x.ID, desk.Grant{Actor: bob}))

@@ -228,7 +228,7 @@ func addressEvent(picture [16]byte) [16]byte {
 }
 
 // Undo takes back what was learned for a rule or excepted from it, by the
-// number of the event, as [Desk.Events] gives it. The error wraps [ErrNoEvent]
+// number of the event, as [takedown.Enforcer.Events] gives it. The error wraps [ErrNoEvent]
 // when that is no such event.
 func (d *Desk) Revert(ctx context.Context, event uint64, a Actor) error {
 	if err := a.check(); err != nil {
@@ -254,4 +254,16 @@ func (d *Desk) Revert(ctx context.Context, event uint64, a Actor) error {
 	}
 	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventReverted, Time: now, Target: event})
 	return closedError(err)
+}
+
+// event reads one event of the journal.
+func (d *Desk) event(seq uint64) (found blocklist.Event, err error) {
+	err = d.list.Events(seq, func(e blocklist.Event) bool {
+		found = e
+		return false
+	})
+	if err == nil && found.Seq != seq {
+		err = fmt.Errorf("%w: %d", ErrNoEvent, seq)
+	}
+	return found, closedError(err)
 }

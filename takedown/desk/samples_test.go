@@ -6,6 +6,7 @@ import (
 
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
 )
 
@@ -83,4 +84,23 @@ func content(tb testing.TB, f request.File) []byte {
 	b, err := f.Bytes(f.Size())
 	ok(tb, err)
 	return b
+}
+
+// eachCase and eachEntry call f for all until it returns false.
+func eachCase(d *desk.Desk, f func(desk.Case) bool) error {
+	for c, err := range d.Cases(ctx) {
+		if err != nil || !f(c) {
+			return err
+		}
+	}
+	return nil
+}
+
+func eachEntry(d *desk.Desk, from uint64, f func(desk.LogEntry) bool) error {
+	for e, err := range d.Log(ctx, from) {
+		if err != nil || !f(e) {
+			return err
+		}
+	}
+	return nil
 }

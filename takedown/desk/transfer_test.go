@@ -143,7 +143,7 @@ func TestChange_CarriesOver(t *testing.T) {
 			if d.Enforcer().Check(x.wrong).Verdict == takedown.Block {
 				t.Error("the exception was lost")
 			}
-			for c, err := range d.Events(ctx, new(takedown.Cursor)) {
+			for c, err := range d.Enforcer().Events(ctx, new(takedown.Cursor)) {
 				ok(t, err)
 				if c.Type == takedown.RuleException && c.Rule == d.Enforcer().Filter("", hashes(t, x.file)[0]).Rule {
 					ok(t, d.Revert(ctx, c.Seq, alice))

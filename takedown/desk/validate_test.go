@@ -150,7 +150,7 @@ func TestValidate(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			err := request.Validate(tc.request)
+			err := request.Validate(tc.request, nil)
 			var got []string
 			var ve *request.ValidationError
 			if errors.As(err, &ve) {
@@ -193,7 +193,7 @@ func TestValidate_RealPeople(t *testing.T) {
 	} {
 		o := optOut(t, 1)
 		o.Requester = r
-		if err := request.Validate(o); err != nil {
+		if err := request.Validate(o, nil); err != nil {
 			t.Errorf("%s: %v", r.Name, err)
 		}
 	}
@@ -208,14 +208,14 @@ func TestValidate_Nonsense(t *testing.T) {
 	} {
 		o := optOut(t, 1)
 		o.Requester.Email = email
-		if got := problems(request.Validate(o)); len(got) != 1 || !strings.HasPrefix(got[0], "requester.email: invalid_email") {
+		if got := problems(request.Validate(o, nil)); len(got) != 1 || !strings.HasPrefix(got[0], "requester.email: invalid_email") {
 			t.Errorf("%q: %v", email, got)
 		}
 	}
 	for _, phone := range []string{"081-234-5678", "+0 1234567", "12", "+1 202 555 0100 ask for Bob", "0x12345678"} {
 		o := optOut(t, 1)
 		o.Requester.Phone = phone // without a country
-		if got := problems(request.Validate(o)); len(got) != 1 || !strings.HasPrefix(got[0], "requester.phone: invalid_phone") {
+		if got := problems(request.Validate(o, nil)); len(got) != 1 || !strings.HasPrefix(got[0], "requester.phone: invalid_phone") {
 			t.Errorf("%q: %v", phone, got)
 		}
 	}
@@ -223,12 +223,12 @@ func TestValidate_Nonsense(t *testing.T) {
 		"https://localhost/", "http://127.0.0.1/x.jpg", "http://2130706433/", "http://[::1]/", "http://10.0.0.1/x.jpg", "http://192.168.1.1/", "http://169.254.1.1/",
 		"https://intranet/x.jpg", "https://x.localhost/", "https://user:pw@a.example/x.jpg", "https://user@a.example/",
 	} {
-		if got := problems(request.Validate(notice(u))); len(got) != 1 || !strings.HasPrefix(got[0], "image_urls[0]: invalid_address") {
+		if got := problems(request.Validate(notice(u), nil)); len(got) != 1 || !strings.HasPrefix(got[0], "image_urls[0]: invalid_address") {
 			t.Errorf("%q: %v", u, got)
 		}
 	}
 	for _, u := range []string{"https://8.8.8.8/x.jpg", "https://[2606:4700::1111]/x.jpg", "https://a.example/@user/x.jpg"} {
-		ok(t, request.Validate(notice(u)))
+		ok(t, request.Validate(notice(u), nil))
 	}
 }
 
@@ -274,7 +274,7 @@ func TestValidate_ManyPixels(t *testing.T) {
 	}
 	r := optOut(t, 1)
 	r.Images = files
-	if got, want := problems(request.Validate(r)), []string{"images[5]: too_many_pixels", "images[6]: too_many_pixels"}; len(got) != 2 || !strings.HasPrefix(got[0], want[0]) || !strings.HasPrefix(got[1], want[1]) {
+	if got, want := problems(request.Validate(r, nil)), []string{"images[5]: too_many_pixels", "images[6]: too_many_pixels"}; len(got) != 2 || !strings.HasPrefix(got[0], want[0]) || !strings.HasPrefix(got[1], want[1]) {
 		t.Errorf("problems %v, want %v", got, want)
 	}
 }
@@ -302,7 +302,7 @@ func TestValidate_DamagedPixels(t *testing.T) {
 		want[i] = "damaged_image"
 	}
 	codes := func() (list []string) {
-		for _, p := range problems(request.Validate(r)) {
+		for _, p := range problems(request.Validate(r, nil)) {
 			_, code, _ := strings.Cut(p, ": ")
 			code, _, _ = strings.Cut(code, " ")
 			list = append(list, code)
@@ -333,11 +333,11 @@ func TestValidate_BlankContact(t *testing.T) {
 	n := notice(published[0])
 	for _, blank := range []string{"", " ", "\u200b\u00a0"} {
 		g.Requester.Email, g.Requester.Phone, g.Requester.PostalAddress = "", blank, blank
-		if err := request.Validate(g); !hasProblem(err, "requester.email") {
+		if err := request.Validate(g, nil); !hasProblem(err, "requester.email") {
 			t.Errorf("%q: %v", blank, err)
 		}
 		n.Requester.Email, n.Requester.Phone, n.Requester.PostalAddress = "", blank, blank
-		if got := problems(request.Validate(n)); !slices.Contains(got, "requester.email: required "+request.Incomplete.String()) {
+		if got := problems(request.Validate(n, nil)); !slices.Contains(got, "requester.email: required "+request.Incomplete.String()) {
 			t.Errorf("notice, %q: %v", blank, got)
 		}
 	}
@@ -349,7 +349,7 @@ func TestValidationError_TellsNothingPersonal(t *testing.T) {
 	o := optOut(t, 1)
 	o.Requester.Email = "not-an-address-of-jane.doe"
 	o.Examples = []string{"ftp://jane.example/"}
-	err := request.Validate(o)
+	err := request.Validate(o, nil)
 	if err == nil {
 		t.Fatal("no problem found")
 	}

@@ -23,7 +23,7 @@ func TestWithdrawal_BeforeTheDecision(t *testing.T) {
 		state desk.State
 	}{
 		{"in review", func(*desk.Desk, takedown.CaseID) error { return nil }, desk.StateInReview},
-		{"asked for more", func(d *desk.Desk, id takedown.CaseID) error { return d.AskInfo(ctx, id, alice, "reason") }, desk.StateNeedsInfo},
+		{"asked for more", func(d *desk.Desk, id takedown.CaseID) error { return d.AskInfo(ctx, id, alice, []string{"reason"}) }, desk.StateNeedsInfo},
 		{"approved by one", func(d *desk.Desk, id takedown.CaseID) error {
 			wantSecond(t, "alice", d.Accept(ctx, id, desk.Grant{Actor: alice}))
 			return nil
@@ -142,7 +142,7 @@ func TestWithdrawal_StaysTaken(t *testing.T) {
 	accept(t, d, withdrawn, desk.Grant{})
 	late, err := d.Submit(ctx, request.Withdrawal{Requester: withdrawn.Requester, Case: c.ID, Items: []int{1}})
 	ok(t, err)
-	ok(t, d.AskInfo(ctx, c.ID, alice, "image_urls"))
+	ok(t, d.AskInfo(ctx, c.ID, alice, []string{"image_urls"}))
 	_, err = d.Complete(ctx, c.ID, notice(first))
 	ok(t, err)
 	var ge *desk.GrantError
@@ -160,7 +160,7 @@ func TestWithdrawal_ItemsChangedSince(t *testing.T) {
 	o := newOffice(t)
 	n := notice(published[0], published[1])
 	c := o.submit(t, n)
-	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	ok(t, o.AskInfo(ctx, c.ID, alice, []string{"explanation"}))
 	one := request.Withdrawal{Requester: n.Requester, Case: c.ID, Items: []int{0}}
 	w := o.submit(t, one)
 	for range 2 { // the time of the first completion only is in Times
@@ -170,17 +170,17 @@ func TestWithdrawal_ItemsChangedSince(t *testing.T) {
 		if err := o.Accept(ctx, w.ID, desk.Grant{Actor: alice}); !errors.As(err, &ge) {
 			t.Errorf("items of the request before: %v", err)
 		}
-		ok(t, o.AskInfo(ctx, w.ID, alice, "items"))
+		ok(t, o.AskInfo(ctx, w.ID, alice, []string{"items"}))
 		_, err = o.Complete(ctx, w.ID, one)
 		ok(t, err)
-		ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+		ok(t, o.AskInfo(ctx, c.ID, alice, []string{"explanation"}))
 	}
 	ok(t, o.Accept(ctx, w.ID, desk.Grant{Actor: alice})) // with the items of now
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 	o.wantBlocked(t, published[0], published[2])
 	// All of it can be withdrawn whatever it has become.
 	c = o.submit(t, n)
-	ok(t, o.AskInfo(ctx, c.ID, alice, "explanation"))
+	ok(t, o.AskInfo(ctx, c.ID, alice, []string{"explanation"}))
 	w = o.submit(t, request.Withdrawal{Requester: n.Requester, Case: c.ID})
 	_, err := o.Complete(ctx, c.ID, n)
 	ok(t, err)

@@ -30,7 +30,7 @@ func ExampleDecode() {
 			log.Fatal(err) // no form of ours: 400
 		}
 		var incomplete *request.ValidationError
-		if errors.As(request.Validate(asked), &incomplete) { // as Desk.Submit does
+		if errors.As(request.Validate(asked, nil), &incomplete) { // as Desk.Submit does
 			for _, p := range incomplete.Problems {
 				fmt.Printf("%s: %s\n", p.Field, words.Problem(r.Header.Get("Accept-Language"), p))
 			}

@@ -35,7 +35,7 @@ type Request interface {
 // Validate only to show problems before submission. With profiles, their
 // demands are added to those of the request's own type; one that asks for a
 // field that no kind of request has is an [*takedown.ArgumentError].
-func Validate(r Request, profiles ...Profile) error {
+func Validate(r Request, profiles []Profile) error {
 	for _, p := range profiles {
 		if err := p.Check(); err != nil {
 			return err

@@ -54,7 +54,7 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 	if err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}
-	p, err := c.desk.Preview(ctx, filed.ID, nil)
+	p, err := c.desk.Preview(ctx, filed.ID, nil, nil)
 	if err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -75,7 +75,7 @@ func (c *clerk) withdraw(ctx context.Context, r registration) error {
 // size of the file.
 func (c *clerk) publish() (*takedown.Enforcer, int64, error) {
 	path := filepath.Join(c.dir, "list.snap")
-	if err := c.desk.Publish(path); err != nil {
+	if err := c.desk.Publish(context.Background(), path); err != nil {
 		return nil, 0, err
 	}
 	fi, err := os.Stat(path)

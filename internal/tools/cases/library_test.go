@@ -43,7 +43,7 @@ func register(tb testing.TB, file []byte) registration {
 	if err != nil {
 		return r.refuse(tb, err)
 	}
-	p, err := dk.Preview(ctx, c.ID, nil)
+	p, err := dk.Preview(ctx, c.ID, nil, nil)
 	if err != nil {
 		tb.Fatal(err)
 	}

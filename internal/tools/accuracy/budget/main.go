@@ -93,7 +93,7 @@ func (d *counting) look(c takedown.Candidate) {
 
 // line says how the counts of the rules are spread.
 func (d *counting) line(ctx context.Context, name string) (string, error) {
-	alarms, err := d.AddMatchCounts(ctx)
+	alarms, err := d.AddMatchCounts(ctx, nil)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,524 @@
+package takedown
+
+import (
+	"slices"
+	"time"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/phash"
+)
+
+// A hit is a key of a list that matches, with everything that its weight depends
+// on.
+type hit struct {
+	blocklist.Hit
+	why   Tier
+	radii phash.Radii // of the hash that was looked up
+	// holds says that the list blocks nothing by itself.
+	holds bool
+	at    presence
+	// flat says that the registered picture was seen by a person and has too
+	// little detail for local features.
+	flat bool
+	// unproved says that the features of the candidate and of the registered
+	// picture are known, and do not confirm the hash.
+	unproved bool
+	band     features.Band // of a match by features
+}
+
+// presence says whether a rule applies where the answer is needed.
+type presence uint8
+
+const (
+	everywhere presence = iota // it applies
+	somewhere                  // it applies in some countries, and no country was named
+	elsewhere                  // it does not apply in the country that was named
+)
+
+// weigh returns what a hit leads to by itself. It depends on nothing else.
+func (h *hit) weigh() Verdict {
+	v := Block
+	if h.holds || h.Effect == blocklist.EffectReview {
+		v = Review
+	}
+	switch h.why {
+	case TierHash:
+		v = min(v, h.nearness())
+	case TierFeatures:
+		v = min(v, h.evidence())
+	case TierFace:
+		if !h.AtBlock {
+			v = min(v, Review)
+		}
+	}
+	switch {
+	case v <= Allow:
+		return v
+	case h.at == elsewhere:
+		return Allow
+	case h.at == somewhere:
+		return Restricted
+	case v == Block && h.unproved:
+		return Review
+	}
+	return v
+}
+
+// nearness returns what the distance of a hash means under the scope of the rule.
+func (h *hit) nearness() Verdict {
+	r := h.radii
+	if h.flat {
+		r.Block = r.Flat
+	}
+	switch {
+	case h.Scope == ScopeIdentical && h.Distance <= r.Identical:
+		return Block
+	// The hashes of a face are derived from pictures in which a person recognised
+	// it. Their copies show it too.
+	case h.Scope >= ScopeDuplicate && h.Distance <= r.Block:
+		return Block
+	case h.Scope >= ScopeDuplicate && h.Distance <= r.Review:
+		return Review
+	}
+	return Allow
+}
+
+// evidence returns what a match by features means under the scope of the rule.
+func (h *hit) evidence() Verdict {
+	switch {
+	case h.Scope != ScopeDuplicate:
+		return Allow
+	case h.band == features.Block:
+		return Block
+	}
+	return Review
+}
+
+// weak reports whether the match leaves a doubt: see Decision.Weak.
+func (h *hit) weak() bool {
+	switch h.why {
+	case TierHash:
+		return h.Distance > h.radii.Near
+	case TierFace:
+		return !h.AtBlock
+	case TierFeatures:
+		return h.band != features.Block
+	}
+	return false
+}
+
+// weighing gathers the hits about one candidate and keeps the strongest.
+type weighing struct {
+	e  *Enforcer
+	in where
+	// far looks around hashes as far as the review radius.
+	far bool
+	// marks are the keys to leave out, by the names of the lists.
+	marks map[string]Mark
+
+	// The list that is being asked, and what is to be left out of it.
+	index int
+	src   *source
+	view  *blocklist.State
+	mark  Mark
+
+	// The file and hashes of what is being looked up, to see which rules except
+	// it, and which frame of an animation it is.
+	file   [32]byte // zero for none
+	hashes []phash.Hash
+	frame  int
+	// sighted says that the features of the whole picture are known. A hash beyond
+	// the identical radius then blocks only if they confirm it, as they do for the
+	// rules in borne.
+	sighted bool
+	borne   [maxBorne]uint64
+	nBorne  int
+
+	asked   phash.Hash             // that is being looked up
+	alg     phash.Algorithm        // of it
+	match   blocklist.FeatureMatch // that is being weighed
+	face    int                    // of the frame, that is being looked up
+	checked Tier
+	best    Decision
+	all     map[matched]Decision // the best of each rule, if all are asked for
+	// facesMissed says that the candidate has faces that a list could not
+	// compare, though it has some; faceGap, that one compared none of them.
+	facesMissed, faceGap bool
+	closed               bool // a list is closed
+
+	// Whether a hash, or the file, is on the allow list, once that was asked.
+	// An animation is not, by its file.
+	seen, isAllowed bool
+	seenHash        phash.Hash
+	animated        bool
+	truncated       bool // part of the picture is noise
+
+	// For the match budget: the rules that were matched weakly, and whether the
+	// picture is known to be one that was asked for.
+	out     [maxPending]weakMatch
+	pending int
+	known   bool
+}
+
+// maxBorne is the number of rules whose matches by hash the features of one
+// picture can confirm.
+const maxBorne = 4
+
+// matched names a rule of a list.
+type matched struct {
+	list int
+	rule uint64
+}
+
+// enter takes the next list to be asked; false if it is closed. A closed list is
+// empty, so its state is taken before closed is looked at.
+func (w *weighing) enter(i int) bool {
+	s := &w.e.sources[i]
+	w.index, w.src, w.view = i, s, s.list.View()
+	w.seen, w.nBorne = false, 0
+	if w.marks != nil {
+		w.mark = w.marks[s.name]
+	}
+	if w.e.closed.Load() || s.list.Closed() {
+		w.closed = true
+		return false
+	}
+	return true
+}
+
+// decide answers about an address and hashes; what is empty is not compared.
+func (e *Enforcer) decide(in where, imageURL, pageURL string, hashes []phash.Hash) Decision {
+	w := weighing{e: e, in: in, hashes: hashes}
+	for i := range e.sources {
+		if w.enter(i) {
+			w.address(blocklist.ImageAddress, imageURL)
+			w.address(blocklist.PageAddress, pageURL)
+			w.lookUp(hashes)
+		}
+	}
+	e.count(&w, hashes)
+	return w.decision()
+}
+
+// check answers about everything that is known of a candidate.
+func (e *Enforcer) check(in where, c *Candidate) Decision {
+	w := weighing{e: e, in: in}
+	w.candidate(c)
+	e.count(&w, c.Hashes)
+	return w.decision()
+}
+
+// candidate asks all lists about a candidate.
+func (w *weighing) candidate(c *Candidate) {
+	w.far, w.animated, w.truncated, w.file = true, len(c.Frames) > 0, c.Truncated, c.SHA256
+	for i := range w.e.sources {
+		if w.enter(i) {
+			w.exact(c)
+			w.near(c)
+		}
+	}
+	// The most expensive tiers are asked last, and only where they can still change
+	// something.
+	for i := 0; i < len(w.e.sources) && w.open(); i++ {
+		if w.enter(i) {
+			w.inside(c)
+		}
+	}
+	for i := 0; i < len(w.e.sources) && w.open(); i++ {
+		if w.enter(i) {
+			w.people(c)
+		}
+	}
+}
+
+// exact looks for the file and the addresses of a candidate.
+func (w *weighing) exact(c *Candidate) {
+	// An animation is left alone only frame by frame: one that a person excepted
+	// must not hide another. So hashes speak for a whole file that has one.
+	w.hashes = nil
+	if len(c.Frames) == 0 {
+		w.hashes = c.Hashes
+	}
+	if c.SHA256 != [32]byte{} {
+		w.checked |= TierBytes
+		w.view.FindBytes(c.SHA256, func(h blocklist.Hit) bool { return w.take(TierBytes, h) })
+	}
+	for _, u := range c.ImageURLs {
+		w.address(blocklist.ImageAddress, u)
+	}
+	for _, u := range c.PageURLs {
+		w.address(blocklist.PageAddress, u)
+	}
+}
+
+// near looks for the hashes of all frames.
+func (w *weighing) near(c *Candidate) {
+	for i := range 1 + len(c.Frames) {
+		w.frame, w.hashes = i, c.frame(i)
+		w.sighted = i == 0 && c.Features.f.Len() > 0 && !c.Truncated
+		w.lookUp(w.hashes)
+	}
+}
+
+// inside looks for registered pictures inside the first frame, and then again for
+// the hashes that its features confirm.
+func (w *weighing) inside(c *Candidate) {
+	w.frame, w.hashes = 0, c.Hashes
+	w.lookInside(c.Features)
+	if w.open() && w.nBorne > 0 {
+		w.sighted = true
+		w.lookUp(w.hashes)
+	}
+}
+
+// people looks for registered faces in all frames.
+func (w *weighing) people(c *Candidate) {
+	faces, compared := false, false
+	for i := 0; i <= max(len(c.Frames), len(c.FrameFaces)) && w.open(); i++ {
+		w.frame, w.hashes = i, c.frame(i)
+		for k, f := range c.faces(i) {
+			if f.IsZero() {
+				continue
+			}
+			// Where some keys are lost, the other faces are looked at nevertheless.
+			w.facesMissed = w.facesMissed || !w.view.SearchesFaces()
+			faces, compared = true, compared || w.view.ComparesFaces(f.v.Model())
+			w.face = k
+			w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.take(TierFace, h) })
+		}
+	}
+	if compared {
+		w.checked |= TierFace
+	}
+	w.faceGap = w.faceGap || faces && !compared
+}
+
+// open reports whether another tier can change something: nothing is stronger than
+// Block.
+func (w *weighing) open() bool { return w.best.Verdict < Block || w.all != nil }
+
+func (w *weighing) address(kind blocklist.AddressKind, u string) {
+	if u == "" {
+		return
+	}
+	if err := w.view.FindURL(kind, u, func(h blocklist.Hit) bool { return w.take(TierURL, h) }); err != nil {
+		return // no address: nothing to compare, and Checked says so
+	}
+	w.checked |= TierURL
+}
+
+func (w *weighing) lookUp(hashes []phash.Hash) {
+	for _, h := range hashes {
+		if h.IsZero() {
+			continue
+		}
+		w.checked |= TierHash
+		w.asked, w.alg = h, h.Algorithm()
+		w.view.FindHash(h, w.radii().Reach(w.far), func(h blocklist.Hit) bool { return w.take(TierHash, h) })
+	}
+}
+
+// lookInside looks for registered pictures inside the candidate.
+func (w *weighing) lookInside(f Features) {
+	if f.f.Len() == 0 {
+		return // nothing to compare
+	}
+	w.checked |= TierFeatures
+	x := searchers.Get().(*blocklist.FeatureSearcher)
+	defer searchers.Put(x)
+	// Rules by which nothing would follow must not take the place of others.
+	worth := func(h blocklist.Hit) bool {
+		w.match.Band = features.Block
+		x := w.complete(TierFeatures, h)
+		return !w.isOld(&x) && x.weigh() > Allow && !w.excepted(h) && !w.allowed(&x)
+	}
+	w.view.FindFeatures(x, f.f, worth, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
+		w.match = m
+		w.take(TierFeatures, h)
+		if m.Corroborates() && w.nBorne < maxBorne {
+			w.borne[w.nBorne] = h.Rule
+			w.nBorne++
+		}
+		return w.open()
+	})
+}
+
+// decision returns what it comes to.
+func (w *weighing) decision() Decision {
+	d := w.best
+	d.Checked = w.checked
+	if w.faceGap {
+		d.Checked &^= TierFace
+	}
+	if d.Verdict > Allow {
+		return d
+	}
+	d.Verdict = Allow
+	if w.truncated {
+		d.Checked &^= TierHash | TierFeatures | TierFace
+	}
+	switch e := w.e; {
+	case w.closed:
+		d.Verdict = Unknown
+	case w.facesMissed && e.stale != 0, e.maxAge != 0 && e.tooOld():
+		d.Verdict = e.stale.verdict()
+	}
+	return d
+}
+
+// tooOld reports whether a list is older than MaxAge.
+func (e *Enforcer) tooOld() bool {
+	now := e.now()
+	for i := range e.sources {
+		if e.sources[i].age(now) > e.maxAge {
+			return true
+		}
+	}
+	return false
+}
+
+// age returns how old a list is; 0 for one that is never old.
+func (s *source) age(now time.Time) time.Duration {
+	switch {
+	case s.current != nil:
+		return now.Sub(s.current())
+	case s.list.Writable():
+		return 0
+	}
+	return now.Sub(s.list.View().SnapshotTime())
+}
+
+func (s Stale) verdict() Verdict {
+	switch s {
+	case StaleAllow:
+		return Allow
+	case StaleBlock:
+		return Block
+	}
+	return Unknown
+}
+
+// radii returns those for the hash that is being looked up. Those of hashes of
+// 64 bits shrink as the list grows: see phash.Radii.
+func (w *weighing) radii() phash.Radii { return w.e.radii.Of(w.alg, w.view.HashCount(w.alg)) }
+
+// complete gathers all that the weight of a hit depends on.
+func (w *weighing) complete(why Tier, h blocklist.Hit) hit {
+	x := hit{Hit: h, why: why, holds: w.src.holds, at: w.presence(h)}
+	switch why {
+	case TierHash:
+		x.radii = w.radii()
+		seen := !h.Derived && (h.Kind == radius.KindImageOptOut || h.Kind == radius.KindOpenOptOut)
+		// A hash of bounded reach is that of a template: others are near it, however
+		// near it is.
+		doubtful := w.sighted && (h.Distance > x.radii.Identical || h.Reach != 0)
+		if seen || doubtful {
+			has := w.view.HasFeatures(h)
+			x.flat = seen && !has
+			x.unproved = doubtful && has && !slices.Contains(w.borne[:w.nBorne], h.Rule)
+		}
+	case TierFeatures:
+		x.band = w.match.Band
+	}
+	return x
+}
+
+// presence returns whether the rule of a hit, and the list, apply.
+func (w *weighing) presence(h blocklist.Hit) presence {
+	switch {
+	case w.in.all, h.Worldwide && w.src.within == nil:
+		return everywhere
+	case !w.in.set:
+		return somewhere
+	case w.src.within != nil && !slices.Contains(w.src.within, w.in.territory),
+		!h.Worldwide && !w.view.InForceIn(h, w.in.territory):
+		return elsewhere
+	}
+	return everywhere
+}
+
+// take takes a hit into account. It always returns true: all hits count.
+func (w *weighing) take(why Tier, h blocklist.Hit) bool {
+	x := w.complete(why, h)
+	if w.isOld(&x) {
+		return true
+	}
+	v := x.weigh()
+	if v <= Allow || w.excepted(h) || w.allowed(&x) {
+		return true
+	}
+	d := Decision{
+		Verdict: v, Why: why, List: w.src.name, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Scope: h.Scope,
+		Derived: h.Derived, Weak: x.weak(),
+	}
+	w.note(d.Weak, &h)
+	switch why {
+	case TierHash:
+		d.Distance, d.Transform, d.Frame = h.Distance, phash.Transform(h.Variant), w.frame
+	case TierFeatures:
+		d.Inliers, d.Coverage, d.Mirrored = w.match.Inliers, w.match.Coverage, w.match.Mirrored
+	case TierFace:
+		d.Similarity, d.Face, d.Frame = h.Similarity, w.face, w.frame
+	}
+	if d.Stronger(w.best) {
+		w.best = d
+	}
+	if w.all != nil {
+		k := matched{w.index, h.Rule}
+		if best, ok := w.all[k]; !ok || d.Stronger(best) {
+			w.all[k] = d
+		}
+	}
+	return true
+}
+
+// excepted reports whether the rule of a hit must leave the candidate alone.
+func (w *weighing) excepted(h blocklist.Hit) bool {
+	var file *[32]byte
+	if w.file != [32]byte{} {
+		file = &w.file
+	}
+	return w.view.HasException(h, file, w.hashes)
+}
+
+// isOld reports whether an earlier sweep has seen a hit: its key came then or
+// before, and its rule had begun.
+func (w *weighing) isOld(h *hit) bool {
+	since, sinceTime := w.mark.Since, w.mark.Time
+	if h.why == TierFace {
+		since, sinceTime = w.mark.FacesSince, w.mark.FacesTime
+	}
+	if h.Event > since {
+		return false
+	}
+	r, _, ok := w.view.Rule(h.Rule)
+	return !ok || !r.Start.After(sinceTime)
+}
+
+// allowed reports whether the allow list keeps the picture that is being looked up
+// from a hit: by its file, or by the hash that was hit; where features or a face
+// were hit, by the picture's own hash.
+func (w *weighing) allowed(h *hit) bool {
+	if w.e.bare || h.why == TierURL || h.why == TierBytes ||
+		!w.e.radii.Shields(h.Kind, h.why == TierHash, w.alg, h.Variant, h.Distance) {
+		return false
+	}
+	hash := w.asked
+	if h.why != TierHash {
+		hash = phash.Hash{}
+		if len(w.hashes) > 0 {
+			hash = w.hashes[0]
+		}
+	}
+	if !w.seen || hash != w.seenHash {
+		var file *[32]byte
+		if w.file != [32]byte{} && !w.animated {
+			file = &w.file
+		}
+		bits, ok := w.view.AllowedDistance(file, hash)
+		w.seen, w.seenHash, w.isAllowed = true, hash, ok && bits <= radius.OfCommon(hash)
+	}
+	return w.isAllowed
+}
