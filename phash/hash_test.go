@@ -193,8 +193,8 @@ func TestStoredValues(t *testing.T) {
 		"none pdq perception Algorithm(255)",
 		"upright rotated90 rotated180 rotated270 flipped mirrored transposed antitransposed Orientation(8)",
 		"whole trimmed overwhite crop7 crop13 crop20 crop30 square topleft4 topright4 bottomleft4 bottomright4 " +
-			"topleft9 topright9 bottomleft9 bottomright9 tiltright tiltleft leanright leanleft cutright cutleft padded overblack withoutalpha View(25)",
-		"whole whole+mirrored crop7+mirrored View(31)+antitransposed",
+			"topleft9 topright9 bottomleft9 bottomright9 tiltright tiltleft leanright leanleft cutright cutleft padded overblack withoutalpha Edit(25)",
+		"whole whole+mirrored crop7+mirrored Edit(31)+antitransposed",
 		"quality stability bits truncated Refusal(5)",
 		"default wide Level(2)",
 		"white black colours Reading(3)",
