@@ -95,7 +95,7 @@ func TestRun(t *testing.T) {
 		"| apart | 2 | 0 (0–65.8) | 0 | 0 (0–65.8) | 0 of 2 | 2 | 100 | 100 |",
 		"| innocent | 1 | 0 (0–79.3) | 0 (0–79.3) | 0 (0–79.3) | 0 |",
 		"1 of 2 families",
-		"Registered photographs: 2; refused or narrowed 0 ",
+		"Registered photographs: 2; hash refused or narrowed 0 ",
 	} {
 		if !strings.Contains(report, want) {
 			t.Errorf("the report lacks %q", want)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
@@ -39,7 +40,7 @@ type registration struct {
 	id      takedown.CaseID
 	refused string // why the picture's hash is not matched; empty if it is
 	points  int    // described points; 0: it is not found inside others
-	risks   int    // reasons that the reviewer is told
+	risks   string // codes of the risks that the reviewer is told, with commas
 }
 
 func (c *clerk) register(ctx context.Context, path string) (registration, error) {
@@ -60,7 +61,11 @@ func (c *clerk) register(ctx context.Context, path string) (registration, error)
 	}
 	// A reviewer can grant no more than this of a picture whose hash is refused.
 	grant := desk.Grant{Actor: desk.Actor{By: "measure"}, Scope: filed.Pictures[0].MaxScope}
-	r := registration{filed.ID, filed.Pictures[0].Refused, filed.Pictures[0].Points, len(p.Risks)}
+	var risks []string
+	for _, f := range p.Risks {
+		risks = append(risks, string(f))
+	}
+	r := registration{filed.ID, filed.Pictures[0].Refused, filed.Pictures[0].Points, strings.Join(risks, ",")}
 	if err := c.desk.Accept(ctx, filed.ID, grant); err != nil {
 		return registration{}, fmt.Errorf("%s: %w", path, err)
 	}

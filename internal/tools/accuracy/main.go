@@ -45,6 +45,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/staydown/staydown/internal/sharedtest"
@@ -109,6 +110,11 @@ func parse(args []string) (*options, error) {
 	var err error
 	if o.half, err = parseHalf(*halves); err != nil {
 		return nil, err
+	}
+	for _, s := range o.sides {
+		if !slices.Contains([]string{"copies", "families", "unrelated"}, s) {
+			return nil, fmt.Errorf("-sides %q: want copies, families, unrelated", s)
+		}
 	}
 	switch {
 	case f.NArg() > 0:

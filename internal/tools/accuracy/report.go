@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func registrations(b *strings.Builder, rows []row) {
 	for _, x := range []struct{ side, title string }{
 		{"registered", "photographs"}, {"registered besides", "other pictures of the list"}, {"registered alone", "pictures of templates"},
 	} {
-		n, refused, risky, pointless := 0, 0, 0, 0
+		n, refused, risky, pointless, codes := 0, 0, 0, 0, map[string]int{}
 		for _, r := range rows {
 			if r.side != x.side {
 				continue
@@ -117,16 +118,23 @@ func registrations(b *strings.Builder, rows []row) {
 			if r.note != "" {
 				refused++
 			}
-			if r.risks > 0 {
+			if r.risks != "" {
 				risky++
+				for _, code := range strings.Split(r.risks, ",") {
+					codes[code]++
+				}
 			}
 			if r.crawler.points == 0 {
 				pointless++
 			}
 		}
 		if n > 0 {
-			fmt.Fprintf(b, "\nRegistered %s: %d; refused or narrowed %s; a risk is named for %s; without features %d.\n",
+			fmt.Fprintf(b, "\nRegistered %s: %d; hash refused or narrowed %s; a risk is named for %s; without features %d.",
 				x.title, n, share(refused, n), share(risky, n), pointless)
+			for _, code := range slices.Sorted(maps.Keys(codes)) {
+				fmt.Fprintf(b, " %s: %d.", code, codes[code])
+			}
+			b.WriteString("\n")
 		}
 	}
 }

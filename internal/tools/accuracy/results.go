@@ -29,7 +29,7 @@ type row struct {
 	crawler    answer
 	ranker     answer
 	note       string // why a registration was refused
-	risks      int
+	risks      string // codes, with commas
 }
 
 // key names the question.
@@ -68,7 +68,7 @@ func (r *row) String() string {
 		r.side, r.group, r.set, r.name, r.registered, r.asked,
 		r.crawler.verdict, r.crawler.why, r.crawler.of, strconv.Itoa(r.crawler.distance), strconv.Itoa(r.crawler.points),
 		strconv.FormatFloat(r.crawler.coverage, 'f', 3, 64),
-		r.ranker.verdict, r.ranker.of, strconv.Itoa(r.ranker.distance), strconv.Itoa(r.risks), r.note,
+		r.ranker.verdict, r.ranker.of, strconv.Itoa(r.ranker.distance), r.risks, r.note,
 	}, "\t")
 }
 
@@ -91,7 +91,7 @@ func parseRow(line string) (row, error) {
 	}
 	r := row{side: f[0], group: f[1], set: f[2], name: f[3], registered: f[4], asked: f[5],
 		crawler: answer{f[6], f[7], f[8], number(f[9]), number(f[10]), coverage},
-		ranker:  answer{verdict: f[12], of: f[13], distance: number(f[14])}, risks: number(f[15]), note: f[16]}
+		ranker:  answer{verdict: f[12], of: f[13], distance: number(f[14])}, risks: f[15], note: f[16]}
 	return r, errs
 }
 
