@@ -164,9 +164,6 @@ func (j *log) readMeta(meta []byte, key *EncryptionKey) error {
 	return nil
 }
 
-// position returns where the journal ends.
-func (j *log) position() Position { return Position{j.id.Epoch, j.last, j.digest} }
-
 // digestAt returns the running digest at an event.
 func (j *log) digestAt(seq uint64) ([32]byte, error) {
 	if seq == 0 {

@@ -13,6 +13,7 @@ require (
 	github.com/nfnt/resize v0.0.0-20180221191011-83c6a9932646 // indirect
 	github.com/tetratelabs/wazero v1.9.0 // indirect
 	golang.org/x/image v0.43.0 // indirect
+	golang.org/x/sys v0.45.0 // indirect
 )
 
 replace github.com/staydown/staydown => ../../
