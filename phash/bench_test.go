@@ -6,6 +6,9 @@ import (
 	"image/color"
 	"image/draw"
 	"image/jpeg"
+	"io"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/corona10/goimagehash"
@@ -93,6 +96,55 @@ func BenchmarkQuery(b *testing.B) {
 		b.Run(bm.name, func(b *testing.B) {
 			p := mustDecode(b, bm.data)
 			timed(b, func() error { hs = k.AppendHashesToAsk(hs[:0], p); return nil })
+		})
+	}
+}
+
+// BenchmarkPhotographs compares, for the photographs of the shared material,
+// decoding by image/jpeg with decoding and hashing here. One operation is all of
+// them.
+func BenchmarkPhotographs(b *testing.B) {
+	files, _ := filepath.Glob(filepath.Join(sharedtest.Path(b, "photos"), "*.jpg"))
+	var data [][]byte
+	for _, f := range files {
+		d, err := os.ReadFile(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		data = append(data, d)
+	}
+	var k phash.Hasher
+	var hs []phash.Hash
+	for _, bm := range []struct {
+		name string
+		f    func(r io.Reader) error
+	}{
+		{"image-jpeg", func(r io.Reader) error { _, err := jpeg.Decode(r); return err }},
+		{"Decode", func(r io.Reader) error { _, err := phash.Decode(r, nil); return err }},
+		{"Decode+PDQ", func(r io.Reader) error {
+			p, err := phash.Decode(r, nil)
+			if err == nil {
+				k.PDQOf(p)
+			}
+			return err
+		}},
+		{"Decode+HashesToAsk", func(r io.Reader) error {
+			p, err := phash.Decode(r, nil)
+			if err == nil {
+				hs = k.AppendHashesToAsk(hs[:0], p)
+			}
+			return err
+		}},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			timed(b, func() error {
+				for _, d := range data {
+					if err := bm.f(bytes.NewReader(d)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
 		})
 	}
 }

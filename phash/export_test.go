@@ -63,3 +63,12 @@ func ReducedPDQ(g *image.Gray, side int) (Hash, bool) {
 
 // TurnForTest applies an EXIF orientation.
 func TurnForTest(img image.Image, orientation byte) image.Image { return turn(img, orientation) }
+
+// BoxPDQ hashes g by the reference's arithmetic, whatever its size.
+func BoxPDQ(g *image.Gray) (Hash, int) {
+	var k Hasher
+	k.boxes.reduce(k.grayOf(g), &k.grid)
+	q := k.grid.quality()
+	k.transform(&k.grid)
+	return k.dct.hash(), q
+}

@@ -147,6 +147,11 @@ func (k *Hasher) hash(src lumaSource) (Hash, int) {
 			src.row(k.grid[y*gridSide:][:gridSide], y)
 		}
 	default:
+		if g, ok := src.(*grayRows); ok {
+			if h, q, ok := k.hashGray(g); ok {
+				return h, q
+			}
+		}
 		k.boxes.reduce(src, &k.grid)
 	}
 	q := k.grid.quality()
@@ -178,10 +183,16 @@ func (k *Hasher) dihedral(src lumaSource) ([8]Hash, int) {
 // grid is the picture reduced to 64 × 64 samples of luma, row by row.
 type grid [gridSide * gridSide]float32
 
-// quality sums the quantized differences of neighbours. Differences below 2.55
+// quality is from 0 to 100.
+func (g *grid) quality() int { return min(100, g.gradients()/90) }
+
+// fullQuality is a sum of gradients whose quality is 100 also if it is a little
+// off.
+const fullQuality = 100*90 + 100
+
+// gradients sums the quantized differences of neighbours. Differences below 2.55
 // levels count as zero, on purpose: they are noise.
-func (g *grid) quality() int {
-	sum := 0
+func (g *grid) gradients() (sum int) {
 	add := func(u, v float32) {
 		d := float32(u-v) * 100
 		n := int(d / 255)
@@ -200,7 +211,7 @@ func (g *grid) quality() int {
 			add(g[i*gridSide+j], g[i*gridSide+j+1])
 		}
 	}
-	return min(100, sum/90)
+	return sum
 }
 
 // spectrum holds the 16 × 16 cosine coefficients of a grid, vertical
@@ -313,14 +324,19 @@ func (s *spectrum) close() bool {
 		many = 5
 		near = 0.5
 	)
+	return s.near(near) >= many-1
+}
+
+// near counts the coefficients within d of the median, without itself.
+func (s *spectrum) near(d float32) int {
 	m := s.median()
-	n := -1 // the median itself is no distance from itself
+	n := -1
 	for _, c := range s {
-		if c-m < near && m-c < near {
+		if c-m < d && m-c < d {
 			n++
 		}
 	}
-	return n >= many-1
+	return n
 }
 
 // turned returns the spectrum of the picture in another orientation, by the

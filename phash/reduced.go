@@ -49,8 +49,10 @@ type tap struct {
 
 const tapBits = 20
 
-// tentFilter reduces to the grid by weights.
+// tentFilter reduces to the grid by weights. It keeps them for the next picture of
+// the same size.
 type tentFilter struct {
+	xs, ys      cells
 	x, y        [gridSide]tap
 	sums        [gridSide * gridSide]int64
 	sum, moment []float64
@@ -103,8 +105,14 @@ func (f *tentFilter) taps(t *[gridSide]tap, c cells) {
 
 // reduce fills g from src.
 func (f *tentFilter) reduce(src *reduced, g *grid) {
-	f.taps(&f.x, src.x)
-	f.taps(&f.y, src.y)
+	if f.xs != src.x {
+		f.taps(&f.x, src.x)
+		f.xs = src.x
+	}
+	if f.ys != src.y {
+		f.taps(&f.y, src.y)
+		f.ys = src.y
+	}
 	clear(f.sums[:])
 	var row [gridSide]int64
 	top := 0 // the first row of the grid that may need more
@@ -112,12 +120,7 @@ func (f *tentFilter) reduce(src *reduced, g *grid) {
 		line := src.pix[y*src.stride:]
 		for j := range f.x {
 			t := &f.x[j]
-			s := int64(0)
-			p := line[t.first:][:len(t.weight)]
-			for k, w := range t.weight {
-				s += int64(w) * int64(p[k])
-			}
-			row[j] = s
+			row[j] = int64(dot(t.weight, line[t.first:]))
 		}
 		for i := top; i < gridSide; i++ {
 			t := &f.y[i]
@@ -141,6 +144,23 @@ func (f *tentFilter) reduce(src *reduced, g *grid) {
 	for i, s := range f.sums {
 		g[i] = float32(float64(s) / (1 << (2 * tapBits)))
 	}
+}
+
+// dot is the sum of the weights times the pixels. It stays below 2^30: the weights
+// together are 2^tapBits, and those that slopes make negative are small.
+func dot(weight []int32, p []byte) int32 {
+	p = p[:len(weight)]
+	var a, b int32
+	k := 0
+	for ; k+4 <= len(weight); k += 4 {
+		w, q := weight[k:k+4:k+4], p[k:k+4:k+4]
+		a += w[0]*int32(q[0]) + w[1]*int32(q[1])
+		b += w[2]*int32(q[2]) + w[3]*int32(q[3])
+	}
+	for ; k < len(weight); k++ {
+		a += weight[k] * int32(p[k])
+	}
+	return a + b
 }
 
 // reducedOf returns the luma of a picture that was reduced, or nil of one that was
@@ -181,6 +201,30 @@ func (p *Picture) reducedOf() *reduced {
 func (r *reduced) part(q image.Rectangle) *reduced {
 	return &reduced{pix: r.pix[q.Min.Y*r.stride+q.Min.X:], stride: r.stride,
 		x: r.x.part(q.Min.X, q.Max.X), y: r.y.part(q.Min.Y, q.Max.Y)}
+}
+
+const (
+	// fastArea is the number of pixels from which on hashGray is faster.
+	fastArea = 1 << 14
+	// fastNear is more than ten times what coefficients by weights were off by in
+	// any of 300 photographs and larger pictures, 0.004.
+	fastNear = 0.05
+)
+
+// hashGray computes the hash of a picture of full size by weights, in half the
+// time. It reports false where its rounding, which is not the reference's, could
+// matter.
+func (k *Hasher) hashGray(g *grayRows) (h Hash, quality int, ok bool) {
+	if g.w*g.h < fastArea {
+		return h, 0, false
+	}
+	r := reduced{pix: g.pix, stride: g.stride, x: cells{n: g.w, side: 1}, y: cells{n: g.h, side: 1}}
+	k.tent.reduce(&r, &k.grid)
+	if k.grid.gradients() <= fullQuality {
+		return h, 0, false
+	}
+	k.transform(&k.grid)
+	return k.dct.hash(), 100, k.dct.near(fastNear) == 0
 }
 
 // hashReduced is hash for a reduced picture.

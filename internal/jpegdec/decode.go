@@ -320,8 +320,9 @@ func (d *decoder) allocate(c *component) {
 		return
 	}
 	c.plane = make([]byte, c.pw*c.ph*d.size*d.size)
-	for i := range c.plane {
-		c.plane[i] = 128 // what viewers show where nothing is
+	c.plane[0] = 128 // what viewers show where nothing is
+	for n := 1; n < len(c.plane); n *= 2 {
+		copy(c.plane[n:], c.plane[:n])
 	}
 	if d.head.Progressive {
 		if d.size > 1 {
