@@ -15,24 +15,9 @@ import (
 	"github.com/staydown/staydown/internal/embedding"
 )
 
-// Errors that those of [NewFace] and [Face.UnmarshalBinary] wrap.
-var (
-	// ErrFaceModel: the name of the model is not 1 to 64 printable ASCII
-	// characters without spaces.
-	ErrFaceModel = embedding.ErrModel
-	// ErrFaceDimensions: the vector does not have 64 to 2,048 components.
-	ErrFaceDimensions = embedding.ErrDimensions
-	// ErrFaceNotFinite: a component is infinite or not a number.
-	ErrFaceNotFinite = embedding.ErrNotFinite
-	// ErrFaceZero: all components are zero, which is no direction.
-	ErrFaceZero = embedding.ErrZero
-	// ErrFaceVersion: a newer version of this library encoded the face.
-	ErrFaceVersion = embedding.ErrVectorVersion
-	// ErrFaceJSON: the JSON is not that of a face.
-	ErrFaceJSON = errors.New(`takedown: a face is {"model": a name, "vector": numbers}`)
-	// ErrFaceCorrupt: the bytes are no face.
-	ErrFaceCorrupt = embedding.ErrVectorCorrupt
-)
+// ErrFace is wrapped by the errors of [NewFace] and of what reads a [Face]. Their
+// texts say what is wrong and repeat nothing of the vector, so they can be shown.
+var ErrFace = errors.New("no face that can be used")
 
 // Face is a face as a model of the caller saw it: the model's name and a
 // vector, of which only the direction counts. It is an opaque value that can be
@@ -49,13 +34,11 @@ type Face struct{ v embedding.Vector }
 // name should carry its version, such as "arcface-r100@2": 1 to 64 printable
 // ASCII characters without spaces.
 //
-// The components are kept in 8 bits each, the biggest as 127. Errors wrap
-// [ErrFaceModel], [ErrFaceDimensions], [ErrFaceNotFinite] or [ErrFaceZero] and
-// repeat nothing of the vector.
+// The components are kept in 8 bits each, the biggest as 127. Errors wrap [ErrFace].
 func NewFace(model string, vector []float32) (Face, error) {
 	v, err := embedding.New(embedding.Model{Name: model, Dimensions: len(vector)}, vector)
 	if err != nil {
-		return Face{}, fmt.Errorf("takedown: face: %w", err)
+		return Face{}, fmt.Errorf("takedown: %w: %w", ErrFace, err)
 	}
 	return Face{v}, nil
 }
@@ -105,8 +88,7 @@ func (f Face) MarshalBinary() ([]byte, error) {
 }
 
 // UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that
-// wraps [ErrFaceVersion], [ErrFaceCorrupt], [ErrFaceModel] or
-// [ErrFaceDimensions].
+// wraps [ErrFace].
 func (f *Face) UnmarshalBinary(b []byte) error {
 	if len(b) == 0 {
 		*f = Face{}
@@ -114,7 +96,7 @@ func (f *Face) UnmarshalBinary(b []byte) error {
 	}
 	v, err := embedding.DecodeVector(b)
 	if err != nil {
-		return fmt.Errorf("takedown: face: %w", err)
+		return fmt.Errorf("takedown: %w: %w", ErrFace, err)
 	}
 	f.v = v
 	return nil
@@ -134,7 +116,7 @@ func (f Face) MarshalJSON() ([]byte, error) {
 	}
 	b, err := f.v.MarshalBinary()
 	if err != nil {
-		return nil, fmt.Errorf("takedown: face: %w", err)
+		return nil, fmt.Errorf("takedown: %w: %w", ErrFace, err)
 	}
 	j := faceJSON{Model: f.Model(), Vector: make([]float32, f.Dimensions())}
 	for i, c := range b[len(b)-len(j.Vector):] { // the components are the end of it
@@ -153,14 +135,14 @@ func (f *Face) UnmarshalJSON(b []byte) error {
 	// A number in JSON has a digit and a comma at least: what is longer than this
 	// has more components than a face can have, or digits that no float has.
 	if len(b) > 64*embedding.MaxDimensions {
-		return fmt.Errorf("%w: it has more than %d bytes", ErrFaceJSON, 64*embedding.MaxDimensions)
+		return fmt.Errorf("takedown: %w: it has more than %d bytes of JSON", ErrFace, 64*embedding.MaxDimensions)
 	}
 	var j faceJSON
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	err := d.Decode(&j)
 	if _, behind := d.Token(); err != nil || behind != io.EOF {
-		return ErrFaceJSON
+		return fmt.Errorf(`takedown: %w: it is not {"model": a name, "vector": numbers}`, ErrFace)
 	}
 	got, err := NewFace(j.Model, j.Vector)
 	if err != nil {

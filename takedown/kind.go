@@ -27,15 +27,14 @@ var kindNames = [...]string{
 	13: "face_opt_out",
 }
 
-// ErrKind says that a text is not the name of a kind of requests.
-var ErrKind = errors.New("takedown: it is none of the kinds of requests; see request.Kinds")
+var errKind = errors.New("takedown: it is none of the kinds of requests; see request.Kinds")
 
-// ParseKind reads the stable name of a kind. The error is [ErrKind].
+// ParseKind reads the stable name of a kind.
 func ParseKind(name string) (Kind, error) {
 	if k := slices.Index(kindNames[:], name); k > 0 {
 		return Kind(k), nil
 	}
-	return 0, ErrKind
+	return 0, errKind
 }
 
 // String returns the stable name of the kind.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staydown/staydown/internal/embedding"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
@@ -121,16 +122,16 @@ func TestNewFace(t *testing.T) {
 		want        error
 	}{
 		{"good", faceModel, good, nil},
-		{"no name", "", good, takedown.ErrFaceModel},
-		{"a name with a space", "my model", good, takedown.ErrFaceModel},
-		{"too long a name", strings.Repeat("m", 65), good, takedown.ErrFaceModel},
-		{"too short", faceModel, good[:63], takedown.ErrFaceDimensions},
+		{"no name", "", good, embedding.ErrModel},
+		{"a name with a space", "my model", good, embedding.ErrModel},
+		{"too long a name", strings.Repeat("m", 65), good, embedding.ErrModel},
+		{"too short", faceModel, good[:63], embedding.ErrDimensions},
 		{"as short as can be", faceModel, good[:64], nil},
 		{"as long as can be", faceModel, append(make([]float32, 1920), good...), nil},
-		{"too long", faceModel, append(make([]float32, 1921), good...), takedown.ErrFaceDimensions},
-		{"infinite", faceModel, infinite, takedown.ErrFaceNotFinite},
-		{"not a number", faceModel, nan, takedown.ErrFaceNotFinite},
-		{"zero", faceModel, make([]float32, 128), takedown.ErrFaceZero},
+		{"too long", faceModel, append(make([]float32, 1921), good...), embedding.ErrDimensions},
+		{"infinite", faceModel, infinite, embedding.ErrNotFinite},
+		{"not a number", faceModel, nan, embedding.ErrNotFinite},
+		{"zero", faceModel, make([]float32, 128), embedding.ErrZero},
 	} {
 		f, err := takedown.NewFace(tc.model, tc.vector)
 		if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) || (err == nil) == f.IsZero() {
@@ -193,7 +194,7 @@ func TestFace_Encodings(t *testing.T) {
 	newer := bytes.Clone(b)
 	newer[0]++
 	var f takedown.Face
-	if err := f.UnmarshalBinary(newer); !errors.Is(err, takedown.ErrFaceVersion) {
+	if err := f.UnmarshalBinary(newer); !errors.Is(err, embedding.ErrVectorVersion) {
 		t.Errorf("of a newer version: %v", err)
 	}
 	if err := f.UnmarshalBinary(b[:len(b)-1]); err == nil {
@@ -303,7 +304,7 @@ func FuzzFace(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var f takedown.Face
 		if err := f.UnmarshalBinary(b); err != nil {
-			for _, known := range []error{takedown.ErrFaceVersion, takedown.ErrFaceCorrupt, takedown.ErrFaceModel, takedown.ErrFaceDimensions} {
+			for _, known := range []error{embedding.ErrVectorVersion, embedding.ErrVectorCorrupt, embedding.ErrModel, embedding.ErrDimensions} {
 				if errors.Is(err, known) {
 					return
 				}

@@ -224,10 +224,8 @@ func jsonError(err error) error {
 	if errors.As(err, &format) {
 		return format
 	}
-	for _, face := range []error{takedown.ErrFaceJSON, takedown.ErrFaceModel, takedown.ErrFaceDimensions, takedown.ErrFaceNotFinite, takedown.ErrFaceZero} {
-		if errors.Is(err, face) { // whose texts repeat nothing of the vector
-			return &FormatError{Why: strings.TrimPrefix(err.Error(), "takedown: ")}
-		}
+	if errors.Is(err, takedown.ErrFace) { // whose texts repeat nothing of the vector
+		return &FormatError{Why: strings.TrimPrefix(err.Error(), "takedown: ")}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		if name = strings.Trim(name, `"`); fields.Plain.MatchString(name) {
