@@ -144,7 +144,7 @@ func (b *bitmap) readMasks(data []byte, size int) int {
 		b.masks = [4]uint32{0x7c00, 0x3e0, 0x1f, 0}
 	case b.depth == 32:
 		b.masks = [4]uint32{0xff0000, 0xff00, 0xff, 0xff000000}
-		b.opaque = size < 56 // older headers do not define alpha
+		b.opaque = size < 56 || le.Uint32(data[52:]) == 0 // no alpha is defined
 	}
 	return size
 }

@@ -16,7 +16,7 @@ func IsICO(data []byte) bool {
 		return false
 	}
 	n := int(le.Uint16(data[4:]))
-	return n > 0 && data[6+9] == 0 && int64(le.Uint32(data[6+12:])) >= 6+16*int64(n)
+	return n > 0 && le.Uint32(data[6+8:]) > 0 && int64(le.Uint32(data[6+12:])) >= 6+16*int64(n)
 }
 
 // OpenICO takes the largest picture of an icon or a cursor, which is the one that

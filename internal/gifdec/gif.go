@@ -17,7 +17,7 @@ var (
 	ErrHeader = errors.New("gifdec: no header of GIF87a or GIF89a")
 	ErrFrame  = errors.New("gifdec: no frame")
 	ErrTable  = errors.New("gifdec: a frame without colours")
-	ErrCode   = errors.New("gifdec: LZW code size outside 2 to 8")
+	ErrCode   = errors.New("gifdec: LZW code size outside 1 to 8")
 	ErrData   = errors.New("gifdec: no picture data")
 )
 
@@ -188,7 +188,7 @@ func (f *frame) decode(t *raster.Target, w *raster.Work) (raster.Fault, error) {
 	switch {
 	case len(f.table) < 3:
 		return raster.Data, ErrTable
-	case f.size < 2 || f.size > 8:
+	case f.size < 1 || f.size > 8:
 		return raster.Data, ErrCode
 	}
 	var colours [256][4]byte

@@ -39,10 +39,14 @@ func animated(hidden bool) []byte {
 		b = appendChunk(b, "fcTL", fctl(0, 4, 4, 0, 0, 10, 0, 0))
 	}
 	b = appendChunk(b, "IDAT", flat(4, 4, 255))
-	b = appendChunk(b, "fcTL", fctl(1, 4, 4, 0, 0, 20, 0, 0))
-	b = appendChunk(b, "fdAT", append([]byte{0, 0, 0, 2}, flat(4, 4, 50)...))
-	b = appendChunk(b, "fcTL", fctl(3, 2, 2, 1, 1, 30, 0, 1))
-	b = appendChunk(b, "fdAT", append([]byte{0, 0, 0, 4}, flat(2, 2, 90)...))
+	n := byte(1)
+	if hidden {
+		n = 0
+	}
+	b = appendChunk(b, "fcTL", fctl(int(n), 4, 4, 0, 0, 20, 0, 0))
+	b = appendChunk(b, "fdAT", append([]byte{0, 0, 0, n + 1}, flat(4, 4, 50)...))
+	b = appendChunk(b, "fcTL", fctl(int(n)+2, 2, 2, 1, 1, 30, 0, 1))
+	b = appendChunk(b, "fdAT", append([]byte{0, 0, 0, n + 3}, flat(2, 2, 90)...))
 	return appendChunk(b, "IEND", nil)
 }
 
@@ -63,6 +67,8 @@ func TestAnimation(t *testing.T) {
 			[]time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 30 * time.Millisecond}, []int{0, 1, 2}},
 		{"without its still", animated(true), []byte{50, 50}, []byte{50, 90},
 			[]time.Duration{20 * time.Millisecond, 30 * time.Millisecond}, []int{0, 1}},
+		{"out of order: the still, too", bytes.Replace(animated(true), []byte("fdAT\x00\x00\x00\x01"), []byte("fdAT\x00\x00\x00\x09"), 1),
+			[]byte{255, 50, 50}, []byte{255, 50, 90}, []time.Duration{0, 20 * time.Millisecond, 30 * time.Millisecond}, []int{0, 1, 2}},
 		{"without acTL", without, []byte{255}, []byte{255}, []time.Duration{0}, []int{0}},
 	}
 	for _, tt := range tests {

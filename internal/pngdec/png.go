@@ -150,6 +150,8 @@ type parser struct {
 	ended    bool // another chunk came behind IDAT
 	animated bool // acTL announced frames
 	control  []control
+	sequence uint32 // the number of the next chunk of the animation
+	odd      bool   // something is wrong with the animation
 }
 
 // control is a frame of an animation.
@@ -193,7 +195,7 @@ func (p *parser) chunk(c chunk) error {
 			return p.setPalette(c.body)
 		}
 	case "tRNS":
-		if before && !c.cut {
+		if before && c.sum {
 			p.setTransparency(c.body)
 		}
 	case "eXIf":
@@ -201,10 +203,11 @@ func (p *parser) chunk(c chunk) error {
 			p.file.EXIF = c.body
 		}
 	case "acTL":
-		if before && len(c.body) >= 8 && binary.BigEndian.Uint32(c.body) > 0 {
+		if before && c.sum && len(c.body) >= 8 && binary.BigEndian.Uint32(c.body) > 0 {
 			p.animated = true
 		}
 	case "fcTL":
+		p.odd = !p.inSequence(c.body) || p.odd || !c.sum || len(c.body) != 26
 		if p.file.More = p.file.More || len(p.control) == raster.MaxFrames; len(c.body) == 26 && !p.file.More {
 			p.control = append(p.control, control{body: c.body, still: before})
 		}
@@ -213,6 +216,7 @@ func (p *parser) chunk(c chunk) error {
 			p.idat = append(p.idat, c.body)
 		}
 	case "fdAT":
+		p.odd = !p.inSequence(c.body) || p.odd // its checksum does not matter
 		if k := len(p.control) - 1; k >= 0 && len(c.body) >= 4 {
 			p.control[k].data = append(p.control[k].data, c.body[4:])
 		}
@@ -220,16 +224,21 @@ func (p *parser) chunk(c chunk) error {
 	return nil
 }
 
+// inSequence reports whether a chunk of an animation has the next number.
+func (p *parser) inSequence(b []byte) bool {
+	n := p.sequence
+	p.sequence++
+	return len(b) >= 4 && binary.BigEndian.Uint32(b) == n
+}
+
 func (p *parser) setPalette(b []byte) error {
 	if p.table || len(b) < 3 || len(b) > 3*256+2 {
 		return ErrPalette
 	}
 	p.table, p.nTable = true, len(b)/3
-	for i := range p.colours {
-		p.colours[i] = [4]byte{0, 0, 0, 0xff} // an index beyond the palette is black
-	}
-	for i := range p.nTable {
-		p.colours[i] = [4]byte{b[3*i], b[3*i+1], b[3*i+2], 0xff}
+	for i := range p.colours { // an index beyond the palette has its last colour
+		k := 3 * min(i, p.nTable-1)
+		p.colours[i] = [4]byte{b[k], b[k+1], b[k+2], 0xff}
 	}
 	return nil
 }
@@ -240,6 +249,11 @@ func (p *parser) setTransparency(b []byte) {
 		for i, a := range b {
 			p.colours[i][3] = a
 		}
+		if len(b) == p.nTable && len(b) > 0 {
+			for i := p.nTable; i < len(p.colours); i++ {
+				p.colours[i][3] = b[len(b)-1]
+			}
+		}
 	case p.kind == grey && len(b) == 2, p.kind == colour && len(b) == 6:
 		mask := uint16(1)<<p.depth - 1
 		for i := range len(b) / 2 {
@@ -249,20 +263,30 @@ func (p *parser) setTransparency(b []byte) {
 	}
 }
 
-// frames finds out what viewers show.
+// frames finds out what viewers show: the still picture, or the animation. Where
+// something is wrong with the animation, some show the one and some the other, so
+// both are given.
 func (p *parser) frames() {
+	still := false
 	if p.animated {
 		for _, c := range p.control {
 			if c.still {
-				c.data = p.idat
+				c.data, still = p.idat, true
 			}
 			if fr, ok := p.frame(c); ok {
 				p.file.Frames = append(p.file.Frames, fr)
+			} else {
+				p.odd = true
 			}
 		}
+		if p.odd {
+			p.fault(raster.Structure)
+		}
 	}
-	if len(p.file.Frames) == 0 {
-		p.file.Frames = []raster.Frame{p.part(p.width, p.height, p.idat)}
+	if n := len(p.file.Frames); n == 0 || p.odd && !still && len(p.idat) > 0 {
+		fr := p.part(p.width, p.height, p.idat)
+		fr.Replace, fr.Dispose = true, raster.Clear
+		p.file.Frames = append([]raster.Frame{fr}, p.file.Frames...)
 	}
 }
 
@@ -285,7 +309,6 @@ func (p *parser) frame(c control) (fr raster.Frame, ok bool) {
 	w, h := int64(be.Uint32(c.body[4:])), int64(be.Uint32(c.body[8:]))
 	x, y := int64(be.Uint32(c.body[12:])), int64(be.Uint32(c.body[16:]))
 	if w == 0 || h == 0 || x+w > int64(p.width) || y+h > int64(p.height) || len(c.data) == 0 {
-		p.fault(raster.Structure)
 		return fr, false
 	}
 	fr = p.part(int(w), int(h), c.data)

@@ -46,7 +46,7 @@ func Open(data []byte) (*raster.File, error) {
 			s.alpha = nil
 		}
 		p.file.Width, p.file.Height = s.w, s.h
-		p.file.Frames = []raster.Frame{s.frame(!p.extended || p.alpha)}
+		p.file.Frames = []raster.Frame{s.frame()}
 	default:
 		return nil, ErrFrame
 	}
@@ -142,7 +142,7 @@ func (p *parser) frame(body []byte) {
 		p.file.Fault = raster.Structure
 		return
 	}
-	fr := b.frame(true)
+	fr := b.frame()
 	fr.Rect = fr.Rect.Add(image.Pt(2*uint24(body), 2*uint24(body[3:])))
 	fr.Delay = time.Duration(uint24(body[12:])) * time.Millisecond
 	fr.Replace = body[15]&2 != 0
@@ -152,14 +152,13 @@ func (p *parser) frame(body []byte) {
 	p.file.Frames = append(p.file.Frames, fr)
 }
 
-// frame returns the picture as a frame at the origin. Without alpha, it is shown
-// opaque, whatever its data say.
-func (b bitstream) frame(alpha bool) raster.Frame {
+// frame returns the picture as a frame at the origin. The alpha in VP8L counts,
+// whatever the flags say, as in Chromium.
+func (b bitstream) frame() raster.Frame {
 	fr := raster.Frame{Rect: image.Rect(0, 0, b.w, b.h), Cost: int64(b.w) * int64(b.h) * pixelCost}
 	if b.name == "VP8L" {
-		alpha = alpha && b.body[4]&0x10 != 0
 		fr.Decode = func(t *raster.Target, w *raster.Work) (raster.Fault, error) {
-			return decodeLossless(t, w, b.body[5:], alpha)
+			return decodeLossless(t, w, b.body[5:])
 		}
 		return fr
 	}
@@ -171,23 +170,19 @@ func (b bitstream) frame(alpha bool) raster.Frame {
 	return fr
 }
 
-func decodeLossless(t *raster.Target, w *raster.Work, data []byte, alpha bool) (raster.Fault, error) {
+func decodeLossless(t *raster.Target, w *raster.Work, data []byte) (raster.Fault, error) {
 	s, err := openStream(data, t.Width, t.Height, w)
 	if err != nil {
 		return failed(err)
 	}
 	out := make([]byte, 4*t.Width)
-	opaque := byte(0xff)
-	if alpha {
-		opaque = 0
-	}
 	for y := range t.Height {
 		row, fault, err := s.next()
 		if err != nil {
 			return raster.Stopped(err)
 		}
 		for x, v := range row {
-			*(*[4]byte)(out[4*x:]) = [4]byte{byte(v >> 16), byte(v >> 8), byte(v), byte(v>>24) | opaque}
+			*(*[4]byte)(out[4*x:]) = [4]byte{byte(v >> 16), byte(v >> 8), byte(v), byte(v >> 24)}
 		}
 		t.Row(y, out[:4*len(row)])
 		if fault != raster.Sound {
