@@ -236,3 +236,16 @@ func TestObserver_Fallback(t *testing.T) {
 		t.Errorf("Fallbacks: %v", f)
 	}
 }
+
+// BenchmarkObserved is an unknown address in a list with an Observer, and in one
+// without.
+func BenchmarkObserved(b *testing.B) {
+	urls := unknown(1 << 16)
+	for name, o := range map[string]blocklist.Observer{"no": nil, "yes": &observed{}} {
+		l, err := blocklist.Load(snapshotOfSize(), &blocklist.LoadOptions{Observer: o})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(name, func(b *testing.B) { benchMiss(b, l.View(), urls) })
+	}
+}
