@@ -31,7 +31,7 @@ func (s *Segment) ForceTables(maxRadius int) {
 }
 
 // CloseAVX2 is closeAVX2, nil where there is none.
-func CloseAVX2() func(rest *byte, n int, other, left uint16, out *[64]uint8) int {
+func CloseAVX2() func(rest *byte, n int, other, left uint16, out *[256]uint8) int {
 	if !wideLanes {
 		return nil
 	}

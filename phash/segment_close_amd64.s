@@ -6,7 +6,7 @@ DATA ·bitsOfNibbles+0(SB)/8, $0x0302020102010100
 DATA ·bitsOfNibbles+8(SB)/8, $0x0403030203020201
 GLOBL ·bitsOfNibbles(SB), RODATA|NOPTR, $16
 
-// func closeAVX2(rest *byte, n int, other, left uint16, out *[64]uint8) int
+// func closeAVX2(rest *byte, n int, other, left uint16, out *[256]uint8) int
 //
 // 16 entries at a time: the bits of each byte by its two nibbles, the bytes of an
 // entry added up, compared, and one bit for each entry.

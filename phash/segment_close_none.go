@@ -4,4 +4,4 @@ package phash
 
 const wideLanes = false
 
-func closeAVX2(*byte, int, uint16, uint16, *[64]uint8) int { panic("phash: no AVX2") }
+func closeAVX2(*byte, int, uint16, uint16, *[256]uint8) int { panic("phash: no AVX2") }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"runtime"
+	"sync"
 )
 
 // Work is what a search does, counted.
@@ -74,7 +75,7 @@ type search struct {
 	n      int // of probes
 	lines  int // of memory that they take
 	found  survivors
-	close  [64]uint8 // of closeAVX2
+	close  [256]uint8 // of closeAVX2
 }
 
 func (x *search) tabled() []uint8 { return x.byTable[:x.nByTable] }
@@ -90,6 +91,9 @@ func (x *search) run(yield func(query int, id uint32, distance int) bool) bool {
 	}
 	if x.s.low == nil {
 		return x.inline(yield)
+	}
+	if x.nByTable >= inOrder && x.plan.chunk[0] <= maxOrdered {
+		return x.pairedInOrder(yield)
 	}
 	return x.paired(yield)
 }
@@ -385,6 +389,79 @@ func (x *search) paired(yield func(query int, id uint32, distance int) bool) boo
 	return x.lookPaired(yield) && x.verify(yield)
 }
 
+// ordered holds the probes into one table for several queries, to sort them by
+// bucket: bucket<<16 | query<<8 | bits in which the chunks differ.
+type ordered struct{ probes, sorted [1 << 14]uint32 }
+
+var orderedPool = sync.Pool{New: func() any { return new(ordered) }}
+
+// inOrder is from how many queries on the buckets of a table are visited in
+// ascending order, so that one page of memory after the other is used.
+const inOrder = 8
+
+// pairedInOrder is paired for many queries.
+func (x *search) pairedInOrder(yield func(query int, id uint32, distance int) bool) bool {
+	s := x.s
+	o := orderedPool.Get().(*ordered)
+	defer orderedPool.Put(o)
+	for c := range s.header.chunks {
+		width, n, each := s.tables[c].width, 0, 0
+		for _, q := range x.tabled() {
+			if n+each > len(o.probes) {
+				if !x.lookInOrder(c, o, n, yield) {
+					return false
+				}
+				n = 0
+			}
+			v, before := s.chunkOf(&x.hs[q].w, c), n
+			for k := 0; k <= int(x.plan.chunk[c]); k++ {
+				for m, more := firstMask(k), true; more; m, more = nextMask(m, width) {
+					o.probes[n] = (v^m)<<16 | uint32(q)<<8 | uint32(k)
+					n++
+				}
+			}
+			each = n - before
+		}
+		if !x.lookInOrder(c, o, n, yield) {
+			return false
+		}
+	}
+	return x.lookPaired(yield) && x.verify(yield)
+}
+
+// lookInOrder looks into the buckets of n probes of table c. They are sorted by
+// the upper half of the bucket's number, which is enough.
+func (x *search) lookInOrder(c int, o *ordered, n int, yield func(query int, id uint32, distance int) bool) bool {
+	var ends [257]uint32
+	for _, p := range o.probes[:n] {
+		ends[p>>24+1]++
+	}
+	for v := 1; v < len(ends); v++ {
+		ends[v] += ends[v-1]
+	}
+	for _, p := range o.probes[:n] {
+		end := &ends[p>>24]
+		o.sorted[*end] = p
+		*end++
+	}
+	t, pair := &x.s.tables[c], int(x.plan.pair[c/2])
+	for _, p := range o.sorted[:n] {
+		lo, hi := t.bucket(p >> 16)
+		if lo == hi {
+			continue
+		}
+		left := uint16(pair - int(p&0xff))
+		if x.add(probe{lo: lo, hi: hi, left: left, c: uint8(c), q: uint8(p >> 8)}, t.rest, 2) && !x.lookPaired(yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxOrdered is the largest chunk radius with which the probes of a query fit
+// into ordered.
+const maxOrdered = 5
+
 // survivors are entries whose pair of chunks is close enough. They are
 // collected over several batches, so that many are verified at once.
 type survivors struct {
@@ -412,14 +489,18 @@ func (x *search) lookPaired(yield func(query int, id uint32, distance int) bool)
 		other := uint16(s.chunkOf(&x.hs[pr.q].w, c^1))
 		at, hi := int(pr.lo), int(pr.hi)
 		if wideLanes && hi-at >= wideFrom {
-			// The last block reads beyond the bucket, and must not beyond the table.
-			for ; at < hi && 2*at+2*len(x.close) <= len(rest); at += len(x.close) {
-				n := closeAVX2(&rest[2*at], min(hi-at, len(x.close)), other, pr.left, &x.close)
-				for _, j := range x.close[:n] {
+			for at < hi {
+				n := min(hi-at, len(x.close))
+				// The last block reads beyond the bucket, and must not beyond the table.
+				if 2*(at+n+wideBlock) > len(rest) {
+					break
+				}
+				for _, j := range x.close[:closeAVX2(&rest[2*at], n, other, pr.left, &x.close)] {
 					if !x.survives(at+int(j), pr, yield) {
 						return false
 					}
 				}
+				at += n
 			}
 		}
 		if at < hi && !x.lookFour(rest, at, other, pr, yield) {
@@ -429,8 +510,10 @@ func (x *search) lookPaired(yield func(query int, id uint32, distance int) bool)
 	return true
 }
 
-// wideFrom is how many entries make closeAVX2 worth its call.
-const wideFrom = 24
+const (
+	wideFrom  = 24 // so many entries make closeAVX2 worth its call
+	wideBlock = 16 // entries that it reads at a time
+)
 
 // lookFour collects those of a bucket's entries, from at on, of which the other
 // chunk is close enough: four at a time, with the bits of each counted in its lane

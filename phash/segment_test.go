@@ -558,7 +558,7 @@ func TestCloseAVX2(t *testing.T) {
 		t.Skip("no AVX2 here")
 	}
 	rng := rand.New(rand.NewPCG(31, 7))
-	for n := 1; n <= 64; n++ {
+	for n := 1; n <= 256; n = n + 1 + n/20 {
 		rest := make([]byte, 2*n+64)
 		for range 200 {
 			for i := range rest {
@@ -571,7 +571,7 @@ func TestCloseAVX2(t *testing.T) {
 					want = append(want, uint8(i))
 				}
 			}
-			var out [64]uint8
+			var out [256]uint8
 			got = out[:wide(&rest[0], n, other, left, &out)]
 			if !slices.Equal(got, want) {
 				t.Fatalf("%d entries, %04x, left %d: %v, want %v", n, other, left, got, want)
