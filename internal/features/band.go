@@ -90,13 +90,15 @@ func (l *looker) repeats(r gray) float64 {
 // blockRule is one way in which a match is proof of a copy: all bounds that are not zero hold.
 type blockRule struct {
 	// At least so much.
-	pure, pureClose, close, agreement, found float64
-	places                                   int
+	pure, pureClose, close, agreement, found, coverage float64
+	places                                             int
 	// At most so much.
 	loose, beside, unproven, against, hole, foundMax float64
 	// closeShare is the least share of the agreeing squares that match closely,
 	// holeShare the greatest share of the disagreeing ones that lie in one place.
 	closeShare, holeShare float64
+	// compact is the least share of what does not agree that lies in one place.
+	compact float64
 	// faint asks for faint texture that is the same in eight times as many squares as it
 	// is another one.
 	faint bool
@@ -129,12 +131,17 @@ var blockRules = [...]blockRule{
 	// line of text.
 	{agreement: 0.6, closeShare: 0.88, hole: 0.2, against: 0.13, beside: 0.4, found: 0.65},
 	{agreement: 0.6, closeShare: 0.86, hole: 0.12, unproven: 0.3, found: 0.5},
+	// Something opaque lies over one part, a box or another picture, and the
+	// rest is a rectangle that is judged as the cut copy that it is. Around the
+	// picture in a frame something agrees on more than one side.
+	{pure: 0.36, pureClose: 0.85, coverage: 0.33, beside: 0.12, found: 0.55, places: 50, compact: 0.7},
 }
 
 // holds reports whether all bounds of the rule hold.
 func (r *blockRule) holds(m *Match) bool {
 	least := m.Pure >= r.pure && m.PureClose >= r.pureClose && m.Close >= max(r.close, r.closeShare*m.Agreement) &&
-		m.Agreement >= r.agreement && m.Found >= r.found && m.Places >= r.places
+		m.Agreement >= r.agreement && m.Found >= r.found && m.Places >= r.places && m.Coverage >= r.coverage &&
+		m.Hole >= r.compact*(1-m.Agreement)
 	return least && atMost(m.Loose, r.loose) && atMost(m.Beside, r.beside) && atMost(m.Unproven, r.unproven) &&
 		atMost(m.Against, r.against) && atMost(m.Hole, r.hole) &&
 		(r.foundMax == 0 || m.Found < r.foundMax) && (r.holeShare == 0 || m.Hole <= r.holeShare*m.Against) &&
@@ -153,7 +160,7 @@ func band(m *Match) Band {
 			return Review
 		}
 		return b
-	case m.Ink.proves():
+	case m.proven(b):
 		return Block
 	case m.Ink.provesPart(), b == Block && !m.Ink.fine():
 		return Review
@@ -199,6 +206,13 @@ const (
 	leastFineness = 0.7
 )
 
+// proven reports whether the strokes prove a copy. b is what the thumbnails prove. Most
+// strokes of a screen can be those of the page around a picture, so that they need the
+// thumbnails, or nearly all of them.
+func (m *Match) proven(b Band) bool {
+	return m.Ink.proves() && (m.Look != Screen || b == Block || 100*m.Ink.Same >= 94*m.Ink.Strokes)
+}
+
 // fine reports whether the strokes could be compared.
 func (k *Ink) fine() bool { return k.Fineness >= leastFineness }
 
@@ -231,7 +245,12 @@ func (k *Ink) contradicts() bool {
 // their strokes bear a hash out.
 func (m *Match) Corroborates() bool {
 	if m.Look != Natural || m.Ink.contradicts() {
-		return m.Look != Natural && m.Ink.proves()
+		return m.Look != Natural && m.proven(m.picturesBand())
+	}
+	if m.Agreement >= 0.9 && m.Pure >= 0.8 && m.Hole <= 0.06 && m.Beside <= 0.1 && m.Places >= 20 {
+		// A painting of it, or two levels of grey: few points are left, and
+		// everything agrees.
+		return true
 	}
 	return m.Found >= 0.35 && m.Agreement >= 0.55 && m.Hole <= 0.2 &&
 		(m.Hole <= 0.1 || m.PureClose < 0.96 || m.Beside < 0.2)
