@@ -138,6 +138,19 @@ func (h Hash) Plausible() bool {
 	return a.least <= n && n <= a.most
 }
 
+// Negative returns the hash of the negative of the picture, to a few bits: PDQ compares
+// frequencies with their median, and inverting the picture inverts all of them. The zero
+// Hash stays zero.
+func (h Hash) Negative() Hash {
+	if h.alg == AlgNone {
+		return h
+	}
+	for i := range algorithms[h.alg].bits / 64 {
+		h.w[i] = ^h.w[i]
+	}
+	return h
+}
+
 // Distance returns the number of bits in which h and o differ. ok is false,
 // and the distance meaningless, when their algorithms differ or when either is
 // the zero Hash. It does not allocate.

@@ -257,9 +257,22 @@ func (w *weighing) exact(c *Candidate) {
 func (w *weighing) near(c *Candidate) {
 	for i := range 1 + len(c.Frames) {
 		w.frame, w.hashes = i, c.frame(i)
-		w.sighted = i == 0 && c.Features.f.Len() > 0 && !c.Truncated
+		w.sighted = i == 0 && c.Features.f.Detailed() && !c.Truncated
 		w.lookUp(w.hashes)
+		if len(w.hashes) > 0 {
+			w.lookUpNegative(w.hashes[0])
+		}
 	}
+}
+
+// lookUpNegative looks for the picture of which a frame is the negative. It looks no
+// farther than hashes of re-encoded pictures lie: no features can confirm it.
+func (w *weighing) lookUpNegative(h phash.Hash) {
+	if h.Algorithm() != phash.AlgPDQ {
+		return
+	}
+	w.asked, w.alg = h.Negative(), h.Algorithm()
+	w.view.FindHash(w.asked, w.radii().Identical, func(h blocklist.Hit) bool { return w.take(TierHash, h) })
 }
 
 // inside looks for registered pictures inside the first frame, and then again for

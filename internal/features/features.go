@@ -161,6 +161,20 @@ func (f Features) Len() int {
 	return int(binary.LittleEndian.Uint16(f.b[8:]))
 }
 
+// minDetailed is the number of working pixels of a picture of some 42 × 42 pixels, enlarged
+// as much as any.
+const minDetailed = 64_000
+
+// Detailed reports whether f could find its picture if it were registered: a picture of
+// fewer pixels has lost its points, and that they are missing says nothing.
+func (f Features) Detailed() bool {
+	if f.Len() == 0 {
+		return false
+	}
+	w, h := f.size()
+	return w*h >= minDetailed
+}
+
 // size returns the size of the working picture.
 func (f Features) size() (w, h int) {
 	return int(binary.LittleEndian.Uint16(f.b[4:])), int(binary.LittleEndian.Uint16(f.b[6:]))

@@ -104,6 +104,58 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 	}
 }
 
+// remade returns the picture with each pixel of w × h taken by at from the original.
+func remade(tb testing.TB, file []byte, w, h int, at func(m image.Image, x, y int) color.Color) []byte {
+	tb.Helper()
+	src, err := jpeg.Decode(bytes.NewReader(file))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m := image.NewRGBA(image.Rect(0, 0, w, h))
+	for y := range h {
+		for x := range w {
+			m.Set(x, y, at(src, x*src.Bounds().Dx()/w, y*src.Bounds().Dy()/h))
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, m); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// The hash of a negative is the complement. Features that a picture is too small to have
+// do not count against its hash.
+func TestCheck_NegativesAndTinyPictures(t *testing.T) {
+	t.Parallel()
+	d := open(t, t.TempDir(), nil)
+	e := d.Enforcer()
+	file := photo(t, "opencv_chicky-512_4d2cf040.jpg")
+	r := optOut(t, 1)
+	r.Images = images(file)
+	accept(t, d, r, desk.Grant{})
+
+	own := inspect(t, file, takedown.Source{})
+	negative := inspect(t, remade(t, file, 400, 400, func(m image.Image, x, y int) color.Color {
+		c := color.RGBAModel.Convert(m.At(x, y)).(color.RGBA)
+		return color.RGBA{255 - c.R, 255 - c.G, 255 - c.B, 255}
+	}), takedown.Source{})
+	got := e.Check(negative)
+	if got.Verdict != takedown.Block || got.Why != takedown.TierHash || got.Distance > 20 {
+		t.Errorf("a negative: %v, want a block by the hash", got)
+	}
+	far := takedown.Candidate{Hashes: []phash.Hash{flipped(own.Hashes[0].Negative(), 30)}}
+	if got := e.Check(far); got.Verdict != takedown.Allow {
+		t.Errorf("a negative of another picture: %v", got)
+	}
+	tiny := inspect(t, remade(t, file, 32, 32, image.Image.At), takedown.Source{})
+	if tiny.Features.IsZero() {
+		t.Fatal("the tiny picture has no features: the test shows nothing")
+	}
+	tiny.Hashes = []phash.Hash{flipped(own.Hashes[0], 40)}
+	wantVerdict(t, "a tiny picture", e.Check(tiny), takedown.Block)
+}
+
 // blobs draws a few soft discs: enough for a hash, and no corner for features.
 func blobs(tb testing.TB) []byte {
 	tb.Helper()
