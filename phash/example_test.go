@@ -81,3 +81,33 @@ func Example() {
 	// Output:
 	// a copy of the picture, mirrored
 }
+
+// A host that keeps its stored hashes in segments, of up to 16 million each, asks
+// them which of its pictures a new rule reaches, without reading them all.
+func ExampleSegment_SearchAll() {
+	var own []phash.Entry // what the host has stored
+	for i, text := range []string{
+		"3326999c39ae999e664e939c69cc96647b3933311849b671db336d918659cb26",
+		"f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b22",
+	} {
+		own = append(own, phash.Entry{Hash: phash.MustParse(text), ID: uint32(i)})
+	}
+	index, err := phash.NewSegment(phash.AlgPDQ, own)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	rule, err := phash.HashesToStoreOf(phash.MustParse("f8f8f0cee0f4a84f06370a22038f63f0b36e2ed596621e1d33e6b39c4e9c9b21"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	var hashes []phash.Hash
+	for _, h := range rule.Hashes {
+		hashes = append(hashes, h.Hash)
+	}
+	index.SearchAll(hashes, phash.AlgPDQ.Radii(index.Len()).Block, func(query int, id uint32, distance int) bool {
+		fmt.Printf("picture %d, %v, %d bits away\n", id, rule.Hashes[query].Transform, distance)
+		return true
+	})
+	// Output: picture 1, whole, 2 bits away
+}

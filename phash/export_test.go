@@ -16,10 +16,10 @@ func NewSegmentWithTables(alg Algorithm, entries []Entry, chunks, stride, maxRad
 	return s
 }
 
-// ForceTables makes searches up to maxRadius use the tables, whatever that
-// costs.
+// ForceTables makes searches up to maxRadius use the tables, and many of them
+// together, whatever that costs.
 func (s *Segment) ForceTables(maxRadius int) {
-	s.maxCandidates = int(^uint(0) >> 1)
+	s.maxCandidates, s.togetherFrom = int(^uint(0)>>1), 0
 	if s.header.chunks == 0 {
 		return
 	}

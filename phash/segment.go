@@ -37,6 +37,7 @@ type Segment struct {
 
 	plans         []plan // by radius; searches beyond the last one scan
 	maxCandidates int    // searches that would look at more scan
+	togetherFrom  int    // with fewer hashes, searches by tables are made one by one
 }
 
 // table lists the hashes by one of their chunks.
@@ -93,7 +94,7 @@ func (s *Segment) AppendBinary(b []byte) ([]byte, error) {
 // makes searches in big segments faster, see docs/benchmarks.md. The memory is
 // released when the copy is no longer used.
 func (s *Segment) InHugePages() *Segment {
-	c := &Segment{owner: arena.Copy(s.data), plans: s.plans, maxCandidates: s.maxCandidates}
+	c := &Segment{owner: arena.Copy(s.data), plans: s.plans, maxCandidates: s.maxCandidates, togetherFrom: s.togetherFrom}
 	runtime.KeepAlive(s)
 	c.carve(s.header, c.owner.Bytes())
 	return c

@@ -40,6 +40,7 @@ const maxShare = 4
 // scan if the hashes are spread evenly.
 func (s *Segment) makePlans() {
 	s.maxCandidates = s.header.distinct / maxShare
+	s.togetherFrom = togetherFrom
 	if s.header.chunks == 0 {
 		return
 	}

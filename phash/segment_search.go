@@ -29,13 +29,17 @@ func (s *Segment) Search(h Hash, radius int, yield func(id uint32, distance int)
 }
 
 // SearchAll is [Segment.Search] for several hashes: query is the index of the
-// hash that an entry is near to. It takes the same memory for all of them at the
-// same time, so it is faster than to search for one after the other, above all
-// in a big segment.
+// hash that an entry is near to. In a segment of many millions of hashes, and
+// where it scans, it uses each piece of memory for all of them at the same time,
+// and is faster than to search for one after the other.
 func (s *Segment) SearchAll(hs []Hash, radius int, yield func(query int, id uint32, distance int) bool) bool {
 	defer runtime.KeepAlive(s) // the bytes may belong to an arena that goes when s does
-	for first := 0; first < len(hs); first += group {
-		x := search{s: s, hs: hs[first:min(first+group, len(hs))], first: first, radius: radius}
+	size := group
+	if s.Indexed(radius) && s.header.distinct < s.togetherFrom {
+		size = 1
+	}
+	for first := 0; first < len(hs); first += size {
+		x := search{s: s, hs: hs[first:min(first+size, len(hs))], first: first, radius: radius}
 		if !x.run(yield) {
 			return false
 		}
@@ -54,9 +58,13 @@ func (s *Segment) Work(h Hash, radius int) Work {
 	return x.work
 }
 
-// group is how many queries are searched at the same time: table by table, so
-// that the offsets of one table, which all of them need, stay in the cache.
+// group is how many queries are searched at the same time.
 const group = 64
+
+// togetherFrom is from how many different hashes on searches that use the tables
+// are made together. With fewer it is faster to make one after the other: what
+// each needs then stays in the cache from the adding-up to the reading.
+const togetherFrom = 8_000_000
 
 // search is a search for up to group hashes.
 type search struct {

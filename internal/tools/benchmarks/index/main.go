@@ -38,19 +38,21 @@ var (
 	passes   = flag.Int("passes", 9, "passes over the queries")
 	nQueries = flag.Int("queries", 1000, "queries for every row")
 	small    = flag.Bool("small", false, "leave out the sets of more than a million keys")
-	parts    = flag.String("parts", "psg", "what to measure: (p)eers, (s)egments, (g)rowth of the set, for the plots")
+	parts    = flag.String("parts", "psbg", "what to measure: (p)eers, (s)egments, (b)atches, (g)rowth of the set, for the plots")
 )
 
 func main() {
 	log.SetFlags(0)
 	flag.Parse()
-	fmt.Printf("%s, %s/%s, GOMAXPROCS=%d. Times in microseconds.\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
+	fmt.Printf("%s, %s/%s, GOMAXPROCS=%d. Times in microseconds. %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), hugePages())
 	for _, part := range *parts {
 		switch part {
 		case 'p':
 			peers()
 		case 's':
 			segments()
+		case 'b':
+			batches()
 		case 'g':
 			growth()
 		}
