@@ -14,6 +14,7 @@
 package jpegdec
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"image"
@@ -320,9 +321,8 @@ func (d *decoder) allocate(c *component) {
 		return
 	}
 	c.plane = make([]byte, c.pw*c.ph*d.size*d.size)
-	c.plane[0] = 128 // what viewers show where nothing is
-	for n := 1; n < len(c.plane); n *= 2 {
-		copy(c.plane[n:], c.plane[:n])
+	for rest := c.plane; len(rest) > 0 && d.ctx.Err() == nil; {
+		rest = rest[copy(rest, nothing[:]):]
 	}
 	if d.head.Progressive {
 		if d.size > 1 {
@@ -331,6 +331,9 @@ func (d *decoder) allocate(c *component) {
 		c.coeffs = make([]int16, d.perBlock()*c.pw*c.ph)
 	}
 }
+
+// nothing is what viewers show where there are no data.
+var nothing = [1 << 16]byte(bytes.Repeat([]byte{128}, 1<<16))
 
 // finish computes what was not computed while decoding.
 func (d *decoder) finish() (*Picture, error) {
@@ -347,6 +350,9 @@ func (d *decoder) finish() (*Picture, error) {
 				return nil, err
 			}
 		}
+	}
+	if err := d.ctx.Err(); err != nil {
+		return nil, fmt.Errorf("jpegdec: %w", err)
 	}
 	d.damage.finish(d)
 	return &Picture{Header: d.head, Scale: d.scale(), Image: d.image(), Damage: d.damage}, nil
