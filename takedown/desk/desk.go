@@ -626,6 +626,25 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
 	}
+	c.delivered(events, seqs)
+	msgs, err := d.arrive(c)
+	if err != nil {
+		return err
+	}
+	ch := change{cases: []*caseRecord{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}
+	// Once nothing of an erased case is in force, what its rules were made of
+	// goes too.
+	ch.forget = c.Erased() && len(c.Rules) == 0
+	if err := d.store.apply(ch); err != nil {
+		return err
+	}
+	c.log = nil
+	d.watch(c)
+	return nil
+}
+
+// delivered notes the rules that events have ended and added.
+func (c *caseRecord) delivered(events []blocklist.Event, seqs []uint64) {
 	added := 0
 	for i, e := range events {
 		switch e.Type {
@@ -645,9 +664,14 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 			added++
 		}
 	}
+}
+
+// arrive moves a case whose events are in the list to where it was going, and
+// returns what is to be told of that.
+func (d *Desk) arrive(c *caseRecord) (msgs []message, err error) {
 	now := d.clock()
 	if err := c.move(c.After, Actor{}, now); err != nil {
-		return err
+		return nil, err
 	}
 	silent := c.Silent
 	if silent && c.Begins && c.State == StateInForce && !now.Before(c.Start) {
@@ -670,23 +694,13 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 	case c.ended():
 		c.happened(MilestoneEnded, now)
 	}
-	var msgs []message
 	if t, ok := arrivals[c.State]; ok && !c.Erased() && !silent && !c.Begins {
 		msgs = []message{{Case: c.ID, Type: t}}
 		if t == MessageInForce {
 			msgs = c.inForce()
 		}
 	}
-	ch := change{cases: []*caseRecord{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}
-	// Once nothing of an erased case is in force, what its rules were made of
-	// goes too.
-	ch.forget = c.Erased() && len(c.Rules) == 0
-	if err := d.store.apply(ch); err != nil {
-		return err
-	}
-	c.log = nil
-	d.watch(c)
-	return nil
+	return msgs, nil
 }
 
 // carryTarget marks the target of an event that goes over to a new rule, of

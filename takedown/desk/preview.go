@@ -24,13 +24,13 @@ import (
 
 // Limits of what a preview lists; everything is counted.
 const (
-	previewFound  = 100
-	previewFar    = 100
-	previewCommon = 10
-	previewCount  = 1 << 16 // hosts that are counted
-	previewHosts  = 20
-	previewNear   = 10
-	nearMisses    = 64 // bits: half of what unlike pictures differ by
+	previewFound   = 100
+	previewWeak    = 100
+	previewAllowed = 10
+	previewCount   = 1 << 16 // hosts that are counted
+	previewHosts   = 20
+	previewNear    = 10
+	nearMisses     = 64 // bits: half of what unlike pictures differ by
 )
 
 // Preview is what an acceptance would do to a sample of an index, or to all of
@@ -123,14 +123,7 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 	if request.IsReply(c.Kind) {
 		return p, &GrantError{id, "it blocks nothing; there is nothing to preview"}
 	}
-	g := Grant{Items: map[int]ItemDecision{}}
-	for i, it := range c.Items {
-		scope := min(c.Asked, it.MaxScope)
-		if c.Kind == request.KindOpenOptOut && it.Kind == request.ItemFace {
-			scope = 0 // as if nothing had been said: the picture alone
-		}
-		g.Items[i] = ItemDecision{Scope: scope}
-	}
+	g := c.asAsked()
 	if at != nil {
 		g = *at
 	}
@@ -144,18 +137,9 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 	if err != nil {
 		return p, err
 	}
-	p.Pictures = c.Pictures
-	for i := range min(len(mats), len(c.Items)) {
-		if d.widest(c.Kind, c.Items[i], &mats[i]) < c.Items[i].MaxScope {
-			p.Listed = append(p.Listed, i)
-		}
-	}
-	registered, err := d.facesOf(c, func(*CaseItem) bool { return true })
-	if err != nil {
+	if err := p.ofCase(d, c, mats); err != nil {
 		return p, err
 	}
-	p.People = d.people(registered)
-	p.Earlier = d.earlier(c, mats, registered)
 	hosts := map[string]int{}
 	if sample == nil {
 		sample = func(context.Context, string) iter.Seq2[takedown.Item, error] {
@@ -169,45 +153,13 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 		if err != nil {
 			return p, err
 		}
-		p.Looked++
-		dec := would.check(&it.Candidate)
-		switch dec.Verdict {
-		case takedown.Block, takedown.Restricted:
-			p.Block++
-		case takedown.Review:
-			p.Review++
-		default:
-			if bare := would.hidden(&it.Candidate); bare.Verdict > takedown.Allow {
-				p.Allowed++
-				if len(p.AllowedFound) < previewCommon {
-					p.AllowedFound = append(p.AllowedFound, takedown.Found{Item: it, Decision: bare})
-				}
-				continue
-			}
-			p.miss(it, mats)
-			p.missFace(it, &would.faces)
-			continue
-		}
-		if dec.Weak {
-			if p.Weak++; len(p.WeakFound) < previewFar {
-				p.WeakFound = append(p.WeakFound, takedown.Found{Item: it, Decision: dec})
+		if p.look(d, would, it, mats) {
+			if host := hostOf(it.Candidate); hosts[host] > 0 || len(hosts) < previewCount {
+				hosts[host]++
 			}
 		}
-		if d.quiet.Check(it.Candidate).Verdict >= dec.Verdict {
-			p.Already++
-		} else if len(p.Found) < previewFound {
-			p.Found = append(p.Found, takedown.Found{Item: it, Decision: dec})
-		}
-		if host := hostOf(it.Candidate); hosts[host] > 0 || len(hosts) < previewCount {
-			hosts[host]++
-		}
 	}
-	for h, n := range hosts {
-		p.Hosts = append(p.Hosts, HostCount{h, n})
-	}
-	p.AllHosts = len(p.Hosts)
-	slices.SortFunc(p.Hosts, func(a, b HostCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Host, b.Host)) })
-	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
+	p.rank(hosts)
 	if p.crowded(d, c.Kind) && (c.Crowded == 0 || c.Granted < c.Crowded) {
 		c.Crowded = c.Granted
 		if err := d.step(ctx, id, func(now *caseRecord, t time.Time) (change, error) {
@@ -220,6 +172,81 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 	}
 	p.Risks, err = d.risks(c)
 	return p, err
+}
+
+// asAsked returns a grant of what was asked for.
+func (c *Case) asAsked() Grant {
+	g := Grant{Items: map[int]ItemDecision{}}
+	for i, it := range c.Items {
+		scope := min(c.Asked, it.MaxScope)
+		if c.Kind == request.KindOpenOptOut && it.Kind == request.ItemFace {
+			scope = 0 // as if nothing had been said: the picture alone
+		}
+		g.Items[i] = ItemDecision{Scope: scope}
+	}
+	return g
+}
+
+// ofCase notes what the preview shows of the case itself.
+func (p *Preview) ofCase(d *Desk, c *caseRecord, mats []request.Material) error {
+	p.Pictures = c.Pictures
+	for i := range min(len(mats), len(c.Items)) {
+		if d.widest(c.Kind, c.Items[i], &mats[i]) < c.Items[i].MaxScope {
+			p.Listed = append(p.Listed, i)
+		}
+	}
+	registered, err := d.facesOf(c, func(*CaseItem) bool { return true })
+	if err != nil {
+		return err
+	}
+	p.People = d.people(registered)
+	p.Earlier = d.earlier(c, mats, registered)
+	return nil
+}
+
+// look notes what would be decided about an item of the sample, and reports
+// whether it would be blocked or held.
+func (p *Preview) look(d *Desk, would *trial, it takedown.Item, mats []request.Material) bool {
+	p.Looked++
+	dec := would.check(&it.Candidate)
+	switch dec.Verdict {
+	case takedown.Block, takedown.Restricted:
+		p.Block++
+	case takedown.Review:
+		p.Review++
+	default:
+		if bare := would.hidden(&it.Candidate); bare.Verdict > takedown.Allow {
+			p.Allowed++
+			if len(p.AllowedFound) < previewAllowed {
+				p.AllowedFound = append(p.AllowedFound, takedown.Found{Item: it, Decision: bare})
+			}
+			return false
+		}
+		p.miss(it, mats)
+		p.missFace(it, &would.faces)
+		return false
+	}
+	if dec.Weak {
+		if p.Weak++; len(p.WeakFound) < previewWeak {
+			p.WeakFound = append(p.WeakFound, takedown.Found{Item: it, Decision: dec})
+		}
+	}
+	if d.quiet.Check(it.Candidate).Verdict >= dec.Verdict {
+		p.Already++
+	} else if len(p.Found) < previewFound {
+		p.Found = append(p.Found, takedown.Found{Item: it, Decision: dec})
+	}
+	return true
+}
+
+// rank lists the hosts with the most hits.
+func (p *Preview) rank(hosts map[string]int) {
+	for h, n := range hosts {
+		p.Hosts = append(p.Hosts, HostCount{h, n})
+	}
+	p.AllHosts = len(p.Hosts)
+	slices.SortFunc(p.Hosts, func(a, b HostCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Host, b.Host)) })
+	p.Hosts = p.Hosts[:min(len(p.Hosts), previewHosts)]
 }
 
 // crowded reports whether so much is hit that a second reviewer has to agree.

@@ -361,21 +361,31 @@ func (d *Desk) take(c *caseRecord, items []int, how State, a Actor, now time.Tim
 		return d.reviewed(c, a, now)
 	}
 	if !granted {
-		// What was taken up again by a complaint is all that is left: it waits for
-		// its review, as after one about a case that was rejected.
-		if c.Erased() { // and what it is about with the last rule
-			return change{}, &GrantError{c.ID, "nothing would be left but the items that a complaint has reopened; decide about them with Change first"}
-		}
-		for _, i := range items {
-			c.Items[i].end(how)
-		}
-		c.forgetGrant()
-		ch, err := d.replace(c, nil, nil, StateInReview, a, now)
-		if how != StateWithdrawn { // all that it blocked ends; a withdrawal is told to who sent it
-			ch.messages = []message{{Case: c.ID, Type: arrivals[how], Reason: a.Reason}}
-		}
-		return ch, err
+		return d.takeAll(c, items, how, a, now)
 	}
+	return d.takeSome(c, items, ending, how, a, now)
+}
+
+// takeAll takes what is left in force out of a case. What a complaint has reopened
+// is all that remains: it waits for its review, as after a complaint about a case
+// that was rejected.
+func (d *Desk) takeAll(c *caseRecord, items []int, how State, a Actor, now time.Time) (change, error) {
+	if c.Erased() { // and what it is about with the last rule
+		return change{}, &GrantError{c.ID, "nothing would be left but the items that a complaint has reopened; decide about them with Amend first"}
+	}
+	for _, i := range items {
+		c.Items[i].end(how)
+	}
+	c.forgetGrant()
+	ch, err := d.replace(c, nil, nil, StateInReview, a, now)
+	if how != StateWithdrawn { // all that it blocked ends; a withdrawal is told to who sent it
+		ch.messages = []message{{Case: c.ID, Type: arrivals[how], Reason: a.Reason}}
+	}
+	return ch, err
+}
+
+// takeSome takes some items out of a case in force; the others stay.
+func (d *Desk) takeSome(c *caseRecord, items []int, ending []uint64, how State, a Actor, now time.Time) (change, error) {
 	rules, covers, err := d.without(c, items, ending)
 	if err != nil {
 		return change{}, err
