@@ -189,7 +189,11 @@ func (j *log) entry(seq uint64) (Entry, error) {
 // its events, fresh the new ones in order. When it fails with ErrNotWritten nothing
 // was written; otherwise it is not known what was.
 func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err error) {
-	var ids [][16]byte
+	total := 0
+	for _, g := range groups {
+		total += len(g)
+	}
+	ids := make([][16]byte, 0, total)
 	for _, g := range groups {
 		for i := range g {
 			ids = append(ids, g[i].ID)
@@ -200,8 +204,10 @@ func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err 
 		return nil, nil, err
 	}
 	last, digest := j.last, j.digest
-	numbers := make(map[[16]byte]uint64, len(ids))
-	var entries []Entry
+	numbers := make(map[[16]byte]uint64, total)
+	entries, salts := make([]Entry, 0, total), make([]byte, saltLength*total)
+	rand.Read(salts)
+	fresh = make([]committed, 0, total)
 	for _, g := range groups {
 		of := make([]uint64, len(g))
 		for i := range g {
@@ -211,7 +217,7 @@ func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err 
 			if n == 0 {
 				last++
 				n, e.Seq = last, last
-				rand.Read(e.Salt[:])
+				e.Salt = [saltLength]byte(salts[saltLength*len(entries):])
 				entry := j.encode(e, &digest)
 				entries, fresh = append(entries, entry), append(fresh, committed{*e, digest})
 				numbers[e.ID] = n
