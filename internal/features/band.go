@@ -173,7 +173,9 @@ func band(m *Match) Band {
 // docs/accuracy-features.md names, different pictures in the same frame.
 func (m *Match) picturesBand() Band {
 	band := None
-	if m.Places >= 20 && m.Agreement >= 0.25 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5 {
+	// Less than two fifths is a frame around another picture: of 1,013 pairs in one frame
+	// that were held for it 661 have less, of 393 copies 24.
+	if m.Places >= 20 && m.Agreement >= 0.4 || m.Places >= 8 && m.Found >= 0.35 && m.Agreement >= 0.5 {
 		band = Review
 	}
 	rich := m.Rich
