@@ -3,6 +3,7 @@ package blocklist
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/staydown/staydown/phash"
@@ -32,10 +33,20 @@ const (
 
 // String returns "url", "bytes", "identical", "duplicate", "face", "host", "prefix" or "Scope(n)".
 func (w Scope) String() string {
-	if names := [...]string{"", "url", "bytes", "identical", "duplicate", "face", "host", "prefix"}; w > 0 && int(w) < len(names) {
-		return names[w]
+	if w > 0 && int(w) < len(scopeNames) {
+		return scopeNames[w]
 	}
 	return fmt.Sprintf("Scope(%d)", uint8(w))
+}
+
+var scopeNames = [...]string{"", "url", "bytes", "identical", "duplicate", "face", "host", "prefix"}
+
+// ParseScope reads the name of a scope, as [Scope.String] writes it.
+func ParseScope(name string) (Scope, error) {
+	if i := slices.Index(scopeNames[:], name); i > 0 {
+		return Scope(i), nil
+	}
+	return 0, fmt.Errorf("blocklist: not a scope; %s are", strings.Join(scopeNames[1:], ", "))
 }
 
 // Effect says what is to happen with what a rule covers. The values are stored

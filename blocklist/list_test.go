@@ -577,6 +577,9 @@ func TestTerritory(t *testing.T) {
 			if err != nil {
 				continue
 			}
+			if code == "UK" && got.String() == "GB" || code == "EL" && got.String() == "GR" {
+				continue // as websites and institutions write them
+			}
 			n++
 			if got.String() != code || got.IsZero() {
 				t.Errorf("ParseTerritory(%s) = %v", code, got)
@@ -586,7 +589,7 @@ func TestTerritory(t *testing.T) {
 	if n != 249 {
 		t.Errorf("%d codes are accepted; ISO 3166-1 has 249", n)
 	}
-	for _, bad := range []string{"", "D", "DEU", "de ", "EU", "UK", "XX", " D", "D ", "\x00\x00", "ÄÖ"} {
+	for _, bad := range []string{"", "D", "DEU", "de ", "EU", "XX", " D", "D ", "\x00\x00", "ÄÖ"} {
 		if got, err := blocklist.ParseTerritory(bad); err == nil {
 			t.Errorf("ParseTerritory(%q) = %v", bad, got)
 		}

@@ -24,10 +24,18 @@ const assigned = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ " +
 	"VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW"
 
 // ParseTerritory reads an officially assigned two-letter code of ISO 3166-1,
-// in upper or lower case.
+// in upper or lower case. UK is read as GB and EL as GR, because websites and
+// institutions of the EU write them so.
 func ParseTerritory(code string) (Territory, error) {
 	if len(code) == 2 {
-		if t := (Territory{code[0] &^ 0x20, code[1] &^ 0x20}); t.isAssigned() {
+		t := Territory{code[0] &^ 0x20, code[1] &^ 0x20}
+		switch t {
+		case Territory{'U', 'K'}:
+			t = Territory{'G', 'B'}
+		case Territory{'E', 'L'}:
+			t = Territory{'G', 'R'}
+		}
+		if t.isAssigned() {
 			return t, nil
 		}
 	}

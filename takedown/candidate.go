@@ -2,12 +2,10 @@ package takedown
 
 import (
 	"bytes"
-	"cmp"
-	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
+	"image"
+	"log/slog"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/features"
@@ -16,12 +14,19 @@ import (
 
 // Candidate is an image that somebody wants to index or show, with everything
 // that is known of it. Every field may be empty; what is there is compared.
+//
+// A candidate can be stored and sent, as JSON and in binary form, and then has
+// the same verdict. Faces are biometric data: both forms leave them out, and a
+// candidate without faces is not compared by TierFace. [Candidate.MarshalSealed]
+// keeps them. It prints no address, hash or pixel.
 type Candidate struct {
 	// ImageURLs are all addresses of the image: the one on the page, each of
 	// the redirect chain, known aliases of a delivery network. One that is
 	// blocked blocks the candidate.
 	ImageURLs []string
-	// PageURLs are the addresses of pages that show it.
+	// PageURLs are the addresses of pages that show it. A rule for a page blocks
+	// the page, and an image only if all its known pages are blocked and none of
+	// its own addresses is known.
 	PageURLs []string
 	// SHA256 is the digest of the file as it was fetched; zero for none.
 	SHA256 [32]byte
@@ -30,58 +35,124 @@ type Candidate struct {
 	// frame. All must be of one picture: what a person says of a match counts for all
 	// of them.
 	Hashes []phash.Hash
-	// Frames are the hashes of the further frames of an animation.
-	Frames [][]phash.Hash
 	// Features are the local features of the picture, or of the first frame.
 	Features Features
-	// Faces are all faces of the picture, or of the first frame, and FrameFaces
-	// those of the further frames, as Frames. Of one picture or frame the first
-	// MaxFaces are compared. They are biometric data: JSON leaves them out.
-	Faces      []Face   `json:"-"`
-	FrameFaces [][]Face `json:"-"`
-	// Truncated says that the file ended before the picture did: what is missing
-	// was looked at as noise. What matches nevertheless counts, but where nothing
-	// does, no tier that compares pixels is in Decision.Checked. Fetch the file
-	// again.
-	Truncated bool `json:",omitempty"`
+	// Faces are all faces of the picture, or of the first frame. The first
+	// MaxFaces are compared.
+	Faces []Face
+	// Frames are the further pictures of the file: distinct frames of an
+	// animation, or what [Candidate.Add] added.
+	Frames []Frame
+	// Damage says what is wrong with the file. Matches with a damaged picture
+	// count. Where nothing matches, Decision.Checked has no tier that compares
+	// pixels if part of the picture is missing: fetch the file again.
+	Damage phash.Damage
+	// LeftOut is how many frames of an animation were not looked at. Where
+	// nothing matches, Decision.Checked then has no tier that compares pixels.
+	LeftOut int
+	// Undecodable says that the file is an image, by its bytes or its media type,
+	// and could not be decoded. [EnforcerOptions].Undecodable is the verdict of
+	// such a file if nothing else blocks it.
+	Undecodable bool
 }
 
-// faces returns the faces of frame i: 0 is the first.
-func (c *Candidate) faces(i int) []Face {
-	faces := c.Faces
-	if i > 0 {
-		faces = nil
-		if i <= len(c.FrameFaces) {
-			faces = c.FrameFaces[i-1]
-		}
-	}
-	return faces[:min(len(faces), MaxFaces)]
+// Frame is a further picture of a candidate.
+type Frame struct {
+	// Index is its number in the file, from 0; −1 if the host added it.
+	Index    int
+	Hashes   []phash.Hash
+	Features Features
+	Faces    []Face
 }
 
-// frame returns the hashes of frame i: 0 is the first.
-func (c *Candidate) frame(i int) []phash.Hash {
+// Picture returns what is known of picture i of the candidate, as
+// Decision.Frame counts them: 0 is the candidate's own, the others are Frames.
+// Of its faces it returns those that are compared.
+func (c *Candidate) Picture(i int) Frame {
 	switch {
 	case i == 0:
-		return c.Hashes
+		return Frame{Hashes: c.Hashes, Features: c.Features, Faces: c.Faces[:min(len(c.Faces), MaxFaces)]}
 	case i > 0 && i <= len(c.Frames):
-		return c.Frames[i-1]
+		f := c.Frames[i-1]
+		f.Faces = f.Faces[:min(len(f.Faces), MaxFaces)]
+		return f
 	}
+	return Frame{}
+}
+
+// partly reports whether pixels of the file were not looked at.
+func (c *Candidate) partly() bool { return c.Damage.Visible() || c.LeftOut > 0 }
+
+// Add adds a picture that the host has: a thumbnail of a video, a page of a
+// document, or a picture that the host's own decoder has read. It computes
+// hashes and features. The first picture of a candidate without one becomes the
+// candidate's own.
+func (c *Candidate) Add(img image.Image) error {
+	pic, err := phash.NewPicture(img)
+	if err != nil {
+		return err
+	}
+	f := Frame{Index: -1, Hashes: phash.HashesToAsk(pic)}
+	if f.Features, err = featuresOf(pic); err != nil {
+		return err
+	}
+	if c.Hashes == nil && c.Features.IsZero() {
+		c.Hashes, c.Features, c.Undecodable = f.Hashes, f.Features, false
+		return nil
+	}
+	c.Frames = append(c.Frames, f)
 	return nil
 }
 
+// String describes what is known of the candidate in numbers.
+func (c Candidate) String() string {
+	s := fmt.Sprintf("candidate: %d image and %d page addresses", len(c.ImageURLs), len(c.PageURLs))
+	if c.SHA256 != [32]byte{} {
+		s += ", digest"
+	}
+	s += fmt.Sprintf(", %d hashes, features %v", len(c.Hashes), c.Features)
+	if n := len(c.Faces); n > 0 {
+		s += fmt.Sprintf(", %d faces", n)
+	}
+	if n := len(c.Frames); n > 0 {
+		s += fmt.Sprintf(", %d further pictures", n)
+	}
+	if c.Damage != (phash.Damage{}) {
+		s += ", " + c.Damage.String()
+	}
+	if c.LeftOut > 0 {
+		s += fmt.Sprintf(", %d frames left out", c.LeftOut)
+	}
+	if c.Undecodable {
+		s += ", undecodable"
+	}
+	return s
+}
+
+// GoString is as String.
+func (c Candidate) GoString() string { return "takedown.Candidate(" + c.String() + ")" }
+
+// LogValue is as String.
+func (c Candidate) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
 // Features are the local features of a picture: what is kept of its pixels to
 // find a registered picture inside it, cropped, captioned or in a screenshot.
-// It is an opaque value that can be stored and sent; the zero Features is none.
+// It is an opaque value that can be stored and sent, as text (base64) and in
+// binary form; the zero Features is none.
 //
 // Features are not anonymous: they hold a small picture. Treat them as you
-// treat the pictures.
+// treat the pictures. They print only their size.
 type Features struct{ f blocklist.Features }
+
+// MaxFeatures is the longest binary form of Features in bytes.
+const MaxFeatures = 48 << 10
 
 // IsZero reports whether f is the zero Features.
 func (f Features) IsZero() bool { return f.f.IsZero() }
 
-// MarshalBinary returns at most 40 KB that UnmarshalBinary reads, in this
-// version of the library and in later ones; nothing for the zero Features.
+// MarshalBinary returns at most MaxFeatures bytes that UnmarshalBinary reads,
+// in this version of the library and in later ones; nothing for the zero
+// Features.
 func (f Features) MarshalBinary() ([]byte, error) { return f.f.MarshalBinary() }
 
 // UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error.
@@ -98,6 +169,35 @@ func (f *Features) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
+// MarshalText returns the binary form in base64.
+func (f Features) MarshalText() ([]byte, error) {
+	b, err := f.MarshalBinary()
+	return base64Text(b), err
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (f *Features) UnmarshalText(text []byte) error {
+	b, err := fromBase64(text, MaxFeatures)
+	if err != nil {
+		return fmt.Errorf("takedown: features: %w", err)
+	}
+	return f.UnmarshalBinary(b)
+}
+
+// String returns the number of points.
+func (f Features) String() string {
+	if f.IsZero() {
+		return "none"
+	}
+	return fmt.Sprintf("of %d points", f.f.Len())
+}
+
+// GoString is as String.
+func (f Features) GoString() string { return "takedown.Features(" + f.String() + ")" }
+
+// LogValue is as String.
+func (f Features) LogValue() slog.Value { return slog.StringValue(f.String()) }
+
 // featuresOf extracts the features of a picture; none if it is too small or
 // too narrow to have any.
 func featuresOf(pic *phash.Picture) (Features, error) {
@@ -110,127 +210,4 @@ func featuresOf(pic *phash.Picture) (Features, error) {
 		return Features{}, fmt.Errorf("takedown: %w", err)
 	}
 	return Features{f}, nil
-}
-
-// Source is where an image comes from.
-type Source struct {
-	// ImageURL is the address of the image as the page has it.
-	ImageURL string
-	// Aliases are its other addresses: those it redirected to, and known
-	// aliases.
-	Aliases []string
-	// PageURL is the address of the page that shows it.
-	PageURL string
-}
-
-// InspectOptions are the options of [Inspect]. The zero value, and nil, are the
-// defaults.
-type InspectOptions struct {
-	// Decode holds the limits of decoding; nil means phash's defaults, and that a
-	// JPEG whose end is missing is looked at as far as it goes: Candidate.Truncated
-	// then says so.
-	Decode *phash.DecodeOptions
-	// AllFrames takes the hashes of every frame of an animation, up to the
-	// limit of Decode, instead of the first frame's only. A picture hidden in a
-	// later frame is found only so.
-	AllFrames bool
-	// NoFeatures leaves out the local features, which take most of the time:
-	// then no crop, caption or screenshot is recognised. Of an animation, they
-	// are those of the first frame.
-	NoFeatures bool
-	// FaceEmbedder, unless nil, finds the faces: those of every frame with
-	// AllFrames, of the first one otherwise. When it fails, Inspect returns what
-	// else it found together with an [*EmbedderError].
-	FaceEmbedder FaceEmbedder
-}
-
-// Inspect reads an image file and computes all that can be asked about it. It
-// reads no more than the limits allow.
-//
-// When the file cannot be decoded, or is too large, Inspect returns what could
-// be computed (its addresses, and its digest if all of it was read) together
-// with the error of phash.Decode: [Enforcer.Check] can still be asked, and its
-// Decision.Checked tells that nobody looked at the picture. A JPEG that is cut
-// off is no error: see Candidate.Truncated.
-func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
-	return InspectContext(context.Background(), r, src, opts)
-}
-
-// InspectContext is [Inspect] with a context for the FaceEmbedder.
-func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
-	if r == nil {
-		return Candidate{}, &ArgumentError{"Inspect", "the reader is nil"}
-	}
-	if opts == nil {
-		opts = new(InspectOptions)
-	}
-	var noFaces error // why nobody knows the faces
-	faces := func(pic *phash.Picture) (found []Face) {
-		if opts.FaceEmbedder != nil && noFaces == nil {
-			found, noFaces = facesOf(ctx, opts.FaceEmbedder, pic.Image())
-		}
-		return found
-	}
-	var c Candidate
-	for _, u := range append([]string{src.ImageURL}, src.Aliases...) {
-		if u != "" {
-			c.ImageURLs = append(c.ImageURLs, u)
-		}
-	}
-	if src.PageURL != "" {
-		c.PageURLs = []string{src.PageURL}
-	}
-	decode := opts.Decode
-	if decode == nil {
-		// Viewers show what is there of a file that was cut; cutting a little off
-		// must not hide a picture.
-		decode = &phash.DecodeOptions{AcceptTruncated: true}
-	}
-	limit := cmp.Or(decode.MaxBytes, phash.DefaultMaxBytes)
-	// One byte more than the limit: the decoder then says what is wrong.
-	file, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
-		return c, fmt.Errorf("takedown: reading an image: %w", err)
-	}
-	if int64(len(file)) <= limit {
-		c.SHA256 = sha256.Sum256(file)
-	}
-	if !opts.AllFrames {
-		pic, err := phash.Decode(bytes.NewReader(file), decode)
-		if err != nil {
-			return c, err
-		}
-		c.Hashes, c.Truncated = phash.HashesToAsk(pic), pic.Truncated()
-		if !opts.NoFeatures {
-			c.Features, err = featuresOf(pic)
-		}
-		c.Faces = faces(pic)
-		return c, errors.Join(err, noFaces)
-	}
-	seen := map[phash.Hash]bool{}
-	for pic, err := range phash.DecodeFrames(bytes.NewReader(file), decode) {
-		if err != nil {
-			return c, errors.Join(err, noFaces)
-		}
-		hashes := phash.HashesToAsk(pic)
-		c.Truncated = c.Truncated || pic.Truncated()
-		switch {
-		case c.Hashes == nil:
-			c.Hashes, c.Faces = hashes, faces(pic)
-			if !opts.NoFeatures {
-				if c.Features, err = featuresOf(pic); err != nil {
-					return c, errors.Join(err, noFaces)
-				}
-			}
-		case seen[hashes[0]]: // as an earlier frame
-			continue
-		default:
-			c.Frames = append(c.Frames, hashes)
-			if opts.FaceEmbedder != nil {
-				c.FrameFaces = append(c.FrameFaces, faces(pic))
-			}
-		}
-		seen[hashes[0]] = true
-	}
-	return c, noFaces
 }

@@ -2,9 +2,13 @@ package takedown
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"log/slog"
+	"slices"
 	"strings"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -31,11 +35,30 @@ const (
 
 // String returns the name of the verdict in lower case.
 func (v Verdict) String() string {
-	names := [...]string{"unknown", "allow", "restricted", "review", "block"}
-	if int(v) < len(names) {
-		return names[v]
+	if int(v) < len(verdictNames) {
+		return verdictNames[v]
 	}
 	return fmt.Sprintf("Verdict(%d)", uint8(v))
+}
+
+var verdictNames = [...]string{"unknown", "allow", "restricted", "review", "block"}
+
+// MarshalText returns the name of the verdict.
+func (v Verdict) MarshalText() ([]byte, error) {
+	if int(v) >= len(verdictNames) {
+		return nil, fmt.Errorf("%w: verdict %d", ErrWire, uint8(v))
+	}
+	return []byte(v.String()), nil
+}
+
+// UnmarshalText reads the name of a verdict. Other names are an error.
+func (v *Verdict) UnmarshalText(text []byte) error {
+	i := slices.Index(verdictNames[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("%w: not a verdict; %s are", ErrWire, strings.Join(verdictNames[:], ", "))
+	}
+	*v = Verdict(i)
+	return nil
 }
 
 // Tier is a way to recognise a candidate. A Tier value also serves as a set of
@@ -61,10 +84,12 @@ const (
 // Has reports whether the set t contains all of the tiers in o.
 func (t Tier) Has(o Tier) bool { return t&o == o }
 
+var tierNames = [...]string{"address", "bytes", "hash", "features", "face"}
+
 // String returns the names of the tiers, joined by "+"; "nothing" for none.
 func (t Tier) String() string {
 	var names []string
-	for i, name := range []string{"address", "bytes", "hash", "features", "face"} {
+	for i, name := range tierNames {
 		if t.Has(1 << i) {
 			names = append(names, name)
 		}
@@ -75,13 +100,32 @@ func (t Tier) String() string {
 	return strings.Join(names, "+")
 }
 
+// MarshalText returns the names of the tiers as String does.
+func (t Tier) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote. Other names are an error.
+func (t *Tier) UnmarshalText(text []byte) error {
+	*t = 0
+	if string(text) == "nothing" {
+		return nil
+	}
+	for name := range strings.SplitSeq(string(text), "+") {
+		i := slices.Index(tierNames[:], name)
+		if i < 0 {
+			return fmt.Errorf("%w: not a tier; %s are", ErrWire, strings.Join(tierNames[:], ", "))
+		}
+		*t |= 1 << i
+	}
+	return nil
+}
+
 // Decision is the answer about a candidate: a verdict, and the rule that it
 // rests on. It is a plain value, and can be compared.
 type Decision struct {
 	Verdict Verdict
 	// Checked are the tiers that had something to compare. Allow without
 	// TierHash does not say that the picture is clean: nobody looked, or not at all
-	// of it (Candidate.Truncated).
+	// of it (Candidate.Damage, Candidate.LeftOut).
 	Checked Tier
 	// Why is the tier that matched; zero when nothing did. All that follows
 	// describes that match and is zero too when there is none.
@@ -103,7 +147,7 @@ type Decision struct {
 	// is TierHash: as it is, mirrored, and so on.
 	Transform phash.Transform
 	// Frame is the frame of an animation that matched, 0 for the first, when Why
-	// is TierHash or TierFace.
+	// is TierHash, TierFeatures or TierFace: see Candidate.Picture.
 	Frame int
 	// Inliers is the number of points of the registered picture that were found
 	// in the candidate where the fit says, and Coverage the part of the
@@ -160,3 +204,75 @@ func (d Decision) String() string {
 	}
 	return s
 }
+
+// LogValue is as String.
+func (d Decision) LogValue() slog.Value { return slog.StringValue(d.String()) }
+
+// wireDecision is the JSON form of a Decision.
+type wireDecision struct {
+	Verdict    Verdict         `json:"verdict"`
+	Checked    Tier            `json:"checked"`
+	Why        Tier            `json:"why,omitzero"`
+	List       string          `json:"list,omitempty"`
+	Rule       uint64          `json:"rule,omitempty"`
+	Case       CaseID          `json:"case,omitzero"`
+	Kind       string          `json:"kind,omitempty"`
+	Scope      string          `json:"scope,omitempty"`
+	Distance   int             `json:"distance,omitempty"`
+	Transform  phash.Transform `json:"transform,omitempty"`
+	Frame      int             `json:"frame,omitempty"`
+	Inliers    int             `json:"inliers,omitempty"`
+	Coverage   float64         `json:"coverage,omitempty"`
+	Mirrored   bool            `json:"mirrored,omitempty"`
+	Similarity float64         `json:"similarity,omitempty"`
+	Face       int             `json:"face,omitempty"`
+	Weak       bool            `json:"weak,omitempty"`
+	Derived    bool            `json:"derived,omitempty"`
+}
+
+// MarshalJSON returns an object with names instead of numbers.
+func (d Decision) MarshalJSON() ([]byte, error) {
+	w := wireDecision{
+		Verdict: d.Verdict, Checked: d.Checked, Why: d.Why, List: d.List, Rule: d.Rule, Case: d.Case,
+		Distance: d.Distance, Transform: d.Transform, Frame: d.Frame, Inliers: d.Inliers, Coverage: d.Coverage,
+		Mirrored: d.Mirrored, Similarity: d.Similarity, Face: d.Face, Weak: d.Weak, Derived: d.Derived,
+	}
+	if d.Kind != 0 {
+		w.Kind = d.Kind.String()
+	}
+	if d.Scope != 0 {
+		w.Scope = d.Scope.String()
+	}
+	return json.Marshal(w)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (d *Decision) UnmarshalJSON(b []byte) (err error) {
+	var w wireDecision
+	if err := json.Unmarshal(b, &w); err != nil {
+		return err
+	}
+	got := Decision{
+		Verdict: w.Verdict, Checked: w.Checked, Why: w.Why, List: w.List, Rule: w.Rule, Case: w.Case,
+		Distance: w.Distance, Transform: w.Transform, Frame: w.Frame, Inliers: w.Inliers, Coverage: w.Coverage,
+		Mirrored: w.Mirrored, Similarity: w.Similarity, Face: w.Face, Weak: w.Weak, Derived: w.Derived,
+	}
+	if w.Kind != "" {
+		if got.Kind, err = ParseKind(w.Kind); err != nil {
+			return fmt.Errorf("%w: %w", ErrWire, err)
+		}
+	}
+	if w.Scope != "" {
+		if got.Scope, err = blocklist.ParseScope(w.Scope); err != nil {
+			return fmt.Errorf("%w: %w", ErrWire, err)
+		}
+	}
+	*d = got
+	return nil
+}
+
+// MarshalBinary returns the JSON form.
+func (d Decision) MarshalBinary() ([]byte, error) { return d.MarshalJSON() }
+
+// UnmarshalBinary reads what MarshalBinary wrote.
+func (d *Decision) UnmarshalBinary(b []byte) error { return d.UnmarshalJSON(b) }

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"fmt"
 	"iter"
@@ -40,6 +41,10 @@ type EnforcerOptions struct {
 	// It must be set, to StaleUnknown or one of the others, when MaxAge is. Where
 	// it is not, the answer about such faces is Allow, and Decision.Checked tells.
 	Stale Stale
+	// Undecodable is the verdict of a file that is an image and cannot be decoded,
+	// if nothing else blocks it: Allow, Review or Block; 0 means Review. Nobody has
+	// looked at such a picture, though viewers may show it.
+	Undecodable Verdict
 	// Map makes Load use the file in place, mapped into memory: it opens faster
 	// and shares its memory with other processes. The file must then never be
 	// changed or cut in place, only replaced as Publish does it. Without Map the
@@ -72,14 +77,15 @@ const (
 // safe for concurrent use; its queries take no lock, do no I/O and allocate
 // nothing for canonical addresses, except one counting table per day.
 type Enforcer struct {
-	sources []source
-	now     func() time.Time
-	radii   radius.Radii
-	maxAge  time.Duration // 0 for none
-	stale   Stale         // 0 for none
-	bare    bool          // without the allow lists
-	closed  atomic.Bool
-	loaded  bool // Load opened the list
+	sources     []source
+	now         func() time.Time
+	radii       radius.Radii
+	maxAge      time.Duration // 0 for none
+	undecodable Verdict
+	stale       Stale // 0 for none
+	bare        bool  // without the allow lists
+	closed      atomic.Bool
+	loaded      bool // Load opened the list
 }
 
 // ListSource is a list that an [Enforcer] asks. Package feed and others bring
@@ -196,7 +202,11 @@ func (o *EnforcerOptions) Check() error {
 	default:
 		return badArgument("EnforcerOptions.Stale", "it is none of StaleUnknown, StaleAllow and StaleBlock")
 	}
-	return nil
+	switch o.Undecodable {
+	case 0, Allow, Review, Block:
+		return nil
+	}
+	return badArgument("EnforcerOptions.Undecodable", "%v is none of allow, review and block, and not 0 for the default", o.Undecodable)
 }
 
 // newEnforcer checks the options and makes an enforcer that still needs its
@@ -210,7 +220,7 @@ func newEnforcer(opts *EnforcerOptions) (*Enforcer, error) {
 	}
 	e := &Enforcer{
 		now: opts.Now, radii: radius.PDQ(opts.BlockRadius, opts.ReviewRadius),
-		maxAge: opts.MaxAge, stale: opts.Stale, bare: opts.IgnoreAllowList,
+		maxAge: opts.MaxAge, stale: opts.Stale, undecodable: cmp.Or(opts.Undecodable, Review), bare: opts.IgnoreAllowList,
 	}
 	if e.now == nil {
 		e.now = time.Now
@@ -289,9 +299,10 @@ func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
 // decoded anyway.
 func (e *Enforcer) Check(c Candidate) Decision { return e.check(where{}, &c) }
 
-// In returns the view of somebody in a country, ISO 3166-1 alpha-2: rules for
-// other territories do not count, and rules for this one block. With
-// an invalid or empty code, every rule applies (fail closed).
+// In returns the view of a viewer in a country, ISO 3166-1 alpha-2 (UK is GB, EL
+// is GR): rules for other territories do not count, and rules for this one block.
+// With an invalid or empty code, every rule applies (fail closed), and
+// [Region.Err] returns what is wrong. [ParseCountry] checks a code beforehand.
 func (e *Enforcer) In(country string) Region {
 	t, err := blocklist.ParseTerritory(country)
 	return Region{e, where{set: true, all: err != nil, territory: t}}
@@ -303,6 +314,22 @@ type Region struct {
 	e  *Enforcer
 	in where
 }
+
+// Err returns why every rule applies: an error if the code given to
+// [Enforcer.In] is no country.
+func (r Region) Err() error {
+	if r.in.all {
+		return badArgument("In, country", "it is no code of ISO 3166-1, such as DE; every rule applies")
+	}
+	return nil
+}
+
+// Country is a country or area of ISO 3166-1.
+type Country = blocklist.Territory
+
+// ParseCountry reads a two-letter code of ISO 3166-1, in upper or lower case.
+// UK is read as GB, and EL as GR.
+func ParseCountry(code string) (Country, error) { return blocklist.ParseTerritory(code) }
 
 // FilterURL is [Enforcer.FilterURL] in the region.
 func (r Region) FilterURL(imageURL string) Decision { return r.e.decide(r.in, imageURL, "", nil) }

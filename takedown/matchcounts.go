@@ -114,3 +114,18 @@ var ErrMatchCounts = counts.ErrFormat
 // UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that
 // wraps [ErrMatchCounts].
 func (t *MatchCounts) UnmarshalBinary(b []byte) error { return t.c.UnmarshalBinary(b) }
+
+// MarshalText returns the binary form in base64.
+func (t MatchCounts) MarshalText() ([]byte, error) {
+	b, err := t.MarshalBinary()
+	return base64Text(b), err
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (t *MatchCounts) UnmarshalText(text []byte) error {
+	b, err := fromBase64(text, 4<<20)
+	if err != nil {
+		return err
+	}
+	return t.UnmarshalBinary(b)
+}

@@ -153,7 +153,8 @@ type weighing struct {
 	seen, isAllowed bool
 	seenHash        phash.Hash
 	animated        bool
-	truncated       bool // part of the picture is noise
+	partly          bool // pixels of the file were not looked at
+	undecodable     bool
 
 	// For the match budget: the rules that were matched weakly, and whether the
 	// picture is known to be one that was asked for.
@@ -212,7 +213,7 @@ func (e *Enforcer) check(in where, c *Candidate) Decision {
 
 // candidate asks all lists about a candidate.
 func (w *weighing) candidate(c *Candidate) {
-	w.far, w.animated, w.truncated, w.file = true, len(c.Frames) > 0, c.Truncated, c.SHA256
+	w.far, w.animated, w.partly, w.undecodable, w.file = true, len(c.Frames) > 0, c.partly(), c.Undecodable, c.SHA256
 	for i := range w.e.sources {
 		if w.enter(i) {
 			w.exact(c)
@@ -248,16 +249,37 @@ func (w *weighing) exact(c *Candidate) {
 	for _, u := range c.ImageURLs {
 		w.address(blocklist.ImageAddress, u)
 	}
-	for _, u := range c.PageURLs {
+	w.pages(c.PageURLs)
+}
+
+// pages looks for the pages that show a candidate. A page says nothing about an
+// image as long as another page shows it too, so all of them must be blocked.
+func (w *weighing) pages(urls []string) {
+	for _, u := range urls {
+		blocked := false
+		err := w.view.FindURL(blocklist.PageAddress, u, func(h blocklist.Hit) bool {
+			x := w.complete(TierURL, h)
+			blocked = x.weigh() > Allow
+			return !blocked
+		})
+		if err == nil {
+			w.checked |= TierURL
+		}
+		if !blocked {
+			return
+		}
+	}
+	for _, u := range urls {
 		w.address(blocklist.PageAddress, u)
 	}
 }
 
-// near looks for the hashes of all frames.
+// near looks for the hashes of all pictures of a candidate.
 func (w *weighing) near(c *Candidate) {
 	for i := range 1 + len(c.Frames) {
-		w.frame, w.hashes = i, c.frame(i)
-		w.sighted = i == 0 && c.Features.f.Detailed() && !c.Truncated
+		p := c.Picture(i)
+		w.frame, w.hashes = i, p.Hashes
+		w.sighted = p.Features.f.Detailed() && !c.Damage.Visible()
 		w.lookUp(w.hashes)
 		if len(w.hashes) > 0 {
 			w.lookUpNegative(w.hashes[0])
@@ -275,23 +297,27 @@ func (w *weighing) lookUpNegative(h phash.Hash) {
 	w.view.FindHash(w.asked, w.radii().Identical, func(h blocklist.Hit) bool { return w.take(TierHash, h) })
 }
 
-// inside looks for registered pictures inside the first frame, and then again for
-// the hashes that its features confirm.
+// inside looks for registered pictures inside those of a candidate, and then again
+// for the hashes that the features confirm.
 func (w *weighing) inside(c *Candidate) {
-	w.frame, w.hashes = 0, c.Hashes
-	w.lookInside(c.Features)
-	if w.open() && w.nBorne > 0 {
-		w.sighted = true
-		w.lookUp(w.hashes)
+	for i := 0; i <= len(c.Frames) && w.open(); i++ {
+		p := c.Picture(i)
+		w.frame, w.hashes, w.nBorne = i, p.Hashes, 0
+		w.lookInside(p.Features)
+		if w.open() && w.nBorne > 0 {
+			w.sighted = true
+			w.lookUp(w.hashes)
+		}
 	}
 }
 
 // people looks for registered faces in all frames.
 func (w *weighing) people(c *Candidate) {
 	faces, compared := false, false
-	for i := 0; i <= max(len(c.Frames), len(c.FrameFaces)) && w.open(); i++ {
-		w.frame, w.hashes = i, c.frame(i)
-		for k, f := range c.faces(i) {
+	for i := 0; i <= len(c.Frames) && w.open(); i++ {
+		p := c.Picture(i)
+		w.frame, w.hashes = i, p.Hashes
+		for k, f := range p.Faces {
 			if f.IsZero() {
 				continue
 			}
@@ -369,7 +395,7 @@ func (w *weighing) decision() Decision {
 		return d
 	}
 	d.Verdict = Allow
-	if w.truncated {
+	if w.partly {
 		d.Checked &^= TierHash | TierFeatures | TierFace
 	}
 	switch e := w.e; {
@@ -377,6 +403,9 @@ func (w *weighing) decision() Decision {
 		d.Verdict = Unknown
 	case w.facesMissed && e.stale != 0, e.maxAge != 0 && e.tooOld():
 		d.Verdict = e.stale.verdict()
+	}
+	if w.undecodable && d.Verdict == Allow {
+		d.Verdict = w.e.undecodable
 	}
 	return d
 }
@@ -471,7 +500,7 @@ func (w *weighing) take(why Tier, h blocklist.Hit) bool {
 	case TierHash:
 		d.Distance, d.Transform, d.Frame = h.Distance, phash.Transform(h.Variant), w.frame
 	case TierFeatures:
-		d.Inliers, d.Coverage, d.Mirrored = w.match.Inliers, w.match.Coverage, w.match.Mirrored
+		d.Inliers, d.Coverage, d.Mirrored, d.Frame = w.match.Inliers, w.match.Coverage, w.match.Mirrored, w.frame
 	case TierFace:
 		d.Similarity, d.Face, d.Frame = h.Similarity, w.face, w.frame
 	}

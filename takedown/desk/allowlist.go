@@ -93,7 +93,7 @@ func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor
 	if len(c.Frames) > 0 {
 		return AllowedPicture{}, errors.New("takedown: an animation cannot be put on the allow list: a frame that nobody looked at would be with it")
 	}
-	if c.Truncated {
+	if c.Damage.Visible() {
 		return AllowedPicture{}, errors.New("takedown: the file is cut off: the hash of what is missing would be on the allow list; fetch it again")
 	}
 	s.Hashes = slices.DeleteFunc(slices.Clone(s.Hashes), func(h phash.Hash) bool { return len(hashKeys([]phash.Hash{h})) == 0 })

@@ -232,7 +232,7 @@ func TestAddCommon_Requests(t *testing.T) {
 
 	for what, c := range map[string]takedown.Candidate{
 		"nothing": {}, "a flat one": {Hashes: []phash.Hash{phash.FromPDQ([32]byte{1})}},
-		"an animation": {Hashes: hashes(t, testJPEG(t, 8)), Frames: [][]phash.Hash{{pdq(t, 9)}}},
+		"an animation": {Hashes: hashes(t, testJPEG(t, 8)), Frames: []takedown.Frame{{Hashes: []phash.Hash{pdq(t, 9)}}}},
 	} {
 		if _, err := d.AddToAllowList(ctx, c, logo, ""); err == nil {
 			t.Errorf("%s was listed", what)

@@ -67,7 +67,7 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 		"just far, another picture":    {at(22, foreign.Features), takedown.Review, takedown.TierHash},
 		"identical, another picture":   {at(20, foreign.Features), takedown.Block, takedown.TierHash},
 		"review radius, another":       {at(54, foreign.Features), takedown.Review, takedown.TierHash},
-		"a later frame, nobody looked": {takedown.Candidate{Hashes: foreign.Hashes, Features: foreign.Features, Frames: [][]phash.Hash{{flipped(same.Hashes[0], 40)}}}, takedown.Block, takedown.TierHash},
+		"a later frame, nobody looked": {takedown.Candidate{Hashes: foreign.Hashes, Features: foreign.Features, Frames: []takedown.Frame{{Hashes: []phash.Hash{flipped(same.Hashes[0], 40)}}}}, takedown.Block, takedown.TierHash},
 	} {
 		got := e.Check(tt.c)
 		if got.Verdict != tt.want || got.Why != tt.why || got.Case != id {
@@ -75,7 +75,7 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 		}
 	}
 	cut := at(40, foreign.Features)
-	cut.Truncated = true
+	cut.Damage = phash.Damage{Reason: phash.DamageCut, Missing: 0.2}
 	wantVerdict(t, "far, and features of what is noise in part", e.Check(cut), takedown.Block)
 	wantVerdict(t, "a ranker, who has no features", e.Filter("", flipped(same.Hashes[0], 40)), takedown.Block)
 
@@ -94,7 +94,7 @@ func TestCheck_FeaturesBearOutHashes(t *testing.T) {
 		if got.Verdict == takedown.Block && got.Why == takedown.TierHash && got.Distance == 40 && got.Case == id {
 			borne++
 		}
-		c.Frames = [][]phash.Hash{foreign.Hashes}
+		c.Frames = []takedown.Frame{{Hashes: foreign.Hashes}}
 		if again := e.Check(c); again.Verdict != got.Verdict || again.Why != got.Why {
 			t.Errorf("%v as an animation, %v without its second frame", again, got)
 		}

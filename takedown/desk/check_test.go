@@ -88,12 +88,12 @@ func TestInspect(t *testing.T) {
 	}
 	// A picture whose end is cut off is looked at as far as it goes.
 	got, err = takedown.Inspect(bytes.NewReader(file[:len(file)*19/20]), src, nil)
-	if err != nil || got.Hashes == nil || got.Features.IsZero() || !got.Truncated {
-		t.Errorf("a file that is cut: %v, %d hashes, truncated %t", err, len(got.Hashes), got.Truncated)
+	if err != nil || got.Hashes == nil || got.Features.IsZero() || !got.Damage.Visible() {
+		t.Errorf("a file that is cut: %v, %d hashes, truncated %t", err, len(got.Hashes), got.Damage.Visible())
 	}
 	got, err = takedown.Inspect(bytes.NewReader(file), src, &takedown.InspectOptions{Decode: &phash.DecodeOptions{MaxBytes: 100}})
-	if !errors.Is(err, phash.ErrTooLarge) || got.SHA256 != [32]byte{} {
-		t.Errorf("a file beyond the limit: %v, digest %x", err, got.SHA256)
+	if !errors.Is(err, phash.ErrTooLarge) || got.SHA256 != sha256.Sum256(file) || !got.Undecodable {
+		t.Errorf("a file beyond the limit: %v, digest %x, undecodable %t", err, got.SHA256, got.Undecodable)
 	}
 }
 
@@ -106,11 +106,11 @@ func TestCheck_Truncated(t *testing.T) {
 	for _, all := range []bool{false, true} {
 		cut := func(n int) takedown.Candidate {
 			file := testJPEG(t, 1)
-			c, err := takedown.Inspect(bytes.NewReader(file[:len(file)*n/100]), takedown.Source{}, &takedown.InspectOptions{AllFrames: all})
+			c, err := takedown.Inspect(bytes.NewReader(file[:len(file)*n/100]), takedown.Source{}, &takedown.InspectOptions{FirstFrame: !all})
 			ok(t, err)
 			b, err := json.Marshal(c)
-			if ok(t, err); c.Truncated != (n < 100) || bytes.Contains(b, []byte("Truncated")) != c.Truncated {
-				t.Errorf("%d %%: truncated %t, %s", n, c.Truncated, b)
+			if ok(t, err); c.Damage.Visible() != (n < 100) || bytes.Contains(b, []byte(`"damage"`)) != c.Damage.Visible() {
+				t.Errorf("%d %%: damage %v, %d bytes of JSON", n, c.Damage, len(b))
 			}
 			return c
 		}
@@ -157,7 +157,7 @@ func TestInspect_AllFrames(t *testing.T) {
 	}
 	var c takedown.Candidate
 	for all, want := range map[bool]takedown.Verdict{false: takedown.Allow, true: takedown.Block} {
-		got, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, &takedown.InspectOptions{AllFrames: all})
+		got, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, &takedown.InspectOptions{FirstFrame: !all})
 		if err != nil {
 			t.Fatal(err)
 		}

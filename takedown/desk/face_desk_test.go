@@ -21,7 +21,6 @@ import (
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/sharedtest"
-	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -75,7 +74,7 @@ func TestFaceOptOut_Blocks(t *testing.T) {
 		{"a look-alike, and the person", withFaces(between(t, 1, 0.7), portrait(t, 1, 3)), takedown.Block, 1, 0.9},
 		{"hardly alike", withFaces(between(t, 1, 0.5)), takedown.Allow, 0, 0},
 		{"somebody else", withFaces(portrait(t, 2, 0)), takedown.Allow, 0, 0},
-		{"in a later frame", takedown.Candidate{Frames: [][]phash.Hash{nil, nil}, FrameFaces: [][]takedown.Face{nil, {portrait(t, 2, 0), portrait(t, 1, 5)}}}, takedown.Block, 1, 0.9},
+		{"in a later frame", takedown.Candidate{Frames: []takedown.Frame{{}, {Faces: []takedown.Face{portrait(t, 2, 0), portrait(t, 1, 5)}}}}, takedown.Block, 1, 0.9},
 		{"a picture with everything", func() takedown.Candidate { c := other; c.Faces = []takedown.Face{portrait(t, 1, 9)}; return c }(), takedown.Block, 0, 0.9},
 	} {
 		got := e.Check(tc.candidate)
@@ -97,7 +96,7 @@ func TestFaceOptOut_Blocks(t *testing.T) {
 			t.Errorf("%s prints %s", tc.name, s)
 		}
 	}
-	if got := e.Check(takedown.Candidate{Frames: [][]phash.Hash{nil}, FrameFaces: [][]takedown.Face{{portrait(t, 1, 5)}}}); got.Frame != 1 {
+	if got := e.Check(takedown.Candidate{Frames: []takedown.Frame{{Faces: []takedown.Face{portrait(t, 1, 5)}}}}); got.Frame != 1 {
 		t.Errorf("frame %d", got.Frame)
 	}
 
@@ -438,7 +437,7 @@ func TestFaceOptOut_ResolveAFrame(t *testing.T) {
 	e := d.Enforcer()
 	accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{})
 	first, second := testCandidate(t, 5).Hashes, testCandidate(t, 6).Hashes
-	anim := takedown.Candidate{Hashes: first, Frames: [][]phash.Hash{second}, Faces: []takedown.Face{portrait(t, 3, 0)}, FrameFaces: [][]takedown.Face{{between(t, 1, 0.9)}}}
+	anim := takedown.Candidate{Hashes: first, Faces: []takedown.Face{portrait(t, 3, 0)}, Frames: []takedown.Frame{{Hashes: second, Faces: []takedown.Face{between(t, 1, 0.9)}}}}
 	match := desk.Match{Candidate: anim, Decision: e.Check(anim)}
 	if wantVerdict(t, "in the second frame", match.Decision, takedown.Block); match.Decision.Frame != 1 {
 		t.Fatalf("%v", match.Decision)
@@ -447,7 +446,7 @@ func TestFaceOptOut_ResolveAFrame(t *testing.T) {
 	ok(t, err)
 	wantVerdict(t, "excepted", e.Check(anim), takedown.Allow)
 	other := anim
-	other.Frames = [][]phash.Hash{testCandidate(t, 7).Hashes}
+	other.Frames = []takedown.Frame{{Hashes: testCandidate(t, 7).Hashes, Faces: anim.Frames[0].Faces}}
 	wantVerdict(t, "the same face in another frame", e.Check(other), takedown.Block)
 	anim.Faces = []takedown.Face{portrait(t, 1, 4)}
 	wantVerdict(t, "the person in the first frame", e.Check(anim), takedown.Block)

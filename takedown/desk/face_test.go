@@ -238,7 +238,7 @@ func TestFace_PrintsNothingOfItself(t *testing.T) {
 	if !strings.Contains(log.String(), want) || len(log.String()) > 300 {
 		t.Errorf("the log has %s", &log)
 	}
-	if b, err := json.Marshal(takedown.Candidate{Faces: []takedown.Face{f}, FrameFaces: [][]takedown.Face{{f}}}); err != nil || bytes.Contains(b, []byte("ace")) {
+	if b, err := json.Marshal(takedown.Candidate{Faces: []takedown.Face{f}, Frames: []takedown.Frame{{Faces: []takedown.Face{f}}}}); err != nil || bytes.Contains(b, []byte("ace")) {
 		t.Errorf("a candidate in JSON: %s, %v", b, err)
 	}
 }
@@ -394,7 +394,7 @@ func TestInspect_Faces(t *testing.T) {
 		}, broken},
 	} {
 		for _, frames := range []bool{false, true} {
-			c, err := takedown.InspectContext(context.WithValue(ctx, key{}, 1), bytes.NewReader(file), takedown.Source{}, &takedown.InspectOptions{FaceEmbedder: tc.embed, AllFrames: frames})
+			c, err := takedown.InspectContext(context.WithValue(ctx, key{}, 1), bytes.NewReader(file), takedown.Source{}, &takedown.InspectOptions{FaceEmbedder: tc.embed, FirstFrame: !frames})
 			var ee *takedown.EmbedderError
 			if !errors.As(err, &ee) || tc.want != nil && !errors.Is(err, tc.want) {
 				t.Errorf("%s: %v, want an *EmbedderError of %v", tc.name, err, tc.want)

@@ -276,7 +276,7 @@ func (t *trial) hidden(c *takedown.Candidate) takedown.Decision {
 	bits, ok := view.AllowedDistance(&c.SHA256, phash.Hash{})
 	listed := ok && bits == 0
 	for i := range 1 + len(c.Frames) {
-		for _, h := range hashesOf(c, i) {
+		for _, h := range c.Picture(i).Hashes {
 			bits, ok := view.AllowedDistance(nil, h)
 			listed = listed || ok && bits <= radius.OfCommon(h)
 		}
@@ -285,28 +285,6 @@ func (t *trial) hidden(c *takedown.Candidate) takedown.Decision {
 		return takedown.Decision{}
 	}
 	return t.faces.strengthen(t.bare.Check(*c), c, nil)
-}
-
-// hashesOf returns the hashes of a frame of a candidate: 0 is the first.
-func hashesOf(c *takedown.Candidate, frame int) []phash.Hash {
-	switch {
-	case frame == 0:
-		return c.Hashes
-	case frame <= len(c.Frames):
-		return c.Frames[frame-1]
-	}
-	return nil
-}
-
-// facesIn returns the faces of a frame of a candidate, as many as are compared.
-func facesIn(c *takedown.Candidate, frame int) (faces []takedown.Face) {
-	switch {
-	case frame == 0:
-		faces = c.Faces
-	case frame <= len(c.FrameFaces):
-		faces = c.FrameFaces[frame-1]
-	}
-	return faces[:min(len(faces), takedown.MaxFaces)]
 }
 
 // trialFaces are the faces of a grant, which are compared one by one.
@@ -326,11 +304,11 @@ type trialFaces struct {
 // there is none.
 func (t *trialFaces) nearest(c *takedown.Candidate, looks func(frame int) bool) (best takedown.Decision) {
 	best.Similarity = -2
-	for frame := range 1 + max(len(c.Frames), len(c.FrameFaces)) {
+	for frame := range 1 + len(c.Frames) {
 		if !looks(frame) {
 			continue
 		}
-		for i, f := range facesIn(c, frame) {
+		for i, f := range c.Picture(frame).Faces {
 			for _, g := range t.faces {
 				if s, ok := f.Similarity(g); ok && s > best.Similarity {
 					best.Similarity, best.Face, best.Frame = s, i, frame
@@ -375,7 +353,7 @@ func (t *trialFaces) strengthen(d takedown.Decision, c *takedown.Candidate, comm
 // leavesAlone reports whether a frame of a candidate is on the allow list, or
 // excepted from a rule in whose place the grant would come: its exceptions go over.
 func (t *trialFaces) leavesAlone(c *takedown.Candidate, frame int, common *blocklist.State) bool {
-	hashes := hashesOf(c, frame)
+	hashes := c.Picture(frame).Hashes
 	var file *[32]byte
 	if c.SHA256 != [32]byte{} {
 		file = &c.SHA256

@@ -69,9 +69,9 @@ func TestPreview_FacesOnCommonPictures(t *testing.T) {
 		{Key: "a look-alike", Candidate: shows(other, between(t, 1, 0.7))},
 		{Key: "a stranger", Candidate: shows(other, portrait(t, 2, 1))},
 		{Key: "in a frame that is common", Candidate: takedown.Candidate{
-			SHA256: listed.SHA256, Hashes: other.Hashes, Frames: [][]phash.Hash{listed.Hashes}, FrameFaces: [][]takedown.Face{{portrait(t, 1, 1)}}}},
+			SHA256: listed.SHA256, Hashes: other.Hashes, Frames: []takedown.Frame{{Hashes: listed.Hashes, Faces: []takedown.Face{portrait(t, 1, 1)}}}}},
 		{Key: "in a frame beside it", Candidate: takedown.Candidate{
-			SHA256: listed.SHA256, Hashes: listed.Hashes, Frames: [][]phash.Hash{other.Hashes}, FrameFaces: [][]takedown.Face{{portrait(t, 1, 1)}}}},
+			SHA256: listed.SHA256, Hashes: listed.Hashes, Frames: []takedown.Frame{{Hashes: other.Hashes, Faces: []takedown.Face{portrait(t, 1, 1)}}}}},
 	}
 	want := map[string]string{
 		"common": "common", "common by its file": "common", "common by its hash": "common", "common, a look-alike": "common",

@@ -112,7 +112,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	if c.SHA256 != [32]byte{} && (r == SameImage || len(c.Frames) == 0) {
 		picture.Bytes = [][32]byte{c.SHA256}
 	}
-	hashes := hashesOf(c, m.Decision.Frame)
+	hashes := c.Picture(m.Decision.Frame).Hashes
 	switch {
 	case r == NotTheSame:
 		// A hash with another count of ones is of a flat picture, or of none: it

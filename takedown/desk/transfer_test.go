@@ -461,7 +461,7 @@ func TestResolve_Frame(t *testing.T) {
 	}
 	var b bytes.Buffer
 	ok(t, gif.EncodeAll(&b, &g))
-	c, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, &takedown.InspectOptions{AllFrames: true})
+	c, err := takedown.Inspect(bytes.NewReader(b.Bytes()), takedown.Source{}, nil)
 	ok(t, err)
 	if len(c.Frames) != 1 {
 		t.Fatalf("%d further frames", len(c.Frames))
@@ -470,13 +470,13 @@ func TestResolve_Frame(t *testing.T) {
 	hit.Frame = 1
 	got, err := d.Resolve(ctx, desk.Match{Candidate: c, Decision: hit, File: b.Bytes()}, desk.SameImage)
 	ok(t, err)
-	if got.NotDerived != "" || got.Hashes != len(c.Frames[0]) || got.Files != 1 {
+	if got.NotDerived != "" || got.Hashes != len(c.Frames[0].Hashes) || got.Files != 1 {
 		t.Errorf("%+v", got)
 	}
-	wantVerdict(t, "the second frame", d.Enforcer().Filter("", c.Frames[0][0]), takedown.Block)
+	wantVerdict(t, "the second frame", d.Enforcer().Filter("", c.Frames[0].Hashes[0]), takedown.Block)
 	wantVerdict(t, "the first frame", d.Enforcer().Filter("", c.Hashes[0]), takedown.Allow)
 	// The file of another animation.
-	c.Frames[0] = hashes(t, testJPEG(t, 8))
+	c.Frames[0].Hashes = hashes(t, testJPEG(t, 8))
 	c.SHA256 = [32]byte{}
 	if got, err = d.Resolve(ctx, desk.Match{Candidate: c, Decision: hit, File: b.Bytes()}, desk.SameImage); err == nil {
 		t.Errorf("a frame that the file does not have: %+v", got)

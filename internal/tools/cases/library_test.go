@@ -90,7 +90,7 @@ type answers struct {
 // with the first hash. flags are those of expect.tsv.
 func (r registration) ask(tb testing.TB, file []byte, flags string) answers {
 	tb.Helper()
-	o := &takedown.InspectOptions{AllFrames: strings.Contains(flags, "all")}
+	o := &takedown.InspectOptions{FirstFrame: false}
 	if strings.Contains(flags, "avif") {
 		o.Decode = &withAVIF
 	}

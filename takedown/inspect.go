@@ -1,0 +1,243 @@
+package takedown
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// Source is where an image comes from.
+type Source struct {
+	// ImageURL is the address of the image as the page has it.
+	ImageURL string
+	// Aliases are its other addresses: those it redirected to, and known
+	// aliases. Their order does not matter.
+	Aliases []string
+	// PageURL is the address of the page that shows it.
+	PageURL string
+	// MediaType is the Content-Type with which the file was served, if it is
+	// known. A file that is served as an image and cannot be decoded is
+	// undecodable, whatever its bytes are.
+	MediaType string
+}
+
+// candidate returns what is known before the file is read.
+func (s *Source) candidate() (c Candidate) {
+	for _, u := range append([]string{s.ImageURL}, s.Aliases...) {
+		if u != "" {
+			c.ImageURLs = append(c.ImageURLs, u)
+		}
+	}
+	if s.PageURL != "" {
+		c.PageURLs = []string{s.PageURL}
+	}
+	return c
+}
+
+// Limits of looking up. They are apart from those of uploads.
+const (
+	// DefaultInspectBytes is how much of an image file is decoded.
+	DefaultInspectBytes = 64 << 20
+	// DefaultInspectFrames is how many distinct frames of an animation are
+	// looked at.
+	DefaultInspectFrames = 24
+)
+
+// InspectOptions are the options of [Inspect]. The zero value, and nil, are the
+// defaults.
+type InspectOptions struct {
+	// Decode holds the limits of decoding, and further decoders. MaxBytes is
+	// DefaultInspectBytes and MaxFrames DefaultInspectFrames if they are 0. A damaged
+	// file is always looked at as far as viewers show it: see Candidate.Damage.
+	Decode *phash.DecodeOptions
+	// FirstFrame looks at the first frame of an animation only. A picture hidden
+	// in a later frame is then not found.
+	FirstFrame bool
+	// NoFeatures leaves out the local features, which take most of the time:
+	// then no crop, caption or screenshot is recognised.
+	NoFeatures bool
+	// FaceEmbedder, unless nil, finds the faces in every frame. When it fails,
+	// Inspect returns what else it found together with an [*EmbedderError].
+	FaceEmbedder FaceEmbedder
+	// Slots, unless nil, bounds how many files are decoded at a time: its
+	// capacity is their number. Calls that share it wait for each other, or for
+	// the end of their contexts.
+	Slots chan struct{}
+}
+
+// Inspect reads an image file and computes everything that can be asked about
+// it. The whole file is read, for its digest, in little memory; an image is
+// decoded from the first part of it, within the limits of the options. What
+// lies behind a picture cannot hide it. The caller bounds the length of r.
+//
+// When the file cannot be decoded, Inspect returns what could be computed (its
+// addresses and its digest) together with the error of package phash:
+// [Enforcer.Check] can still be asked. If the file is an image nevertheless,
+// Candidate.Undecodable is set. Damaged files and frames that were left out are
+// no errors: see Candidate.Damage and Candidate.LeftOut.
+func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
+	return InspectContext(context.Background(), r, src, opts)
+}
+
+// InspectContext is [Inspect] with a context, which is looked at while the file
+// is read and decoded, and is handed to the FaceEmbedder.
+func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
+	if r == nil {
+		return Candidate{}, &ArgumentError{"Inspect", "the reader is nil"}
+	}
+	if opts == nil {
+		opts = new(InspectOptions)
+	}
+	c := src.candidate()
+	file, err := readImage(ctx, r, &c, &src, opts.decoding())
+	if err != nil {
+		return c, err
+	}
+	in := inspection{ctx: ctx, opts: opts, c: &c}
+	err = in.decode(file, isImage(&src, file), func(pic *phash.Picture) error { return in.add(pic) })
+	return c, errors.Join(err, in.noFaces)
+}
+
+// decoding returns the options of decoding.
+func (o *InspectOptions) decoding() *phash.DecodeOptions {
+	var d phash.DecodeOptions
+	if o.Decode != nil {
+		d = *o.Decode
+	}
+	d.AcceptTruncated = true
+	d.MaxBytes, d.MaxFrames = cmp.Or(d.MaxBytes, DefaultInspectBytes), cmp.Or(d.MaxFrames, DefaultInspectFrames)
+	return &d
+}
+
+// sniffed is how many bytes tell what a file is.
+const sniffed = 512
+
+// isImage reports whether a file is an image, by its first bytes or its media
+// type.
+func isImage(src *Source, head []byte) bool {
+	return phash.Sniff(head) != phash.FormatUnknown || len(head) > 0 && strings.HasPrefix(strings.ToLower(strings.TrimSpace(src.MediaType)), "image/")
+}
+
+// readImage reads r to its end and notes its digest. It returns the part of an
+// image that may be decoded, and the first bytes of anything else.
+func readImage(ctx context.Context, r io.Reader, c *Candidate, src *Source, decode *phash.DecodeOptions) ([]byte, error) {
+	digest := sha256.New()
+	body := io.TeeReader(contextReader{ctx, r}, digest)
+	file, err := io.ReadAll(io.LimitReader(body, sniffed))
+	if err == nil && (isImage(src, file) || decode.Decoders[phash.FormatUnknown] != nil) {
+		// One byte more than the limit: the decoder then knows that there is more.
+		limit := decode.MaxBytes + 1 - int64(len(file))
+		var rest []byte
+		rest, err = io.ReadAll(io.LimitReader(body, limit))
+		file = append(file, rest...)
+	}
+	if err == nil {
+		_, err = io.Copy(io.Discard, body)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("takedown: reading an image: %w", err)
+	}
+	digest.Sum(c.SHA256[:0])
+	return file, nil
+}
+
+// contextReader ends with the error of its context.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}
+
+// inspection is an Inspect that runs.
+type inspection struct {
+	ctx     context.Context
+	opts    *InspectOptions
+	c       *Candidate
+	noFaces error // why nobody knows the faces
+	seen    map[phash.Hash]bool
+	n       int // pictures so far
+}
+
+// decode gives each distinct picture of the file to add, and notes damage and
+// what was left out.
+func (in *inspection) decode(file []byte, isImage bool, add func(*phash.Picture) error) error {
+	if in.opts.Slots != nil {
+		select {
+		case in.opts.Slots <- struct{}{}:
+			defer func() { <-in.opts.Slots }()
+		case <-in.ctx.Done():
+			return in.ctx.Err()
+		}
+	}
+	in.seen = map[phash.Hash]bool{}
+	for pic, err := range phash.DecodeFramesContext(in.ctx, bytes.NewReader(file), in.opts.decoding()) {
+		var left *phash.LeftOutError
+		if errors.As(err, &left) {
+			if !in.opts.FirstFrame {
+				in.c.LeftOut = left.LeftOut
+			}
+			return nil
+		}
+		if err != nil {
+			// What was found before the fault counts.
+			in.c.Undecodable = isImage && in.n == 0 && in.ctx.Err() == nil
+			return err
+		}
+		if d := pic.Damage(); d.Missing > in.c.Damage.Missing || in.c.Damage == (phash.Damage{}) {
+			in.c.Damage = d
+		}
+		if err := add(pic); err != nil {
+			return err
+		}
+		if in.opts.FirstFrame {
+			return nil
+		}
+	}
+	return nil
+}
+
+// add adds a picture to the candidate, unless it looks like an earlier one.
+func (in *inspection) add(pic *phash.Picture) error {
+	f := Frame{Index: pic.Frame().Index, Hashes: phash.HashesToAsk(pic)}
+	if own := f.Hashes[0]; in.n > 0 && !own.IsZero() {
+		if in.seen[own] {
+			return nil
+		}
+	}
+	in.seen[f.Hashes[0]] = true
+	var err error
+	if !in.opts.NoFeatures {
+		f.Features, err = featuresOf(pic)
+	}
+	f.Faces = in.faces(pic)
+	in.put(f)
+	return err
+}
+
+func (in *inspection) put(f Frame) {
+	if in.n++; in.n == 1 {
+		in.c.Hashes, in.c.Features, in.c.Faces = f.Hashes, f.Features, f.Faces
+		return
+	}
+	in.c.Frames = append(in.c.Frames, f)
+}
+
+func (in *inspection) faces(pic *phash.Picture) (found []Face) {
+	if in.opts.FaceEmbedder != nil && in.noFaces == nil {
+		found, in.noFaces = facesOf(in.ctx, in.opts.FaceEmbedder, pic.Image())
+	}
+	return found
+}
