@@ -123,7 +123,7 @@ func benchmarkFaces(b *testing.B, n int) {
 	l := open()
 	add(l, n, blocklist.FaceLimits{Block: 0.5, Review: 0.4})
 	if n <= 100_000 {
-		b.Run("search what came since", func(b *testing.B) { search(b, l.View()) })
+		b.Run("search what came since", func(b *testing.B) { search(b, l.State()) })
 	}
 	b.Run("compact", func(b *testing.B) {
 		measure(b, func() {
@@ -156,7 +156,7 @@ func benchmarkFaces(b *testing.B, n int) {
 	loaded := load()
 	taken := float64(memoryInUse()-before) / float64(n)
 	b.Run("search limit=0.4", func(b *testing.B) {
-		search(b, loaded.View())
+		search(b, loaded.State())
 		b.ReportMetric(taken, "B/face")
 	})
 	// One face with a lower limit makes all searches deeper.
@@ -168,7 +168,7 @@ func benchmarkFaces(b *testing.B, n int) {
 		if _, err := loaded.Reload(); err != nil {
 			b.Fatal(err)
 		}
-		b.Run(fmt.Sprintf("search limit=%v", review), func(b *testing.B) { search(b, loaded.View()) })
+		b.Run(fmt.Sprintf("search limit=%v", review), func(b *testing.B) { search(b, loaded.State()) })
 	}
 }
 

@@ -77,7 +77,7 @@ func BenchmarkFeatures(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if v = l.View(); v.Counts().Features != pictures {
+	if v = l.State(); v.Counts().Features != pictures {
 		b.Fatalf("%d pictures, want %d", v.Counts().Features, pictures)
 	}
 	b.Run("write from base", func(b *testing.B) { write(b, v) })

@@ -8,7 +8,7 @@ import (
 )
 
 func BenchmarkHash(b *testing.B) {
-	v := load(b, false).View()
+	v := load(b, false).State()
 	r := rand.New(rand.NewPCG(3, 3))
 	b.ReportAllocs()
 	n := 0

@@ -113,10 +113,10 @@ func benchMiss(b *testing.B, v *blocklist.State, urls []string) {
 
 func BenchmarkUnknownAddress(b *testing.B) {
 	urls := unknown(1 << 16)
-	b.Run("base", func(b *testing.B) { benchMiss(b, load(b, false).View(), urls) })
-	b.Run("mapped", func(b *testing.B) { benchMiss(b, load(b, true).View(), urls) })
+	b.Run("base", func(b *testing.B) { benchMiss(b, load(b, false).State(), urls) })
+	b.Run("mapped", func(b *testing.B) { benchMiss(b, load(b, true).State(), urls) })
 	for _, n := range []int{10_000, 100_000} {
-		v := blocklist.Continue(load(b, false).View(), func(add func(*blocklist.Event)) {
+		v := blocklist.Continue(load(b, false).State(), func(add func(*blocklist.Event)) {
 			for i := range n {
 				var d blocklist.Digest
 				binary.LittleEndian.PutUint64(d[:], rand.Uint64())
@@ -131,12 +131,12 @@ func BenchmarkUnknownAddress(b *testing.B) {
 		for i := range urls {
 			urls[i] += "#"
 		}
-		benchMiss(b, load(b, false).View(), urls)
+		benchMiss(b, load(b, false).State(), urls)
 	})
 }
 
 func BenchmarkBlockedAddress(b *testing.B) {
-	v := load(b, false).View()
+	v := load(b, false).State()
 	urls := make([]string, 1<<16)
 	for i := range urls {
 		urls[i] = string(benchURL(nil, uint64(i*7919%benchSize())))
@@ -171,7 +171,7 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 func BenchmarkLoadSecured(b *testing.B) {
-	v := load(b, false).View()
+	v := load(b, false).State()
 	private := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	key := &blocklist.EncryptionKey{1}
 	for _, tt := range []struct {
@@ -202,7 +202,7 @@ func BenchmarkLoadSecured(b *testing.B) {
 }
 
 func BenchmarkWriteSnapshot(b *testing.B) {
-	v := load(b, false).View()
+	v := load(b, false).State()
 	path := filepath.Join(b.TempDir(), "snap")
 	for b.Loop() {
 		if err := blocklist.WriteSnapshotFile(path, v); err != nil {
@@ -279,7 +279,7 @@ func BenchmarkUnderWriters(b *testing.B) {
 			start := time.Now()
 			for b.Loop() {
 				t := time.Now()
-				v := l.View()
+				v := l.State()
 				d, _ := v.Digest(blocklist.ImageAddress, urls[i&(len(urls)-1)])
 				v.FindAddress(d, func(blocklist.Hit) bool { return true })
 				reads = append(reads, time.Since(t))
@@ -348,7 +348,7 @@ func BenchmarkUnderCompaction(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		t := time.Now()
-		v := l.View()
+		v := l.State()
 		d, _ := v.Digest(blocklist.ImageAddress, urls[i&(len(urls)-1)])
 		v.FindAddress(d, func(blocklist.Hit) bool { return true })
 		if len(reads) < cap(reads) {

@@ -42,9 +42,9 @@ func TestReload_Fork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := node.View().Position()
-	if at != l.View().Position() || at.Seq != 10 {
-		t.Fatalf("the node is at %v, the list at %v", at, l.View().Position())
+	at := node.State().Position()
+	if at != l.State().Position() || at.Seq != 10 {
+		t.Fatalf("the node is at %v, the list at %v", at, l.State().Position())
 	}
 	fork := open(t, restored, nil)
 	for _, tt := range []struct {
@@ -57,16 +57,16 @@ func TestReload_Fork(t *testing.T) {
 				t.Fatal(err)
 			}
 			if changed, err := node.Reload(); changed || !errors.Is(err, tt.want) {
-				t.Errorf("Reload of a fork at %v: %t, %v, want %v", fork.View().Position(), changed, err, tt.want)
+				t.Errorf("Reload of a fork at %v: %t, %v, want %v", fork.State().Position(), changed, err, tt.want)
 			}
 			if _, err := blocklist.Load(path, &blocklist.LoadOptions{After: at}); !errors.Is(err, tt.want) {
-				t.Errorf("Load of a fork at %v: %v, want %v", fork.View().Position(), err, tt.want)
+				t.Errorf("Load of a fork at %v: %v, want %v", fork.State().Position(), err, tt.want)
 			}
 			if err := fork.Compact(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if node.View().Position() != at {
+		if node.State().Position() != at {
 			t.Fatal("the node has moved")
 		}
 		if err := fork.Follow(context.Background(), at, func(blocklist.Event, blocklist.Position) bool { return true }); !errors.Is(err, tt.want) {
@@ -84,7 +84,7 @@ func TestReload_Fork(t *testing.T) {
 	if _, err := blocklist.Load(path, &blocklist.LoadOptions{After: at}); err != nil {
 		t.Errorf("Load of what it became: %v", err)
 	}
-	if changed, err := node.Reload(); !changed || err != nil || node.View().Position() != l.View().Position() {
+	if changed, err := node.Reload(); !changed || err != nil || node.State().Position() != l.State().Position() {
 		t.Errorf("Reload of what it became: %t, %v", changed, err)
 	}
 	// Made anew, it is a successor, and what it was before is not.
@@ -102,7 +102,7 @@ func TestReload_Fork(t *testing.T) {
 	if err := l.Publish(path); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := node.Reload(); !changed || err != nil || node.View().Position().Epoch != 1 {
+	if changed, err := node.Reload(); !changed || err != nil || node.State().Position().Epoch != 1 {
 		t.Errorf("Reload after Rekey: %t, %v", changed, err)
 	}
 	if err := os.Rename(filepath.Join(dir, "before"), path); err != nil {
@@ -181,7 +181,7 @@ func TestFallback_Fork(t *testing.T) {
 	if s := l.Info(); len(s.Fallbacks) != 1 || !errors.Is(s.Fallbacks[0], blocklist.ErrFork) {
 		t.Errorf("status %+v", s)
 	}
-	if len(blocked(t, l.View(), "https://example.com/b")) != 1 || len(blocked(t, l.View(), "https://example.com/a")) != 0 {
+	if len(blocked(t, l.State(), "https://example.com/b")) != 1 || len(blocked(t, l.State(), "https://example.com/a")) != 0 {
 		t.Error("the list is that of the snapshot")
 	}
 	if err := l.Verify(context.Background()); !errors.Is(err, blocklist.ErrFork) || !strings.Contains(err.Error(), "snapshot 2") {
@@ -272,7 +272,7 @@ func TestAppend_JournalFails(t *testing.T) {
 		}
 		f.after = nil
 	}
-	if len(blocked(t, l.View(), "https://example.com/3")) != 0 {
+	if len(blocked(t, l.State(), "https://example.com/3")) != 0 {
 		t.Error("what may be lost is shown")
 	}
 	again, err := blocklist.New(unclosed{f}, "", nil)
@@ -280,7 +280,7 @@ func TestAppend_JournalFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer again.Close()
-	if again.View().Seq() != 3 {
-		t.Errorf("opened again, the list is at %d", again.View().Seq())
+	if again.State().Seq() != 3 {
+		t.Errorf("opened again, the list is at %d", again.State().Seq())
 	}
 }

@@ -195,7 +195,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 			h, dir, opts := run(name, fsys, uint64(n))
 			if h.l != nil {
 				// What runs on must not have lost anything either.
-				compare(t, u, h.m, h.l.View())
+				compare(t, u, h.m, h.l.State())
 				// The file of keys is on the file system that fails.
 				if err := h.l.Close(); err != nil && !errors.Is(err, crashfs.ErrInjected) && !errors.Is(err, crashfs.ErrCrashed) {
 					t.Fatalf("%s: %v", name, err)
@@ -207,7 +207,7 @@ func TestCrashAtEveryOperation(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: Open after the crash: %v", name, err)
 				}
-				compare(t, u, h.m, l.View())
+				compare(t, u, h.m, l.State())
 				h.m.checkKeys(t, l)
 				if s := l.Info(); s.FacesWithoutKey > 0 {
 					t.Fatalf("%s: %d faces without a key", name, s.FacesWithoutKey)
@@ -223,14 +223,14 @@ func TestCrashAtEveryOperation(t *testing.T) {
 				if err := l.Compact(context.Background()); err != nil {
 					t.Fatalf("%s: Compact after the crash: %v", name, err)
 				}
-				compare(t, u, h.m, l.View())
+				compare(t, u, h.m, l.State())
 				if err := l.Close(); err != nil {
 					t.Fatal(err)
 				}
 				loaded, err := blocklist.Load(filepath.Join(dir, "published.snap"), blocklist.LoadWithFS(blocklist.LoadOptions{EncryptionKey: &crashKey}, after))
 				switch {
 				case err == nil:
-					if s := loaded.View().Seq(); s < h.published || s > h.started {
+					if s := loaded.State().Seq(); s < h.published || s > h.started {
 						t.Fatalf("%s: the published file is at %d; Publish returned at %d and began at %d", name, s, h.published, h.started)
 					}
 				case h.published != 0 || !errors.Is(err, fs.ErrNotExist):

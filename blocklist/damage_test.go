@@ -436,7 +436,7 @@ func TestFallback(t *testing.T) {
 		if s.SnapshotSeq != want || len(s.Fallbacks) != i+1 || !errors.Is(s.Fallbacks[0], blocklist.ErrChecksum) {
 			t.Errorf("after %d damaged snapshots: %+v", i+1, s)
 		}
-		compare(t, u, h.m, l.View())
+		compare(t, u, h.m, l.State())
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -491,7 +491,7 @@ func readJournal(dir string) {
 	hits := 0
 	for i := range 40 {
 		sha := [32]byte{byte(i)}
-		l.View().FindBytes(sha, func(blocklist.Hit) bool { hits++; return true })
+		l.State().FindBytes(sha, func(blocklist.Hit) bool { hits++; return true })
 	}
 	fmt.Println("hits", hits)
 	_, err = l.Append(context.Background(), blocklist.Event{ID: newID(999), Type: blocklist.EventRevoked, Target: 1})
@@ -805,7 +805,7 @@ func TestLoad_ReadError(t *testing.T) {
 	mustAppend(t, l, addedRule(t, l, 1, "https://example.com/1"))
 	for name, key := range map[string]*blocklist.EncryptionKey{"plain": nil, "encrypted": {1}} {
 		path := filepath.Join(dir, name)
-		if err := blocklist.WriteSnapshotFileWith(path, l.View(), nil, key); err != nil {
+		if err := blocklist.WriteSnapshotFileWith(path, l.State(), nil, key); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := blocklist.Load(path, blocklist.LoadWithFS(blocklist.LoadOptions{EncryptionKey: key}, brokenFS{})); !errors.Is(err, syscall.EIO) || errors.Is(err, blocklist.ErrTruncated) {

@@ -53,7 +53,7 @@ func TestManyHashes(t *testing.T) {
 	mustAppend(t, l, except)
 	check := func(when string) {
 		t.Helper()
-		v := l.View()
+		v := l.State()
 		for _, h := range common {
 			if d, ok := v.AllowedDistance(nil, flip(h, r, 1)); !ok || d != 1 {
 				t.Fatalf("%s: %v is %d bits from the allow list, %v; want 1", when, h, d, ok)

@@ -84,7 +84,7 @@ func fillDisk(dir string) {
 	}
 	// Reading goes on.
 	n := 0
-	l.View().FindBytes([32]byte{1, 0, 0}, func(blocklist.Hit) bool { n++; return true })
+	l.State().FindBytes([32]byte{1, 0, 0}, func(blocklist.Hit) bool { n++; return true })
 	fmt.Println("hits", n)
 	l.Close()
 	os.Exit(0)
@@ -126,7 +126,7 @@ func TestFullDisk(t *testing.T) {
 	l := open(t, dir, nil)
 	for i := range acked {
 		n := 0
-		l.View().FindBytes([32]byte{byte(i), byte(i >> 8), 49}, func(blocklist.Hit) bool { n++; return true })
+		l.State().FindBytes([32]byte{byte(i), byte(i >> 8), 49}, func(blocklist.Hit) bool { n++; return true })
 		if n != 1 {
 			t.Errorf("event %d is lost", i)
 		}
@@ -257,7 +257,7 @@ func TestClose_Loaded(t *testing.T) {
 		v.FindAddress(d, func(blocklist.Hit) bool { n++; return true })
 		return n
 	}
-	v := r.View()
+	v := r.State()
 	before := mapped() // not where addresses have 32 bits: there it is copied
 	for range 2 {
 		if err := r.Close(); err != nil {
@@ -267,7 +267,7 @@ func TestClose_Loaded(t *testing.T) {
 	if still := mapped(); hits(v) != 1 || still != before {
 		t.Error("a View does not outlive Close")
 	}
-	if n := hits(r.View()); n != 0 {
+	if n := hits(r.State()); n != 0 {
 		t.Errorf("%d hits in a closed list", n)
 	}
 	_, err = r.Reload()

@@ -9,7 +9,7 @@
 // state of the list at one sequence number:
 //
 //	l, err := blocklist.Load("blocklist.snap", nil)
-//	v := l.View()
+//	v := l.State()
 //	d, err := v.Digest(blocklist.ImageAddress, "https://example.com/a.jpg")
 //	v.FindAddress(d, func(h blocklist.Hit) bool { … })
 //

@@ -38,12 +38,12 @@ func TestEncryption(t *testing.T) {
 	if err := l.Publish(published); err != nil {
 		t.Fatal(err)
 	}
-	compare(t, u, h.m, l.View())
+	compare(t, u, h.m, l.State())
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	l = open(t, sealed, opts)
-	compare(t, u, h.m, l.View())
+	compare(t, u, h.m, l.State())
 	n := 0
 	if err := l.Events(1, func(blocklist.Event) bool { n++; return true }); err != nil || n != 31 {
 		t.Errorf("%d events, %v", n, err)
@@ -78,7 +78,7 @@ func TestEncryption(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, u, h.m, r.View())
+	compare(t, u, h.m, r.State())
 	for name, k := range map[string]*blocklist.EncryptionKey{"another key": other, "no key": nil} {
 		if _, err := loadWith(published, k); !errors.Is(err, blocklist.ErrKey) {
 			t.Errorf("Load with %s: %v, want ErrKey", name, err)

@@ -29,7 +29,7 @@ func (l *List) Erase(ctx context.Context, rules ...uint64) (int, error) {
 	if l.writer == nil {
 		return 0, fmt.Errorf("blocklist: %w", ErrReadOnly)
 	}
-	v, now := l.View(), l.now().Unix()
+	v, now := l.State(), l.now().Unix()
 	for i, rule := range rules {
 		if g, ok := v.grantOf(rule); ok && (v.grantAt(g).attr&attrLearned != 0 || !v.hasEnded(g, now)) {
 			return 0, &EventError{Index: i, Field: "rules", Why: fmt.Sprintf("hold %d, which is no rule, or one that has not ended; revoke it first", rule)}

@@ -167,7 +167,7 @@ func TestErase(t *testing.T) {
 			if err := l.Compact(ctx); err != nil {
 				t.Fatal(err)
 			}
-			before, at := journalSize(t, dir), l.View().Position()
+			before, at := journalSize(t, dir), l.State().Position()
 			held := hold(t, dir)
 			all := secrets{}
 			for _, s := range []secrets{gone, stays} {
@@ -198,13 +198,13 @@ func TestErase(t *testing.T) {
 				if n := len(stays.found(contents)); n != len(stays) {
 					t.Errorf("%s: %d of %d others are there", when, n, len(stays))
 				}
-				if now := l.View().Position(); now != at {
+				if now := l.State().Position(); now != at {
 					t.Errorf("%s: the list is at %v, and was at %v", when, now, at)
 				}
 				if err := l.Verify(ctx); err != nil {
 					t.Errorf("%s: %v", when, err)
 				}
-				if len(blocked(t, l.View(), "https://example.com/2")) != 1 || len(blocked(t, l.View(), "https://example.com/1")) != 0 {
+				if len(blocked(t, l.State(), "https://example.com/2")) != 1 || len(blocked(t, l.State(), "https://example.com/1")) != 0 {
 					t.Errorf("%s: another rule blocks", when)
 				}
 				var erased []uint64
@@ -258,7 +258,7 @@ func TestErase(t *testing.T) {
 			if err := l.Publish(node); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := loaded.Reload(); err != nil || loaded.View().Position() != at {
+			if _, err := loaded.Reload(); err != nil || loaded.State().Position() != at {
 				t.Errorf("Reload of a node: %v", err)
 			}
 			if err := loaded.Publish(node + "2"); err != nil {
@@ -365,7 +365,7 @@ func TestErase_ByTime(t *testing.T) {
 			t.Errorf("at %d: %d erased (-want +got):\n%s", tt.at, n, diff)
 		}
 		for _, seq := range []uint64{1, 2} {
-			_, _, ok := l.View().Rule(seq)
+			_, _, ok := l.State().Rule(seq)
 			if want := !slices.Contains(got, seq); ok != want {
 				t.Errorf("at %d: rule %d is there: %t", tt.at, seq, ok)
 			}
@@ -387,8 +387,8 @@ func TestErase_ByTime(t *testing.T) {
 	if n, err := l.Erase(context.Background(), 17); n != 1 || err != nil {
 		t.Errorf("Erase of an expired rule = %d, %v", n, err)
 	}
-	_, _, there := l.View().Rule(17)
-	if _, state, ok := l.View().Rule(18); there || !ok || state != blocklist.RuleExpired {
+	_, _, there := l.State().Rule(17)
+	if _, state, ok := l.State().Rule(18); there || !ok || state != blocklist.RuleExpired {
 		t.Errorf("rule 17 is there: %t; 18: %t, %v", there, ok, state)
 	}
 }
@@ -470,7 +470,7 @@ func TestErase_Concurrent(t *testing.T) {
 		t.Error(err)
 	}
 	for i := range 300 {
-		if n := len(blocked(t, l.View(), fmt.Sprintf("https://example.com/%d", i))); n != i%2 {
+		if n := len(blocked(t, l.State(), fmt.Sprintf("https://example.com/%d", i))); n != i%2 {
 			t.Errorf("address %d is blocked %d times", i, n)
 		}
 	}
@@ -532,13 +532,13 @@ func TestErase_CrashAtEveryOperation(t *testing.T) {
 			name := fmt.Sprintf("%d %d %v", n, i, mode)
 			fs := &journalFS{FS: &crashfs.FS{}, late: i == 4}
 			l, dir, opts, s := prepare(name, fs)
-			at := l.View().Position()
+			at := l.State().Position()
 			fs.Arm(n, mode)
 			_, failed := l.Erase(ctx, 1)
 			if failed == nil && mode != crashfs.Fail && mode != crashfs.CrashWithin {
 				t.Fatalf("%s: Erase says that all is well", name)
 			}
-			if len(blocked(t, l.View(), "https://example.com/stays")) != 1 {
+			if len(blocked(t, l.State(), "https://example.com/stays")) != 1 {
 				t.Fatalf("%s: the list that runs on has lost a rule", name)
 			}
 			if mode == crashfs.Fail {
@@ -546,7 +546,7 @@ func TestErase_CrashAtEveryOperation(t *testing.T) {
 				if _, err := l.Append(ctx, blocklist.Event{ID: newID(4), Type: blocklist.EventRevoked, Target: 77}); err != nil {
 					t.Fatalf("%s: Append after %v: %v", name, failed, err)
 				}
-				at = l.View().Position()
+				at = l.State().Position()
 				if _, err := l.Erase(ctx, 1); err != nil {
 					t.Fatalf("%s: Erase again after %v: %v", name, failed, err)
 				}
@@ -563,8 +563,8 @@ func TestErase_CrashAtEveryOperation(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: Open after %v: %v", name, failed, err)
 			}
-			if l.View().Position() != at || len(blocked(t, l.View(), "https://example.com/stays")) != 1 || len(blocked(t, l.View(), "https://example.com/1")) != 0 {
-				t.Fatalf("%s: the list is at %v, want %v, or blocks something else", name, l.View().Position(), at)
+			if l.State().Position() != at || len(blocked(t, l.State(), "https://example.com/stays")) != 1 || len(blocked(t, l.State(), "https://example.com/1")) != 0 {
+				t.Fatalf("%s: the list is at %v, want %v, or blocks something else", name, l.State().Position(), at)
 			}
 			if _, err := l.Erase(ctx, 1); err != nil {
 				t.Fatalf("%s: Erase after %v: %v", name, failed, err)

@@ -51,7 +51,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	ask := func(url string) {
-		view := node.View()
+		view := node.State()
 		digest, err := view.Digest(blocklist.ImageAddress, url)
 		if err != nil {
 			fmt.Println(err)

@@ -331,7 +331,7 @@ func WithoutSync(opts Options) *Options {
 }
 
 // ID is what a list says it is.
-func (l *List) ID() [16]byte { return l.View().base.header.ID }
+func (l *List) ID() [16]byte { return l.State().base.header.ID }
 
 // Decrypt returns all that the encryption key reads in a file of keys, or of a
 // folder, or in a published snapshot.

@@ -128,8 +128,8 @@ func TestOptions_FaceKey(t *testing.T) {
 				t.Helper()
 				l := open(t, dir, o)
 				defer l.Close()
-				if got := facesFound(l.View(), x)[rule]; got != want || l.View().SearchesFaces() != want {
-					t.Errorf("%s: found %v, searches %v, want %v", what, got, l.View().SearchesFaces(), want)
+				if got := facesFound(l.State(), x)[rule]; got != want || l.State().SearchesFaces() != want {
+					t.Errorf("%s: found %v, searches %v, want %v", what, got, l.State().SearchesFaces(), want)
 				}
 			}
 			look("with it", opts, true)
@@ -267,7 +267,7 @@ func TestRevoke_DestroysFaces(t *testing.T) {
 					if i == doomed {
 						want = map[uint64]bool{}
 					}
-					if diff := cmp.Diff(want, facesFound(l.View(), x)); diff != "" {
+					if diff := cmp.Diff(want, facesFound(l.State(), x)); diff != "" {
 						t.Fatalf("%s: person %d (-want +got):\n%s", what, i, diff)
 					}
 				}

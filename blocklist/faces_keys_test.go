@@ -89,12 +89,12 @@ func TestEndedFacesAreForgotten(t *testing.T) {
 	want := func(what string, n int) {
 		t.Helper()
 		for range 1000 {
-			if l.View().Counts().Faces == n {
+			if l.State().Counts().Faces == n {
 				return
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		t.Fatalf("%s: %d faces are in memory, want %d; %+v", what, l.View().Counts().Faces, n, l.Info())
+		t.Fatalf("%s: %d faces are in memory, want %d; %+v", what, l.State().Counts().Faces, n, l.Info())
 	}
 	want("all", 4)
 	mustAppend(t, l, blocklist.Event{ID: newID(10), Type: blocklist.EventRevoked, Target: 1})
@@ -145,7 +145,7 @@ func TestStatus_LostKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, l := range []*blocklist.List{l, node} {
-			v := l.View()
+			v := l.State()
 			if s := l.Info(); s.Faces != 0 || s.FacesWithoutKey != faces || len(facesFound(v, x)) != 0 {
 				t.Errorf("%s: %+v, want %d faces without key", what, s, faces)
 			}
@@ -175,7 +175,7 @@ func TestStatus_LostKeys(t *testing.T) {
 	// One that came later is found.
 	y := faceOf(t, faceModels[0], 2, 0, 0)
 	seq := mustAppend(t, l, faceRule(t, l, 20, limits, y))[0]
-	if v := l.View(); !facesFound(v, y)[seq] || v.ComparesFaces(faceModels[0]) {
+	if v := l.State(); !facesFound(v, y)[seq] || v.ComparesFaces(faceModels[0]) {
 		t.Errorf("found %v, compares %v", facesFound(v, y), v.ComparesFaces(faceModels[0]))
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(21), Type: blocklist.EventRevoked, Target: seq})
@@ -194,7 +194,7 @@ func TestRetain_OldView(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, nil)
 	defer func() { l.Close() }()
-	old := l.View()
+	old := l.State()
 	x := faceOf(t, faceModels[0], 1, 0, 0)
 	mustAppend(t, l, faceRule(t, l, 1, blocklist.FaceLimits{Block: 0.9, Review: 0.8}, x))
 	if err := l.RetainFaces(old); err != nil {
@@ -202,7 +202,7 @@ func TestRetain_OldView(t *testing.T) {
 	}
 	l.Close()
 	l = open(t, dir, nil)
-	if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.View(), x)); diff != "" {
+	if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.State(), x)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -227,7 +227,7 @@ func TestFaceKeys_LostJournal(t *testing.T) {
 	}
 	l = open(t, dir, opts)
 	defer l.Close()
-	if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.View(), x)); diff != "" {
+	if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.State(), x)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -263,7 +263,7 @@ func TestFaceKeys_WrongKey(t *testing.T) {
 			t.Errorf("%s: SealFaces: %v", what, err)
 		}
 		// Something else can be blocked meanwhile.
-		e := blocklist.Event{ID: newID(l.View().Seq() + 1000), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}}}
+		e := blocklist.Event{ID: newID(l.State().Seq() + 1000), Type: blocklist.EventAdded, Rule: &blocklist.Rule{Scope: blocklist.ScopeBytes, Effect: blocklist.EffectBlock, Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}}}
 		mustAppend(t, l, e)
 	}
 	for range 2 {
@@ -358,7 +358,7 @@ func TestDropFaces(t *testing.T) {
 	if err := l.DropFaces(nil); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[uint64]bool{1: true, 2: true}, facesFound(l.View(), v)); diff != "" {
+	if diff := cmp.Diff(map[uint64]bool{1: true, 2: true}, facesFound(l.State(), v)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	names, err := filepath.Glob(filepath.Join(dir, "face-keys*"))
@@ -406,7 +406,7 @@ func TestRekey_Faces(t *testing.T) {
 			t.Helper()
 			l := open(t, dir, all[i])
 			defer l.Close()
-			if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.View(), x)); diff != "" || len(facesFound(l.View(), withdrawn)) > 0 {
+			if diff := cmp.Diff(map[uint64]bool{1: true}, facesFound(l.State(), x)); diff != "" || len(facesFound(l.State(), withdrawn)) > 0 {
 				t.Fatalf("%d, %s (-want +got):\n%s", i, what, diff)
 			}
 			if s := l.Info(); s.Faces != 1 || s.FacesWithoutKey != 0 {
@@ -513,8 +513,8 @@ func TestPublish_RevokedMeanwhile(t *testing.T) {
 				}
 			}
 			for who, l := range readers {
-				if s := l.Info(); s.FacesWithoutKey != 0 || !l.View().SearchesFaces() || !facesFound(l.View(), x)[1] {
-					t.Errorf("%s, %d times: the %s says %d faces without key, rules %v; searches %v", what, times, who, s.FacesWithoutKey, l.View().RulesWithoutFaces(), l.View().SearchesFaces())
+				if s := l.Info(); s.FacesWithoutKey != 0 || !l.State().SearchesFaces() || !facesFound(l.State(), x)[1] {
+					t.Errorf("%s, %d times: the %s says %d faces without key, rules %v; searches %v", what, times, who, s.FacesWithoutKey, l.State().RulesWithoutFaces(), l.State().SearchesFaces())
 				}
 			}
 		}

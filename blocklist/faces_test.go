@@ -99,18 +99,18 @@ func TestView_FindFaces(t *testing.T) {
 			}
 		}
 	}
-	check("as they came", l.View())
+	check("as they came", l.State())
 	if s := l.Info(); s.Faces != people || s.FacesWithoutKey != 0 {
 		t.Errorf("Status: %+v", s)
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(9001), Type: blocklist.EventRevoked, Target: rules[3]})
-	check("one revoked", l.View(), 3)
+	check("one revoked", l.State(), 3)
 	if s := l.Info(); s.Faces != people-1 {
 		t.Errorf("Status after one was revoked: %+v", s)
 	}
 	l.Close()
 	l = open(t, dir, opts)
-	check("after a restart", l.View(), 3)
+	check("after a restart", l.State(), 3)
 	if s := l.Info(); s.Faces != people-1 || s.FacesWithoutKey != 0 {
 		t.Errorf("Status after a restart: %+v", s)
 	}
@@ -121,8 +121,8 @@ func TestView_FindFaces(t *testing.T) {
 		}
 	}
 	compacted()
-	check("compacted", l.View(), 3)
-	if n := l.View().Counts().Faces; n != people-1 {
+	check("compacted", l.State(), 3)
+	if n := l.State().Counts().Faces; n != people-1 {
 		t.Errorf("%d faces after a compaction, want %d", n, people-1)
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(9002), Type: blocklist.EventRevoked, Target: rules[4]})
@@ -130,7 +130,7 @@ func TestView_FindFaces(t *testing.T) {
 	// models.
 	again := faceRule(t, l, 9003, blocklist.FaceLimits{Block: 0.95, Review: 0.9}, persons[3], faceOf(t, faceModels[1], 9003, 0, 0), faceOf(t, faceModels[0], 9004, 3, 0.9))
 	rules[3] = mustAppend(t, l, again)[0]
-	check("more since", l.View(), 4)
+	check("more since", l.State(), 4)
 	path := filepath.Join(t.TempDir(), "p")
 	load := func() *blocklist.List {
 		t.Helper()
@@ -144,58 +144,58 @@ func TestView_FindFaces(t *testing.T) {
 		return loaded
 	}
 	loaded := load()
-	check("loaded", loaded.View(), 4)
-	if n := loaded.View().Counts().Faces; n != people+1 {
+	check("loaded", loaded.State(), 4)
+	if n := loaded.State().Counts().Faces; n != people+1 {
 		t.Errorf("%d faces in the loaded list, want %d", n, people+1)
 	}
 	if err := loaded.Publish(path + "2"); !errors.Is(err, blocklist.ErrReadOnly) {
 		t.Errorf("Publish of a loaded list: %v, want ErrReadOnly", err)
 	}
 	compacted()
-	check("compacted again", l.View(), 4)
+	check("compacted again", l.State(), 4)
 	l.Close()
 	l = open(t, dir, opts)
-	check("after another restart", l.View(), 4)
+	check("after another restart", l.State(), 4)
 
 	// The clock ends a rule.
 	c.sec.Add(61)
-	check("one ended", l.View(), 4, 5)
-	check("loaded, one ended", loaded.View(), 4, 5)
-	if n := load().View().Counts().Faces; n != people {
+	check("one ended", l.State(), 4, 5)
+	check("loaded, one ended", loaded.State(), 4, 5)
+	if n := load().State().Counts().Faces; n != people {
 		t.Errorf("%d faces in a list that was published after one ended, want %d", n, people)
 	}
 	l.Close()
 	l = open(t, dir, opts)
-	check("after one ended, and a restart", l.View(), 4, 5)
+	check("after one ended, and a restart", l.State(), 4, 5)
 	if s := l.Info(); s.FacesWithoutKey != 0 || len(s.Fallbacks) > 0 {
 		t.Errorf("%+v", s)
 	}
 
 	// A snapshot that nobody renews says nothing about faces any more.
 	c.sec.Add(7*86400 - 61 - 1)
-	check("loaded, a second before the end", loaded.View(), 4, 5)
+	check("loaded, a second before the end", loaded.State(), 4, 5)
 	c.sec.Add(1)
-	check("list that is open for writing", l.View(), 4, 5)
-	if v := loaded.View(); v.SearchesFaces() || len(facesFound(v, persons[0])) != 0 {
+	check("list that is open for writing", l.State(), 4, 5)
+	if v := loaded.State(); v.SearchesFaces() || len(facesFound(v, persons[0])) != 0 {
 		t.Error("faces of a snapshot are searched after its time")
 	}
 	if late, err := blocklist.Load(path, &blocklist.LoadOptions{Now: func() time.Time { return c.now().Add(7 * 86400 * time.Second) }, EncryptionKey: opts.EncryptionKey}); err != nil {
 		t.Error(err)
-	} else if v := late.View(); v.SearchesFaces() || v.Counts().Faces != 0 || len(facesFound(v, persons[0])) != 0 {
+	} else if v := late.State(); v.SearchesFaces() || v.Counts().Faces != 0 || len(facesFound(v, persons[0])) != 0 {
 		t.Error("faces of a snapshot are opened after its time")
 	}
 	if changed, err := loaded.Reload(); err != nil || !changed {
 		t.Fatalf("Reload: %t, %v", changed, err)
 	}
 	c.sec.Add(7 * 86400)
-	if changed, err := loaded.Reload(); err != nil || changed || loaded.View().Counts().Faces != 0 || loaded.View().SearchesFaces() {
-		t.Errorf("Reload of a snapshot after its time: %t, %v, %d faces", changed, err, loaded.View().Counts().Faces)
+	if changed, err := loaded.Reload(); err != nil || changed || loaded.State().Counts().Faces != 0 || loaded.State().SearchesFaces() {
+		t.Errorf("Reload of a snapshot after its time: %t, %v, %d faces", changed, err, loaded.State().Counts().Faces)
 	}
 	load()
 	if changed, err := loaded.Reload(); err != nil || !changed {
 		t.Fatalf("Reload: %t, %v", changed, err)
 	}
-	check("reloaded", loaded.View(), 4, 5)
+	check("reloaded", loaded.State(), 4, 5)
 }
 
 // Without an encryption key faces stay in the folder of the list.
@@ -223,7 +223,7 @@ func TestPublish_Faces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if x := loaded.View(); x.SearchesFaces() || x.Counts().Faces != 0 || len(facesFound(x, v)) != 0 {
+	if x := loaded.State(); x.SearchesFaces() || x.Counts().Faces != 0 || len(facesFound(x, v)) != 0 {
 		t.Error("a snapshot without keys searches faces")
 	}
 	mustAppend(t, l, blocklist.Event{ID: newID(2), Type: blocklist.EventRevoked, Target: 1})
@@ -266,8 +266,8 @@ func TestReload_ForgetsFaces(t *testing.T) {
 		reload := func(what string, faces int) {
 			t.Helper()
 			changed, err := node.Reload()
-			if changed || (err == nil) != (name == "the same") || node.View().Counts().Faces != faces || node.View().SearchesFaces() != (faces > 0) {
-				t.Errorf("%s, %s: %t, %v; %d faces, searched %t", name, what, changed, err, node.View().Counts().Faces, node.View().SearchesFaces())
+			if changed || (err == nil) != (name == "the same") || node.State().Counts().Faces != faces || node.State().SearchesFaces() != (faces > 0) {
+				t.Errorf("%s, %s: %t, %v; %d faces, searched %t", name, what, changed, err, node.State().Counts().Faces, node.State().SearchesFaces())
 			}
 		}
 		reload("in time", 1)
@@ -275,7 +275,7 @@ func TestReload_ForgetsFaces(t *testing.T) {
 		reload("a second before the end", 1)
 		c.sec.Add(1)
 		reload("after it", 0)
-		if _, state, ok := node.View().Rule(1); !ok || state != blocklist.RuleInForce {
+		if _, state, ok := node.State().Rule(1); !ok || state != blocklist.RuleInForce {
 			t.Errorf("%s: the rule is %v, %t", name, state, ok)
 		}
 	}
@@ -305,7 +305,7 @@ func TestClose_Faces(t *testing.T) {
 				t.Errorf("%s: %s: %v, want ErrClosed", name, what, err)
 			}
 		}
-		if got := len(facesFound(l.View(), x)); got != map[bool]int{true: 1}[faces] {
+		if got := len(facesFound(l.State(), x)); got != map[bool]int{true: 1}[faces] {
 			t.Errorf("%s: the last View finds %d", name, got)
 		}
 	}
@@ -336,7 +336,7 @@ func TestView_FindFaces_Limits(t *testing.T) {
 	}
 	seqs := mustAppend(t, l, events...)
 	got := map[uint64]bool{}
-	l.View().FindFaces(seen, func(h blocklist.Hit) bool {
+	l.State().FindFaces(seen, func(h blocklist.Hit) bool {
 		if h.Similarity != similarity {
 			t.Errorf("similarity %v, want %v", h.Similarity, similarity)
 		}
@@ -466,7 +466,7 @@ func TestFindFaces_AgainstScan(t *testing.T) {
 	hits, missed := 0, 0
 	check := func(what string) {
 		t.Helper()
-		v := l.View()
+		v := l.State()
 		for q := range uint64(60) {
 			x := faceOf(t, m, 2_000_000+q, 1_000_000+q*5, 0.3+float32(q%5)/10)
 			want, got := map[uint64]float64{}, map[uint64]float64{}
@@ -533,7 +533,7 @@ func TestFindFaces_DoesNotAllocate(t *testing.T) {
 	add(300, 500) // a run and a tail
 	x, hits := faceOf(t, faceModels[0], 1, 0, 0), 0
 	if n := sharedtest.AllocsPerRun(20, func() {
-		l.View().FindFaces(x, func(h blocklist.Hit) bool { hits++; return h.AtBlock || hits > 0 })
+		l.State().FindFaces(x, func(h blocklist.Hit) bool { hits++; return h.AtBlock || hits > 0 })
 	}); n != 0 || hits < 21 {
 		t.Errorf("FindFaces allocates %v times, %d hits", n, hits)
 	}
@@ -550,7 +550,7 @@ func TestAppend_FacesUnderOneID(t *testing.T) {
 	if diff := cmp.Diff([]uint64{1, 1}, seqs); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if v := l.View(); len(facesFound(v, first)) != 1 || len(facesFound(v, second)) != 0 {
+	if v := l.State(); len(facesFound(v, first)) != 1 || len(facesFound(v, second)) != 0 {
 		t.Errorf("found %v and %v", facesFound(v, first), facesFound(v, second))
 	}
 }
@@ -576,7 +576,7 @@ func TestFindFaces_Concurrent(t *testing.T) {
 				default:
 				}
 				over := gone.Load()
-				v := l.View()
+				v := l.State()
 				if !facesFound(v, stays)[rule] {
 					t.Error("a face that stays is not found")
 					return
@@ -593,7 +593,7 @@ func TestFindFaces_Concurrent(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "p")
 	for id := uint64(10); id < 210; id += 2 {
 		r := mustAppend(t, l, faceRule(t, l, id, limits, comes, stays))[0]
-		if !facesFound(l.View(), comes)[r] {
+		if !facesFound(l.State(), comes)[r] {
 			t.Error("a face that came is not found")
 		}
 		mustAppend(t, l, blocklist.Event{ID: newID(id + 1), Type: blocklist.EventRevoked, Target: r})

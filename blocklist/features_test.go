@@ -93,16 +93,16 @@ func TestView_FindFeatures(t *testing.T) {
 		}})
 		want[rules[i]] = true
 	}
-	check("as they came", l.View())
+	check("as they came", l.State())
 	if err := l.Compact(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	check("from the base", l.View())
+	check("from the base", l.State())
 	for i := 0; i < pictures; i += 3 {
 		append(1000+uint64(i), blocklist.Event{Type: blocklist.EventRevoked, Target: rules[i]})
 		delete(want, rules[i])
 	}
-	check("some revoked", l.View())
+	check("some revoked", l.State())
 	snap := filepath.Join(t.TempDir(), "list.snap")
 	if err := l.Publish(snap); err != nil {
 		t.Fatal(err)
@@ -112,8 +112,8 @@ func TestView_FindFeatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer loaded.Close()
-	check("loaded", loaded.View())
-	if n := loaded.View().Counts().Features; n != len(want) {
+	check("loaded", loaded.State())
+	if n := loaded.State().Counts().Features; n != len(want) {
 		t.Errorf("the snapshot holds %d pictures, want %d", n, len(want))
 	}
 	if err := l.Close(); err != nil {
@@ -122,7 +122,7 @@ func TestView_FindFeatures(t *testing.T) {
 	if l, err = boltjournal.Open(dir, nil); err != nil {
 		t.Fatal(err)
 	}
-	check("after a restart", l.View())
+	check("after a restart", l.State())
 
 	// An event that is kept before it is appended keeps its features.
 	e := blocklist.Event{ID: [16]byte{9, 9, 9}, Type: blocklist.EventDerived, Target: rules[1], Keys: blocklist.Keys{Features: []blocklist.Features{sets[0].Compact()}}}
@@ -138,7 +138,7 @@ func TestView_FindFeatures(t *testing.T) {
 		t.Fatal(err)
 	}
 	rules[0] = rules[1] // picture 0 was learned for the rule of picture 1
-	check("learned", l.View())
+	check("learned", l.State())
 }
 
 func TestAppend_RefusesFeatures(t *testing.T) {
@@ -216,7 +216,7 @@ func TestView_FindFeatures_ManyAlike(t *testing.T) {
 			find := func(worth func(blocklist.Hit) bool) (rules []uint64) {
 				t.Helper()
 				var x blocklist.FeatureSearcher
-				v := l.View()
+				v := l.State()
 				v.FindFeatures(&x, set, worth, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
 					if !v.HasFeatures(h) {
 						t.Errorf("rule %d is found by its features and has none", h.Rule)
@@ -247,7 +247,7 @@ func TestView_FindFeatures_ManyAlike(t *testing.T) {
 				}
 				compact()
 			}
-			if n := l.View().Counts().Features; of.gone != (n == 1) {
+			if n := l.State().Counts().Features; of.gone != (n == 1) {
 				t.Errorf("%d sets are left", n)
 			}
 		})

@@ -45,8 +45,8 @@ func (l *List) Follow(ctx context.Context, after Position, yield func(Event, Pos
 
 // continues returns the digest at a Position, if the list was there.
 func (l *List) continues(j *log, p Position) (digest [32]byte, err error) {
-	if last := l.View().seq; p.Seq > last || p != (Position{}) && p.Epoch != j.id.Epoch {
-		return digest, fmt.Errorf("blocklist: the list is at %v, and not at or after %v: %w", l.View().Position(), p, ErrRollback)
+	if last := l.State().seq; p.Seq > last || p != (Position{}) && p.Epoch != j.id.Epoch {
+		return digest, fmt.Errorf("blocklist: the list is at %v, and not at or after %v: %w", l.State().Position(), p, ErrRollback)
 	}
 	digest, err = j.digestAt(p.Seq)
 	if err == nil && p != (Position{}) && digest != p.Digest {
@@ -63,7 +63,7 @@ func (l *List) History(rule uint64, yield func(Event) bool) error {
 	if err != nil {
 		return err
 	}
-	if rule == 0 || rule > l.View().Seq() {
+	if rule == 0 || rule > l.State().Seq() {
 		return nil
 	}
 	added, err := j.get(rule)

@@ -15,7 +15,7 @@ func TestFollow(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir(), nil)
 	mustAppend(t, l, addedRule(t, l, 1))
-	first := l.View().Position()
+	first := l.State().Position()
 	mustAppend(t, l, addedRule(t, l, 2))
 	got := make(chan uint64, 100)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -48,7 +48,7 @@ func TestFollow(t *testing.T) {
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("Follow with a context that ended: %v", err)
 	}
-	last := l.View().Position()
+	last := l.State().Position()
 	all := func(blocklist.Event, blocklist.Position) bool { return true }
 	for name, tt := range map[string]struct {
 		change func(*blocklist.Position)

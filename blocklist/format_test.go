@@ -67,7 +67,7 @@ func TestFixtures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(f.Snapshot, blocklist.DumpOf(l.View(), fixtureAddresses)); diff != "" {
+	if diff := cmp.Diff(f.Snapshot, blocklist.DumpOf(l.State(), fixtureAddresses)); diff != "" {
 		t.Errorf("list.snap (-want +got):\n%s", diff)
 	}
 	if _, err := blocklist.Load("testdata/future.snap", nil); !errors.Is(err, blocklist.ErrVersion) {
@@ -145,7 +145,7 @@ func TestFaceFixtures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[uint64]bool{uint64(i + 1): true}, facesFound(l.View(), v)); diff != "" {
+		if diff := cmp.Diff(map[uint64]bool{uint64(i + 1): true}, facesFound(l.State(), v)); diff != "" {
 			t.Errorf("vector %d (-want +got):\n%s", i, diff)
 		}
 		e, err := blocklist.ParseRecord(raw(f.Records[i]))
@@ -165,7 +165,7 @@ func TestFaceFixtures(t *testing.T) {
 		}
 	}
 	c.sec.Add(1)
-	if l.View().SearchesFaces() {
+	if l.State().SearchesFaces() {
 		t.Error("the faces are searched after their time")
 	}
 }
@@ -229,7 +229,7 @@ func TestIndependentReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(blocklist.DumpOf(loaded.View(), r.addresses[:50]), read(path, r.addresses[:50])); diff != "" {
+	if diff := cmp.Diff(blocklist.DumpOf(loaded.State(), r.addresses[:50]), read(path, r.addresses[:50])); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 
@@ -246,7 +246,7 @@ func TestIndependentReader(t *testing.T) {
 	if err != nil || len(names) != 1 {
 		t.Fatal(names, err)
 	}
-	want := blocklist.DumpOf(l.View(), nil)
+	want := blocklist.DumpOf(l.State(), nil)
 	if diff := cmp.Diff(want, read(names[0], nil)); diff != "" {
 		t.Errorf("with faces (-want +got):\n%s", diff)
 	}

@@ -97,11 +97,11 @@ func TestFindURL(t *testing.T) {
 			}
 		}
 	}
-	check("what came last", l.View())
+	check("what came last", l.State())
 	if err := l.Compact(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	check("base", l.View())
+	check("base", l.State())
 	path := filepath.Join(dir, "p")
 	if err := l.Publish(path); err != nil {
 		t.Fatal(err)
@@ -110,10 +110,10 @@ func TestFindURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("published", loaded.View())
+	check("published", loaded.State())
 	l.Close()
 	l = open(t, filepath.Join(dir, "l"), opts)
-	check("opened again", l.View())
+	check("opened again", l.State())
 
 	// Several rules, and one that stops the search.
 	add(blocklist.ScopeHost, blocklist.HostAddress, "social.example")
@@ -121,7 +121,7 @@ func TestFindURL(t *testing.T) {
 	var got []string
 	find := func(stop int) {
 		got = nil
-		l.View().FindURL(blocklist.ImageAddress, "https://social.example/u/Jane/1.jpg", func(h blocklist.Hit) bool {
+		l.State().FindURL(blocklist.ImageAddress, "https://social.example/u/Jane/1.jpg", func(h blocklist.Hit) bool {
 			got = append(got, names[h.Rule-1])
 			return len(got) != stop
 		})
@@ -154,7 +154,7 @@ func TestFindURL(t *testing.T) {
 			t.Errorf("Digest of prefix %s: %v, want %v", text, err, want)
 		}
 	}
-	if err := l.View().FindURL(blocklist.HostAddress, "https://example.com/", func(blocklist.Hit) bool { return true }); err == nil {
+	if err := l.State().FindURL(blocklist.HostAddress, "https://example.com/", func(blocklist.Hit) bool { return true }); err == nil {
 		t.Error("FindURL of a host: no error")
 	}
 }
@@ -211,7 +211,7 @@ func TestFindURL_DoesNotAllocate(t *testing.T) {
 		mustAppend(t, l, blocklist.Event{ID: newID(uint64(i + 1)), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
 			Scope: blocklist.ScopeHost + blocklist.Scope(i), Effect: 1, Keys: blocklist.Keys{Addresses: []blocklist.Address{{Kind: kind, Digest: d}}}}})
 	}
-	v, hits := l.View(), 0
+	v, hits := l.State(), 0
 	for _, url := range []string{"https://a.b.example.com/c/d/e.jpg?f=g", "https://cdn.example.org/a/b.jpg"} {
 		if n := testing.AllocsPerRun(100, func() {
 			v.FindURL(blocklist.ImageAddress, url, func(blocklist.Hit) bool { hits++; return true })
@@ -228,7 +228,7 @@ func TestFindURL_DoesNotAllocate(t *testing.T) {
 // and in a list that has rules for hosts and prefixes too.
 func BenchmarkFindURL(b *testing.B) {
 	urls := unknown(1 << 16)
-	v := load(b, false).View()
+	v := load(b, false).State()
 	broad := blocklist.Continue(v, func(add func(*blocklist.Event)) {
 		for i, kind := range []blocklist.AddressKind{blocklist.HostAddress, blocklist.PrefixAddress} {
 			for n := range 1000 {

@@ -44,7 +44,7 @@ func runChild(dir string) {
 				return id
 			}}
 			for {
-				m.seq = l.View().Seq()
+				m.seq = l.State().Seq()
 				events := make([]blocklist.Event, 1+rng.IntN(3))
 				for i := range events {
 					events[i] = h.event()
@@ -154,15 +154,15 @@ func TestKill(t *testing.T) {
 				t.Fatalf("kill %d: event %s was acknowledged as %d and is %d", kill, id, seq, journal[id])
 			}
 		}
-		compare(t, u, m, l.View())
+		compare(t, u, m, l.State())
 		m.checkKeys(t, l)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if r, err := blocklist.Load(filepath.Join(dir, "published.snap"), &blocklist.LoadOptions{EncryptionKey: &crashKey}); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("kill %d: Load: %v", kill, err)
-		} else if err == nil && r.View().Seq() > m.seq {
-			t.Fatalf("kill %d: the published file is at %d, the journal at %d", kill, r.View().Seq(), m.seq)
+		} else if err == nil && r.State().Seq() > m.seq {
+			t.Fatalf("kill %d: the published file is at %d, the journal at %d", kill, r.State().Seq(), m.seq)
 		}
 	}
 	t.Logf("%d kills, %d acknowledged events", kills, total)

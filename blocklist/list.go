@@ -192,7 +192,7 @@ func (l *List) Info() Info {
 	s.Fallbacks = slices.Clone(s.Fallbacks)
 	s.Failing = maps.Clone(l.failing)
 	l.infoMu.Unlock()
-	v := l.View()
+	v := l.State()
 	s.ID, s.Position, s.Counts = v.ID(), v.Position(), v.Counts()
 	s.SnapshotSeq, s.SnapshotTime = v.base.header.seq, v.base.header.createdAt()
 	s.Since = v.since()
@@ -272,7 +272,7 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 	if err == nil {
 		l.view.Store(f.view())
 		// What a crash kept from being destroyed, and what ended meanwhile.
-		err = keys.retainLive(j, l.View())
+		err = keys.retainLive(j, l.State())
 	}
 	if err != nil {
 		return nil, errors.Join(err, keys.close())
@@ -298,10 +298,10 @@ func (l *List) opened(start time.Time) {
 	l.info.Opened = l.now()
 	all := errors.Join(errors.Join(l.info.Fallbacks...), l.info.Salvaged)
 	l.infoMu.Unlock()
-	if v := l.View(); v.lostFaces > 0 {
+	if v := l.State(); v.lostFaces > 0 {
 		all = errors.Join(all, fmt.Errorf("blocklist: %d faces cannot be searched: their keys are gone", v.lostFaces))
 	}
-	l.report(start, Observation{Op: OpOpen, Count: l.View().rules, Background: all != nil, Err: all})
+	l.report(start, Observation{Op: OpOpen, Count: l.State().rules, Background: all != nil, Err: all})
 }
 
 // recover folds the newest snapshot in order and the events after it.
@@ -477,7 +477,7 @@ func (l *List) Reload() (changed bool, err error) {
 	start := time.Now()
 	changed, err = l.reloadNow()
 	if changed || err != nil {
-		l.report(start, Observation{Op: OpReload, Count: l.View().rules, Err: err})
+		l.report(start, Observation{Op: OpReload, Count: l.State().rules, Err: err})
 	} else {
 		l.setFailing(OpReload, nil)
 	}
@@ -487,7 +487,7 @@ func (l *List) Reload() (changed bool, err error) {
 // reloadNow is Reload. The lock for it is held.
 func (l *List) reloadNow() (changed bool, err error) {
 	l.forgetFaces()
-	now := l.View().base.header
+	now := l.State().base.header
 	b, err := l.openSnapshot(l.path)
 	if err != nil {
 		return false, err
@@ -515,7 +515,7 @@ func (l *List) reloadNow() (changed bool, err error) {
 // forgetFaces forgets the vectors of a loaded list if they must not be used any
 // more. Reload holds its lock.
 func (l *List) forgetFaces() {
-	v := l.View()
+	v := l.State()
 	if len(v.faces) == 0 || v.mayUseFaces() {
 		return
 	}
@@ -528,12 +528,12 @@ func (l *List) forgetFaces() {
 // with every event whose Append has returned. It takes no lock and does not
 // allocate. After Close it returns the last State of a list that was open for
 // writing, and an empty one of a loaded list.
-func (l *List) View() *State { return l.view.Load() }
+func (l *List) State() *State { return l.view.Load() }
 
-// Digest is View().Digest. The keys of digests change only when Reload meets
+// Digest is State().Digest. The keys of digests change only when Reload meets
 // a list that was made anew: take the Digest from the State that is asked.
 func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
-	return l.View().Digest(kind, rawURL)
+	return l.State().Digest(kind, rawURL)
 }
 
 // Append adds events to the journal. When it returns without an error they are
@@ -552,7 +552,7 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 		return nil, err
 	}
 	events = slices.Clone(events)
-	list := l.View().base.header.List
+	list := l.State().base.header.List
 	faces := map[*Rule][]FaceVector{}
 	for i := range events {
 		e := &events[i]
@@ -621,7 +621,7 @@ func (l *List) Publish(path string) error {
 	defer l.publish.Unlock()
 	start := time.Now()
 	err := l.publishTo(path)
-	l.report(start, Observation{Op: OpPublish, Count: l.View().rules, Err: err})
+	l.report(start, Observation{Op: OpPublish, Count: l.State().rules, Err: err})
 	return err
 }
 
@@ -630,7 +630,7 @@ func (l *List) publishTo(path string) error {
 	if l.writer != nil {
 		j, err := l.journal()
 		if err == nil {
-			err = l.writer.faceKeys.retainLive(j, l.View())
+			err = l.writer.faceKeys.retainLive(j, l.State())
 		}
 		if err != nil {
 			return err
@@ -754,7 +754,7 @@ func (l *List) verify(ctx context.Context) error {
 		}
 		b, err := l.openSnapshot(filepath.Join(w.dir, name))
 		if err == nil {
-			err = matches(b, w.journal, l.View().seq)
+			err = matches(b, w.journal, l.State().seq)
 		}
 		all = errors.Join(all, err, ctx.Err())
 	}
@@ -772,7 +772,7 @@ func (l *List) Close() error {
 	l.reload.Lock()
 	defer l.reload.Unlock()
 	l.closed.Store(true)
-	v := l.View()
+	v := l.State()
 	none := emptyBase(v.base.header.identity)
 	none.header = v.base.header
 	l.view.Store(l.newFold(none).view())

@@ -102,7 +102,7 @@ func TestSpellings(t *testing.T) {
 	t.Parallel()
 	l := open(t, t.TempDir(), nil)
 	mustAppend(t, l, addedRule(t, l, 1, "https://example.com/a/photo.jpg?x=1"))
-	v := l.View()
+	v := l.State()
 	for _, s := range []string{"https://example.com/a/photo.jpg?x=1", "http://EXAMPLE.com:80/a/./photo%2Ejpg?x=1#f", "example.com/a/photo.jpg?x=1&utm_source=y"} {
 		if len(blocked(t, v, s)) != 1 {
 			t.Errorf("%s is not blocked", s)
@@ -199,7 +199,7 @@ func TestClosed(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if len(blocked(t, l.View(), "https://example.com/")) != 1 {
+	if len(blocked(t, l.State(), "https://example.com/")) != 1 {
 		t.Error("the last View is gone")
 	}
 }
@@ -258,13 +258,13 @@ func TestReload(t *testing.T) {
 			if changed, err := r.Reload(); changed || err != nil {
 				t.Errorf("Reload of the same file = %t, %v", changed, err)
 			}
-			before := r.View()
+			before := r.State()
 			mustAppend(t, l, addedRule(t, l, 2, "https://example.com/2"))
 			publish()
 			if changed, err := r.Reload(); !changed || err != nil {
 				t.Errorf("Reload of a newer file = %t, %v", changed, err)
 			}
-			if len(blocked(t, r.View(), "https://example.com/2")) != 1 || len(blocked(t, before, "https://example.com/2")) != 0 {
+			if len(blocked(t, r.State(), "https://example.com/2")) != 1 || len(blocked(t, before, "https://example.com/2")) != 0 {
 				t.Error("the new View must block, the old one must not")
 			}
 			for _, tt := range []struct {
@@ -279,7 +279,7 @@ func TestReload(t *testing.T) {
 				if changed, err := r.Reload(); changed || !errors.Is(err, tt.want) {
 					t.Errorf("Reload of an %s file = %t, %v", tt.name, changed, err)
 				}
-				if len(blocked(t, r.View(), "https://example.com/2")) != 1 {
+				if len(blocked(t, r.State(), "https://example.com/2")) != 1 {
 					t.Errorf("after an %s file the list has lost its rule", tt.name)
 				}
 			}
@@ -336,7 +336,7 @@ func TestFileIsCutWhileInUse(t *testing.T) {
 	if err := os.WriteFile(path, []byte("gone"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	v := r.View()
+	v := r.State()
 	for _, u := range want {
 		if len(blocked(t, v, u)) != 1 {
 			t.Fatalf("%s is not blocked any more", u)
@@ -362,7 +362,7 @@ func TestMappingsOutliveTheirLists(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i%4 == 0 {
-			views = append(views, r.View())
+			views = append(views, r.State())
 		}
 		runtime.GC()
 	}
@@ -420,7 +420,7 @@ func TestAppendRefuses(t *testing.T) {
 			if diff := cmp.Diff([]any{1, tt.field}, []any{ee.Index, ee.Field}); diff != "" {
 				t.Errorf("index and field (-want +got):\n%s", diff)
 			}
-			if l.View().Seq() != 0 {
+			if l.State().Seq() != 0 {
 				t.Error("something was appended")
 			}
 		})
@@ -454,7 +454,7 @@ func TestConcurrentUse(t *testing.T) {
 		readers.Go(func() {
 			last := uint64(0)
 			for !stop.Load() {
-				v := l.View()
+				v := l.State()
 				if v.Seq() < last {
 					t.Errorf("a View at %d after one at %d", v.Seq(), last)
 				}
@@ -475,12 +475,12 @@ func TestConcurrentUse(t *testing.T) {
 			for i := range perWriter {
 				url := fmt.Sprintf("https://example.com/%d/%d", w, i)
 				seqs := mustAppend(t, l, addedRule(t, l, uint64(1+w*perWriter+i), url))
-				if rules := blocked(t, l.View(), url); len(rules) != 1 || rules[0] != seqs[0] {
+				if rules := blocked(t, l.State(), url); len(rules) != 1 || rules[0] != seqs[0] {
 					t.Errorf("%s: rules %v, want %v", url, rules, seqs)
 				}
 				if i%5 == 4 {
 					mustAppend(t, l, blocklist.Event{ID: newID(1<<32 + uint64(w*perWriter+i)), Type: blocklist.EventRevoked, Target: seqs[0]})
-					if rules := blocked(t, l.View(), url); len(rules) != 0 {
+					if rules := blocked(t, l.State(), url); len(rules) != 0 {
 						t.Errorf("%s: rules %v after it was revoked", url, rules)
 					}
 				}
@@ -536,7 +536,7 @@ func TestReadsDoNotAllocate(t *testing.T) {
 	unknown := "http://images.example-cdn.com/media/2024/07/18/a1b2c3d4e5f60718/photo-of-a-harbour-at-dawn.jpg?w=1200&h=800"
 	hits := 0
 	n := sharedtest.AllocsPerRun(100, func() {
-		v := l.View()
+		v := l.State()
 		for i, a := range append(u.addresses[:3:3], u.addresses[37:]...) {
 			var sum tally
 			accumulate := func(h blocklist.Hit) bool {

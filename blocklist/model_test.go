@@ -632,7 +632,7 @@ func TestListAgainstModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer after.Close()
-				compare(t, u, m, after.View())
+				compare(t, u, m, after.State())
 			},
 			"publish": func(*rapid.T) {
 				path := filepath.Join(dir, "published")
@@ -650,10 +650,10 @@ func TestListAgainstModel(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				compare(t, u, m, r.View())
+				compare(t, u, m, r.State())
 			},
 			"": func(t *rapid.T) {
-				compare(t, u, m, l.View())
+				compare(t, u, m, l.State())
 				if s := l.Info(); s.FacesWithoutKey > 0 {
 					t.Fatalf("%d faces without a key", s.FacesWithoutKey)
 				}

@@ -94,7 +94,7 @@ func TestObserver(t *testing.T) { // not in parallel: it counts allocations
 	}
 	info := l.Info()
 	want := blocklist.Info{
-		ID: l.ID(), Position: l.View().Position(), Counts: blocklist.Counts{Rules: 1, Addresses: 1}, Opened: info.Opened,
+		ID: l.ID(), Position: l.State().Position(), Counts: blocklist.Counts{Rules: 1, Addresses: 1}, Opened: info.Opened,
 		SnapshotSeq: 3, SnapshotTime: info.SnapshotTime, Queries: info.Queries,
 	}
 	if diff := cmp.Diff(want, info); diff != "" {
@@ -105,7 +105,7 @@ func TestObserver(t *testing.T) { // not in parallel: it counts allocations
 	}
 
 	// Of queries one in 1,024 is timed, and all are counted.
-	v := l.View()
+	v := l.State()
 	d, _ := v.Digest(blocklist.ImageAddress, "https://example.com/2")
 	for range 200_000 {
 		v.FindAddress(d, func(blocklist.Hit) bool { return true })
@@ -246,6 +246,6 @@ func BenchmarkObserved(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Run(name, func(b *testing.B) { benchMiss(b, l.View(), urls) })
+		b.Run(name, func(b *testing.B) { benchMiss(b, l.State(), urls) })
 	}
 }

@@ -113,15 +113,15 @@ func TestKeyProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sha1, md5 := l.View().NeedsDigests(); sha1 || md5 {
+		if sha1, md5 := l.State().NeedsDigests(); sha1 || md5 {
 			t.Errorf("%s: an empty list needs digests", name)
 		}
 		mustAppend(t, l, events...)
-		check(name+": what came last", l.View())
+		check(name+": what came last", l.State())
 		if err := l.Compact(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		check(name+": base", l.View())
+		check(name+": base", l.State())
 		path := filepath.Join(dir, name+".snap")
 		if err := l.Publish(path); err != nil {
 			t.Fatal(err)
@@ -133,10 +133,10 @@ func TestKeyProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check(name+": published", loaded.View())
+		check(name+": published", loaded.State())
 		if name == "folder" {
 			l := open(t, filepath.Join(dir, "l"), nil)
-			check("opened again", l.View())
+			check("opened again", l.State())
 		}
 	}
 }

@@ -67,14 +67,14 @@ func (l *List) refresh(path string) (found bool, err error) {
 	case len(p.events) == 0:
 		return false, nil
 	}
-	if seq := l.View().seq; p.header.seq > seq {
+	if seq := l.State().seq; p.header.seq > seq {
 		return true, fmt.Errorf("blocklist: the file has sequence %d, the list %d: %w", p.header.seq, seq, ErrRollback)
 	}
 	seqs, err := j.numbers(p.events...)
 	if err != nil {
 		return true, err
 	}
-	v, now := l.View(), l.now().Unix()
+	v, now := l.State(), l.now().Unix()
 	ended := func(seq uint64) bool {
 		g, ok := v.grantOf(seq)
 		return !ok || v.hasEnded(g, now)
@@ -133,7 +133,7 @@ func (l *List) readPublished(path string) (p published, err error) {
 		err = p.readKeys(s)
 	}
 	p.damaged = err != nil
-	p.ours = p.damaged || p.header.ID == l.View().base.header.ID
+	p.ours = p.damaged || p.header.ID == l.State().base.header.ID
 	return p, nil
 }
 

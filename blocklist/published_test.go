@@ -119,10 +119,10 @@ func TestPublish_ReplacedIsUnreadable(t *testing.T) {
 			if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
 				t.Errorf("%v, %v are left", names, err)
 			}
-			if !facesFound(node.View(), x)[seq] {
+			if !facesFound(node.State(), x)[seq] {
 				t.Error("the node has lost what it had loaded")
 			}
-			if changed, err := node.Reload(); err != nil || !changed || len(facesFound(node.View(), x)) > 0 {
+			if changed, err := node.Reload(); err != nil || !changed || len(facesFound(node.State(), x)) > 0 {
 				t.Errorf("Reload: %v, %v", changed, err)
 			}
 		})
@@ -159,16 +159,16 @@ func TestLoad_ReplacedMeanwhile(t *testing.T) {
 	var once *sync.Once
 	arm := func() {
 		once = new(sync.Once)
-		mustAppend(t, l, faceRule(t, l, l.View().Seq()+1, limits, faceOf(t, faceModels[0], 2, 0, 0)))
+		mustAppend(t, l, faceRule(t, l, l.State().Seq()+1, limits, faceOf(t, faceModels[0], 2, 0, 0)))
 	}
 	arm()
 	opts := blocklist.LoadWithFS(blocklist.LoadOptions{EncryptionKey: publishKey}, replacedFS{then: func() { once.Do(publish) }})
 	node, err := blocklist.Load(path, opts)
-	if err != nil || node.View().Counts().Faces != 2 {
+	if err != nil || node.State().Counts().Faces != 2 {
 		t.Fatalf("Load: %v", err)
 	}
 	arm()
-	if changed, err := node.Reload(); err != nil || !changed || node.View().Counts().Faces != 3 {
+	if changed, err := node.Reload(); err != nil || !changed || node.State().Counts().Faces != 3 {
 		t.Errorf("Reload: %v, %v", changed, err)
 	}
 }
@@ -222,7 +222,7 @@ func TestRefresh(t *testing.T) {
 		}, none, nil},
 		"under another key": {func(s *scene) {
 			revoke(s)
-			check(t, blocklist.WriteSnapshotFileWith(s.path, s.l.View(), nil, &blocklist.EncryptionKey{9}))
+			check(t, blocklist.WriteSnapshotFileWith(s.path, s.l.State(), nil, &blocklist.EncryptionKey{9}))
 		}, none, nil},
 		"damaged": {func(s *scene) { b := readFile(t, s.path); b[100] ^= 1; write(s, b) }, again, nil},
 		"cut":     {func(s *scene) { write(s, readFile(t, s.path)[:1000]) }, again, nil},
@@ -376,7 +376,7 @@ func TestPublish_CrashAtEveryOperation(t *testing.T) {
 					if err != nil {
 						t.Fatalf("operation %d, %v, %d: %s: %v", n, mode, seed, what, err)
 					}
-					if got := node.View().Counts().Faces; want != 0 && got != want {
+					if got := node.State().Counts().Faces; want != 0 && got != want {
 						t.Fatalf("operation %d, %v, %d: %s: %d faces, want %d", n, mode, seed, what, got, want)
 					}
 				}

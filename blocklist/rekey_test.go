@@ -107,7 +107,7 @@ func TestRekey(t *testing.T) {
 		t.Errorf("Rekey that fails: %v", err)
 	}
 	l = open(t, dir, opts)
-	compare(t, u, h.m, l.View())
+	compare(t, u, h.m, l.State())
 	if s := l.Info(); len(s.Fallbacks) > 0 || s.SnapshotSeq == 0 {
 		t.Errorf("after a Rekey that failed: %+v", s)
 	}
@@ -133,7 +133,7 @@ func TestRekey(t *testing.T) {
 					want = append(want, g.rule)
 				}
 			}
-			got = blocked(t, l.View(), a)
+			got = blocked(t, l.State(), a)
 			slices.Sort(want)
 			slices.Sort(got)
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -150,7 +150,7 @@ func TestRekey(t *testing.T) {
 			if changed, err := node.Reload(); err != nil || changed == sameKeys {
 				t.Errorf("%s: Reload of a node: %t, %v", when, changed, err)
 			}
-			if len(blocked(t, node.View(), u.addresses[0])) != len(blocked(t, l.View(), u.addresses[0])) {
+			if len(blocked(t, node.State(), u.addresses[0])) != len(blocked(t, l.State(), u.addresses[0])) {
 				t.Errorf("%s: the node differs", when)
 			}
 		}
@@ -312,7 +312,7 @@ func TestRekey_CrashAtEveryOperation(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%s: %s: %v", name, when, err)
 				}
-				compare(t, u, h.m, l.View())
+				compare(t, u, h.m, l.State())
 				h.m.checkKeys(t, l)
 				if s := l.Info(); s.FacesWithoutKey > 0 {
 					t.Fatalf("%s: %s: %d faces without a key", name, when, s.FacesWithoutKey)

@@ -61,7 +61,7 @@ func TestSignature(t *testing.T) {
 				if !errors.Is(err, tt.want) {
 					t.Fatalf("Load: %v, want %v", err, tt.want)
 				}
-				if err == nil && len(blocked(t, l.View(), "https://example.com/")) != 1 {
+				if err == nil && len(blocked(t, l.State(), "https://example.com/")) != 1 {
 					t.Error("the rule is lost")
 				}
 			}

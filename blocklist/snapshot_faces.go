@@ -136,7 +136,7 @@ func (l *List) moment() (m moment, err error) {
 // tryMoment reads a State and the keys of its faces one after the other. changed
 // says that rules have ended meanwhile. A key that is missing otherwise is lost.
 func (l *List) tryMoment() (m moment, changed bool, err error) {
-	m = moment{view: l.View(), at: l.now()}
+	m = moment{view: l.State(), at: l.now()}
 	grants := map[[16]byte]uint32{}
 	for i := range m.view.faces {
 		eachRow(&m.view.faces[i], func(r faceRow, event [16]byte) {
@@ -154,7 +154,7 @@ func (l *List) tryMoment() (m moment, changed bool, err error) {
 	for event, g := range grants {
 		key, err := l.open.faceKeys.get(event)
 		if errors.Is(err, errNoFaceKey) {
-			now := l.View()
+			now := l.State()
 			g, ok := now.grantOf(m.view.seqOf(g))
 			changed = changed || !ok || now.hasEnded(g, l.now().Unix())
 			continue

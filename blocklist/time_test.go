@@ -17,7 +17,7 @@ import (
 // again, and published and loaded.
 func everywhere(t *testing.T, l *blocklist.List, dir string, opts *blocklist.Options, check func(where string, v *blocklist.State)) {
 	t.Helper()
-	check("appended", l.View())
+	check("appended", l.State())
 	path := filepath.Join(dir, "published")
 	if err := l.Publish(path); err != nil {
 		t.Fatal(err)
@@ -26,16 +26,16 @@ func everywhere(t *testing.T, l *blocklist.List, dir string, opts *blocklist.Opt
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("loaded", r.View())
+	check("loaded", r.State())
 	if err := l.Compact(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	check("compacted", l.View())
+	check("compacted", l.State())
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	again := open(t, filepath.Join(dir, "l"), opts)
-	check("opened again", again.View())
+	check("opened again", again.State())
 }
 
 // Rules and learned keys begin and end to the second, exceptions end so.
@@ -174,7 +174,7 @@ func TestExceptions(t *testing.T) {
 	} {
 		act()
 		want := [][]uint64{{1, 2}, {1, 2}, {1}, nil}[step]
-		if diff := cmp.Diff(want, excepted(l.View(), &file, pdq())); diff != "" {
+		if diff := cmp.Diff(want, excepted(l.State(), &file, pdq())); diff != "" {
 			t.Errorf("step %d (-want +got):\n%s", step, diff)
 		}
 	}
@@ -197,12 +197,12 @@ func TestSharedKeys(t *testing.T) {
 		}
 	}
 	for id := uint64(1); id <= 20; id++ {
-		v := l.View()
+		v := l.State()
 		if got, want := len(blocked(t, v, url)), int(21-id); got != want {
 			t.Errorf("%d rules cover it before rule %d goes, want %d", got, id, want)
 		}
 		mustAppend(t, l, blocklist.Event{ID: newID(100 + id), Type: blocklist.EventRevoked, Target: id})
-		if len(blocked(t, l.View(), fmt.Sprintf("https://example.com/%d", id))) != 0 || len(blocked(t, v, url)) != int(21-id) {
+		if len(blocked(t, l.State(), fmt.Sprintf("https://example.com/%d", id))) != 0 || len(blocked(t, v, url)) != int(21-id) {
 			t.Errorf("rule %d: the new View must not show it, the old one must", id)
 		}
 	}

@@ -50,7 +50,7 @@ func TestView_Transitions(t *testing.T) {
 	check := func(what string, want []string) {
 		t.Helper()
 		var got []string
-		l.View().Transitions(at(0), at(5), func(x blocklist.Transition) bool {
+		l.State().Transitions(at(0), at(5), func(x blocklist.Transition) bool {
 			got = append(got, fmt.Sprintf("minute %v: type %d, rule %d, event %d", x.Time.Sub(at(0)).Minutes(), x.Type, x.Rule, x.Event))
 			return true
 		})
@@ -73,12 +73,12 @@ func TestView_Transitions(t *testing.T) {
 	check("from the base", want)
 	rule(at(4), time.Time{}) // 9
 	check("from both", slices.Insert(slices.Clone(want), 3, "minute 4: type 1, rule 9, event 9"))
-	l.View().Transitions(at(5), at(100), func(x blocklist.Transition) bool {
+	l.State().Transitions(at(5), at(100), func(x blocklist.Transition) bool {
 		t.Errorf("after the last one: %+v", x)
 		return true
 	})
 	n := 0
-	l.View().Transitions(at(0), at(5), func(blocklist.Transition) bool { n++; return false })
+	l.State().Transitions(at(0), at(5), func(blocklist.Transition) bool { n++; return false })
 	if n != 1 {
 		t.Errorf("%d transitions after the first was enough", n)
 	}

@@ -252,7 +252,7 @@ func (w *writer) merge() {
 // due reports whether so much lies beside the base that it should become one with
 // it.
 func (w *writer) due() bool {
-	switch n := w.list.View().since(); {
+	switch n := w.list.State().since(); {
 	case w.limit < 0:
 		return false
 	case w.limit > 0:
@@ -290,7 +290,7 @@ func (w *writer) compactWhenNeeded() {
 		select {
 		case <-forget.C:
 			erase = true
-			if w.list.View().hasEndedPictures() {
+			if w.list.State().hasEndedPictures() {
 				select {
 				case w.wake <- struct{}{}:
 				default:
@@ -322,9 +322,9 @@ func (w *writer) compact(ctx context.Context, background bool) (err error) {
 	}
 	start := time.Now()
 	defer func() {
-		w.list.report(start, Observation{Op: OpCompact, Count: w.list.View().rules, Background: background, Err: err})
+		w.list.report(start, Observation{Op: OpCompact, Count: w.list.State().rules, Background: background, Err: err})
 	}()
-	v := w.list.View()
+	v := w.list.State()
 	if err := w.faceKeys.retainLive(w.journal, v); err != nil {
 		return err
 	}
@@ -355,7 +355,7 @@ func (w *writer) compactNow(ctx context.Context, without []uint64) error {
 	f.faceKeys = w.faceKeys
 	// Catch up outside of the writer until little is left, then within it.
 	for range 8 {
-		if l.View().seq-f.seq < 64 {
+		if l.State().seq-f.seq < 64 {
 			break
 		}
 		if err := w.catchUp(ctx, f); err != nil {

@@ -93,7 +93,7 @@ func (e *Enforcer) Events(ctx context.Context, at *Cursor) iter.Seq2[Event, erro
 
 // events gives what happened to one list, and moves the mark.
 func (s *source) events(ctx context.Context, at *Mark, now time.Time, yield func(Event) bool) (stopped bool, err error) {
-	view := s.list.View()
+	view := s.list.State()
 	var failed error
 	err = s.list.Events(at.Since+1, func(e blocklist.Event) bool {
 		if e.Seq > view.Seq() {

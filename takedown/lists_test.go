@@ -44,7 +44,7 @@ func add(tb testing.TB, l *blocklist.List, u string, territories ...blocklist.Te
 
 func appendTo(tb testing.TB, l *blocklist.List, e blocklist.Event) uint64 {
 	tb.Helper()
-	e.ID[0], e.ID[1], e.Time = byte(l.View().Seq()), 1, time.Unix(1_700_000_000, 0)
+	e.ID[0], e.ID[1], e.Time = byte(l.State().Seq()), 1, time.Unix(1_700_000_000, 0)
 	seqs, err := l.Append(ctx, e)
 	ok(tb, err)
 	return seqs[0]

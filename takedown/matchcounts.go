@@ -98,7 +98,7 @@ func (e *Enforcer) MatchCounts() []MatchCounts {
 	all := make([]MatchCounts, len(e.sources))
 	for i := range e.sources {
 		s := &e.sources[i]
-		all[i] = MatchCounts{s.counter.Counts(s.list.View().ID())}
+		all[i] = MatchCounts{s.counter.Counts(s.list.State().ID())}
 	}
 	return all
 }

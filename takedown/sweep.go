@@ -54,7 +54,7 @@ type Mark struct {
 func (e *Enforcer) marks() map[string]Mark {
 	now, marks := e.now().UTC(), map[string]Mark{}
 	for i := range e.sources {
-		seq := e.sources[i].list.View().Seq()
+		seq := e.sources[i].list.State().Seq()
 		marks[e.sources[i].name] = Mark{seq, now, seq, now}
 	}
 	return marks

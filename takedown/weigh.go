@@ -177,7 +177,7 @@ type matched struct {
 // empty, so its state is taken before closed is looked at.
 func (w *weighing) enter(i int) bool {
 	s := &w.e.sources[i]
-	w.index, w.src, w.view = i, s, s.list.View()
+	w.index, w.src, w.view = i, s, s.list.State()
 	w.seen, w.nBorne = false, 0
 	if w.marks != nil {
 		w.mark = w.marks[s.name]
@@ -429,7 +429,7 @@ func (s *source) age(now time.Time) time.Duration {
 	case s.list.Writable():
 		return 0
 	}
-	return now.Sub(s.list.View().SnapshotTime())
+	return now.Sub(s.list.State().SnapshotTime())
 }
 
 func (s Stale) verdict() Verdict {

@@ -412,7 +412,7 @@ func testList(t *testing.T, j *journal) {
 		t.Helper()
 		for i := range byte(20) {
 			n := 0
-			l.View().FindBytes([32]byte{i}, func(blocklist.Hit) bool { n++; return true })
+			l.State().FindBytes([32]byte{i}, func(blocklist.Hit) bool { n++; return true })
 			if want := i%4 < 2; (n == 1) != want {
 				t.Errorf("file %d is found %d times", i, n)
 			}
@@ -420,7 +420,7 @@ func testList(t *testing.T, j *journal) {
 		ok(t, l.Verify(t.Context()))
 	}
 	check()
-	at := l.View().Position()
+	at := l.State().Position()
 	ok(t, l.Close())
 	if !j.lasts {
 		return
@@ -429,7 +429,7 @@ func testList(t *testing.T, j *journal) {
 	ok(t, err)
 	l, err = blocklist.New(fresh, dir, &opts)
 	ok(t, err)
-	if got := l.View().Position(); got != at {
+	if got := l.State().Position(); got != at {
 		t.Errorf("the list is at %v when it is opened again, and was at %v", got, at)
 	}
 	check()

@@ -148,7 +148,7 @@ func (c *caseRecord) flag(f request.Flag) {
 // longer when it is on the allow list.
 func (d *Desk) shielded(hashes []phash.Hash) (cases []*caseRecord, err error) {
 	var ids []takedown.CaseID
-	view := d.list.View()
+	view := d.list.State()
 	for _, h := range hashes {
 		view.FindHash(h, radius.OfCommon(h), func(hit blocklist.Hit) bool {
 			if id := takedown.CaseID(hit.Case); d.radii.Shields(hit.Kind, true, h.Algorithm(), hit.Variant, hit.Distance) && !slices.Contains(ids, id) {
@@ -351,7 +351,7 @@ func (d *Desk) widest(kind takedown.Kind, it CaseItem, m *request.Material) take
 
 // isCommon reports whether a picture is on the allow list.
 func (d *Desk) isAllowed(m *request.Material) bool {
-	view := d.list.View()
+	view := d.list.State()
 	if bits, ok := view.AllowedDistance(m.Bytes, phash.Hash{}); ok && bits == 0 {
 		return true
 	}
@@ -372,7 +372,7 @@ func (d *Desk) nearAllowed(m *request.Material, scope takedown.Scope) bool {
 	}
 	for _, k := range keys {
 		reach := reachOf(scope, d.radiiOf(k.Hash.Algorithm()))
-		if bits, ok := d.list.View().AllowedDistance(nil, k.Hash); ok && bits <= reach && scope >= takedown.ScopeIdentical {
+		if bits, ok := d.list.State().AllowedDistance(nil, k.Hash); ok && bits <= reach && scope >= takedown.ScopeIdentical {
 			return true
 		}
 	}

@@ -57,7 +57,7 @@ func (d *Desk) AddMatchCounts(ctx context.Context, reports []takedown.MatchCount
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
-	view, now := d.list.View(), d.clock()
+	view, now := d.list.State(), d.clock()
 	today := counts.Day(now)
 	d.tallies.forget(today)
 	full := false

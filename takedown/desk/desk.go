@@ -280,7 +280,7 @@ func (d *Desk) compareList() error {
 	if err != nil {
 		return err
 	}
-	if seq := d.list.View().Seq(); seq < delivered {
+	if seq := d.list.State().Seq(); seq < delivered {
 		return fmt.Errorf("%w: it ends with event %d, and event %d was delivered; restore the folder list/ that belongs to cases.db", ErrListLost, seq, delivered)
 	}
 	return nil
@@ -621,7 +621,7 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 	if len(events) == 0 || c.After == "" {
 		return fmt.Errorf("takedown: case %v is %s, with %d events to deliver", c.ID, c.State, len(events))
 	}
-	aim(events, d.list.View().Seq())
+	aim(events, d.list.State().Seq())
 	seqs, err := d.list.Append(ctx, events...)
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: %w", c.ID, err)

@@ -77,7 +77,7 @@ func OpenPublished(path string) (faces int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return l.View().Counts().Faces, nil
+	return l.State().Counts().Faces, nil
 }
 
 // PublishedAt returns the published files that a desk looks after.

@@ -685,8 +685,8 @@ func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	list, err := boltjournal.Open(stolen, &blocklist.Options{EncryptionKey: key})
 	ok(t, err)
 	defer list.Close()
-	if got := list.View().RulesWithoutFaces(); list.View().Counts().Faces != 0 || !slices.Equal(got, c.Rules) {
-		t.Errorf("%d faces open with the ListKey; without faces are %v, want %v", list.View().Counts().Faces, got, c.Rules)
+	if got := list.State().RulesWithoutFaces(); list.State().Counts().Faces != 0 || !slices.Equal(got, c.Rules) {
+		t.Errorf("%d faces open with the ListKey; without faces are %v, want %v", list.State().Counts().Faces, got, c.Rules)
 	}
 }
 

@@ -32,7 +32,7 @@ func (e *FacesLostError) Unwrap() error { return ErrFacesLost }
 // templates that the desk has. Serving the list as it is would silently show
 // again what was removed.
 func (d *Desk) restoreFaces(ctx context.Context) error {
-	lost := d.list.View().RulesWithoutFaces()
+	lost := d.list.State().RulesWithoutFaces()
 	if len(lost) == 0 {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (d *Desk) restoreFaces(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(d.list.View().RulesWithoutFaces()) > 0 && !d.opts.Salvage {
+	if len(d.list.State().RulesWithoutFaces()) > 0 && !d.opts.Salvage {
 		return &FacesLostError{gone}
 	}
 	return nil
@@ -85,7 +85,7 @@ func (d *Desk) sealAgain(c *caseRecord, isLost func(rule uint64) bool, now time.
 	var rules []blocklist.Rule
 	var covers [][]int
 	for _, old := range c.Rules {
-		rule, _, ok := d.list.View().Rule(old)
+		rule, _, ok := d.list.State().Rule(old)
 		if !ok || !isLost(old) {
 			continue
 		}

@@ -266,13 +266,13 @@ type trial struct {
 
 // check answers about a candidate.
 func (t *trial) check(c *takedown.Candidate) takedown.Decision {
-	return t.faces.strengthen(t.enf.Check(*c), c, t.list.View())
+	return t.faces.strengthen(t.enf.Check(*c), c, t.list.State())
 }
 
 // hidden answers, about a candidate that is on the allow list, as if it were
 // not; about others it returns the zero Decision.
 func (t *trial) hidden(c *takedown.Candidate) takedown.Decision {
-	view := t.list.View()
+	view := t.list.State()
 	bits, ok := view.AllowedDistance(&c.SHA256, phash.Hash{})
 	listed := ok && bits == 0
 	for i := range 1 + len(c.Frames) {
@@ -406,7 +406,7 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 		return nil, nil, err
 	}
 	now := d.clock()
-	faces := trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.View()}
+	faces := trialFaces{id: c.ID, kind: c.Kind, terms: c.Face, today: d.list.State()}
 	var events []blocklist.Event
 	for i := range rules { // that of the faces is the last
 		if rules[i].Scope == takedown.ScopeFace {
@@ -436,7 +436,7 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 		return nil, nil, err
 	}
 	if events = slices.Concat(events, carried, common); len(events) > 0 {
-		aim(events, list.View().Seq())
+		aim(events, list.State().Seq())
 		if _, err := list.Append(ctx, events...); err != nil {
 			return nil, nil, err
 		}

@@ -100,7 +100,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	// Nothing is appended while a case changes: see deliver.
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	rule, state, ok := d.list.View().Rule(m.Decision.Rule)
+	rule, state, ok := d.list.State().Rule(m.Decision.Rule)
 	switch {
 	case !ok || state == blocklist.RuleRevoked:
 		return done, fmt.Errorf("%w: rule %d has ended", ErrNoRule, m.Decision.Rule)
@@ -247,7 +247,7 @@ func (d *Desk) Revert(ctx context.Context, event uint64, a Actor) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.clock()
-	if rule, _, ok := d.list.View().Rule(e.Target); ok {
+	if rule, _, ok := d.list.State().Rule(e.Target); ok {
 		if err := d.noteFact(rule.Case, factReverted, a, now); err != nil {
 			return err
 		}

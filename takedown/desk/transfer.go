@@ -129,7 +129,7 @@ func within(learned blocklist.Keys, rule *blocklist.Rule, radii func(phash.Algor
 
 // radiiOf returns the radii of an algorithm in the desk's list.
 func (d *Desk) radiiOf(alg phash.Algorithm) phash.Radii {
-	return d.radii.Of(alg, d.list.View().HashCount(alg))
+	return d.radii.Of(alg, d.list.State().HashCount(alg))
 }
 
 // reachOf is how far a rule of a scope reaches by hashes; a wider one than
