@@ -190,18 +190,11 @@ func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, er
 		return Registration{}, refusedBits(own)
 	}
 
-	// The views are cut from a smaller picture, where that is enough.
 	whole := p.Luma()
 	if seen.main.reading == ReadingBlack {
 		whole = seen.main.luma
 	}
-	luma := whole
-	var full image.Point
-	full.X, full.Y = p.Size()
-	if w, h := shrunk(full.X), shrunk(full.Y); (w*2 <= full.X || h*2 <= full.Y) && w <= luma.Rect.Max.X && h <= luma.Rect.Max.Y {
-		k.sums = grow(k.sums, w)
-		luma = shrink(luma, &k.small, w, h, k.sums)
-	}
+	luma := k.forViews(p, whole)
 	r := Registration{Quality: quality, Stability: k.stability(luma), Reading: seen.main.reading}
 	if r.Stability > StabilityLimit {
 		return Registration{}, &RefusedError{RefusedStability, r.Stability, StabilityLimit}
@@ -230,16 +223,23 @@ func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, er
 		}
 	}
 	if opts.AllAlgorithms {
-		for a := range Algorithms() {
-			if a == AlgPDQ {
-				continue
-			}
-			if err := r.addDihedral(p, a); err != nil {
-				return Registration{}, err
-			}
+		if err := r.addOthers(p); err != nil {
+			return Registration{}, err
 		}
 	}
 	return r, nil
+}
+
+// forViews returns what the views of whole, a reading of p, are cut from: a smaller
+// picture, where that is enough.
+func (k *Hasher) forViews(p *Picture, whole *image.Gray) *image.Gray {
+	x, y := p.Size()
+	w, h := shrunk(x), shrunk(y)
+	if w*2 > x && h*2 > y || w > whole.Rect.Max.X || h > whole.Rect.Max.Y {
+		return whole
+	}
+	k.sums = grow(k.sums, w)
+	return shrink(whole, &k.small, w, h, k.sums)
 }
 
 // view returns the luma of a view of whole in its orientation, nil where the
@@ -293,14 +293,19 @@ func (r *Registration) add(h Hash, kind Transform) {
 	r.Hashes = append(r.Hashes, StoredHash{h, kind})
 }
 
-// addDihedral stores the hashes of the eight orientations by an algorithm.
-func (r *Registration) addDihedral(p *Picture, a Algorithm) error {
-	hs, err := hashFuncs[a](p)
-	if err != nil {
-		return err
-	}
-	for o, h := range hs {
-		r.add(h, MakeTransform(Whole, Orientation(o)))
+// addOthers stores the hashes of the eight orientations by all other algorithms.
+func (r *Registration) addOthers(p *Picture) error {
+	for a := range Algorithms() {
+		if a == AlgPDQ {
+			continue
+		}
+		hs, err := hashFuncs[a](p)
+		if err != nil {
+			return err
+		}
+		for o, h := range hs {
+			r.add(h, MakeTransform(Whole, Orientation(o)))
+		}
 	}
 	return nil
 }

@@ -132,17 +132,7 @@ func readSegmentHeader(b []byte) (segmentHeader, error) {
 		return none, err
 	}
 	h := segmentHeader{algorithm: Algorithm(b[10]), layout: b[11], chunks: int(b[12]), stride: int(b[13])}
-	known := false
-	switch h.layout {
-	case layoutScan:
-		known = h.algorithm.Bits() != 0 && h.chunks == 0 && h.stride == 0
-	case layoutInline:
-		known = h.algorithm.Bits() == 64 && minInlineChunks <= h.chunks && h.chunks <= maxInlineChunks &&
-			h.stride == inlineStride(h.chunks)
-	case layoutPaired:
-		known = h.algorithm.Bits() == 256 && h.chunks == pairedChunks && (h.stride == 3 || h.stride == 4)
-	}
-	if !known {
+	if !h.known() {
 		return none, format.Corrupt("algorithm %d, layout %d with %d chunks and stride %d at byte 10", b[10], b[11], b[12], b[13])
 	}
 	if !segment.IsZero(b[14:16]) || !segment.IsZero(b[40:format.Header]) {
@@ -161,6 +151,20 @@ func readSegmentHeader(b []byte) (segmentHeader, error) {
 		return none, err
 	}
 	return h, nil
+}
+
+// known reports whether the algorithm, layout, chunks and stride go together.
+func (h segmentHeader) known() bool {
+	switch h.layout {
+	case layoutScan:
+		return h.algorithm.IsValid() && h.chunks == 0 && h.stride == 0
+	case layoutInline:
+		return h.algorithm.Bits() == 64 && minInlineChunks <= h.chunks && h.chunks <= maxInlineChunks &&
+			h.stride == inlineStride(h.chunks)
+	case layoutPaired:
+		return h.algorithm.Bits() == 256 && h.chunks == pairedChunks && (h.stride == 3 || h.stride == 4)
+	}
+	return false
 }
 
 // maxEntries bounds the entries of a segment: positions are stored in 32 bits,
