@@ -58,7 +58,7 @@ type InspectOptions struct {
 	// file is always looked at as far as viewers show it: see Candidate.Damage.
 	Decode *phash.DecodeOptions
 	// FirstFrame looks at the first frame of an animation only. A picture hidden
-	// in a later frame is then not found.
+	// in a later frame is then not found, and Candidate.LeftOut counts the frames.
 	FirstFrame bool
 	// NoFeatures leaves out the local features, which take most of the time:
 	// then no crop, caption or screenshot is recognised.
@@ -186,9 +186,7 @@ func (in *inspection) decode(file []byte, isImage bool, add func(*phash.Picture)
 	for pic, err := range phash.DecodeFramesContext(in.ctx, bytes.NewReader(file), in.opts.decoding()) {
 		var left *phash.LeftOutError
 		if errors.As(err, &left) {
-			if !in.opts.FirstFrame {
-				in.c.LeftOut = left.LeftOut
-			}
+			in.c.LeftOut = left.LeftOut
 			return nil
 		}
 		if err != nil {
@@ -203,6 +201,7 @@ func (in *inspection) decode(file []byte, isImage bool, add func(*phash.Picture)
 			return err
 		}
 		if in.opts.FirstFrame {
+			in.c.LeftOut = pic.Frame().Count - 1
 			return nil
 		}
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/embedding"
 	"github.com/staydown/staydown/internal/radius"
+	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -98,6 +99,9 @@ type Options struct {
 	URLMapper request.URLMapper
 	// Notifier is told what to tell whom; nil tells nobody.
 	Notifier Notifier
+	// Decoders decode pictures of requests and of matches in formats that package
+	// phash does not, such as AVIF: see [phash.DecodeOptions].
+	Decoders map[phash.Format]phash.Decoder
 	// FaceEmbedder makes vectors of the pictures of a face opt-out, when the
 	// request comes in; nil takes vectors only. Its own errors are those of Submit
 	// and Complete: they are [*takedown.EmbedderError].

@@ -119,7 +119,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 		// says nothing, and would except other flat ones.
 		picture.Hashes = hashKeys(hashes)
 	case rule.Scope >= takedown.ScopeIdentical && len(hashes) > 0:
-		if done.NotDerived = m.test(hashes[0]); done.NotDerived == "" {
+		if done.NotDerived = m.test(hashes[0], d.opts.Decoders); done.NotDerived == "" {
 			picture.Hashes = hashKeys(hashes)
 		}
 	}
@@ -191,14 +191,14 @@ func hashKeys(hashes []phash.Hash) (keys []blocklist.HashKey) {
 
 // test says why a registration would refuse the picture whose own hash is
 // given; empty if it would not.
-func (m *Match) test(own phash.Hash) NotDerived {
+func (m *Match) test(own phash.Hash, decoders map[phash.Format]phash.Decoder) NotDerived {
 	if len(m.File) == 0 {
 		return NotDerivedNoFile
 	}
 	if sum := m.Candidate.SHA256; sum != [32]byte{} && sum != sha256.Sum256(m.File) {
 		return NotDerivedOther
 	}
-	for pic, err := range phash.DecodeFrames(bytes.NewReader(m.File), &phash.DecodeOptions{AcceptTruncated: true}) {
+	for pic, err := range phash.DecodeFrames(bytes.NewReader(m.File), &phash.DecodeOptions{AcceptTruncated: true, Decoders: decoders}) {
 		if err != nil {
 			return NotDerivedUnreadable
 		}

@@ -113,7 +113,7 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 // checkRequest looks at a request with what the desk brings to it.
 func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
 	return request.Check(ctx, r, &request.CheckOptions{
-		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Desk: true, Embedder: d.opts.FaceEmbedder,
+		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Desk: true, Embedder: d.opts.FaceEmbedder, Decoders: d.opts.Decoders,
 	})
 }
 

@@ -283,7 +283,7 @@ func (c *checker) openFaces(field string, images []File, marks []string) {
 		if p == nil {
 			continue // images has said why
 		}
-		pic, err := phash.Decode(bytes.NewReader(data), nil)
+		pic, err := phash.DecodeContext(c.ctx, bytes.NewReader(data), &phash.DecodeOptions{Decoders: c.opts.Decoders})
 		if err != nil {
 			continue
 		}

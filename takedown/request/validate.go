@@ -79,6 +79,9 @@ type CheckOptions struct {
 	// pictures with its Embedder, if it has one.
 	Desk     bool
 	Embedder takedown.FaceEmbedder
+	// Decoders decode pictures of formats that package phash does not: see
+	// [phash.DecodeOptions].
+	Decoders map[phash.Format]phash.Decoder
 }
 
 // Check looks at all of a request. It decodes its images.
@@ -348,7 +351,11 @@ func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
 		return nil, false
 	}
 	left := maxPixels - c.pixels
-	pic, err := phash.Decode(bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, maxImagePixels))})
+	pic, err := phash.DecodeContext(c.ctx, bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, maxImagePixels)), Decoders: c.opts.Decoders})
+	if failed := c.ctx.Err(); err != nil && failed != nil {
+		c.Failed = cmp.Or(c.Failed, failed)
+		return nil, false
+	}
 	if err != nil {
 		code, params := imageProblem(err)
 		if code == CodeTooLarge && left < maxImagePixels {

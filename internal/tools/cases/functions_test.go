@@ -44,7 +44,7 @@ func escapes(t *testing.T, _ func(string) []byte) (string, bool) {
 
 // What a crawler can decode, a desk can register.
 func deskDecoder(t *testing.T, file func(string) []byte) (string, bool) {
-	dk, err := desk.Open(t.TempDir(), &desk.Options{})
+	dk, err := desk.Open(t.TempDir(), &desk.Options{Decoders: withAVIF.Decoders})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,10 +71,13 @@ func checkedClaims(t *testing.T, file func(string) []byte) (string, bool) {
 		t.Fatal(err)
 	}
 	defer dk.Close()
-	c, err := takedown.Inspect(bytes.NewReader(file("strips.gif")), takedown.Source{}, nil)
-	if err != nil {
-		t.Fatal(err)
+	check := func(opts *takedown.InspectOptions) takedown.Decision {
+		c, err := takedown.Inspect(bytes.NewReader(file("strips.gif")), takedown.Source{}, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dk.Enforcer().Check(c)
 	}
-	d := dk.Enforcer().Check(c)
-	return d.String(), !d.Checked.Has(takedown.TierHash)
+	all, first := check(nil), check(&takedown.InspectOptions{FirstFrame: true})
+	return all.String() + "; the first frame alone: " + first.String(), all.Checked.Has(takedown.TierHash) && !first.Checked.Has(takedown.TierHash)
 }
