@@ -127,18 +127,20 @@ func encodedSize(b []byte) (int, error) {
 	case u16(14) != 0:
 		return 0, fmt.Errorf("features: reserved bytes are not zero: %w", ErrFormat)
 	}
-	size := headerSize + n*(descSize+pointSize) + lw*lh
-	if b[3]&flagInk != 0 {
-		if len(b) < size {
-			return 0, fmt.Errorf("features: %d bytes where the header says more than %d: %w", len(b), size, ErrFormat)
-		}
-		k, err := inkEnd(b[size:], b[3]&flagCompact != 0)
-		if err != nil {
-			return 0, err
-		}
-		size += k
+	return withInk(b, headerSize+n*(descSize+pointSize)+lw*lh)
+}
+
+// withInk adds to the size of what precedes it the length of the fine picture, if the flags
+// of the set at the front of b say that there is one.
+func withInk(b []byte, size int) (int, error) {
+	if b[3]&flagInk == 0 {
+		return size, nil
 	}
-	return size, nil
+	if len(b) < size {
+		return 0, fmt.Errorf("features: %d bytes where the header says more than %d: %w", len(b), size, ErrFormat)
+	}
+	k, err := inkEnd(b[size:], b[3]&flagCompact != 0)
+	return size + k, err
 }
 
 // AppendBinary appends the encoded form of f, which Open reads: at most MaxSize

@@ -661,6 +661,7 @@ func FuzzOpen(f *testing.F) {
 	fs := mustExtract(f, scene(4, 200, 150))
 	f.Add(must(fs.AppendBinary(nil)))
 	f.Add(must(fs.Compact().AppendBinary(nil)))
+	f.Add(must(mustExtract(f, sheet(1, 1, 4)).Compact().AppendBinary(nil)))
 	f.Add([]byte("SF\x01\x00"))
 	seg := mustSegment(f, features.Entry{Features: fs})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -91,22 +91,40 @@ func (l Look) String() string {
 // document have a hash within 8 bits.
 func (l Look) Reach() (bits int, narrow bool) { return 8, l != Natural }
 
+// looks say what documents, flat drawings and screens have at least, and at most in the last two
+// columns, as shares of the blocks; the first one that fits decides. They were chosen on 26
+// families of them, 12 pictures each, all of which fit one, and on 300 photographs, of which one
+// does.
+var looks = [...]struct {
+	ground, ink, clean, levels, edges, blank, lines float64
+	smooth, texture                                 float64
+	look                                            Look
+}{
+	{0.28, 0.04, 0.65, 0.93, 12, 0, 0, 0.055, 1, Document},
+	{0.22, 0.04, 0.65, 0.93, 15, 0, 0, 0.055, 1, Document},
+	{0.28, 0, 0.65, 0.94, 8.5, 0.15, 0, 0.055, 0.04, Graphic},
+	{0.38, 0.04, 0.65, 0, 0, 0.7, 0, 0.065, 1, Graphic},
+	{0.38, 0.06, 0, 0, 10.5, 0, 1, 1, 1, Screen},
+}
+
 // Look returns what the picture looks like.
 func (s *Survey) Look() Look {
-	ink, smooth := share(s.Ink, s.Blocks), share(s.Smooth, s.Blocks)
-	clean, edges := share(s.Ink, s.Ink+s.Texture), share(s.Edges, s.Ink)
-	switch {
-	case s.Ground < 0.22:
+	if s.Blocks == 0 {
 		return Natural
-	case ink >= 0.04 && clean >= 0.65 && smooth <= 0.055 && s.Levels >= 0.93 && edges >= 12 && (s.Ground >= 0.28 || edges >= 15):
-		return Document
-	case s.Ground >= 0.28 && clean >= 0.65 && smooth <= 0.055 && s.Levels >= 0.94 && edges >= 8.5 &&
-		share(s.Blank, s.Blocks) >= 0.15 && share(s.Texture, s.Blocks) <= 0.04:
-		return Graphic
-	case s.Ground >= 0.38 && clean >= 0.65 && smooth <= 0.065 && share(s.Blank, s.Blocks) >= 0.7 && ink >= 0.04:
-		return Graphic
-	case s.Ground >= 0.38 && ink >= 0.06 && edges >= 10.5 && s.Lines > 0:
-		return Screen
+	}
+	of := func(n int) float64 { return share(n, s.Blocks) }
+	for i := range looks {
+		l, fits := &looks[i], true
+		for _, b := range [...][2]float64{
+			{s.Ground, l.ground}, {of(s.Ink), l.ink}, {share(s.Ink, s.Ink+s.Texture), l.clean}, {s.Levels, l.levels},
+			{share(s.Edges, s.Ink), l.edges}, {of(s.Blank), l.blank}, {float64(s.Lines), l.lines},
+			{l.smooth, of(s.Smooth)}, {l.texture, of(s.Texture)},
+		} {
+			fits = fits && b[0] >= b[1]
+		}
+		if fits {
+			return l.look
+		}
 	}
 	return Natural
 }
