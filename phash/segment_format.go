@@ -3,6 +3,7 @@ package phash
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 
 	"github.com/staydown/staydown/internal/segment"
@@ -132,6 +133,9 @@ func readSegmentHeader(b []byte) (segmentHeader, error) {
 		return none, err
 	}
 	h := segmentHeader{algorithm: Algorithm(b[10]), layout: b[11], chunks: int(b[12]), stride: int(b[13])}
+	if h.algorithm >= NumAlgorithms {
+		return none, fmt.Errorf("phash: segment: hashes of %v, which this package does not know: %w", h.algorithm, ErrSegmentVersion)
+	}
 	if !h.known() {
 		return none, format.Corrupt("algorithm %d, layout %d with %d chunks and stride %d at byte 10", b[10], b[11], b[12], b[13])
 	}
