@@ -60,7 +60,7 @@ func smallSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List)
 		Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectReview, Purposes: blocklist.PurposeTrain, Keys: blocklist.Keys{
 			Bytes: [][32]byte{{99}}, SHA1: [][20]byte{{1}}, MD5: [][16]byte{{2}},
 			Hashes: []blocklist.HashKey{{Hash: phash.FromPDQ(far), Variant: 3, Reach: blocklist.ReachBits(9), View: 2}, {Hash: phash.FromPDQ(far)}},
-			Views:  []blocklist.View{{Frame: 7, Reading: blocklist.ReadingWhite}, {Rect: image.Rect(1, 2, 30, 40)}},
+			Views:  []blocklist.View{{Frame: 7, Reading: phash.ReadingColours}, {Rect: image.Rect(1, 2, 30, 40)}},
 		}}})
 	path := filepath.Join(dir, "p")
 	if err := l.Publish(path); err != nil {

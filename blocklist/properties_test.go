@@ -32,7 +32,7 @@ func TestKeyProperties(t *testing.T) {
 		}
 		return h
 	}
-	views := []blocklist.View{{Frame: 2, Reading: blocklist.ReadingBlack}, {Rect: image.Rect(5, 6, 70, 80)}}
+	views := []blocklist.View{{Frame: 2, Reading: phash.ReadingBlack}, {Rect: image.Rect(5, 6, 70, 80)}}
 	set := featuresOf(t, 5).Compact()
 	rule := func(id uint64, p blocklist.Purposes, k blocklist.Keys) blocklist.Event {
 		return blocklist.Event{ID: newID(id), Type: blocklist.EventAdded, Rule: &blocklist.Rule{
@@ -83,9 +83,9 @@ func TestKeyProperties(t *testing.T) {
 			return true
 		})
 		want := []string{
-			"hash [1/1 2 black (0,0)-(0,0) 1/3 1/4 0 shown (5,6)-(70,80)]",
-			"hash, 1 bit [1/1 2 black (0,0)-(0,0) 1/2 0 shown (5,6)-(70,80) 1/3]",
-			"hash, radius 9 [1/4 0 shown (5,6)-(70,80)]",
+			"hash [1/1 2 black (0,0)-(0,0) 1/3 1/4 0 white (5,6)-(70,80)]",
+			"hash, 1 bit [1/1 2 black (0,0)-(0,0) 1/2 0 white (5,6)-(70,80) 1/3]",
+			"hash, radius 9 [1/4 0 white (5,6)-(70,80)]",
 			"file for every use [4/0 4/0]",
 			"file for index [3/0 4/0 4/0]",
 			"file for train [2/0 2/0 2/0 4/0 4/0]",
@@ -93,7 +93,7 @@ func TestKeyProperties(t *testing.T) {
 			"learned [2/0]",
 			"learned for every use []",
 			"without SHA-1 [4/0]",
-			"features [1/0 0 shown (5,6)-(70,80)]",
+			"features [1/0 0 white (5,6)-(70,80)]",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)

@@ -649,7 +649,7 @@ func readViews(k *Keys, v []byte) error {
 		if len(rest) == 0 || frame > 1<<32-1 || len(k.Views) == MaxViews {
 			return badRecord("views are cut, or too many")
 		}
-		view := View{Frame: uint32(frame), Reading: Reading(rest[0])}
+		view := View{Frame: uint32(frame), Reading: phash.Reading(rest[0])}
 		v = rest[1:]
 		var box [4]uint64 // x, y, width, height
 		for i := range box {
@@ -668,7 +668,7 @@ func readViews(k *Keys, v []byte) error {
 		}
 		x, y := int(box[0]), int(box[1])
 		view.Rect = image.Rect(x, y, x+int(box[2]), y+int(box[3]))
-		if view.Reading > ReadingBare {
+		if view.Reading > phash.ReadingColours {
 			return fmt.Errorf("blocklist: record has a view of %v: %w", view.Reading, ErrVersion)
 		}
 		k.Views = append(k.Views, view)

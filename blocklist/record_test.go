@@ -164,7 +164,7 @@ func everyField(t *testing.T) (names []string, events []blocklist.Event) {
 			{Hash: u.hashes[1], View: 1},
 		},
 		Features: []blocklist.Features{set, set}, FeatureViews: []uint8{0, 2},
-		Views: []blocklist.View{{Frame: 3, Reading: blocklist.ReadingBlack}, {Rect: image.Rect(10, 200, 3000, 4000)}},
+		Views: []blocklist.View{{Frame: 3, Reading: phash.ReadingBlack}, {Rect: image.Rect(10, 200, 3000, 4000)}},
 	}})
 	picture.Batch = newID(4242)
 	add("a picture", picture)

@@ -273,7 +273,7 @@ func appendView(b []byte, r *viewRow) []byte {
 
 func parseView(p []byte) (r viewRow, ok bool) {
 	r.grant, r.number = le.Uint32(p), p[4]
-	r.view = View{Frame: le.Uint32(p[8:]), Reading: Reading(p[5])}
+	r.view = View{Frame: le.Uint32(p[8:]), Reading: phash.Reading(p[5])}
 	for i := range 4 {
 		if le.Uint32(p[12+4*i:]) > maxViewSide {
 			return r, false

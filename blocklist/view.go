@@ -4,37 +4,21 @@ import (
 	"fmt"
 	"image"
 	"strings"
+
+	"github.com/staydown/staydown/phash"
 )
 
 // View says which part of a file was registered: a frame, how its transparency
-// is read, and a rectangle of it. The zero View is the whole first frame, as most
-// viewers show it.
+// is read, and a rectangle of it. The zero View is the whole first frame, over
+// white.
 type View struct {
 	// Frame counts from 0 in the order in which viewers show them.
 	Frame uint32
-	// Reading is how transparent pixels are seen.
-	Reading Reading
+	// Reading is how transparent pixels are seen. Its values are stored and never
+	// change their meaning.
+	Reading phash.Reading
 	// Rect is in pixels of the upright frame. The empty Rect is the whole frame.
 	Rect image.Rectangle
-}
-
-// Reading says how the transparent pixels of a picture are read. The values are
-// stored and never change their meaning.
-type Reading uint8
-
-const (
-	ReadingShown Reading = 0 // as most viewers show it
-	ReadingWhite Reading = 1 // over white
-	ReadingBlack Reading = 2 // over black
-	ReadingBare  Reading = 3 // without alpha: the colours that transparent pixels have
-)
-
-// String returns "shown", "white", "black", "bare" or "Reading(n)".
-func (r Reading) String() string {
-	if names := [...]string{"shown", "white", "black", "bare"}; int(r) < len(names) {
-		return names[r]
-	}
-	return fmt.Sprintf("Reading(%d)", uint8(r))
 }
 
 // maxViewSide bounds the coordinates of a View.
@@ -42,7 +26,7 @@ const maxViewSide = 1 << 30
 
 func (v *View) check() string {
 	switch r := v.Rect; {
-	case v.Reading > ReadingBare:
+	case v.Reading > phash.ReadingColours:
 		return fmt.Sprintf("hold one of reading %v", v.Reading)
 	case r == image.Rectangle{}:
 		return ""

@@ -65,9 +65,8 @@ def split(b, n):
 def hashes(b):
     at = 0
     while at < len(b):
-        size = {1: 32, 2: 8}[b[at]]
-        bits = b[at + 1:at + 1 + size][::-1].hex()
-        yield ("pdq:" if b[at] == 1 else "p:") + bits
+        name, size = {1: ("pdq", 32), 2: ("p", 8), 3: ("d", 8)}[b[at]]
+        yield name + ":" + b[at + 1:at + 1 + size][::-1].hex()
         at += 1 + size
 
 def prefixed(b):

@@ -119,7 +119,7 @@ def read(f):
         at += 8 + n
     views = {}
     for g, number, reading, frame, x0, y0, x1, y1 in struct.iter_unpack("<IBBxxIIIII4x", s.get(17, b"")):
-        views[g, number] = "%d:%s:(%d,%d)-(%d,%d)" % (frame, ("shown", "white", "black", "bare")[reading], x0, y0, x1, y1)
+        views[g, number] = "%d:%s:(%d,%d)-(%d,%d)" % (frame, ("white", "black", "colours")[reading], x0, y0, x1, y1)
     view = lambda g, number: views[g, number] if number else "-"
     lo, mid, high, top, owner, directory, words = col(8, "Q"), col(9, "I"), col(10, "H"), col(11, "H"), col(12, "I"), col(7, "I"), col(13, "Q")
     K = len(lo)
