@@ -61,7 +61,7 @@ var rasterFormats = map[Format]func([]byte) (*raster.File, error){
 // The work for a file, in units of raster.Work: about nanoseconds. A file of a few
 // bytes gets the first; every byte adds what inflating real data takes.
 const (
-	baseWork = 700_000_000
+	baseWork = 500_000_000
 	byteWork = 40
 )
 

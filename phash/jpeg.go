@@ -19,6 +19,11 @@ func (p *player) jpeg(data []byte) error {
 	if err := checkPixels(FormatJPEG, h.Width, h.Height, p.o.MaxPixels); err != nil {
 		return err
 	}
+	// The decoder has a budget of its own. What it may take counts for the file, so
+	// that many pictures in one do not take many times as long.
+	if err := p.work.Spend(int64(h.Width) * int64(h.Height) * 5); err != nil && p.given > 0 {
+		return &DecodeError{Format: FormatJPEG, Reason: ErrTooLarge, Err: err}
+	}
 	d, err := guarded(FormatJPEG, func() (decoded, error) { return decodeJPEG(p.ctx, data, h) })
 	if err != nil {
 		return err

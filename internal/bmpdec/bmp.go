@@ -169,7 +169,7 @@ func (b *bitmap) readPalette(data []byte, entry int, used uint32) int {
 }
 
 // pixelCost is the work for a pixel.
-const pixelCost = 8
+const pixelCost = 18
 
 func (b *bitmap) file() *raster.File {
 	return &raster.File{Width: b.w, Height: b.h, Frames: []raster.Frame{{

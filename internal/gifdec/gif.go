@@ -163,7 +163,7 @@ func (p *parser) frame(h, data []byte) []byte {
 }
 
 // pixelCost is the work for a pixel: decoding and keeping it.
-const pixelCost = 6
+const pixelCost = 12
 
 // frame is one frame, not yet decoded.
 type frame struct {

@@ -9,8 +9,8 @@ import (
 
 // This file decodes VP8L, the lossless bitstream of WebP, row by row. The package
 // golang.org/x/image/vp8l keeps the whole picture and its transformed copy, 6 to 8
-// bytes a pixel, takes 35 ns a pixel, and stops for neither a budget nor a context:
-// 34 bytes are enough for 50 megapixels. Here memory is bounded by the reach of
+// bytes a pixel, and stops for neither a budget nor a context: 34 bytes are enough for
+// 50 megapixels, 1.7 s and 318 MB. Here memory is bounded by the reach of
 // back references, 2^20 pixels, whatever the size of the picture.
 
 var errLossless = errors.New("webpdec: damaged VP8L data")
@@ -280,6 +280,7 @@ func (d *lossless) readLengths(lengths []byte) error {
 // pixels decodes pixels of a width, row after row.
 type pixels struct {
 	w, h       int
+	cost       int64 // of a pixel
 	cache      []uint32
 	cacheShift uint
 	cached     int // pixels of buf that are in the cache already
@@ -303,7 +304,10 @@ const (
 
 // open reads what is before the pixels: the size of the cache and the codes.
 func (d *lossless) open(w, h int, main bool) (*pixels, error) {
-	p := &pixels{w: w, h: h}
+	p := &pixels{w: w, h: h, cost: smallCost}
+	if main {
+		p.cost = pixelCost
+	}
 	cacheBits := uint(0)
 	if d.read(1) != 0 {
 		cacheBits = uint(d.read(4))
@@ -394,12 +398,16 @@ func (g *group) prepare() {
 }
 
 // pixelCost is the work for a pixel: decoding, undoing transforms and keeping it.
-const pixelCost = 9
+const pixelCost = 20
+
+// smallCost is that for a pixel of a picture in the header, which nothing is done
+// with but keeping it.
+const smallCost = 6
 
 // row returns the next row, which is good until the next call. It is short if the
 // data end within it.
 func (d *lossless) row(p *pixels) ([]uint32, raster.Fault, error) {
-	if err := d.work.Spend(int64(p.w)*pixelCost + 20); err != nil {
+	if err := d.work.Spend(int64(p.w)*p.cost + 20); err != nil {
 		return nil, raster.Budget, err
 	}
 	if p.start+p.w+maxLength > len(p.buf) {

@@ -15,7 +15,8 @@ type transform struct {
 	width     int  // of the rows that it gives
 	bits      uint // of a tile's side, or of how many pixels are packed into one
 	perRow    int
-	tiles     []uint32
+	modes     []byte   // of a predictor: one for each tile
+	tiles     []uint32 // of crossed colours
 	before    []uint32 // the row that was given before
 	colours   [256]uint32
 	unpacked  []uint32
@@ -62,7 +63,17 @@ func (s *stream) readTransform(t *transform, width *int) error {
 		t.bits = uint(s.read(3)) + 2
 		t.perRow = ceilShift(*width, t.bits)
 		t.before = make([]uint32, *width)
-		return s.small(t.perRow, ceilShift(s.h, t.bits), func(row []uint32) { t.tiles = append(t.tiles, row...) })
+		rows := ceilShift(s.h, t.bits)
+		if t.kind == crossColour {
+			t.tiles = make([]uint32, 0, t.perRow*rows)
+			return s.small(t.perRow, rows, func(row []uint32) { t.tiles = append(t.tiles, row...) })
+		}
+		t.modes = make([]byte, 0, t.perRow*rows)
+		return s.small(t.perRow, rows, func(row []uint32) {
+			for _, v := range row {
+				t.modes = append(t.modes, byte(v>>8&15))
+			}
+		})
 	case colourIndexing:
 		n := int(s.read(8)) + 1
 		switch {
@@ -175,12 +186,12 @@ func (t *transform) predict(row []uint32, y int) []uint32 {
 		}
 		return out
 	}
-	tiles := t.tiles[y>>t.bits*t.perRow:]
+	modes := t.modes[y>>t.bits*t.perRow:]
 	corner := out[0]
 	left := addPixels(row[0], out[0])
 	out[0] = left
 	for x := 1; x < len(row); {
-		mode := tiles[x>>t.bits] >> 8 & 15
+		mode := modes[x>>t.bits]
 		stop := min((x>>t.bits+1)<<t.bits, len(row))
 		for ; x < stop; x++ {
 			up := out[x]
@@ -198,7 +209,7 @@ func (t *transform) predict(row []uint32, y int) []uint32 {
 
 // predicted is what a mode predicts from the neighbours at the left, above, above
 // left and above right.
-func predicted(mode, left, up, corner, right uint32) uint32 {
+func predicted(mode byte, left, up, corner, right uint32) uint32 {
 	switch mode {
 	case 1:
 		return left
