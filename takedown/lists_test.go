@@ -15,6 +15,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/blocklist/boltjournal"
+	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
 
@@ -133,8 +134,19 @@ func TestNewEnforcer_SeveralLists(t *testing.T) {
 func TestNewEnforcer_Allocations(t *testing.T) {
 	const u = "https://a.example/1.jpg"
 	e := enforcer(t, nil, takedown.ListSource{Name: "a", List: listOf(t, u)}, takedown.ListSource{Name: "b", List: listOf(t), Territories: []string{"DE"}})
-	if n := testing.AllocsPerRun(100, func() { e.FilterURL(u); e.In("FR").FilterURL("https://a.example/2.jpg") }); n != 0 {
-		t.Errorf("%v allocations", n)
+	h, err := phash.FromWords(phash.AlgPDQ, [4]uint64{1<<32 - 1, 1<<32 - 1, 1<<32 - 1, 1<<32 - 1})
+	ok(t, err)
+	// The answer is kept: a hash that it pointed to would go to the heap with it.
+	var kept []takedown.Decision
+	keep := func(d takedown.Decision) { kept = append(kept[:0], d) }
+	keep(e.FilterURL(u))
+	for name, ask := range map[string]func(){
+		"an address": func() { keep(e.FilterURL(u)) }, "a hash": func() { keep(e.Filter(u, h)) }, "two hashes": func() { keep(e.Filter("", h, h)) },
+		"in a country": func() { keep(e.In("FR").Filter("https://a.example/2.jpg", h)) },
+	} {
+		if n := testing.AllocsPerRun(100, ask); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }
 

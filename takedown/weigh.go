@@ -124,11 +124,11 @@ type weighing struct {
 	view  *blocklist.State
 	mark  Mark
 
-	// The file and hashes of what is being looked up, to see which rules except
-	// it, and which frame of an animation it is.
-	file   [32]byte // zero for none
-	hashes []phash.Hash
-	frame  int
+	// The file of what is being looked up, to see which rules except it, and which
+	// frame of an animation it is. The hashes are handed from call to call: what a
+	// weighing points to would escape to the heap with its answer.
+	file  [32]byte // zero for none
+	frame int
 	// sighted says that the features of the whole picture are known. A hash beyond
 	// the identical radius then blocks only if they confirm it, as they do for the
 	// rules in borne.
@@ -191,11 +191,11 @@ func (w *weighing) enter(i int) bool {
 
 // decide answers about an address and hashes; what is empty is not compared.
 func (e *Enforcer) decide(in where, imageURL, pageURL string, hashes []phash.Hash) Decision {
-	w := weighing{e: e, in: in, hashes: hashes}
+	w := weighing{e: e, in: in}
 	for i := range e.sources {
 		if w.enter(i) {
-			w.address(blocklist.ImageAddress, imageURL)
-			w.address(blocklist.PageAddress, pageURL)
+			w.address(blocklist.ImageAddress, imageURL, hashes)
+			w.address(blocklist.PageAddress, pageURL, hashes)
 			w.lookUp(hashes)
 		}
 	}
@@ -238,23 +238,23 @@ func (w *weighing) candidate(c *Candidate) {
 func (w *weighing) exact(c *Candidate) {
 	// An animation is left alone only frame by frame: one that a person excepted
 	// must not hide another. So hashes speak for a whole file that has one.
-	w.hashes = nil
+	var hashes []phash.Hash
 	if len(c.Frames) == 0 {
-		w.hashes = c.Hashes
+		hashes = c.Hashes
 	}
 	if c.SHA256 != [32]byte{} {
 		w.checked |= TierBytes
-		w.view.FindBytes(c.SHA256, func(h blocklist.Hit) bool { return w.take(TierBytes, h) })
+		w.view.FindBytes(c.SHA256, func(h blocklist.Hit) bool { return w.take(TierBytes, h, hashes) })
 	}
 	for _, u := range c.ImageURLs {
-		w.address(blocklist.ImageAddress, u)
+		w.address(blocklist.ImageAddress, u, hashes)
 	}
-	w.pages(c.PageURLs)
+	w.pages(c.PageURLs, hashes)
 }
 
 // pages looks for the pages that show a candidate. A page says nothing about an
 // image as long as another page shows it too, so all of them must be blocked.
-func (w *weighing) pages(urls []string) {
+func (w *weighing) pages(urls []string, hashes []phash.Hash) {
 	for _, u := range urls {
 		blocked := false
 		err := w.view.FindURL(blocklist.PageAddress, u, func(h blocklist.Hit) bool {
@@ -270,7 +270,7 @@ func (w *weighing) pages(urls []string) {
 		}
 	}
 	for _, u := range urls {
-		w.address(blocklist.PageAddress, u)
+		w.address(blocklist.PageAddress, u, hashes)
 	}
 }
 
@@ -278,23 +278,21 @@ func (w *weighing) pages(urls []string) {
 func (w *weighing) near(c *Candidate) {
 	for i := range 1 + len(c.Frames) {
 		p := c.Picture(i)
-		w.frame, w.hashes = i, p.Hashes
+		w.frame = i
 		w.sighted = p.Features.f.Detailed() && !c.Damage.Visible()
-		w.lookUp(w.hashes)
-		if len(w.hashes) > 0 {
-			w.lookUpNegative(w.hashes[0])
-		}
+		w.lookUp(p.Hashes)
+		w.lookUpNegative(p.Hashes)
 	}
 }
 
 // lookUpNegative looks for the picture of which a frame is the negative. It looks no
 // farther than hashes of re-encoded pictures lie: no features can confirm it.
-func (w *weighing) lookUpNegative(h phash.Hash) {
-	if h.Algorithm() != phash.AlgPDQ {
+func (w *weighing) lookUpNegative(hashes []phash.Hash) {
+	if len(hashes) == 0 || hashes[0].Algorithm() != phash.AlgPDQ {
 		return
 	}
-	w.asked, w.alg = h.Negative(), h.Algorithm()
-	w.view.FindHash(w.asked, w.radii().Identical, func(h blocklist.Hit) bool { return w.take(TierHash, h) })
+	w.asked, w.alg = hashes[0].Negative(), phash.AlgPDQ
+	w.view.FindHash(w.asked, w.radii().Identical, func(h blocklist.Hit) bool { return w.take(TierHash, h, hashes) })
 }
 
 // inside looks for registered pictures inside those of a candidate, and then again
@@ -302,11 +300,11 @@ func (w *weighing) lookUpNegative(h phash.Hash) {
 func (w *weighing) inside(c *Candidate) {
 	for i := 0; i <= len(c.Frames) && w.open(); i++ {
 		p := c.Picture(i)
-		w.frame, w.hashes, w.nBorne = i, p.Hashes, 0
-		w.lookInside(p.Features)
+		w.frame, w.nBorne = i, 0
+		w.lookInside(p.Features, p.Hashes)
 		if w.open() && w.nBorne > 0 {
 			w.sighted = true
-			w.lookUp(w.hashes)
+			w.lookUp(p.Hashes)
 		}
 	}
 }
@@ -316,7 +314,7 @@ func (w *weighing) people(c *Candidate) {
 	faces, compared := false, false
 	for i := 0; i <= len(c.Frames) && w.open(); i++ {
 		p := c.Picture(i)
-		w.frame, w.hashes = i, p.Hashes
+		w.frame = i
 		for k, f := range p.Faces {
 			if f.IsZero() {
 				continue
@@ -325,7 +323,7 @@ func (w *weighing) people(c *Candidate) {
 			w.facesMissed = w.facesMissed || !w.view.SearchesFaces()
 			faces, compared = true, compared || w.view.ComparesFaces(f.v.Model())
 			w.face = k
-			w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.take(TierFace, h) })
+			w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.take(TierFace, h, p.Hashes) })
 		}
 	}
 	if compared {
@@ -338,11 +336,11 @@ func (w *weighing) people(c *Candidate) {
 // Block.
 func (w *weighing) open() bool { return w.best.Verdict < Block || w.all != nil }
 
-func (w *weighing) address(kind blocklist.AddressKind, u string) {
+func (w *weighing) address(kind blocklist.AddressKind, u string, hashes []phash.Hash) {
 	if u == "" {
 		return
 	}
-	if err := w.view.FindURL(kind, u, func(h blocklist.Hit) bool { return w.take(TierURL, h) }); err != nil {
+	if err := w.view.FindURL(kind, u, func(h blocklist.Hit) bool { return w.take(TierURL, h, hashes) }); err != nil {
 		return // no address: nothing to compare, and Checked says so
 	}
 	w.checked |= TierURL
@@ -355,12 +353,12 @@ func (w *weighing) lookUp(hashes []phash.Hash) {
 		}
 		w.checked |= TierHash
 		w.asked, w.alg = h, h.Algorithm()
-		w.view.FindHash(h, w.radii().Reach(w.far), func(h blocklist.Hit) bool { return w.take(TierHash, h) })
+		w.view.FindHash(h, w.radii().Reach(w.far), func(h blocklist.Hit) bool { return w.take(TierHash, h, hashes) })
 	}
 }
 
 // lookInside looks for registered pictures inside the candidate.
-func (w *weighing) lookInside(f Features) {
+func (w *weighing) lookInside(f Features, hashes []phash.Hash) {
 	if f.f.Len() == 0 {
 		return // nothing to compare
 	}
@@ -371,11 +369,11 @@ func (w *weighing) lookInside(f Features) {
 	worth := func(h blocklist.Hit) bool {
 		w.match.Band = features.Block
 		x := w.complete(TierFeatures, h)
-		return !w.isOld(&x) && x.weigh() > Allow && !w.excepted(h) && !w.allowed(&x)
+		return !w.isOld(&x) && x.weigh() > Allow && !w.excepted(h, hashes) && !w.allowed(&x, hashes)
 	}
 	w.view.FindFeatures(x, f.f, worth, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
 		w.match = m
-		w.take(TierFeatures, h)
+		w.take(TierFeatures, h, hashes)
 		if m.Corroborates() && w.nBorne < maxBorne {
 			w.borne[w.nBorne] = h.Rule
 			w.nBorne++
@@ -482,13 +480,13 @@ func (w *weighing) presence(h blocklist.Hit) presence {
 }
 
 // take takes a hit into account. It always returns true: all hits count.
-func (w *weighing) take(why Tier, h blocklist.Hit) bool {
+func (w *weighing) take(why Tier, h blocklist.Hit, hashes []phash.Hash) bool {
 	x := w.complete(why, h)
 	if w.isOld(&x) {
 		return true
 	}
 	v := x.weigh()
-	if v <= Allow || w.excepted(h) || w.allowed(&x) {
+	if v <= Allow || w.excepted(h, hashes) || w.allowed(&x, hashes) {
 		return true
 	}
 	d := Decision{
@@ -517,12 +515,12 @@ func (w *weighing) take(why Tier, h blocklist.Hit) bool {
 }
 
 // excepted reports whether the rule of a hit must leave the candidate alone.
-func (w *weighing) excepted(h blocklist.Hit) bool {
+func (w *weighing) excepted(h blocklist.Hit, hashes []phash.Hash) bool {
 	var file *[32]byte
 	if w.file != [32]byte{} {
 		file = &w.file
 	}
-	return w.view.HasException(h, file, w.hashes)
+	return w.view.HasException(h, file, hashes)
 }
 
 // isOld reports whether an earlier sweep has seen a hit: its key came then or
@@ -542,7 +540,7 @@ func (w *weighing) isOld(h *hit) bool {
 // allowed reports whether the allow list keeps the picture that is being looked up
 // from a hit: by its file, or by the hash that was hit; where features or a face
 // were hit, by the picture's own hash.
-func (w *weighing) allowed(h *hit) bool {
+func (w *weighing) allowed(h *hit, hashes []phash.Hash) bool {
 	if w.e.bare || h.why == TierURL || h.why == TierBytes ||
 		!w.e.radii.Shields(h.Kind, h.why == TierHash, w.alg, h.Variant, h.Distance) {
 		return false
@@ -550,8 +548,8 @@ func (w *weighing) allowed(h *hit) bool {
 	hash := w.asked
 	if h.why != TierHash {
 		hash = phash.Hash{}
-		if len(w.hashes) > 0 {
-			hash = w.hashes[0]
+		if len(hashes) > 0 {
+			hash = hashes[0]
 		}
 	}
 	if !w.seen || hash != w.seenHash {
