@@ -84,6 +84,9 @@ func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error
 		m.Features, _ = set.MarshalBinary()
 	}
 	m.narrow(set.Look())
+	if pic.Frame().Count > 1 {
+		m.Risks = append(m.Risks, FlagSeveralFrames)
+	}
 	if len(reg.Differing) > 0 {
 		m.Risks = append(m.Risks, FlagReadingsDiffer)
 	}
@@ -102,6 +105,9 @@ const (
 	// FlagReadingsDiffer: the picture is transparent, and shows something else without
 	// its transparency or on a dark page. What is registered is what is seen on white.
 	FlagReadingsDiffer Flag = "readings_differ"
+	// FlagSeveralFrames: the file is an animation. Registered is its first frame alone,
+	// which can be a title, or be shown too briefly to be seen.
+	FlagSeveralFrames Flag = "several_frames"
 )
 
 // narrow notes what a picture looks like. The hashes of templates are all near one
