@@ -191,6 +191,7 @@ func (w *weighing) enter(i int) bool {
 
 // decide answers about an address and hashes; what is empty is not compared.
 func (e *Enforcer) decide(in where, imageURL, pageURL string, hashes []phash.Hash) Decision {
+	start := e.observed.begin(queryFilter)
 	w := weighing{e: e, in: in}
 	for i := range e.sources {
 		if w.enter(i) {
@@ -200,15 +201,20 @@ func (e *Enforcer) decide(in where, imageURL, pageURL string, hashes []phash.Has
 		}
 	}
 	e.count(&w, hashes)
-	return w.decision()
+	d := w.decision()
+	e.observed.end(queryFilter, start)
+	return d
 }
 
 // check answers about everything that is known of a candidate.
 func (e *Enforcer) check(in where, c *Candidate) Decision {
+	start := e.observed.begin(queryCheck)
 	w := weighing{e: e, in: in}
 	w.candidate(c)
 	e.count(&w, c.Hashes)
-	return w.decision()
+	d := w.decision()
+	e.observed.end(queryCheck, start)
+	return d
 }
 
 // candidate asks all lists about a candidate.

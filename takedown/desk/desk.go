@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -99,6 +100,12 @@ type Options struct {
 	URLMapper request.URLMapper
 	// Notifier is told what to tell whom; nil tells nobody.
 	Notifier Notifier
+	// Observer, unless nil, learns what the desk, its list and its enforcer do, and
+	// Logger is told of it: also of what fails in the background, such as messages
+	// that were not taken and published files that could not be written again. Neither
+	// learns names, texts or addresses.
+	Observer blocklist.Observer
+	Logger   *slog.Logger
 	// Decoders decode pictures of requests and of matches in formats that package
 	// phash does not, such as AVIF: see [phash.DecodeOptions].
 	Decoders map[phash.Format]phash.Decoder
@@ -221,7 +228,7 @@ func Open(dir string, opts *Options) (*Desk, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	// A published file out of reach does not keep the desk shut: Expire says so.
-	_ = d.refreshPublished(ctx)
+	_ = d.report(OpRefresh, true, func() error { return d.refreshPublished(ctx) })
 	return d, nil
 }
 
@@ -230,6 +237,9 @@ func (d *Desk) enforce() (err error) {
 	d.radii = radius.PDQ(d.opts.Enforcer.BlockRadius, d.opts.Enforcer.ReviewRadius)
 	if d.opts.Enforcer.Now == nil {
 		d.opts.Enforcer.Now = d.now
+	}
+	if d.opts.Enforcer.Observer == nil {
+		d.opts.Enforcer.Observer = d.opts.Observer
 	}
 	near := d.opts.Enforcer
 	near.ReviewRadius = 1 // no such band
@@ -250,7 +260,7 @@ func (d *Desk) openList() (*blocklist.List, error) {
 	dir, faceKey := filepath.Join(d.dir, "list"), d.store.listFaceKey()
 	o := blocklist.Options{
 		Now: d.opts.Now, SigningKey: d.opts.SigningKey, EncryptionKey: d.opts.ListKey,
-		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime,
+		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime, Observer: d.opts.Observer, Logger: d.opts.Logger,
 	}
 	list, err := boltjournal.Open(dir, &o)
 	if errors.Is(err, blocklist.ErrRules) {
@@ -476,7 +486,7 @@ func (d *Desk) step(ctx context.Context, id takedown.CaseID, f func(c *caseRecor
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
-	return d.locked(ctx, id, f)
+	return d.report(OpMove, false, func() error { return d.locked(ctx, id, f) })
 }
 
 func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *caseRecord, now time.Time) (change, error)) error {

@@ -214,21 +214,34 @@ func (s *caseStore) messages() (list []message, err error) {
 
 // flush hands over what waits. What the Notifier does not take now, it is
 // offered again by the next call and by [Desk.Notify].
-func (d *Desk) flush(ctx context.Context) { _ = d.Notify(ctx) }
+func (d *Desk) flush(ctx context.Context) {
+	begun, sent := d.notify(ctx)
+	if sent != nil && !errors.Is(sent, takedown.ErrClosed) {
+		sent = ErrNotTaken // what a Notifier returns may name its recipient
+	}
+	_ = d.report(OpNotify, true, func() error { return errors.Join(begun, sent) })
+}
+
+// ErrNotTaken says that the Notifier did not take a message. [Desk.Notify] returns
+// the Notifier's own errors; nobody else is told of them, because they may name
+// people.
+var ErrNotTaken = errors.New("takedown: messages were not taken; they are offered again by the next call, and Desk.Notify returns why")
 
 // Notify hands all waiting messages to the Notifier and returns its errors: also
 // those about rules that were granted from a day on which has come. The desk's
 // other methods do so by themselves; it is for trying again after an outage, or a
 // restart, and for days on which nothing else is called.
-func (d *Desk) Notify(ctx context.Context) error {
+func (d *Desk) Notify(ctx context.Context) error { return errors.Join(d.notify(ctx)) }
+
+// notify returns what failed of beginning rules, and of sending messages.
+func (d *Desk) notify(ctx context.Context) (begun, err error) {
 	// A case that cannot be read keeps no message of another from its recipient.
-	begun := d.begin(ctx)
+	begun = d.begin(ctx)
 	if d.opts.Notifier == nil {
-		return begun
+		return begun, nil
 	}
 	// If another call is at it, that one looks once more before it is done. Whoever
 	// sends for others does not stop because its own caller has.
-	var err error
 	d.waiting.Store(true)
 	for d.waiting.Load() && d.sending.TryLock() {
 		d.waiting.Store(false)
@@ -236,7 +249,7 @@ func (d *Desk) Notify(ctx context.Context) error {
 		d.sending.Unlock()
 		ctx = context.WithoutCancel(ctx)
 	}
-	return errors.Join(begun, err)
+	return begun, err
 }
 
 // sendAll sends what waits, and what comes meanwhile.

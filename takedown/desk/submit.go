@@ -47,10 +47,13 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 			return Case{}, err
 		}
 	}
-	c, err := d.submit(ctx, id, r, k, files)
-	if err != nil {
-		err = errors.Join(err, d.store.dropUploads(id, files))
-	}
+	var c Case
+	err := d.report(OpSubmit, false, func() (err error) {
+		if c, err = d.submit(ctx, id, r, k, files); err != nil {
+			err = errors.Join(err, d.store.dropUploads(id, files))
+		}
+		return err
+	})
 	return c, err
 }
 
