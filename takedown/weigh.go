@@ -138,6 +138,7 @@ type weighing struct {
 
 	asked   phash.Hash             // that is being looked up
 	alg     phash.Algorithm        // of it
+	radii   phash.Radii            // of it
 	match   blocklist.FeatureMatch // that is being weighed
 	face    int                    // of the frame, that is being looked up
 	checked Tier
@@ -147,6 +148,7 @@ type weighing struct {
 	// compare, though it has some; faceGap, that one compared none of them.
 	facesMissed, faceGap bool
 	closed               bool // a list is closed
+	fresh                bool // the radii are of another list
 
 	// Whether a hash, or the file, is on the allow list, once that was asked.
 	// An animation is not, by its file.
@@ -178,7 +180,7 @@ type matched struct {
 func (w *weighing) enter(i int) bool {
 	s := &w.e.sources[i]
 	w.index, w.src, w.view = i, s, s.list.State()
-	w.seen, w.nBorne = false, 0
+	w.seen, w.nBorne, w.fresh = false, 0, true
 	if w.marks != nil {
 		w.mark = w.marks[s.name]
 	}
@@ -297,8 +299,8 @@ func (w *weighing) lookUpNegative(hashes []phash.Hash) {
 	if len(hashes) == 0 || hashes[0].Algorithm() != phash.AlgPDQ {
 		return
 	}
-	w.asked, w.alg = hashes[0].Negative(), phash.AlgPDQ
-	w.view.FindHash(w.asked, w.radii().Identical, func(h blocklist.Hit) bool { return w.take(TierHash, h, hashes) })
+	w.ask(hashes[0].Negative())
+	w.view.FindHash(w.asked, w.radii.Identical, func(h blocklist.Hit) bool { return w.take(TierHash, h, hashes) })
 }
 
 // inside looks for registered pictures inside those of a candidate, and then again
@@ -358,8 +360,8 @@ func (w *weighing) lookUp(hashes []phash.Hash) {
 			continue
 		}
 		w.checked |= TierHash
-		w.asked, w.alg = h, h.Algorithm()
-		w.view.FindHash(h, w.radii().Reach(w.far), func(h blocklist.Hit) bool { return w.take(TierHash, h, hashes) })
+		w.ask(h)
+		w.view.FindHash(h, w.radii.Reach(w.far), func(h blocklist.Hit) bool { return w.take(TierHash, h, hashes) })
 	}
 }
 
@@ -446,16 +448,21 @@ func (s Stale) verdict() Verdict {
 	return Unknown
 }
 
-// radii returns those for the hash that is being looked up. Those of hashes of
-// 64 bits shrink as the list grows: see phash.Radii.
-func (w *weighing) radii() phash.Radii { return w.e.radii.Of(w.alg, w.view.HashCount(w.alg)) }
+// ask takes a hash to be looked up. The radii of hashes of 64 bits shrink as the list
+// grows: see phash.Radii.
+func (w *weighing) ask(h phash.Hash) {
+	if alg := h.Algorithm(); alg != w.alg || w.fresh {
+		w.alg, w.radii, w.fresh = alg, w.e.radii.Of(alg, w.view.HashCount(alg)), false
+	}
+	w.asked = h
+}
 
 // complete gathers all that the weight of a hit depends on.
 func (w *weighing) complete(why Tier, h blocklist.Hit) hit {
 	x := hit{Hit: h, why: why, holds: w.src.holds, at: w.presence(h)}
 	switch why {
 	case TierHash:
-		x.radii = w.radii()
+		x.radii = w.radii
 		seen := !h.Derived && (h.Kind == radius.KindImageOptOut || h.Kind == radius.KindOpenOptOut)
 		// A hash of bounded reach is that of a template: others are near it, however
 		// near it is.
