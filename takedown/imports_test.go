@@ -28,7 +28,7 @@ func TestImports(t *testing.T) {
 	for _, p := range []string{
 		"net", "net/http", "crypto/tls", "text/template", "encoding/csv",
 		"golang.org/x/text/language", "golang.org/x/text/message",
-		// "go.etcd.io/bbolt" joins when blocklist/boltjournal has it.
+		"go.etcd.io/bbolt",
 	} {
 		if slices.Contains(deps, p) {
 			t.Errorf("%s is linked", p)
