@@ -19,42 +19,53 @@ const lossyCost = 20
 // picture the rows above are decoded.
 const maxLossy = 64 << 20
 
+// padding is how many zeros are added to data that end early.
+const padding = 1 << 16
+
 // planes decodes a picture without alpha to luma and chroma of the full range.
 func (b bitstream) planes(w *raster.Work) (*image.YCbCr, raster.Fault, error) {
-	m, err := b.vp8(w)
+	m, fault, err := b.vp8(w)
 	if err != nil {
 		return nil, raster.Data, err
 	}
 	widen(m)
 	if m.Rect.Dy() < b.h {
-		return m, raster.Budget, nil
+		fault = raster.Budget
 	}
-	return m, raster.Sound, nil
+	return m, fault, nil
 }
 
 // vp8 decodes the bitstream, of which the height is reduced to what work and
 // memory allow. The decoder takes no context: it runs apart, and is left to itself
 // when the context is done, which is at most a second before it ends.
-func (b bitstream) vp8(w *raster.Work) (*image.YCbCr, error) {
+func (b bitstream) vp8(w *raster.Work) (*image.YCbCr, raster.Fault, error) {
 	rows := min(b.h, int(min(maxLossy, w.Left()/lossyCost)/int64(b.w)))
 	if rows < min(b.h, 16) {
-		return nil, raster.ErrBudget
+		return nil, raster.Budget, raster.ErrBudget
 	}
 	if err := w.Spend(int64(rows) * int64(b.w) * lossyCost); err != nil {
-		return nil, err
+		return nil, raster.Budget, err
 	}
 	ctx := w.Context()
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, raster.Budget, err
 	}
 	type result struct {
-		m   *image.YCbCr
-		err error
+		m     *image.YCbCr
+		fault raster.Fault
+		err   error
 	}
 	done := make(chan result, 1)
 	run := func() {
 		m, err := decodeVP8(b.body, rows)
-		done <- result{m, err}
+		if err == nil {
+			done <- result{m, raster.Sound, nil}
+			return
+		}
+		// Wrong bits made the data end early. Browsers show what is before that; with
+		// zeros behind the data, so much is decoded, and something else below.
+		m, err = decodeVP8(append(bytes.Clone(b.body), make([]byte, padding)...), rows)
+		done <- result{m, raster.Data, err}
 	}
 	if ctx.Done() == nil || rows*b.w < 1<<20 {
 		run()
@@ -63,9 +74,9 @@ func (b bitstream) vp8(w *raster.Work) (*image.YCbCr, error) {
 	}
 	select {
 	case r := <-done:
-		return r.m, r.err
+		return r.m, r.fault, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, raster.Budget, ctx.Err()
 	}
 }
 

@@ -295,10 +295,25 @@ func TestContainer(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{
 		"empty": nil, "no chunk": riff(nil), "cut in the header": f["lossy.webp"][:28],
-		"data gone": f["lossy.webp"][:60],
 	} {
 		if list, err := play(data, plenty); err == nil {
 			t.Errorf("%s: %d frames, want an error", name, len(list))
+		}
+	}
+}
+
+// Lossy data that end early are decoded as far as they go, and said to be damaged.
+func TestLossyDamaged(t *testing.T) {
+	t.Parallel()
+	sound := files(t, "*.webp")["lossy.webp"]
+	want := only(t, sound).Image
+	s := only(t, sound[:len(sound)*9/10])
+	if s.Fault != raster.Data {
+		t.Errorf("fault %v", s.Fault)
+	}
+	for _, p := range []image.Point{{3, 3}, {50, 5}, {80, 20}} {
+		if w, g := nrgba(want.At(p.X, p.Y)), nrgba(s.Image.At(p.X, p.Y)); w != g {
+			t.Errorf("%v is %v, want %v", p, g, w)
 		}
 	}
 }
