@@ -144,8 +144,9 @@ func (c Candidate) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // treat the pictures. They print only their size.
 type Features struct{ f blocklist.Features }
 
-// MaxFeatures is the longest binary form of Features in bytes.
-const MaxFeatures = 48 << 10
+// MaxFeatures is the longest binary form of Features in bytes. That of a
+// photograph that is looked up has some 65,000.
+const MaxFeatures = features.MaxSize
 
 // IsZero reports whether f is the zero Features.
 func (f Features) IsZero() bool { return f.f.IsZero() }

@@ -14,12 +14,15 @@ import (
 	"image/jpeg"
 	"log/slog"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
@@ -215,16 +218,37 @@ func TestWire_Text(t *testing.T) {
 	}
 }
 
-// Features never exceed the length that their documentation names.
-func TestFeatures_MaxLength(t *testing.T) {
+// Features never exceed the length that their documentation names, and go through
+// text: those of drawings, and of real photographs where they are at hand.
+func TestFeatures_Length(t *testing.T) {
 	t.Parallel()
+	var files [][]byte
 	for seed := range 4 {
-		c, err := takedown.Inspect(bytes.NewReader(jpegOf(t, scene(seed))), takedown.Source{}, nil)
+		files = append(files, jpegOf(t, scene(seed)))
+	}
+	if dir, found := sharedtest.Dir(); found {
+		names, err := filepath.Glob(filepath.Join(dir, "testdata", "photos", "*.jpg"))
+		ok(t, err)
+		for _, name := range names[:min(len(names), 12)] {
+			file, err := os.ReadFile(name)
+			ok(t, err)
+			files = append(files, file)
+		}
+	}
+	for _, file := range files {
+		c, err := takedown.Inspect(bytes.NewReader(file), takedown.Source{}, nil)
 		ok(t, err)
 		b, err := c.Features.MarshalBinary()
 		ok(t, err)
 		if len(b) == 0 || len(b) > takedown.MaxFeatures {
 			t.Errorf("%d bytes of features, at most %d", len(b), takedown.MaxFeatures)
+		}
+		text, err := c.Features.MarshalText()
+		ok(t, err)
+		var got takedown.Features
+		ok(t, got.UnmarshalText(text))
+		if again, err := got.MarshalBinary(); err != nil || !bytes.Equal(again, b) {
+			t.Errorf("features change through text: %v", err)
 		}
 	}
 }
