@@ -52,10 +52,22 @@ type Animation interface {
 	Frames(ctx context.Context, most int) (frames iter.Seq2[image.Image, time.Duration], leftOut func() int)
 }
 
-// rasterFormats are the formats that the tolerant decoders read.
-var rasterFormats = map[Format]func([]byte) (*raster.File, error){
-	FormatPNG: pngdec.Open, FormatGIF: gifdec.Open, FormatWebP: webpdec.Open,
-	FormatBMP: bmpdec.Open, FormatICO: bmpdec.OpenICO,
+// rasterDecoder returns the tolerant decoder of a format, or nil. It is no table, so
+// that a program that decodes nothing links none of them.
+func rasterDecoder(f Format) func([]byte) (*raster.File, error) {
+	switch f {
+	case FormatPNG:
+		return pngdec.Open
+	case FormatGIF:
+		return gifdec.Open
+	case FormatWebP:
+		return webpdec.Open
+	case FormatBMP:
+		return bmpdec.Open
+	case FormatICO:
+		return bmpdec.OpenICO
+	}
+	return nil
 }
 
 // The work for a file, in units of raster.Work: about nanoseconds. A file of a few
@@ -99,7 +111,7 @@ func (p *player) play(format Format, data []byte, depth int) error {
 		return p.foreign(format, data, d)
 	}
 	switch {
-	case rasterFormats[format] != nil:
+	case rasterDecoder(format) != nil:
 		return p.raster(format, data)
 	case format == FormatJPEG:
 		return p.jpeg(data)
@@ -132,9 +144,9 @@ func (p *player) give(pic *Picture) error {
 	return nil
 }
 
-// raster gives the frames of a file of one of rasterFormats.
+// raster gives the frames of a file with a rasterDecoder.
 func (p *player) raster(format Format, data []byte) error {
-	f, err := guarded(format, func() (*raster.File, error) { return rasterFormats[format](data) })
+	f, err := guarded(format, func() (*raster.File, error) { return rasterDecoder(format)(data) })
 	if err != nil {
 		return err
 	}

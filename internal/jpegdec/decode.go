@@ -18,6 +18,7 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"sync"
 )
 
 // Options are the options of [Decode]. The zero value decodes luma at full size.
@@ -322,7 +323,7 @@ func (d *decoder) allocate(c *component) {
 	}
 	c.plane = make([]byte, c.pw*c.ph*d.size*d.size)
 	for rest := c.plane; len(rest) > 0 && d.ctx.Err() == nil; {
-		rest = rest[copy(rest, nothing[:]):]
+		rest = rest[copy(rest, nothing()):]
 	}
 	if d.head.Progressive {
 		if d.size > 1 {
@@ -333,7 +334,7 @@ func (d *decoder) allocate(c *component) {
 }
 
 // nothing is what viewers show where there are no data.
-var nothing = [1 << 16]byte(bytes.Repeat([]byte{128}, 1<<16))
+var nothing = sync.OnceValue(func() []byte { return bytes.Repeat([]byte{128}, 1<<16) })
 
 // finish computes what was not computed while decoding.
 func (d *decoder) finish() (*Picture, error) {
