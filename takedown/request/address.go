@@ -12,6 +12,7 @@ import (
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/contact"
 	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/internal/unwrap"
 	"github.com/staydown/staydown/takedown"
 )
 
@@ -62,6 +63,7 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			continue
 		}
 		for _, text := range found {
+			text, page := inside(text)
 			a, err := blocklist.Canonical(text)
 			if err != nil || !public(text, a) {
 				c.Add(path, CodeInvalidAddress)
@@ -71,7 +73,11 @@ func (c *checker) addresses(field string, entries []string, u use) {
 				continue
 			}
 			canonical = append(canonical, a)
-			switch u {
+			what := u
+			if u == useImage && page {
+				what = usePage // where it belongs: no picture has this address
+			}
+			switch what {
 			case useImage:
 				c.Items = append(c.Items, Item{Field: path, Kind: ItemImageURL, MaxScope: takedown.ScopeURL})
 				c.Material = append(c.Material, Material{Address: a})
@@ -83,6 +89,17 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			}
 		}
 	}
+}
+
+// inside returns the address that a person means by the address that was pasted:
+// that of the picture, or of the page, inside a search result, an image proxy or
+// an archive. page says that it is that of a page. Any other address stays.
+func inside(text string) (address string, page bool) {
+	r, ok := unwrap.Address(text, nil)
+	if !ok || len(r.Rules) == 0 || r.Kind == unwrap.Thumbnail || r.Kind == unwrap.Expiring {
+		return text, false
+	}
+	return r.URL, r.Kind == unwrap.Page
 }
 
 // public reports whether an address can be one of the web, by its form: it names
