@@ -75,7 +75,7 @@ func sectionName(t uint32) string {
 	case isHashSection(t):
 		part := [...]string{"hashes", "grants of hashes", "variants of hashes", "reach of hashes", "views of hashes"}
 		return part[(t-secHashes)%8] + " (" + phash.Algorithm((t-secHashes)/8).String() + ")"
-	case t > 0 && int(t) < len(sectionNames):
+	case t > 0 && t < uint32(len(sectionNames)):
 		return sectionNames[t]
 	}
 	return fmt.Sprintf("section %d", t)
@@ -86,7 +86,7 @@ func isHashSection(t uint32) bool {
 }
 
 func isKnownSection(t uint32) bool {
-	return t > 0 && int(t) < len(sectionNames) || isHashSection(t)
+	return t > 0 && t < uint32(len(sectionNames)) || isHashSection(t)
 }
 
 // header is what a snapshot says about itself.
