@@ -129,7 +129,9 @@ func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor
 				return err
 			}
 		}
-		return errors.Join(putAllowed(tx, &s), appendLog(tx, d.store.policy, log))
+		return errors.Join(putAllowed(tx, &s), appendLog(tx, d.store.policy, log), d.store.queue(tx, s.Added, []blocklist.Event{
+			{ID: s.Added, Type: blocklist.EventException, Time: s.Time, Keys: s.keys()},
+		}))
 	}); err != nil {
 		return AllowedPicture{}, err
 	}
@@ -242,6 +244,8 @@ func (d *Desk) RemoveFromAllowList(ctx context.Context, event uint64, a Actor) e
 	if err := d.store.db.Update(func(tx StoreTx) error {
 		return errors.Join(putAllowed(tx, &s), appendLog(tx, d.store.policy, []LogEntry{
 			{Time: d.clock(), Case: takedown.CaseID(s.Added), From: stateAllowed, To: stateDisallowed, Actor: a},
+		}), d.store.queue(tx, s.Removed, []blocklist.Event{
+			{ID: s.Removed, Type: blocklist.EventReverted, Time: d.clock(), Target: s.Event},
 		}))
 	}); err != nil {
 		return err
@@ -274,19 +278,22 @@ func (d *Desk) AllowList(ctx context.Context) (list []AllowedPicture, err error)
 	return list, err
 }
 
-// deliverCommon brings into the list what the store says of a picture, and then
+// deliverAllowed brings into the list what the store has of a picture, and then
 // notes that it is there.
 func (d *Desk) deliverAllowed(ctx context.Context, s *storedAllowed) error {
-	events := []blocklist.Event{{ID: s.Added, Type: blocklist.EventException, Time: s.Time, Keys: s.keys()}}
-	seqs, err := d.list.Append(ctx, events...)
-	if err == nil && s.Removed != [16]byte{} {
-		seqs, err = d.list.Append(ctx, blocklist.Event{ID: s.Removed, Type: blocklist.EventReverted, Time: d.clock(), Target: seqs[0]})
+	owner := takedown.CaseID(s.Added)
+	if s.Removed != [16]byte{} {
+		owner = s.Removed
+	}
+	_, seqs, err := d.bring(ctx, owner)
+	if err == nil && len(seqs) == 0 {
+		err = fmt.Errorf("%w: the outbox lacks a picture of the allow list", ErrStore)
 	}
 	if err != nil {
 		return fmt.Errorf("takedown: allow list: %w", err)
 	}
 	return d.store.db.Update(func(tx StoreTx) error {
-		if err := putDelivered(tx, seqs[0]); err != nil {
+		if err := unqueue(tx, owner, seqs[0]); err != nil {
 			return err
 		}
 		if s.Removed != [16]byte{} {

@@ -159,23 +159,11 @@ func (s *caseStore) putPictures(tx StoreTx, ch *change, _ sealedChange) error {
 func (s *caseStore) putOutbox(tx StoreTx, ch *change, _ sealedChange) error {
 	id := ch.cases[0].ID
 	if ch.finished {
-		if err := deletePrefix(tx, BucketOutbox, id[:]); err != nil {
-			return err
-		}
-		if err := putDelivered(tx, ch.delivered); err != nil {
+		if err := unqueue(tx, id, ch.delivered); err != nil {
 			return err
 		}
 	}
-	for i, e := range ch.events {
-		b, err := e.MarshalBinary()
-		if err != nil {
-			return err
-		}
-		if err := tx.Put(BucketOutbox, numbered(id, i), seal(s.operator, label("outbox", id), b)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.queue(tx, id, ch.events)
 }
 
 // forget removes the personal data of the first case, and what its rules were made

@@ -218,7 +218,7 @@ func Open(dir string, opts *Options) (*Desk, error) {
 	}
 	d.publishes.Store(published)
 	ctx := context.Background()
-	if err := errors.Join(removeTrials(dir), d.store.dropLeftUploads(), d.replay(), d.settleAllowed(ctx)); err != nil {
+	if err := errors.Join(removeTrials(dir), d.store.dropLeftUploads(), d.settleAllowed(ctx), d.replay()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	if err := d.expireFaces(ctx); err != nil {
@@ -340,10 +340,13 @@ func (d *Desk) replay() error {
 	}
 	for _, id := range ids {
 		c, err := d.store.get(id)
-		if err != nil {
-			return err
+		switch {
+		case errors.Is(err, ErrNoCase):
+			_, err = d.deliverSaid(context.Background(), id)
+		case err == nil:
+			err = d.deliver(context.Background(), c)
 		}
-		if err := d.deliver(context.Background(), c); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -628,17 +631,12 @@ func vectorOf(f takedown.Face) (blocklist.FaceVector, error) {
 // deliver appends the events of a case that is on its way to the journal and
 // finishes the move. Events that are there already are not added again.
 func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
-	events, err := d.store.pending(c.ID)
+	events, seqs, err := d.bring(ctx, c.ID)
 	if err != nil {
-		return err
+		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
 	}
 	if len(events) == 0 || c.After == "" {
 		return fmt.Errorf("takedown: case %v is %s, with %d events to deliver", c.ID, c.State, len(events))
-	}
-	aim(events, d.list.State().Seq())
-	seqs, err := d.list.Append(ctx, events...)
-	if err != nil {
-		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
 	}
 	c.delivered(events, seqs)
 	msgs, err := d.arrive(c)

@@ -150,10 +150,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	if r == SameImage {
 		what = factDerived
 	}
-	if err := d.noteFact(rule.Case, what, m.Actor, now); err != nil {
-		return Resolved{}, err
-	}
-	if done.Events, err = d.list.Append(ctx, events...); err != nil {
+	if done.Events, err = d.sayOf(ctx, rule.Case, what, m.Actor, now, events); err != nil {
 		return Resolved{}, closedError(err)
 	}
 	for _, e := range events {
@@ -164,19 +161,20 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	return done, nil
 }
 
-// noteFact writes into the log what is about to be said of a rule of a case.
-// Before it is: nothing is blocked or shown again that nobody has answered for,
-// and at worst the log has what a crash kept from happening.
-func (d *Desk) noteFact(id takedown.CaseID, what State, a Actor, now time.Time) error {
+// sayOf brings what is said of a rule of a case into the list, and into the log of
+// the case. Nothing is blocked or shown again that nobody has answered for.
+func (d *Desk) sayOf(ctx context.Context, id takedown.CaseID, what State, a Actor, now time.Time, events []blocklist.Event) ([]uint64, error) {
 	c, err := d.store.get(id)
-	if errors.Is(err, ErrNoCase) {
-		return nil // a rule of another desk's making
+	if errors.Is(err, ErrNoCase) { // a rule of another desk's making
+		return d.say(ctx, events, nil)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.note(c.State, what, a, now)
-	return d.store.apply(change{cases: []*caseRecord{c}})
+	return d.say(ctx, events, func(tx StoreTx) error {
+		return errors.Join(appendLog(tx, d.store.policy, c.log), putCase(tx, c))
+	})
 }
 
 // hashKeys are the hashes that pictures with any detail can have.
@@ -247,12 +245,9 @@ func (d *Desk) Revert(ctx context.Context, event uint64, a Actor) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now := d.clock()
-	if rule, _, ok := d.list.State().Rule(e.Target); ok {
-		if err := d.noteFact(rule.Case, factReverted, a, now); err != nil {
-			return err
-		}
-	}
-	_, err = d.list.Append(ctx, blocklist.Event{ID: newEventID(), Type: blocklist.EventReverted, Time: now, Target: event})
+	events := []blocklist.Event{{ID: newEventID(), Type: blocklist.EventReverted, Time: now, Target: event}}
+	rule, _, _ := d.list.State().Rule(e.Target)
+	_, err = d.sayOf(ctx, rule.Case, factReverted, a, now, events)
 	return closedError(err)
 }
 
