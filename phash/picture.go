@@ -235,8 +235,8 @@ func turnedPoint(x, y, w, h int, orientation uint8) (u, v int) {
 	return x, y
 }
 
-// PDQ returns the PDQ hash of the picture as it is shown, and its quality from
-// 0 to 100; see the function [PDQ].
+// PDQ returns the PDQ hash of the picture, upright, and its quality from 0 to 100; see
+// the function [PDQ]. Transparency is ignored: see [HashesToAsk].
 func (p *Picture) PDQ() (h Hash, quality int) {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)

@@ -37,7 +37,7 @@ type EnforcerOptions struct {
 	MaxAge time.Duration
 	// Stale is the verdict that replaces [Allow] when the list is too old, and
 	// also when a candidate has faces that the list could not compare, because
-	// its snapshot is older than its faces may be used (see [Enforcer.FacesUntil])
+	// its snapshot is older than its faces may be used (see [blocklist.Info].FacesUntil)
 	// or their keys are missing.
 	// It must be set, to StaleUnknown or one of the others, when MaxAge is. Where
 	// it is not, the answer about such faces is Allow, and Decision.Checked tells.
@@ -189,6 +189,9 @@ func NewEnforcer(lists []ListSource, opts *EnforcerOptions) (*Enforcer, error) {
 
 // Check returns what is wrong with the options, an [*ArgumentError], or nil.
 func (o *EnforcerOptions) Check() error {
+	if o == nil {
+		return nil
+	}
 	for _, r := range []struct {
 		name   string
 		radius int

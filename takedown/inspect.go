@@ -80,7 +80,9 @@ type InspectOptions struct {
 // When the file cannot be decoded, Inspect returns what could be computed (its
 // addresses and its digest) together with the error of package phash:
 // [Enforcer.Check] can still be asked. If the file is an image nevertheless,
-// Candidate.Undecodable is set. Damaged files and frames that were left out are
+// Candidate.Undecodable is set. If r fails, its error is wrapped, there is no
+// digest, and an image is undecodable too: fetch it again. Use errors.As to tell a
+// *phash.DecodeError from other errors. Damaged files and frames that were left out are
 // no errors: see Candidate.Damage and Candidate.LeftOut.
 func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 	return InspectContext(context.Background(), r, src, opts)
@@ -122,7 +124,7 @@ const sniffed = 512
 // isImage reports whether a file is an image, by its first bytes or its media
 // type.
 func isImage(src *Source, head []byte) bool {
-	return phash.Sniff(head) != phash.FormatUnknown || len(head) > 0 && strings.HasPrefix(strings.ToLower(strings.TrimSpace(src.MediaType)), "image/")
+	return phash.Sniff(head) != phash.FormatUnknown || strings.HasPrefix(strings.ToLower(strings.TrimSpace(src.MediaType)), "image/")
 }
 
 // readImage reads r to its end and notes its digest. It returns the part of an
@@ -142,6 +144,8 @@ func readImage(ctx context.Context, r io.Reader, c *Candidate, src *Source, deco
 		_, err = io.Copy(io.Discard, body)
 	}
 	if err != nil {
+		// Nobody looked at it, and there is no digest.
+		c.Undecodable = isImage(src, file) && ctx.Err() == nil
 		return nil, fmt.Errorf("takedown: reading an image: %w", err)
 	}
 	digest.Sum(c.SHA256[:0])

@@ -405,7 +405,7 @@ func (w *weighing) decision() Decision {
 		d.Checked &^= TierHash | TierFeatures | TierFace
 	}
 	switch e := w.e; {
-	case w.closed:
+	case w.closed, len(w.e.sources) == 0: // the zero Enforcer has no list
 		d.Verdict = Unknown
 	case w.facesMissed && e.stale != 0, e.maxAge != 0 && e.tooOld():
 		d.Verdict = e.stale.verdict()

@@ -12,12 +12,14 @@ import (
 	"image/draw"
 	"image/gif"
 	"image/jpeg"
+	"io"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -366,6 +368,18 @@ func TestInspect_SizeAndType(t *testing.T) {
 	c, err = takedown.Inspect(bytes.NewReader(video), takedown.Source{MediaType: "image/x-unknown"}, nil)
 	if d := e.Check(c); err == nil || !c.Undecodable || d.Verdict != takedown.Review {
 		t.Errorf("served as an image: %v, %v, %v", err, c, d)
+	}
+	c, err = takedown.Inspect(strings.NewReader(""), takedown.Source{MediaType: "image/png"}, nil)
+	if d := e.Check(c); err == nil || d.Verdict != takedown.Review {
+		t.Errorf("an empty file that is served as an image: %v, %v", err, d)
+	}
+	broken := io.MultiReader(bytes.NewReader(file[:len(file)/2]), iotest.ErrReader(io.ErrUnexpectedEOF))
+	c, err = takedown.Inspect(broken, takedown.Source{}, nil)
+	if d := e.Check(c); !errors.Is(err, io.ErrUnexpectedEOF) || d.Verdict != takedown.Review || d.Checked.Has(takedown.TierHash) {
+		t.Errorf("a fetch that failed half-way: %v, %v", err, d)
+	}
+	if d := new(takedown.Enforcer).FilterURL("https://example.org/x.jpg"); d.Verdict != takedown.Unknown {
+		t.Errorf("the zero Enforcer: %v", d)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()

@@ -30,7 +30,7 @@ type AllowedPicture struct {
 	// which it is known; at least one of them is there.
 	SHA256 [32]byte     `json:"sha256,omitzero"`
 	Hashes []phash.Hash `json:"hashes,omitempty"`
-	// Act says who put it there, and the code of the reason; Despite is the code
+	// Actor names who put it there, and the code of the reason; Despite is the code
 	// of the reason why, although cases in force are about it.
 	Actor
 	Despite string    `json:"despite,omitempty"`

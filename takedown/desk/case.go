@@ -82,7 +82,7 @@ func (e *MoveError) Error() string {
 	return fmt.Sprintf("takedown: case %v is %s and cannot become %s", e.ID, e.From, e.To)
 }
 
-// Act says who moved a case and why. Both are codes of the operator, not
+// Actor names who moved a case and why. Both are codes of the operator, not
 // texts: letters, digits, ".", "_", ":" and "-", at most 64. By may be empty
 // for what the requester does.
 type Actor struct {

@@ -16,7 +16,7 @@ import (
 
 // Match is a candidate and the decision about it, at which a person has looked.
 type Match struct {
-	// Act says who looked, and why it is so; it is written into the log.
+	// Actor names who looked, and why it is so; it is written into the log.
 	Actor
 	Candidate takedown.Candidate
 	Decision  takedown.Decision
