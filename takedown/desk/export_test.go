@@ -182,3 +182,10 @@ func DocumentedNames() (names []string) {
 	}
 	return names
 }
+
+// HandlingOf reports whether a kind has a row of handlings, and whether it does
+// something to another case.
+func HandlingOf(k takedown.Kind) (found, hasTarget bool) {
+	h, found := handlings[k]
+	return found, h.target != 0
+}

@@ -133,7 +133,7 @@ func New(opts *Options) (*Texts, error) {
 	var tags []language.Tag
 	for _, c := range t.catalogues {
 		tags = append(tags, c.Language)
-		for _, entry := range c.gaps() {
+		for _, entry := range c.gaps(t.catalogues[0]) {
 			t.gaps = append(t.gaps, Gap{c.Language, entry})
 			if opts.Logger != nil {
 				opts.Logger.Warn("texts: an entry is missing, English is used", "language", c.Language.String(), "entry", entry)
@@ -210,8 +210,8 @@ func overlay[K comparable, V any](base, over map[K]V) map[K]V {
 	return all
 }
 
-// gaps returns what a catalogue lacks.
-func (c Catalogue) gaps() (list []string) {
+// gaps returns what a catalogue lacks that English has, or must have.
+func (c Catalogue) gaps(english Catalogue) (list []string) {
 	for _, code := range request.Codes() {
 		if c.Codes[code] == "" {
 			list = append(list, "code "+string(code))
@@ -220,6 +220,11 @@ func (c Catalogue) gaps() (list []string) {
 	for _, field := range fieldNames() {
 		if c.Fields[field] == "" {
 			list = append(list, "field "+field)
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(english.Reasons)) {
+		if c.Reasons[code] == "" {
+			list = append(list, "reason "+code)
 		}
 	}
 	for _, unit := range []desk.Unit{desk.UnitHours, desk.UnitDays, desk.UnitBusinessDays, desk.UnitMonths} {

@@ -79,7 +79,7 @@ func TestNew_FallsBack(t *testing.T) {
 	for _, g := range x.Gaps() {
 		missing[g.Language.String()+" "+g.Entry] = true
 	}
-	for _, want := range []string{"de code too_long", "de field explanation", "de unit months", "de dates", "de template receipt"} {
+	for _, want := range []string{"de code too_long", "de field explanation", "de unit months", "de reason not_found", "de dates", "de template receipt"} {
 		if !missing[want] {
 			t.Errorf("the gap %q is not reported", want)
 		}
