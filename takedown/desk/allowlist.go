@@ -26,12 +26,12 @@ import (
 type AllowedPicture struct {
 	// Event is its number, for [Desk.RemoveFromAllowList].
 	Event uint64 `json:"event"`
-	// SHA256 is the digest of its file, zero for none, and Hashes are those by
-	// which it is known; at least one of them is there.
+	// SHA256 is the digest of the picture's file, or zero. Hashes are its
+	// perceptual hashes. At least one of the two is set.
 	SHA256 [32]byte     `json:"sha256,omitzero"`
 	Hashes []phash.Hash `json:"hashes,omitempty"`
-	// Actor names who put it there, and the code of the reason; Despite is the code
-	// of the reason why, although cases in force are about it.
+	// Actor is the reviewer who added the picture, and the reason code. Despite is
+	// the reason code for adding it although cases in force are about it.
 	Actor
 	Despite string    `json:"despite,omitempty"`
 	Time    time.Time `json:"time"`
@@ -55,9 +55,9 @@ func (s *storedAllowed) keys() (k blocklist.Keys) {
 	return k
 }
 
-// AllowConflictError says that a picture is not put on the allow list,
-// because cases in force are about it: they would block it no longer, but for
-// the file itself.
+// AllowConflictError reports that a picture cannot be put on the allow list
+// because cases in force are about it. On the allow list, only its exact file
+// would still be blocked.
 type AllowConflictError struct{ Cases []takedown.CaseID }
 
 func (e *AllowConflictError) Error() string {
@@ -214,11 +214,13 @@ func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error)
 	return ids, nil
 }
 
-// RemoveFromAllowList takes a picture off the allow list, by the number of its
-// event; the error wraps [ErrNoEvent] when that put none there, or it was taken
-// off already. By and Reason are required. When it returns nil, that is durable and in
-// effect. What [takedown.Enforcer.Events] then says, an exception that has ended, is of no
-// single rule.
+// RemoveFromAllowList removes a picture from the allow list, by the number of the
+// event that added it. By and Reason are required. When it returns nil, the
+// removal is durable and in effect.
+//
+// The error wraps [ErrNoEvent] when the event added no picture, or when the
+// picture was already removed. [takedown.Enforcer.Events] then reports an
+// exception that has ended. That event names no rule.
 func (d *Desk) RemoveFromAllowList(ctx context.Context, event uint64, a Actor) error {
 	if err := a.check(); err != nil {
 		return err

@@ -19,11 +19,13 @@ import (
 // one day before the desk raises an alarm: see [Options].MatchBudget.
 const DefaultMatchBudget = 50
 
-// Alarm says that a rule has matched more different pictures weakly, in one
-// day, than the budget. It changes nothing: the rule goes on to block. A person
-// looks with [Desk.Preview] at what it matches, and excepts what is wrong
-// ([Desk.Resolve]), narrows the terms ([Desk.Amend]), ends the case, or finds
-// all in order; [Desk.SettleAlarms] notes that this was done.
+// Alarm reports that in one day a rule has weakly matched more different pictures
+// than the match budget allows. An alarm changes nothing: the rule continues to
+// block.
+//
+// A reviewer looks at the matches with [Desk.Preview]. The reviewer then excepts
+// wrong matches ([Desk.Resolve]), narrows the terms ([Desk.Amend]), ends the case,
+// or finds no error. [Desk.SettleAlarms] records the review.
 type Alarm struct {
 	Case takedown.CaseID `json:"case"`
 	Rule uint64          `json:"rule"`
@@ -31,28 +33,29 @@ type Alarm struct {
 	// Pictures is about how many there were when the alarm was raised; more may
 	// have come since.
 	Pictures int `json:"pictures"`
-	// Settled says that a person has looked.
+	// Settled reports whether a reviewer has settled the alarm.
 	Settled bool `json:"settled,omitempty"`
 }
 
-// ErrMatchCountsFull says that more rules were hit in a day than can be counted, and
-// that the rest was not. The alarms that are returned with it stand.
+// ErrMatchCountsFull is returned when more rules were matched in a day than can be
+// counted. The matches of the other rules were not counted. Alarms that are
+// returned with it are valid.
 var ErrMatchCountsFull = errors.New("takedown: match counts are full; not all rules are counted")
 
-// ErrOtherList says that match counts are of another list than the desk's.
+// ErrOtherList is returned for match counts of a list that is not the desk's own.
 var ErrOtherList = errors.New("takedown: the match counts are of another list")
 
-// AddMatchCounts counts what nodes report ([takedown.Enforcer.MatchCounts]), together with the
-// desk's own enforcer, and raises an alarm for each rule that is over its
-// budget: once for each rule and day, noted in its case and in the log. It
-// returns the new alarms. Call it now and then, also without match counts, as
-// [Desk.Due]; what was heard before a restart is heard again with the next
-// report of each node.
+// AddMatchCounts adds the match counts that nodes report
+// ([takedown.Enforcer.MatchCounts]) to those of the desk's own enforcer. It raises
+// an alarm for each rule that is over its budget, once for each rule and day. Each
+// alarm is recorded in its case and in the log. The new alarms are returned.
 //
-// What counts are matches that leave a doubt: by a hash more than 10 bits
-// away, or by features that do not prove the picture. Pictures that match some
-// rule better than that, requests for intimate pictures, and orders do not
-// count.
+// Call it regularly, also without match counts, as with [Desk.Due]. Counts from
+// before a restart are restored by the next report of each node.
+//
+// Only weak matches count: by a hash more than 10 bits away, or by features that
+// do not prove the picture. A picture with a better match for some rule does not
+// count. Matches for requests about intimate pictures and for orders do not count.
 func (d *Desk) AddMatchCounts(ctx context.Context, reports []takedown.MatchCounts) (raised []Alarm, err error) {
 	d.mu.Lock()
 	defer d.flush(ctx)
@@ -144,7 +147,7 @@ func (c *caseRecord) endAlarms(rule uint64) {
 	c.flagAlarms()
 }
 
-// Alarms returns the alarms that nobody has settled, of all cases.
+// Alarms returns the alarms of all cases that are not settled.
 func (d *Desk) Alarms(ctx context.Context) (list []Alarm, err error) {
 	err = d.eachCase(ctx, func(c Case) bool {
 		for _, a := range c.Alarms {
@@ -160,9 +163,9 @@ func (d *Desk) Alarms(ctx context.Context) (list []Alarm, err error) {
 // alarmsSettled stands in the log, and where a state would in an error.
 const alarmsSettled State = "alarms_settled"
 
-// SettleAlarms notes that a person has looked into the alarms of a case. They
-// are not raised again for the same day. It fails with a [*MoveError] when
-// there are none.
+// SettleAlarms records that a reviewer has looked into the alarms of a case. They
+// are not raised again for the same day. It fails with a [*MoveError] when the
+// case has no alarms to settle.
 func (d *Desk) SettleAlarms(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err

@@ -72,7 +72,7 @@ var replyMoves = map[State][]State{
 	StateRestored:     {StateClosed},
 }
 
-// MoveError says that a case cannot do what was asked of it in its state.
+// MoveError reports that a case cannot make the requested move from its state.
 type MoveError struct {
 	ID       takedown.CaseID
 	From, To State // To is "erased", "completed", "informed", "hold_released", "alarms_settled" or "flagger_confirmed" for what is no state
@@ -82,9 +82,9 @@ func (e *MoveError) Error() string {
 	return fmt.Sprintf("takedown: case %v is %s and cannot become %s", e.ID, e.From, e.To)
 }
 
-// Actor names who moved a case and why. Both are codes of the operator, not
-// texts: letters, digits, ".", "_", ":" and "-", at most 64. By may be empty
-// for what the requester does.
+// Actor names the person who moved a case, and the reason. Both are codes of the
+// operator, not texts: letters, digits, ".", "_", ":" and "-", at most 64
+// characters. By may be empty for moves by the requester.
 type Actor struct {
 	By     string `json:"by,omitempty"`
 	Reason string `json:"reason,omitempty"`
@@ -122,12 +122,14 @@ const (
 	FlagOtherParty request.Flag = "other_party"
 	// FlagWider: more was granted than asked. Risky.
 	FlagWider request.Flag = "wider"
-	// FlagUnseen: a hash is to block although nobody has seen the picture. Risky.
+	// FlagUnseen: the rule would block by hash only; no reviewer has seen the
+	// picture. Risky.
 	FlagUnseen request.Flag = "unseen"
 	// FlagFace: a face is to be blocked, in anybody's picture. Risky.
 	FlagFace request.Flag = "face"
-	// FlagSeveralPeople: its faces do not resemble each other as those of one
-	// person do: one may be of somebody who has agreed to nothing. Risky.
+	// FlagSeveralPeople: the faces of the case do not resemble each other as faces
+	// of one person do. One of them may be of a person who has not consented.
+	// Risky.
 	FlagSeveralPeople request.Flag = "several_people"
 	// FlagAllowListed: a picture of it is on the allow list, so that only its file
 	// can be blocked, or near one that is. Risky.
@@ -137,12 +139,12 @@ const (
 	FlagFlat request.Flag = "flat"
 	// FlagCrowded: a preview showed that it would hit very many pictures. Risky.
 	FlagCrowded request.Flag = "crowded"
-	// FlagOverBudget: a rule of it matches more different pictures than the match
-	// budget, and nobody has settled the [Alarm].
+	// FlagOverBudget: one of its rules matches more different pictures than the
+	// match budget, and the [Alarm] is not settled.
 	FlagOverBudget request.Flag = "over_budget"
 )
 
-// Outcome is what was decided.
+// Outcome is the result of a decision.
 type Outcome string
 
 const (
@@ -158,42 +160,44 @@ const (
 	OutcomeNotMeant Outcome = "not_meant"
 )
 
-// CaseItem is one thing that a request wants blocked: an address, a picture, a
-// hash. Each is decided by itself. It holds nothing that names the thing: what
-// it is stands in the request, and sealed in the store.
+// CaseItem is one thing that a request wants blocked: an address, a picture or a
+// hash. Each item is decided by itself. A CaseItem does not hold the address,
+// picture or hash, which are in the request and, sealed, in the store.
 type CaseItem struct {
 	request.Item
 	Outcome Outcome        `json:"outcome,omitempty"` // empty until decided
 	Reason  string         `json:"reason,omitempty"`  // a code of the operator
 	Granted takedown.Scope `json:"granted,omitempty"`
-	// Effect is what the rule does that enforces it; zero until granted.
+	// Effect is the effect of the rule that enforces the item; zero until granted.
 	Effect blocklist.Effect `json:"effect,omitempty"`
 	Rule   uint64           `json:"rule,omitempty"` // that enforces it
-	// Ended says how it has left a case that goes on without it: withdrawn by the
-	// requester, reversed after an objection or complaint, or restored after a
-	// counter-notice. It is not granted any more, unless the requester asks for it
-	// again with a completed request, or complains about the reversal with success.
+	// Ended is the state in which the item left a case that continues without it:
+	// withdrawn by the requester, reversed after an objection or complaint, or
+	// restored after a counter-notice. The item is not granted again, except after
+	// a completed request that asks for it, or a successful complaint about the
+	// reversal.
 	Ended State `json:"ended,omitempty"`
 	// Template is the id of the key under which the template of a face is sealed;
 	// nil once that key is destroyed.
 	Template []byte `json:"template,omitempty"`
 }
 
-// Case is a request and what became of it. What a person wrote and sent is in
-// its Request only, and the digests and hashes of pictures, which are pseudonyms,
-// are in its Pictures.
+// Case is a request and its history. The texts and files that a person sent are in
+// Request only. The digests and hashes of pictures, which are pseudonyms, are in
+// Pictures.
 type Case struct {
 	ID       takedown.CaseID `json:"id"`
 	Kind     takedown.Kind   `json:"kind"`
 	Regime   request.Regime  `json:"regime"`
 	State    State           `json:"state"`
 	Received time.Time       `json:"received"`
-	// Request is what was asked, with the personal data; it is kept apart from
-	// the rest of the case, sealed, and nil once it is erased.
+	// Request is the request with its personal data. It is kept apart from the
+	// rest of the case, sealed, and is nil after an erasure.
 	Request request.Request `json:"-"`
-	// About is the case that the request refers to, if it is of such a kind.
+	// About is the case that a reply refers to; zero for other requests.
 	About takedown.CaseID `json:"about,omitzero"`
-	// Items are what the request wants blocked, in the order of its fields.
+	// Items are the items that the request wants blocked, in the order of its
+	// fields.
 	Items []CaseItem `json:"items,omitempty"`
 	// Pictures are the images of the request, in its order. They are kept, sealed
 	// and erased with it.
@@ -202,8 +206,8 @@ type Case struct {
 	Problems []request.Problem `json:"problems,omitempty"`
 	Flags    []request.Flag    `json:"flags,omitempty"`
 	Asked    takedown.Scope    `json:"asked,omitempty"`
-	// AskedTerritories are where an [request.AuthorityOrder] says that it applies; none of
-	// another request, and of an order for the whole world.
+	// AskedTerritories are the territories of an [request.AuthorityOrder]. They
+	// are empty for other requests, and for an order for the whole world.
 	AskedTerritories []string       `json:"asked_territories,omitempty"`
 	Granted          takedown.Scope `json:"granted,omitempty"` // zero until accepted
 	Outcome          Outcome        `json:"outcome,omitempty"` // empty until decided
@@ -224,8 +228,8 @@ type Case struct {
 	Pauses []Pause `json:"pauses,omitempty"`
 	// Moves are the steps of the case, oldest first.
 	Moves []Moved `json:"moves"`
-	// Crowded is the narrowest scope at which a preview hit very many pictures; 0
-	// if none did.
+	// Crowded is the narrowest scope at which a preview hit very many pictures, or
+	// 0.
 	Crowded takedown.Scope `json:"crowded,omitempty"`
 	// Alarms are those of its rules, oldest first.
 	Alarms []Alarm `json:"alarms,omitempty"`
@@ -256,8 +260,8 @@ type caseRecord struct {
 	TokenSent time.Time `json:"token_sent,omitzero"`
 	// EvidenceCount is the number of pieces of evidence.
 	EvidenceCount int `json:"evidence,omitempty"`
-	// Party is a keyed digest that tells whether two cases are of the same
-	// requester, until the personal data is erased.
+	// Party is a keyed digest of the requester. Two cases of the same requester
+	// have the same digest, until the personal data is erased.
 	Party []byte `json:"party,omitempty"`
 	// Completions is how often the request was replaced by a completed one, and
 	// AboutCompletions that of the case that a reply is about when it came in. The
@@ -276,7 +280,7 @@ type approval struct {
 	Grant []byte `json:"grant"` // digest, as of Desk.approved
 }
 
-// Erased reports whether the personal data of the case is gone.
+// Erased reports whether the personal data of the case was erased.
 func (c *Case) Erased() bool { return !c.Times[MilestoneErased].IsZero() }
 
 // undecided reports whether a decision about the case is still to come.

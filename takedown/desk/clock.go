@@ -46,7 +46,7 @@ const (
 	UnitMonths Unit = "months"
 )
 
-// Span is a length of time. The zero Span is none.
+// Span is a length of time. The zero Span is no time.
 type Span struct {
 	N    int
 	Unit Unit
@@ -114,15 +114,16 @@ var Deadlines = []Deadline{
 	{Regime: request.RegimeOrder, Name: "report_effect", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed}, Basis: "DSA Art. 9(1): without undue delay"},
 }
 
-// Calendar says which days are business days, and where days begin.
+// Calendar defines which days are business days, and in which time zone days
+// begin.
 type Calendar struct {
 	// Version names the list of holidays, such as "US federal 2026-1".
 	Version  string
 	Location *time.Location // nil is UTC
 	// Holidays are dates, as "2026-07-03".
 	Holidays []string
-	// Weekend are the days of the week that are none; nil is Saturday and
-	// Sunday.
+	// Weekend are the days of the week that are not business days; nil means
+	// Saturday and Sunday.
 	Weekend []time.Weekday
 }
 
@@ -211,8 +212,9 @@ type Due struct {
 	Deadline Deadline
 	// Start is from when it is counted.
 	Start time.Time
-	// NotBefore and NotAfter are zero where the deadline has none. Where both are
-	// zero the law says "without undue delay": it is due since Start.
+	// NotBefore and NotAfter bound the deadline; zero means no bound. Where both
+	// are zero, the law requires action "without undue delay", so the deadline is
+	// due since Start.
 	NotBefore, NotAfter time.Time
 	// Paused: the clock stands still now; NotAfter is as if it went on now.
 	Paused bool
@@ -299,9 +301,9 @@ func (d *Desk) complaintWindow(c *Case) Span {
 	return Span{}
 }
 
-// Due returns what has to be done at the latest before a time, over all cases,
-// the most urgent first. What a law wants without undue delay is due since it
-// began. The zero time lists everything that has to be done.
+// Due returns the deadlines of all cases that end before a time, the most urgent
+// first. An action that a law requires without undue delay is due since its clock
+// began. The zero time lists all deadlines.
 func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
 	now := d.clock()
 	err = d.eachCase(ctx, func(c Case) bool {
@@ -332,7 +334,7 @@ func (d *Desk) DueOf(ctx context.Context, id takedown.CaseID) ([]Due, error) {
 	return due(&c.Case, d.deadlines, d.calendars, d.clock()), nil
 }
 
-// TooEarlyError says that something may not be done yet.
+// TooEarlyError reports that an action is not allowed yet.
 type TooEarlyError struct {
 	ID        takedown.CaseID
 	Deadline  string    // the name of the deadline
@@ -346,7 +348,7 @@ func (e *TooEarlyError) Error() string {
 	return fmt.Sprintf("takedown: case %v: %s not before %s", e.ID, e.Deadline, e.NotBefore.Format(time.RFC3339))
 }
 
-// TooLateError says that something cannot be done any more.
+// TooLateError reports that the time for an action is over.
 type TooLateError struct {
 	ID       takedown.CaseID
 	Deadline string // the name of the deadline that is over

@@ -14,16 +14,17 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// Accept grants a request as the grant says. When it returns nil, what was
-// granted is durable and in effect: the rules of a request that blocks
-// something are enforced; a withdrawal, complaint, objection or counter-notice
-// has done to the case that it refers to what it asks for. After an error the
-// case is as it was, or, if only the last step failed, is finished by the next
-// call about it, or by Open.
+// Accept grants a request on the terms of g. When it returns nil, the grant is
+// durable and in effect. For a request that blocks something, its rules are
+// enforced. For a withdrawal, complaint, objection or counter-notice, the case
+// that it refers to is changed as it asks.
 //
-// It fails with a [*MoveError] when the case is not waiting for a decision,
-// with a [*GrantError] when it grants what cannot be granted, and with a
-// [*SecondReviewError] when another reviewer has to grant the same.
+// After an error the case is unchanged. If only the last step failed, the next
+// call about the case completes it, or Open does.
+//
+// It fails with a [*MoveError] when the case is not waiting for a decision, and
+// with a [*GrantError] when the terms cannot be granted. It fails with a
+// [*SecondReviewError] when a second reviewer has to grant the same.
 func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 	var second error
 	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
@@ -102,17 +103,18 @@ func (d *Desk) approve(c *caseRecord, g Grant, now time.Time, second *error) (wa
 	return true, err
 }
 
-// Change replaces the terms of a case in force by those of a new grant: another
-// scope, fewer items, other territories or times, or, for a vetted hash entry,
-// another effect. A case whose time is over has expired, also before Expire has
-// said so: it needs a new request. Fields left zero take their
-// defaults, not the old grant's values. The old rules and the new ones change
-// places in one step.
+// Amend replaces the terms of a case in force by those of a new grant. A grant can
+// change the scope, the items, the territories, the times and, for a vetted hash
+// entry, the effect. Fields left zero take their defaults, not the values of the
+// old grant. The old rules are replaced by the new ones in one step.
 //
-// What was learned for an old rule, and excepted from it, goes over to the one
-// that takes its place for the same item. A narrower scope drops the copies that
-// it does not reach: ScopeIdentical those that are not the identical picture,
-// ScopeBytes those in another file. Exceptions it keeps.
+// A case whose granted time is over has expired, even if Expire has not run yet:
+// it needs a new request.
+//
+// Derived keys and exceptions of an old rule are transferred to the new rule for
+// the same item. A narrower scope drops derived copies outside it. ScopeIdentical
+// drops copies that are not the identical picture, ScopeBytes copies in another
+// file. Exceptions are always kept.
 func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 	var second error
 	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
@@ -142,8 +144,8 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 	return errors.Join(err, second)
 }
 
-// Reject closes a case without any effect. outcome may say how: rejected, the
-// default, out of scope, covered by another case, or manifestly unfounded.
+// Reject closes a case without any effect. outcome may be rejected (the default),
+// out of scope, covered by another case, or manifestly unfounded.
 func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome Outcome) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
@@ -172,9 +174,10 @@ func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome 
 	})
 }
 
-// AskInfo asks the requester for more. missing are the paths, as in
-// [request.Problem].Field, of what is missing; they take the place of what was asked for
-// before. The case waits until [Desk.Complete]; an approval that waited for a second reviewer is void.
+// AskInfo asks the requester to complete the request. missing are the paths of the
+// missing fields, as in [request.Problem].Field; they replace those of an earlier
+// call. The case waits until [Desk.Complete]. An approval that waited for a second
+// reviewer is void.
 func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing []string) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.Problems = nil
@@ -198,11 +201,13 @@ func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing
 	})
 }
 
-// Hold blocks what a request names while the case is still open: its addresses,
-// and the identical pictures. A hash of which it has no picture holds matches for
-// a person, as when it is granted. Of a request that is completed, what was on
-// hold stays so, and what is new in it waits for whoever looks at it, and can call
-// Hold again. The decision ends the hold, whichever it is. It is for intimate pictures, and for the restriction of Article 18 GDPR.
+// Hold blocks the items of a request before the decision: its addresses, and the
+// identical pictures. It is for intimate pictures, and for the restriction of
+// Article 18 GDPR. Any decision ends the hold.
+//
+// For an item that has only a hash, matches are held for review, as when it is
+// granted. When a request is completed, items that were on hold stay on hold. New
+// items are not on hold until a reviewer calls Hold again.
 func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.undecided() || c.State == StateUnconfirmed {
@@ -219,8 +224,8 @@ func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	})
 }
 
-// ReleaseHold ends a hold before the decision, which is still to come. It fails with a
-// [*MoveError] when there is none.
+// ReleaseHold ends a hold before the decision. The case still waits for the
+// decision. It fails with a [*MoveError] when the case has no hold.
 func (d *Desk) ReleaseHold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.undecided() || len(c.Rules) == 0 {
@@ -260,16 +265,16 @@ func (d *Desk) holding(c *caseRecord, goesOn bool) (rules []blocklist.Rule, cove
 	return d.plan(c, g, d.list)
 }
 
-// Withdraw takes a case back: its rules stop applying, and what no other rule
-// covers may be shown again. A case that waits for its review is closed. When
-// it returns nil, that is durable and in effect.
+// Withdraw ends a case for its requester. Its rules stop applying, and images that
+// no other rule covers may be shown again. A case that waits for its review is
+// closed. When it returns nil, the withdrawal is durable and in effect.
 func (d *Desk) Withdraw(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.end(ctx, id, StateWithdrawn, a)
 }
 
-// Reverse ends a case in force by the operator's own decision, or that of a
-// court, exactly as Withdraw does. Of a counter-notice that a court has, it says
-// that the court decided for its sender: what it names is restored.
+// Reverse ends a case in force by a decision of the operator or of a court. Its
+// effect is that of Withdraw. For a counter-notice before a court, it records that
+// the court decided for the sender: the items that it names are restored.
 func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Kind == request.KindCounterNotice && c.State == StateCourtHold {
@@ -297,9 +302,9 @@ func (d *Desk) ending(c *caseRecord, to State, a Actor, now time.Time) (change, 
 	return ch, err
 }
 
-// Restore ends what a counter-notice names, when its window for word of a court
-// action is over. id is the case of the counter-notice. Before that it fails with
-// a [*TooEarlyError].
+// Restore ends the items that a counter-notice names. id is the case of the
+// counter-notice. It fails with a [*TooEarlyError] before the window for notice of
+// a court action is over.
 func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCounter {
@@ -312,9 +317,9 @@ func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Actor) error {
 	})
 }
 
-// CourtHold notes that a court has the matter. A case stays in force until
-// [Desk.Release], or [Desk.Reverse]; of a counter-notice that waits, only what it
-// names does not come back before.
+// CourtHold records that a case is before a court. A case stays in force until
+// [Desk.Release] or [Desk.Reverse]. For a counter-notice that waits, only the
+// items that it names are not restored before that.
 func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.happened(MilestoneCourtNotice, now)
@@ -322,8 +327,8 @@ func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Actor) error
 	})
 }
 
-// Release ends a court hold in favour of whoever asked for the removal: a case is in
-// force as before, a counter-notice is closed.
+// Release ends a court hold in favour of the person who requested the removal. A
+// case is in force as before; a counter-notice is closed.
 func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCourtHold {
@@ -337,15 +342,15 @@ func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Actor) error {
 	})
 }
 
-// Extend notes that the requester was told, with the reasons, that more time is
-// needed. It fails with a [*TooLateError] when the time is over in which they had
-// to be told.
+// ExtendDeadline records that the requester was notified, with the reasons, that
+// more time is needed. It fails with a [*TooLateError] when the time limit for
+// that notice is over.
 func (d *Desk) ExtendDeadline(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.noted(ctx, id, MilestoneExtended, a)
 }
 
-// Told notes that the decision was told to the requester. It is for desks
-// without a Notifier; with one, that happens by itself.
+// MarkNotified records that the requester was notified of the decision. It is for
+// desks without a Notifier; a desk with one records this by itself.
 func (d *Desk) MarkNotified(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.noted(ctx, id, MilestoneInformed, a)
 }
@@ -371,15 +376,16 @@ func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act
 	})
 }
 
-// Expire moves the cases whose granted time is over to expired and says how
-// many; one that fails keeps no other from it. A rule stops to apply by itself, whenever this is called. The desk's
-// templates of faces are destroyed by it, if Open or Publish did not come first:
-// call it once a day.
+// Expire moves the cases whose granted time is over to expired, and returns their
+// number. If one case fails, the others are still moved. A rule stops applying at
+// its end by itself, even if Expire is late. Expire destroys the desk's templates
+// of faces that have ended, unless Open or Publish did so before: call it once a
+// day.
 //
-// It also writes those files again that Publish wrote, and that have keys of
-// faces that have ended, or that are older than FaceLifetime. What is not there
-// any more, or is something else by now, it forgets. The error holds a
-// [*PublishedError] for each file that could not be written.
+// It also rewrites files of Publish that have keys of ended faces, or that are
+// older than FaceLifetime. It forgets files that were removed or replaced by
+// something else. The error holds a [*PublishedError] for each file that could not
+// be written.
 func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	defer d.flush(ctx) // also of what has begun
 	now := d.clock()
@@ -468,10 +474,12 @@ func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Actor) error
 }
 
 // LegalHold forbids, or allows again, the erasure of a case's personal data: its
-// request and evidence, and who asked. It does not keep the templates of faces,
-// nor the pictures that were sent for them, beyond a withdrawal or another end:
-// the consent on which they are kept ends there. Whoever has to preserve them
-// takes them out of [Desk.Case] before.
+// request, its evidence and the requester.
+//
+// It does not keep the templates of faces, nor the pictures that were sent for
+// them, beyond a withdrawal or another end of the case. They are kept on a consent
+// that ends there. An operator who has to preserve them reads them from
+// [Desk.Case] before.
 func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
@@ -483,12 +491,12 @@ func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a A
 	})
 }
 
-// Erase destroys the personal data of a case: the key under which it is sealed
-// is overwritten. What the case asked for goes on to be enforced, and the log
-// verifies as before. Only faces do not: their templates are personal data
-// themselves, kept on a consent that goes with the request. Their rules end, and
-// a case that has no others is withdrawn. A case that is not decided, or under a
-// legal hold, cannot be erased.
+// Erase destroys the personal data of a case by overwriting the key under which it
+// is sealed. The rules of the case stay in force, and the log verifies as before.
+//
+// Rules about faces end, because their templates are personal data, kept on a
+// consent that goes with the request. A case that has only such rules is
+// withdrawn. A case that is not decided, or under a legal hold, cannot be erased.
 func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err

@@ -25,20 +25,20 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// Desk takes requests in, keeps their cases, and puts what is decided into
-// force. It owns a folder:
+// Desk receives requests, keeps their cases, and enforces the decisions. It owns a
+// folder:
 //
-//	cases.db      the cases; what is personal in it is sealed, each case under a
-//	              key of its own
-//	keys          those keys, sealed under the operator's
+//	cases.db      the cases; personal data is sealed, each case under its own key
+//	keys          those keys, sealed under the operator's key
 //	operator.key  the operator's key, unless Options has one
-//	list/         the journal of rules and the list made from it: no names, texts
-//	              or plain addresses; templates of faces are sealed in it, each rule's
-//	              under a key of its own, and these keys, sealed under the operator's,
-//	              lie beside it
+//	list/         the journal of rules and the list made from it
 //
-// A Desk is safe for concurrent use. One process at a time may have a folder
-// open; other processes enforce what [Desk.Publish] writes.
+// The folder list/ has no names, texts or plain addresses. Templates of faces are
+// sealed in it, each rule's under its own key. These keys are stored beside it,
+// sealed under the operator's key.
+//
+// A Desk is safe for concurrent use. One process at a time may have a folder open;
+// other processes enforce the files of [Desk.Publish].
 type Desk struct {
 	dir          string
 	opts         Options
@@ -98,16 +98,16 @@ type Options struct {
 	// URLMapper turns addresses of the operator's own service into those of
 	// the sources; nil leaves addresses as they are.
 	URLMapper request.URLMapper
-	// Notifier is told what to tell whom; nil tells nobody.
+	// Notifier receives the messages to people; nil sends no messages.
 	Notifier Notifier
-	// Observer, unless nil, learns what the desk, its list and its enforcer do, and
-	// Logger is told of it: also of what fails in the background, such as messages
-	// that were not taken and published files that could not be written again. Neither
-	// learns names, texts or addresses.
+	// Observer, unless nil, receives the events of the desk, its list and its
+	// enforcer. Logger logs them. Both also receive failures in the background,
+	// for example messages that the Notifier did not take, and published files
+	// that could not be rewritten. Neither receives names, texts or addresses.
 	Observer blocklist.Observer
 	Logger   *slog.Logger
 	// Decoders decode pictures of requests and of matches in formats that package
-	// phash does not, such as AVIF: see [phash.DecodeOptions].
+	// phash does not decode, for example AVIF: see [phash.DecodeOptions].
 	Decoders map[phash.Format]phash.Decoder
 	// FaceEmbedder makes vectors of the pictures of a face opt-out, when the
 	// request comes in; nil takes vectors only. Its own errors are those of Submit
@@ -124,11 +124,11 @@ type Options struct {
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
 	// [Desk.Confirm]. It needs a Notifier.
 	ConfirmEmail bool
-	// MatchBudget is how many different pictures a rule may match weakly in one
-	// day, on all nodes together, before [Desk.AddMatchCounts] raises an alarm: 0
-	// means DefaultMatchBudget, at most 170, and a negative number that there are
-	// no alarms. docs/decisions/match-budget.md says what to expect of how many
-	// pictures a service looks at.
+	// MatchBudget is the number of different pictures that a rule may match weakly
+	// in one day, on all nodes together, before [Desk.AddMatchCounts] raises an
+	// alarm. 0 means DefaultMatchBudget, the maximum is 170, and a negative number
+	// means no alarms. docs/decisions/match-budget.md relates it to the number of
+	// pictures that a service looks at.
 	MatchBudget int
 	// ManyMatches is how many pictures of a sample an acceptance may hit before it
 	// needs a second reviewer; 0 means 1,000. So does one that hits more than one in
@@ -136,10 +136,10 @@ type Options struct {
 	ManyMatches int
 	// OneReviewer lets one reviewer decide risky cases alone.
 	OneReviewer bool
-	// KeepPictures keeps the pictures that were granted, sealed under the
-	// operator's key, beyond the erasure of personal data, so that they can be
-	// registered again when the algorithms improve. Pictures that were sent for a
-	// face, or of which only the face was granted, are not kept.
+	// KeepPictures keeps granted pictures after the erasure of personal data,
+	// sealed under the operator's key. They can then be registered again when the
+	// algorithms improve. Pictures that were sent for a face, and pictures with
+	// only the face granted, are not kept.
 	KeepPictures bool
 	// Policy is the version of the operator's policy; it is written into each
 	// entry of the log. A code, as in [Actor].
@@ -150,25 +150,27 @@ type Options struct {
 	Calendars map[string]Calendar
 	// Store keeps the cases; nil is a file in the folder. The Desk closes it.
 	Store Store
-	// Salvage opens the desk also when faces in force are lost, of which Open
-	// otherwise says [ErrFacesLost]. Until their cases are withdrawn, the others are
-	// searched, and no Decision.Checked has TierFace.
+	// Salvage opens the desk even if faces in force are lost. Without it, Open
+	// returns [ErrFacesLost]. Until the cases of the lost faces are withdrawn, the
+	// other faces are searched, and no Decision.Checked has TierFace.
 	Salvage bool
-	// OperatorKey seals what outlives the personal data, the keys of the cases, and
-	// those of faces, also in the list: 32 bytes, kept somewhere that is not backed up
-	// together with the folder. nil is a key that the desk makes and keeps in it.
+	// OperatorKey encrypts the keys of cases and of faces (also in the list), and
+	// data that is kept after an erasure. It has 32 bytes. Do not back it up
+	// together with the folder. If nil, a key is generated and stored in the
+	// folder.
 	OperatorKey []byte
 }
 
-// Open opens the desk in a folder, and creates it if it is not there. Whatever
-// was accepted before is enforced again when it returns, also after a crash.
+// Open opens the desk in a folder, and creates the folder if it does not exist.
+// When it returns, all accepted cases are enforced, also after a crash.
 //
-// It fails with an [*takedown.ArgumentError] when an option is wrong, before anything is
-// made; with an error that wraps blocklist.ErrLocked when another process
-// has the folder open, with one that wraps [ErrListLost] when the list is older
-// than the cases, and with a [*FacesLostError]. Where the list alone has lost the
-// keys of faces, Open makes their rules anew. It does for published files what
-// [Desk.Expire] does, if it can.
+// It fails with an [*takedown.ArgumentError] when an option is invalid, before it
+// creates anything. The error wraps blocklist.ErrLocked when another process has
+// the folder open, and [ErrListLost] when the list is older than the cases. It
+// fails with a [*FacesLostError] when faces in force are lost.
+//
+// If only the list has lost the keys of faces, Open makes their rules anew. It
+// updates published files as [Desk.Expire] does, if it can.
 func Open(dir string, opts *Options) (*Desk, error) {
 	if opts == nil {
 		opts = new(Options)
@@ -282,8 +284,8 @@ func (d *Desk) openList() (*blocklist.List, error) {
 	return boltjournal.Open(dir, &o)
 }
 
-// ErrListLost says that the folder of the list lacks events that the cases
-// count on: it was lost, or is an older copy than the case store.
+// ErrListLost is returned when the folder of the list lacks events that the cases
+// depend on. The list was lost, or is an older copy than the case store.
 var ErrListLost = errors.New("takedown: the list is older than the cases")
 
 // compareList refuses a list that does not have what was delivered to it.
@@ -369,9 +371,9 @@ func (d *Desk) replay() error {
 	return d.list.DropFaces(nil)
 }
 
-// Close releases the folder. The Desk's Enforcer answers [takedown.Unknown] from then
-// on, and what is asked of the Desk itself fails with [takedown.ErrClosed]. To
-// close a Desk again is no error.
+// Close releases the folder. The desk's Enforcer then answers [takedown.Unknown],
+// and methods of the Desk fail with [takedown.ErrClosed]. Closing a Desk again
+// returns nil.
 func (d *Desk) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -386,23 +388,23 @@ func (d *Desk) Close() error {
 func (d *Desk) Enforcer() *takedown.Enforcer { return d.enf }
 
 // Publish writes a snapshot of all rules to a file that [takedown.Load] reads. An
-// existing file is replaced in one step; whoever has it open keeps the old one
-// until it reloads. The file has no names, texts or plain addresses. With faces
-// it has their templates, and the keys that open them, and is encrypted with
-// Options.ListKey: whoever has both has the faces. SECURITY.md says what
-// else it tells.
+// existing file is replaced in one step; a process that has it open keeps the old
+// file until it reloads. The snapshot has no names, texts or plain addresses.
+// SECURITY.md lists what else it reveals.
 //
-// A list with faces is published encrypted, or not at all: without
-// [Options].ListKey the error wraps blocklist.ErrFacesUnencrypted. A desk that
-// has published without it grants no faces before it has one.
+// A snapshot with faces contains their templates and the keys of these, and is
+// encrypted with Options.ListKey. A person with both the file and ListKey has the
+// faces. Without [Options].ListKey a list with faces is not published, and the
+// error wraps blocklist.ErrFacesUnencrypted. A desk that has published without
+// ListKey grants no faces before it has one.
 //
 // Cases whose faces were granted for a time that is over are moved to expired
 // first, as by [Desk.Expire].
 //
-// A file with faces that it replaces is made unreadable: see blocklist.List. The
-// desk remembers the paths of encrypted files, up to 100, until the files are
-// gone or have no faces, so that Expire can write them again; beyond that the
-// error wraps [ErrTooManyPublished].
+// If the replaced file has faces, it is made unreadable: see blocklist.List. The
+// desk remembers the paths of encrypted files, up to 100, so that Expire can
+// rewrite them. It forgets a path when the file is removed or has no faces. Beyond
+// 100 the error wraps [ErrTooManyPublished].
 func (d *Desk) Publish(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err

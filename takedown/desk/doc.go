@@ -1,7 +1,6 @@
-// Package desk decides about requests to remove pictures, and puts what is decided
-// into force.
+// Package desk decides requests to remove pictures and enforces the decisions.
 //
-// Requests are types of package request.
+// The requests are types of package request.
 //
 //	d, err := desk.Open("takedowns/", nil)
 //	c, err := d.Submit(ctx, request.ImageOptOut{…})
@@ -11,53 +10,58 @@
 //
 // # The methods of a Desk
 //
-// Requests: [Desk.Submit] takes one in, [Desk.Confirm] and [Desk.Resend] are about
-// its email address, [Desk.ConfirmFlagger] about who is a trusted flagger.
-// [Desk.AskInfo] asks for more, and [Desk.Complete] brings it. [Desk.Case] and
-// [Desk.Cases] read.
+// Requests: [Desk.Submit] opens a case. [Desk.Confirm] and [Desk.Resend] confirm
+// its email address. [Desk.ConfirmFlagger] confirms a trusted flagger.
+// [Desk.AskInfo] asks the requester for more, and [Desk.Complete] stores the
+// answer. [Desk.Case] and [Desk.Cases] read cases.
 //
-// Review: [Desk.Preview] shows what would disappear, [Desk.AddEvidence] and
-// [Desk.Evidence] what the host's own index knows. [Desk.Hold] blocks until it is
-// decided, or [Desk.ReleaseHold]; [Desk.Accept] and [Desk.Reject] decide, of replies too;
-// [Desk.Amend] replaces the terms of a case in force.
+// Review: [Desk.Preview] shows which images would disappear. [Desk.AddEvidence]
+// and [Desk.Evidence] keep what the operator's index knows of an image.
+// [Desk.Hold] blocks before the decision, and [Desk.ReleaseHold] ends that.
+// [Desk.Accept] and [Desk.Reject] decide requests and replies. [Desk.Amend]
+// replaces the terms of a case in force.
 //
-// Undoing: [Desk.Withdraw] for the requester, [Desk.Reverse] for the operator,
-// [Desk.Restore] after a counter-notice, [Desk.CourtHold] and [Desk.Release] when a
-// court has the matter. [Desk.Expire] ends what was granted for a time, and
-// [Desk.CloseCase] a case of which nothing is left to do.
+// Undoing: [Desk.Withdraw] is for the requester, [Desk.Reverse] for the operator,
+// [Desk.Restore] for a counter-notice. [Desk.CourtHold] and [Desk.Release] are for
+// cases before a court. [Desk.Expire] ends cases whose granted time is over.
+// [Desk.CloseCase] closes a case with no work left.
 //
-// Matches: [Desk.Resolve] records what a person says of one, and [Desk.Revert] takes
-// that back. [Desk.AddToAllowList], [Desk.RemoveFromAllowList] and [Desk.AllowList] are the
-// allow list; [Desk.AddMatchCounts], [Desk.Alarms] and [Desk.SettleAlarms] the
-// match budget.
+// Matches: [Desk.Resolve] records a reviewer's answer to a match, and
+// [Desk.Revert] takes it back. [Desk.AddToAllowList], [Desk.RemoveFromAllowList]
+// and [Desk.AllowList] manage the allow list. [Desk.AddMatchCounts], [Desk.Alarms]
+// and [Desk.SettleAlarms] manage the match budget.
 //
-// People and clocks: [Desk.Notify] sends what waits to be sent, [Desk.MarkNotified] notes
-// what was told without it, [Desk.Due] and [Desk.DueOf] say what is due, and
-// [Desk.ExtendDeadline] that the requester knows of a delay.
+// People and clocks: [Desk.Notify] sends the waiting messages. [Desk.MarkNotified]
+// records a message that was sent without it. [Desk.Due] and [Desk.DueOf] list
+// deadlines. [Desk.ExtendDeadline] records that the requester knows of a delay.
 //
-// Papers and personal data: [Desk.Log] and [Desk.VerifyLog], [Desk.ExportCSV] and
-// [Desk.ExportJSON], [NewStatementOfReasons] for a statement of reasons. [Desk.Erase] and
-// [Desk.LegalHold]; [Desk.Picture] returns a picture that was kept.
+// Documents and personal data: [Desk.Log] and [Desk.VerifyLog] read and verify the
+// log. [Desk.ExportCSV] and [Desk.ExportJSON] export cases.
+// [NewStatementOfReasons] makes a statement of reasons. [Desk.Erase] destroys
+// personal data, and [Desk.LegalHold] forbids that. [Desk.Picture] returns a
+// picture that was kept.
 //
-// The list: [Desk.Enforcer] enforces it here, [Desk.Publish] writes it for others,
-// [takedown.Enforcer.Events] says what happened to it.
+// The list: [Desk.Enforcer] enforces it in this process. [Desk.Publish] writes it
+// for other processes. [takedown.Enforcer.Events] lists what happened to it.
 //
 // # Guarantees
 //
-// What Accept granted survives a crash at any moment, and no rule is without a
-// case that explains it. Withdrawing a case restores what no other rule covers,
-// with what was learned for it. The methods of Desk are safe for concurrent use.
+// A granted request survives a crash at any moment after Accept has returned.
+// Every rule belongs to a case that explains it. Withdrawing a case restores
+// everything that no other rule covers, including the keys that were derived for
+// it. The methods of Desk are safe for concurrent use.
 //
 // # Personal data
 //
-// What a person wrote lies in the case store only, each case sealed under a key
-// of its own; rules, journal and snapshots have no names, texts or plain
-// addresses, but digests, hashes, features and, sealed, the templates of faces.
-// [Desk.Erase] destroys the key of a case and leaves its rules in force, but for
-// those about faces. What is kept of a face is sealed under keys of its own,
-// which go with its case, here; published snapshots have copies for as long as
-// Options.FaceLifetime. Errors can be logged.
+// The texts that a person wrote are in the case store only. Each case is sealed
+// under its own key. Rules, journal and snapshots have no names, texts or plain
+// addresses. They have digests, hashes, features and sealed templates of faces.
 //
-// docs/requests.md has every kind of request, its states, clocks and papers, and
-// docs/faces.md what faces need. None of it is legal advice.
+// [Desk.Erase] destroys the key of a case. Its rules stay in force, except rules
+// about faces. Face data is sealed under separate keys, which are destroyed with
+// the case on this desk. Published snapshots have copies of the keys for as long
+// as Options.FaceLifetime. Errors can be logged.
+//
+// docs/requests.md describes every kind of request, its states, clocks and
+// documents. docs/faces.md describes what faces need. Neither is legal advice.
 package desk
