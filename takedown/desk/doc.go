@@ -59,8 +59,8 @@
 //
 // [Desk.Erase] destroys the key of a case. Its rules stay in force, except rules
 // about faces. Face data is sealed under separate keys, which are destroyed with
-// the case on this desk. Published snapshots have copies of the keys for as long
-// as Options.FaceLifetime. Errors can be logged.
+// the case on this desk. Published snapshots have copies of the face data and
+// of its keys for as long as Options.FaceLifetime. Errors can be logged.
 //
 // docs/requests.md describes every kind of request, its states, clocks and
 // documents. docs/faces.md describes what faces need. Neither is legal advice.

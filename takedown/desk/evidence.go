@@ -13,12 +13,12 @@ import (
 const maxEvidence = 1000
 
 // Evidence is what the operator's own index knows of an image that a case is
-// about. It is for the reviewer, and personal data like the request: it is
-// sealed with it, and erased with it.
+// about. It is for the reviewer. It is personal data: it is sealed and erased with
+// the request.
 type Evidence struct {
 	Candidate takedown.Candidate `json:"candidate"` // its features and faces are not kept
-	// FirstSeen is when the index first saw it: an earlier copy speaks against a
-	// claim to the original.
+	// FirstSeen is the time when the index first saw it. An earlier copy is
+	// evidence against a claim to the original.
 	FirstSeen time.Time `json:"first_seen,omitzero"`
 }
 
@@ -38,7 +38,8 @@ func (d *Desk) AddEvidence(ctx context.Context, id takedown.CaseID, evidence []E
 	})
 }
 
-// Evidence returns what was attached to a case, in its order.
+// Evidence returns the evidence that was attached to a case, in the order of its
+// attachment.
 func (d *Desk) Evidence(ctx context.Context, id takedown.CaseID) (list []Evidence, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -6,18 +6,18 @@ import (
 	"github.com/staydown/staydown/internal/embedding"
 )
 
-// FaceModel is a model whose faces a desk registers, and from which similarity
-// on two faces are taken for one person's. There are no defaults: both depend
-// on the model, on whose faces it sees and on how many are registered. See
-// docs/faces.md and the tool that it describes.
+// FaceModel is a model whose faces a desk registers, with its similarity
+// thresholds. There are no default thresholds: they depend on the model, on the
+// people in the pictures, and on the number of registered faces. See docs/faces.md
+// and the tool that it describes.
 type FaceModel struct {
 	// Name and Dimensions are those of the faces: see [takedown.NewFace].
 	Name       string
 	Dimensions int
-	// Block is the similarity from which a face is the registered one, above 0
-	// and at most 1. Review, above 0 and at most Block, is the similarity from
-	// which it may be: [takedown.Enforcer.Check] then answers [takedown.Review]. Equal to Block,
-	// there is no such band.
+	// Block is the similarity from which a face is taken for the registered one,
+	// above 0 and at most 1. Review, above 0 and at most Block, is the similarity
+	// from which [takedown.Enforcer.Check] answers [takedown.Review]. If Review
+	// equals Block, no face is held for review.
 	Block, Review float64
 }
 

@@ -11,12 +11,12 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// ErrFacesLost says that faces are in force that nothing can recognise any more:
-// neither the list nor the desk has the key of their templates. Errors that wrap
-// it are [*FacesLostError].
+// ErrFacesLost is wrapped by errors about faces in force whose template keys are
+// lost. Neither the list nor the desk has their keys, so these faces cannot be
+// recognised. Errors that wrap it are [*FacesLostError].
 var ErrFacesLost = errors.New("takedown: faces in force are lost")
 
-// FacesLostError says of which cases faces are lost.
+// FacesLostError lists the cases whose faces are lost.
 type FacesLostError struct {
 	Cases []takedown.CaseID
 }

@@ -21,27 +21,29 @@ import (
 // Grant is the decision to accept a request, and how far.
 type Grant struct {
 	Actor
-	// Scope is what is granted; zero grants what was asked, and for each item no
-	// more than it can have. Less is always possible; more needs Wider. Of an
-	// [request.OpenOptOut], zero and ScopeDuplicate grant the pictures alone, ScopeFace
-	// grants the pictures and the faces; Items say otherwise for single ones.
+	// Scope is the granted scope. Zero grants the scope that was asked for, and
+	// for each item at most its maximum. A narrower scope is always possible; a
+	// wider one needs Wider. For an [request.OpenOptOut], zero and ScopeDuplicate
+	// grant the pictures alone, and ScopeFace grants the pictures and the faces.
+	// Items can differ from that for single items.
 	Scope takedown.Scope
-	// Wider is the code of the reason why more is granted than was asked, in scope
-	// or in territories. That makes the decision a risky one.
+	// Wider is required when the grant goes beyond the request, in scope or in
+	// time. It is a reason code. Such a grant needs a second reviewer.
 	Wider string
 	// Items are decisions about single items, by their number in [Case].Items.
-	// Those that are not named are accepted on the terms of the grant, but for what
-	// was withdrawn, reversed or restored.
+	// Items without an entry are accepted on the terms of the grant, except those
+	// that were withdrawn, reversed or restored.
 	Items map[int]ItemDecision
 	// Face raises the thresholds of a face above those of the desk; the zero value
 	// is those of the desk, and the only one where no face is granted.
 	Face FaceThreshold
-	// Effect is what the rules do; zero blocks, but for a hash of which the request
-	// has no picture: nobody can look at it, so it holds for review.
+	// Effect is the effect of the rules. The default is EffectBlock. For items
+	// that have only a hash it is EffectReview, because no reviewer can see the
+	// image.
 	Effect blocklist.Effect
 	// Territories are where the rule applies: countries, ISO 3166-1 alpha-2, or
-	// the sets "EU27" and "EEA30"; none means everywhere, except that an
-	// [request.AuthorityOrder] then applies where it says.
+	// the sets "EU27" and "EEA30". Empty means everywhere, except for an
+	// [request.AuthorityOrder], which then applies in its own territories.
 	Territories []string
 	// Start and End bound the time in which the rule applies, in whole seconds of
 	// the years 1 to 9999; zero means at once, and for ever. End is after now.
@@ -55,8 +57,8 @@ type Grant struct {
 	preview bool
 }
 
-// FaceThreshold are similarities as in [FaceModel]. Zero is that of the desk;
-// what is below that of the desk is refused.
+// FaceThreshold are similarities as in [FaceModel]. Zero means the desk's
+// threshold; values below the desk's threshold are refused.
 type FaceThreshold struct{ Block, Review float64 }
 
 // check returns what is wrong with thresholds of any model.
@@ -69,7 +71,7 @@ func (t FaceThreshold) check() error {
 	return nil
 }
 
-// ItemDecision is what a reviewer decides about one item.
+// ItemDecision is a reviewer's decision about one item.
 type ItemDecision struct {
 	// Outcome is OutcomeAccepted, the default, or one of the others except
 	// OutcomePartly. OutcomeNotMeant is for an [request.OpenOptOut] only.
@@ -78,7 +80,7 @@ type ItemDecision struct {
 	Scope   takedown.Scope // zero is that of the grant
 }
 
-// GrantError says why a case cannot be accepted as the grant asks.
+// GrantError reports why a case cannot be accepted on the terms of a grant.
 type GrantError struct {
 	ID  takedown.CaseID
 	Why string // what is wrong, and what can be granted
@@ -86,8 +88,8 @@ type GrantError struct {
 
 func (e *GrantError) Error() string { return fmt.Sprintf("takedown: case %v: %s", e.ID, e.Why) }
 
-// SecondReviewError says that the approval of a risky case is noted and that a
-// second reviewer has to grant the same.
+// SecondReviewError reports that the approval of a risky case was recorded, and
+// that a second reviewer has to grant the same.
 type SecondReviewError struct {
 	ID    takedown.CaseID
 	Risks []request.Flag

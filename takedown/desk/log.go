@@ -13,8 +13,8 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// ErrLog says that the log is not the one that was written: an entry was
-// changed, taken out or put in.
+// ErrLog is returned when the log does not verify: an entry was changed, removed
+// or inserted.
 var ErrLog = errors.New("takedown: the log does not verify")
 
 // What stands in the log where a state would, of what moves no case. Others are

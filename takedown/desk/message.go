@@ -16,7 +16,7 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// MessageType says what a message is about.
+// MessageType is the subject of a message.
 type MessageType string
 
 const (
@@ -50,11 +50,12 @@ func (t MessageType) decides() bool {
 	return t == MessageAccepted || t == MessagePartial || t == MessageRejected
 }
 
-// Message is something that somebody has to be told, with everything that is
-// needed to write it. It never says where copies of a picture were found: who
-// asks for the removal of a face could otherwise use the form to search for it.
-// It has personal data of its recipient, and Counter that of somebody else: do
+// Message is a notice to a person, with all data that is needed to write it. It
+// has personal data of its recipient, and Counter has that of another person: do
 // not log it.
+//
+// A message never lists where copies of a picture were found. Otherwise a person
+// could use a request about a face to search for that face.
 type Message struct {
 	// ID is the same when a message is handed over again after a crash.
 	ID     uint64
@@ -72,8 +73,8 @@ type Message struct {
 	Asked, Granted          takedown.Scope
 	Accepted, Refused, Held int
 	Items                   []CaseItem
-	// Territories (none is worldwide), Start (zero is at once) and End (zero is
-	// never) are those of the grant.
+	// Territories, Start and End are those of the grant. No territories means
+	// worldwide, a zero Start means at once, and a zero End means never.
 	Territories []string
 	Start, End  time.Time
 	// Reason is the code of the decision.
@@ -91,15 +92,17 @@ type Message struct {
 	// sent it: 17 U.S.C. 512(g)(2)(B) gives the claimant a copy. It is nil when it
 	// was erased before the message was sent.
 	Counter *request.CounterNotice
-	// Deadline is by when the case has to be dealt with, if a law says so.
+	// Deadline is the legal deadline for a decision about the case, if there is
+	// one.
 	Deadline time.Time
-	// ComplaintWindow is how long the recipient of a decision can complain, from
-	// the deadline complaint_window of the case; zero if it has none.
+	// ComplaintWindow is the time in which the recipient of a decision can
+	// complain, from the deadline complaint_window of the case; zero if the case
+	// has no such deadline.
 	ComplaintWindow Span
 	Statement       *StatementOfReasons
 }
 
-// Recipient is whom to write to. It is personal data.
+// Recipient is the person to write to. It is personal data.
 type Recipient struct {
 	Name, Email, Phone, PostalAddress string
 	Language                          string // BCP 47, may be empty
@@ -222,9 +225,8 @@ func (d *Desk) flush(ctx context.Context) {
 	_ = d.report(OpNotify, true, func() error { return errors.Join(begun, sent) })
 }
 
-// ErrNotTaken says that the Notifier did not take a message. [Desk.Notify] returns
-// the Notifier's own errors; nobody else is told of them, because they may name
-// people.
+// ErrNotTaken is returned when the Notifier did not take a message. Only
+// [Desk.Notify] returns the Notifier's own errors, because they may name people.
 var ErrNotTaken = errors.New("takedown: messages were not taken; they are offered again by the next call, and Desk.Notify returns why")
 
 // Notify hands all waiting messages to the Notifier and returns its errors: also

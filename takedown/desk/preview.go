@@ -33,13 +33,13 @@ const (
 	nearMisses     = 64 // bits: half of what unlike pictures differ by
 )
 
-// Preview is what an acceptance would do to a sample of an index, or to all of
-// it. It is for the reviewer: nothing of it may be told to a requester.
+// Preview shows what an acceptance would do to a sample of an index, or to all of
+// it. It is for the reviewer: do not pass any of it to a requester.
 type Preview struct {
 	Looked int // items of the sample
-	// Block and Review are how many of them would be blocked, in some
-	// territories at least, and held; Already says how many of those are so
-	// today.
+	// Block and Review are the numbers of items that would be blocked, in some
+	// territories at least, and held for review. Already is the number of them
+	// that are blocked or held today.
 	Block, Review, Already int
 	// Found are the first of those that would be new, at most 100, with what
 	// would be decided.
@@ -48,18 +48,18 @@ type Preview struct {
 	// how many hosts there are; beyond 65,536 they are not counted.
 	Hosts    []HostCount
 	AllHosts int
-	// Weak is how many of all that would be blocked or held match no better than
-	// what the match budget counts, new or not, and Far are the first of them, at
-	// most 100. Among them are the wrong ones, if there are any.
+	// Weak is the number of items, new or not, that would be blocked or held by a
+	// weak match, as the match budget counts it. Far are the first of them, at
+	// most 100. Wrong matches, if there are any, are among them.
 	Weak      int
 	WeakFound []takedown.Found
-	// Near are the misses that come closest, at most 10: whether they show the
-	// same picture tells if the rule is too narrow, or nearly too wide.
+	// Near are the closest misses, at most 10. If they show the same picture, the
+	// rule is too narrow. If they show others, it is nearly too wide.
 	Near []NearMiss
-	// NearFaces are the faces that come closest to one of the case without being
-	// held or blocked, at most 10, the most similar first. If they show the same
-	// person the threshold is too high; if what is found shows others, it is too
-	// low.
+	// NearFaces are the faces that come closest to a face of the case without
+	// being held or blocked. There are at most 10, the most similar first. If they
+	// show the same person, the threshold is too high. If the matched faces show
+	// other people, it is too low.
 	NearFaces []NearFace
 	// Common is how many pictures of the sample it would hit if they were not on
 	// the allow list, and CommonFound are the first of them, at most 10.
@@ -67,12 +67,13 @@ type Preview struct {
 	Allowed      int
 	AllowedFound []takedown.Found
 	Listed       []int
-	// People are the faces of the case, as the numbers of its items, put together
-	// by whether their model takes them for one person. More than one group says
-	// that one of them may be of somebody who has agreed to nothing, or that a
-	// picture shows the person very differently: look at them.
+	// People are the faces of the case, as numbers of its items, in groups that
+	// the model takes for one person. With more than one group, a reviewer has to
+	// look at them. One face may be of a person who has not consented, or a
+	// picture shows the person very differently.
 	People [][]int
-	// Risks are why accepting it takes two reviewers; none if one is enough.
+	// Risks are the reasons why accepting the case takes two reviewers. They are
+	// empty if one reviewer is enough.
 	Risks []request.Flag
 	// Pictures are those of the case, with the quality and stability of their
 	// registration.
@@ -103,15 +104,15 @@ type NearFace struct {
 	Similarity  float64
 }
 
-// Preview shows what accepting a case would hit in a sample: with the given
-// grant, or as it was asked. A nil sample is an empty one. Nothing changes, but that a case is noted to need a
-// second reviewer when it would hit very many.
+// Preview shows what accepting a case would match in a sample. A nil grant means
+// the terms that were asked for. A nil sample is empty. Nothing changes, with one
+// exception: a case that would match very many pictures is marked as needing a
+// second reviewer.
 //
-// It matches as the enforcer will, with a list of its own in the desk's folder,
-// which it removes; what was learned and excepted for rules that the grant would
-// replace goes over to it, but for learned addresses. Faces are compared in
-// memory, so that no template is written for it, with what was excepted from
-// their rule, but without the copies that were learned for it.
+// It matches as the enforcer will, with a temporary list in the desk's folder.
+// Derived keys (except URLs) and exceptions of the rules that the grant would
+// replace are included. Faces are compared in memory, so no template is written.
+// Exceptions of their rule are included, copies derived for it are not.
 func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.Items, at *Grant) (p Preview, err error) {
 	if err := ctx.Err(); err != nil {
 		return p, err

@@ -15,13 +15,12 @@ import (
 // maxPublished bounds how many published files a desk looks after.
 const maxPublished = 100
 
-// ErrTooManyPublished says that Publish was asked for one more file with faces
-// than a desk looks after, which is 100: files that nobody uses any more have to
-// be deleted first.
+// ErrTooManyPublished is returned when Publish would exceed the 100 files with
+// faces that a desk keeps up to date. Delete files that are no longer used first.
 var ErrTooManyPublished = errors.New("takedown: too many published files with faces")
 
-// PublishedError says that a file that Publish wrote should have been written
-// again, and why it could not be. It may hold keys of faces that have ended.
+// PublishedError reports that a published file could not be rewritten when it was
+// due, and why. The file may hold keys of faces that have ended.
 type PublishedError struct {
 	Path string
 	Err  error

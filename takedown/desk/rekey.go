@@ -12,8 +12,8 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// ErrUnfinished says that the rules for addresses have changed while moves of
-// cases were cut short. The version of the program that began them has to
+// ErrUnfinished is returned when the rules for addresses have changed while moves
+// of cases were interrupted. The program version that began the moves has to
 // finish them: open the desk once with it.
 var ErrUnfinished = errors.New("takedown: moves of cases are not finished")
 

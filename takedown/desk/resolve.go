@@ -16,49 +16,53 @@ import (
 
 // Match is a candidate and the decision about it, at which a person has looked.
 type Match struct {
-	// Actor names who looked, and why it is so; it is written into the log.
+	// Actor is the reviewer who looked at the match, and the reason. Both are
+	// written to the log.
 	Actor
 	Candidate takedown.Candidate
 	Decision  takedown.Decision
-	// File is the image at which the person looked. Only with it the hashes of a
-	// copy can be learned: they are put to the test of a registration, because a
-	// hash of a picture with little in it would hit other people's pictures.
+	// File is the image that the reviewer looked at. The hashes of a copy can be
+	// derived only from it. They are tested as at a registration, because a hash
+	// of a picture with little detail would match other people's pictures.
 	File []byte
 }
 
-// Resolution is what a person says of a match.
+// Resolution is a reviewer's answer to a match.
 type Resolution uint8
 
 const (
 	// SameImage: the candidate shows the picture of the rule. Its addresses, its
-	// file and, with Match.File, its hashes (of an animation, those of the frame
-	// that matched) are learned, so that those who have no pixels find it too.
-	// Learned addresses end after Options.RecheckAfter, because what lies
-	// behind an address changes.
+	// file and, with Match.File, its hashes become derived keys of the rule.
+	// Enforcers without pixels then find the copy too. For an animation, the
+	// hashes are those of the frame that matched. Derived addresses end after
+	// Options.RecheckAfter, because the image at an address can change.
 	//
-	// Of a rule about a face it says that the same person is shown. What is
-	// learned is the picture, whose copies are blocked from then on; no template
-	// is made of it. Whoever else is in the picture is blocked with it.
+	// For a rule about a face, SameImage means that the same person is shown. The
+	// derived keys are those of the picture, whose copies are blocked from then
+	// on. No template is made of it. All other people in the picture are blocked
+	// with it.
 	SameImage Resolution = 1
-	// NotTheSame: the match is wrong. The rule leaves this picture alone from
-	// now on: the file, and every picture whose hash is within
-	// blocklist.ExceptionRadius of one of its hashes. Of an animation, that is
-	// the frame that matched; the file is not excepted, for its other frames.
+	// NotTheSame: the match is wrong. The rule no longer matches this picture: its
+	// file, and every picture whose hash is within blocklist.ExceptionRadius of
+	// one of its hashes. For an animation, the exception covers only the frame
+	// that matched. The file is not excepted, because of its other frames.
 	//
-	// Of a rule about a face it says that somebody else is shown. The exception is
-	// of this picture; another one of the same look-alike will match again. If
-	// that happens, raise the threshold with [Desk.Amend] and [Grant].Face.
+	// For a rule about a face, NotTheSame means that another person is shown. The
+	// exception covers this picture; another picture of the same look-alike will
+	// match again. If that happens, raise the threshold with [Desk.Amend] and
+	// [Grant].Face.
 	NotTheSame Resolution = 2
 )
 
-// Resolved is what a resolution recorded.
+// Resolved is the result of a resolution.
 type Resolved struct {
 	// Events are the numbers by which it can be undone: see [Desk.Revert].
 	Events []uint64
 	// Addresses, Files and Hashes are how many of each were learned or excepted.
 	Addresses, Files, Hashes int
-	// NotDerived says why the hashes of a copy were not learned; empty when they
-	// were, when there are none, and when the rule reaches no further than files.
+	// NotDerived is the reason why the hashes of a copy were not derived. It is
+	// empty when they were derived, when there are no hashes, and when the scope
+	// of the rule is files or narrower.
 	NotDerived NotDerived
 }
 
@@ -75,21 +79,21 @@ const (
 	NotDerivedTruncated  NotDerived = "truncated"  // part of the picture is missing
 )
 
-// ErrNoRule says that a match cannot be resolved: its rule has ended, or blocks
-// addresses only.
+// ErrNoRule is returned when a match cannot be resolved: its rule has ended, or
+// blocks addresses only.
 var ErrNoRule = errors.New("takedown: no rule for which a picture can be learned or excepted")
 
-// ErrNoEvent says that there is no event with the given number, or that it is
-// none that could be undone in this way.
+// ErrNoEvent is returned when no event has the given number, or when the event
+// cannot be undone in this way.
 var ErrNoEvent = errors.New("takedown: no such event")
 
-// Resolve records what a person says of a match with a rule that reaches
-// further than addresses. It is durable and in effect when it returns without an
-// error. A wrong resolution is taken back with [Desk.Revert]. The error wraps
-// [ErrNoRule] when the rule of the match has ended meanwhile.
+// Resolve records a reviewer's answer to a match with a rule that reaches further
+// than addresses. It is durable and in effect when it returns without an error.
+// [Desk.Revert] takes a wrong resolution back. The error wraps [ErrNoRule] when
+// the rule of the match has ended.
 //
-// Of a copy whose hashes a registration would refuse, only the addresses and the
-// file are learned; Resolved.NotDerived says why.
+// If a registration would refuse the hashes of a copy, only its addresses and its
+// file are derived. Resolved.NotDerived has the reason.
 func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolved, err error) {
 	if r != SameImage && r != NotTheSame {
 		return done, fmt.Errorf("takedown: resolution %d is neither SameImage nor NotTheSame", r)
@@ -225,9 +229,9 @@ func addressEvent(picture [16]byte) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// Undo takes back what was learned for a rule or excepted from it, by the
-// number of the event, as [takedown.Enforcer.Events] gives it. The error wraps [ErrNoEvent]
-// when that is no such event.
+// Revert takes back a derived key or an exception of a rule, by the number of its
+// event in [takedown.Enforcer.Events]. The error wraps [ErrNoEvent] when the
+// number is not that of a derived key or an exception.
 func (d *Desk) Revert(ctx context.Context, event uint64, a Actor) error {
 	if err := a.check(); err != nil {
 		return err

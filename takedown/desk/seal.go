@@ -16,11 +16,11 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// ErrErased says that personal data was erased: its key is gone.
+// ErrErased is returned when personal data was erased: its key was destroyed.
 var ErrErased = errors.New("takedown: the personal data was erased")
 
-// ErrSealed says that sealed data does not open: it is damaged, or was sealed
-// under another key.
+// ErrSealed is returned when sealed data cannot be opened: it is damaged, or was
+// sealed under another key.
 var ErrSealed = errors.New("takedown: sealed data does not open")
 
 // seal encrypts plain with AES-256-GCM. label is bound to it, so that a sealed

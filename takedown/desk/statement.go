@@ -16,7 +16,7 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// Origin says who brought a matter up, as a statement of reasons tells it.
+// Origin is the source of a case in a statement of reasons.
 type Origin string
 
 const (
@@ -26,17 +26,18 @@ const (
 	OriginOwnInitiative  Origin = "SOURCE_VOLUNTARY"
 )
 
-// StatementOfReasons is what Article 17(3) of Regulation (EU) 2022/2065 wants
-// told to whom a restriction affects. It holds nothing of the requester.
+// StatementOfReasons is the statement that Article 17(3) of Regulation (EU)
+// 2022/2065 requires for the person affected by a restriction. It has no data of
+// the requester.
 type StatementOfReasons struct {
 	Case takedown.CaseID
-	// Number counts the restrictions of the case, from 1: other terms are another
-	// one. 0 says that the case has never been in force.
+	// Number counts the restrictions of the case, from 1; each change of its terms
+	// is a new restriction. 0 means that the case has never been in force.
 	Number int
-	// Scope, Effect, Territories (none is worldwide), From and To (zero is
-	// without end) are the restriction: (a).
-	// Held is how far what is held for a person reaches beyond what is blocked;
-	// zero if it does not.
+	// Scope, Effect, Territories, From and To describe the restriction: (a). No
+	// territories means worldwide, and a zero To means without end. Held is the
+	// scope of matches that are held for review, if it is wider than the blocked
+	// scope; otherwise zero.
 	Scope       takedown.Scope
 	Effect      blocklist.Effect
 	Held        takedown.Scope
@@ -45,15 +46,15 @@ type StatementOfReasons struct {
 	// Kind and Origin are what led to it: (b).
 	Kind   takedown.Kind
 	Origin Origin
-	// Detected by a machine, and decided by one: (c). What a person decided
-	// about the reference picture and software then applies to copies is
-	// partially automated.
+	// AutomatedDetection means that a machine detected the copy, and the next
+	// field that a machine decided: (c). When a person decided about the reference
+	// picture and software then applies that to copies, it is partially automated.
 	AutomatedDetection bool
 	AutomatedDecision  bool
 	// Ground is why: (d), (e).
 	Ground request.Ground
-	// Law and Explanation are for the operator to state; by default Law is what
-	// the kind of request rests on.
+	// Law and Explanation are the operator's statement. The default Law is the
+	// legal basis of the kind of request.
 	Law, Explanation string
 	// ComplaintWindow is how long the affected party can complain: (f). It is
 	// zero if nothing limits it.
@@ -252,13 +253,14 @@ func (r TransparencyRow) Check() error {
 	return nil
 }
 
-// TransparencyRow makes the row of a statement. puid names the restriction in
-// the operator's platform, for ever: letters, digits, "-" and "_"; by default
-// it is the number of the case and that of the restriction. contentDate is when the content was published
-// or first seen.
+// TransparencyRow returns the row of a statement for the transparency database.
+// puid is the permanent id of the restriction in the operator's platform: letters,
+// digits, "-" and "_". The default is the number of the case and that of the
+// restriction. contentDate is the date when the content was published or first
+// seen.
 //
-// The database only knows territories of the EU and the EEA; others are left
-// out. It must not get personal data: Law and Explanation are the operator's
+// The database accepts only territories of the EU and the EEA; others are left
+// out. The row must have no personal data: Law and Explanation are the operator's
 // words.
 func (s StatementOfReasons) TransparencyRow(puid string, contentDate time.Time) (TransparencyRow, error) {
 	yes := map[bool]string{true: "Yes", false: "No"}

@@ -18,19 +18,19 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// ErrStore says that the case store is damaged: what is in the file is not what
-// was written. Nothing of it is served; restore a backup.
+// ErrStore is returned when the case store is damaged. No data of it is served;
+// restore a backup.
 var ErrStore = errors.New("takedown: case store is damaged")
 
-// ErrNoCase says that there is no case with the given id.
+// ErrNoCase is returned when no case has the given id.
 var ErrNoCase = errors.New("takedown: no such case")
 
 func noCase(id takedown.CaseID) error { return fmt.Errorf("%w: %v", ErrNoCase, id) }
 
 // Store keeps the cases of a desk: keys and values in named buckets, changed in
-// transactions. [Open] makes one in a file; another, such as a table of an
-// operator's own database, goes into [Options]. Package storetest has the
-// test that it must pass.
+// transactions. By default, [Open] creates a Store in a file. [Options] takes
+// another one, for example a table of an operator's own database. Package
+// storetest has the test that a Store must pass.
 //
 // Its methods are safe for concurrent use.
 type Store interface {
@@ -46,10 +46,10 @@ type Store interface {
 // StoreTx is a transaction of a [Store]. Byte slices that it hands out are
 // valid, and those that it takes are used, only within the transaction.
 type StoreTx interface {
-	// Get returns the value of a key, or nil when there is none.
+	// Get returns the value of a key, or nil when the key does not exist.
 	Get(b Bucket, key []byte) ([]byte, error)
 	Put(b Bucket, key, value []byte) error
-	// Delete removes a key; one that is not there is no error.
+	// Delete removes a key. It returns nil when the key does not exist.
 	Delete(b Bucket, key []byte) error
 	// Scan calls f with the keys that begin with prefix, in the order of their
 	// bytes, until f returns an error, which it returns. f must not change the
@@ -57,8 +57,8 @@ type StoreTx interface {
 	Scan(b Bucket, prefix []byte, f func(key, value []byte) error) error
 }
 
-// Bucket names a part of a [Store]. Each has one kind of thing, so that what is
-// personal can be read, and erased, apart from the rest.
+// Bucket names a part of a [Store]. Each bucket has one kind of data, so that
+// personal data can be read and erased apart from the rest.
 type Bucket string
 
 const (
@@ -71,11 +71,12 @@ const (
 	BucketMaterial Bucket = "material" // id → addresses, digests and hashes of the items, sealed under the operator's key
 	BucketEvidence Bucket = "evidence" // id + 4 bytes → Evidence, sealed under the key of the case: personal data
 	BucketPictures Bucket = "pictures" // id + 4 bytes → key of a registered picture in BucketFiles, sealed under the operator's key
-	// id of a key → what is kept of a face, sealed under that key: biometric data.
+	// id of a key → data of a face, sealed under that key: biometric data.
 	BucketTemplates Bucket = "templates"
 	// id + 4 bytes → an event of a case that may not be in the journal yet, sealed
-	// under the operator's key: free pages keep what it has of a picture. It is written in the transaction that moves the case and removed in the one
-	// that finishes the move; Open replays what is left.
+	// under the operator's key, because free pages keep its data of a picture. It
+	// is written in the transaction that moves the case, and removed in the one
+	// that finishes the move. Open replays the remaining events.
 	BucketOutbox   Bucket = "outbox"
 	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
 	BucketLog      Bucket = "log"      // 8 bytes → hash, LogEntry

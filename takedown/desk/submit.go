@@ -247,16 +247,17 @@ func (d *Desk) findEarlier(c *caseRecord, mats []request.Material, faces map[int
 	return nil
 }
 
-// Complete replaces the request of a case in [StateNeedsInfo] with a completed
-// one of the same kind. The case keeps its number and the time of its receipt;
-// it goes on to the review unless something is still missing, which the
-// [*request.ValidationError] then lists. Whoever approved the request before has not seen
-// this one: the approval is void. An email address that is another than before
-// has to be confirmed as in a new case. A hold goes on for what was on hold and is
-// in this request too; what is new in it is not on hold before somebody has
-// looked at it and calls [Desk.Hold] again.
+// Complete replaces the request of a case in [StateNeedsInfo] with a completed one
+// of the same kind. The case keeps its number and the time of its receipt. It
+// continues to the review unless something is still missing, which the
+// [*request.ValidationError] then lists.
 //
-// It fails with a [*MoveError] when nobody has asked for more.
+// Any earlier approval is discarded, because the reviewer has not seen this
+// request. A new email address has to be confirmed as in a new case. Items that
+// were on hold and are in this request too stay on hold. New items are not on hold
+// until a reviewer has looked at them and calls [Desk.Hold] again.
+//
+// It fails with a [*MoveError] when the case is in another state.
 func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Request) (Case, error) {
 	k := d.checkRequest(ctx, r)
 	if err := cmp.Or(k.Failed, k.Err()); err != nil {
@@ -361,10 +362,10 @@ func (d *Desk) sameItems(c *caseRecord, before []CaseItem, mats []request.Materi
 	return nil
 }
 
-// ConfirmFlagger notes that somebody has found the sender of a notice in the
-// published list of trusted flaggers, by [request.Requester].FlaggerID. a.By is required.
-// Without it a statement of reasons does not name a trusted flagger as the source
-// of the notice. It fails with a [*MoveError] for a case that none has sent.
+// ConfirmFlagger records that the sender of a notice is in the published list of
+// trusted flaggers, under [request.Requester].FlaggerID. a.By is required. Without
+// it, a statement of reasons does not name a trusted flagger as the source of the
+// notice. It fails with a [*MoveError] for a case that was not sent by a flagger.
 func (d *Desk) ConfirmFlagger(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
@@ -385,8 +386,8 @@ func (d *Desk) ConfirmFlagger(ctx context.Context, id takedown.CaseID, a Actor) 
 // confirmFor is how long the token that confirms an email address is valid.
 const confirmFor = 48 * time.Hour
 
-// TokenError says that a token does not confirm the email address of a case: it
-// is not its token, was used already, or is too old.
+// TokenError reports that a token does not confirm the email address of a case.
+// It is not the token of the case, was used already, or is too old.
 type TokenError struct{ ID takedown.CaseID }
 
 func (e *TokenError) Error() string {

@@ -11,8 +11,8 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// ErrTemplateDestroyed says that the template of a face is gone: its key was
-// destroyed by a decision, or its picture was replaced. The requester has to
+// ErrTemplateDestroyed is returned when the template of a face was destroyed: a
+// decision destroyed its key, or its picture was replaced. The requester has to
 // send pictures of the face again.
 var ErrTemplateDestroyed = errors.New("takedown: the template of the face was destroyed")
 
