@@ -12,28 +12,28 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// Candidate is an image that somebody wants to index or show, with everything
-// that is known of it. Every field may be empty; what is there is compared.
+// Candidate is an image to be indexed or shown, with all data that is known about
+// it. Every field may be empty; the fields that are set are compared.
 //
-// A candidate can be stored and sent, as JSON and in binary form, and then has
-// the same verdict. Faces are biometric data: both forms leave them out, and a
+// A candidate can be stored and sent, as JSON and in binary form, and then has the
+// same verdict. Faces are biometric data: both forms leave them out, and a
 // candidate without faces is not compared by TierFace. [Candidate.MarshalSealed]
-// keeps them. It prints no address, hash or pixel.
+// keeps the faces. String prints no address, hash or pixel.
 type Candidate struct {
 	// ImageURLs are all addresses of the image: the one on the page, each of
 	// the redirect chain, known aliases of a delivery network. One that is
 	// blocked blocks the candidate.
 	ImageURLs []string
-	// PageURLs are the addresses of pages that show it. A rule for a page blocks
-	// the page, and an image only if all its known pages are blocked and none of
-	// its own addresses is known.
+	// PageURLs are the addresses of pages that show the image. A rule for a page
+	// blocks the page. It blocks the image only if all its known pages are blocked
+	// and no address of the image itself is known.
 	PageURLs []string
-	// SHA256 is the digest of the file as it was fetched; zero for none.
+	// SHA256 is the digest of the file as it was fetched, or zero.
 	SHA256 [32]byte
-	// Hashes are those of the picture, as phash.HashesToAsk gives them, or the first of
-	// them alone, which is what an index stores; of an animation, those of its first
-	// frame. All must be of one picture: what a person says of a match counts for all
-	// of them.
+	// Hashes are the hashes of the picture, as phash.HashesToAsk returns them. An
+	// index stores only the first of them, which can be used alone. For an
+	// animation they are the hashes of its first frame. All must be of one
+	// picture, because a reviewer's answer to a match applies to all of them.
 	Hashes []phash.Hash
 	// Features are the local features of the picture, or of the first frame.
 	Features Features
@@ -43,16 +43,16 @@ type Candidate struct {
 	// Frames are the further pictures of the file: distinct frames of an
 	// animation, or what [Candidate.Add] added.
 	Frames []Frame
-	// Damage says what is wrong with the file. Matches with a damaged picture
-	// count. Where nothing matches, Decision.Checked has no tier that compares
-	// pixels if part of the picture is missing: fetch the file again.
+	// Damage describes damage of the file. Matches with a damaged picture count.
+	// If part of the picture is missing and nothing matches, tiers that compare
+	// pixels are left out of Decision.Checked: fetch the file again.
 	Damage phash.Damage
 	// LeftOut is how many frames of an animation were not looked at. Where
 	// nothing matches, Decision.Checked then has no tier that compares pixels.
 	LeftOut int
-	// Undecodable says that the file is an image, by its bytes or its media type,
-	// and could not be decoded. [EnforcerOptions].Undecodable is the verdict of
-	// such a file if nothing else blocks it.
+	// Undecodable reports that the file is an image, by its bytes or its media
+	// type, but could not be decoded. If nothing else blocks the file, the verdict
+	// is [EnforcerOptions].Undecodable.
 	Undecodable bool
 }
 
@@ -65,9 +65,9 @@ type Frame struct {
 	Faces    []Face
 }
 
-// Picture returns what is known of picture i of the candidate, as
-// Decision.Frame counts them: 0 is the candidate's own, the others are Frames.
-// Of its faces it returns those that are compared.
+// Picture returns the data of picture i of the candidate, numbered as in
+// Decision.Frame: 0 is the candidate itself, the others are Frames. Faces are
+// limited to those that are compared.
 func (c *Candidate) Picture(i int) Frame {
 	switch {
 	case i == 0:
@@ -104,7 +104,7 @@ func (c *Candidate) Add(img image.Image) error {
 	return nil
 }
 
-// String describes what is known of the candidate in numbers.
+// String describes the candidate in numbers.
 func (c Candidate) String() string {
 	s := fmt.Sprintf("candidate: %d image and %d page addresses", len(c.ImageURLs), len(c.PageURLs))
 	if c.SHA256 != [32]byte{} {
@@ -135,12 +135,12 @@ func (c Candidate) GoString() string { return "takedown.Candidate(" + c.String()
 // LogValue is as String.
 func (c Candidate) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
-// Features are the local features of a picture: what is kept of its pixels to
-// find a registered picture inside it, cropped, captioned or in a screenshot.
-// It is an opaque value that can be stored and sent, as text (base64) and in
-// binary form; the zero Features is none.
+// Features are the local features of a picture, which find a registered picture
+// inside it: cropped, captioned or in a screenshot. Features are an opaque value
+// that can be stored and sent, as text (base64) and in binary form. The zero
+// Features are empty.
 //
-// Features are not anonymous: they hold a small picture. Treat them as you
+// Features are not anonymous, because they hold a small picture. Treat them as you
 // treat the pictures. They print only their size.
 type Features struct{ f blocklist.Features }
 

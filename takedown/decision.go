@@ -16,11 +16,11 @@ import (
 type Verdict uint8
 
 const (
-	// Unknown is the zero Verdict: there is no answer, because the list is
-	// closed or too old. It is not a permission.
+	// Unknown is the zero Verdict: there is no answer, because the list is closed
+	// or too old. Do not treat it as Allow.
 	Unknown Verdict = 0
-	// Allow: nothing that was compared is blocked. Decision.Checked says what
-	// was compared.
+	// Allow: nothing that was compared is blocked. Decision.Checked lists the
+	// tiers that were compared.
 	Allow Verdict = 1
 	// Restricted: blocked in some territories only. A crawler indexes the
 	// picture and lets the ranker filter; a ranker asks with [Enforcer.In] and
@@ -75,9 +75,9 @@ const (
 	// TierFeatures: its local features show a blocked picture inside it, proved
 	// by a geometric fit.
 	TierFeatures Tier = 1 << 3
-	// TierFace: a blocked face appears in it. Among the tiers of Decision.Checked
-	// it says that a face of the candidate was compared, by a list that can do so,
-	// has lost none, and has registered faces of its model, or none at all.
+	// TierFace: a blocked face appears in the image. In Decision.Checked it means
+	// that a face of the candidate was compared. The list can search faces, has
+	// lost no face, and has registered faces of its model or no faces at all.
 	TierFace Tier = 1 << 4
 )
 
@@ -86,7 +86,8 @@ func (t Tier) Has(o Tier) bool { return t&o == o }
 
 var tierNames = [...]string{"address", "bytes", "hash", "features", "face"}
 
-// String returns the names of the tiers, joined by "+"; "nothing" for none.
+// String returns the names of the tiers, joined by "+", or "nothing" for the empty
+// set.
 func (t Tier) String() string {
 	var names []string
 	for i, name := range tierNames {
@@ -123,12 +124,12 @@ func (t *Tier) UnmarshalText(text []byte) error {
 // rests on. It is a plain value, and can be compared.
 type Decision struct {
 	Verdict Verdict
-	// Checked are the tiers that had something to compare. Allow without
-	// TierHash does not say that the picture is clean: nobody looked, or not at all
-	// of it (Candidate.Damage, Candidate.LeftOut).
+	// Checked are the tiers that had something to compare. Allow without TierHash
+	// does not mean that the picture is clean. The picture was not compared, or
+	// only a part of it (Candidate.Damage, Candidate.LeftOut).
 	Checked Tier
-	// Why is the tier that matched; zero when nothing did. All that follows
-	// describes that match and is zero too when there is none.
+	// Why is the tier that matched, or zero without a match. The fields below
+	// describe the match and are also zero without one.
 	Why Tier
 	// List is the name of the list that matched: see [NewEnforcer]. It is empty
 	// for one that Load opened.
@@ -143,36 +144,38 @@ type Decision struct {
 	// Distance is the number of bits between the candidate's hash and the
 	// registered one, when Why is TierHash.
 	Distance int
-	// Transform says which form of the registered picture was matched, when Why
-	// is TierHash: as it is, mirrored, and so on.
+	// Transform is the form of the registered picture that matched, when Why is
+	// TierHash: unchanged, mirrored, and so on.
 	Transform phash.Transform
 	// Frame is the frame of an animation that matched, 0 for the first, when Why
 	// is TierHash, TierFeatures or TierFace: see Candidate.Picture.
 	Frame int
-	// Inliers is the number of points of the registered picture that were found
-	// in the candidate where the fit says, and Coverage the part of the
-	// registered picture, 0 to 1, that was proved to be there, when Why is
-	// TierFeatures. Mirrored says that it is there as in a mirror.
+	// Inliers is the number of points of the registered picture that were found in
+	// the candidate at the fitted position. Coverage is the part of the registered
+	// picture, 0 to 1, that was proved to be there. Mirrored reports that it is
+	// there mirrored. All three are set when Why is TierFeatures.
 	Inliers  int
 	Coverage float64
 	Mirrored bool
-	// Similarity is that of a face of the candidate and the registered one, and
-	// Face says which of the faces of its frame that is, when Why is TierFace.
+	// Similarity is the similarity of a face of the candidate and the registered
+	// face. Face is the number of that face in its frame. Both are set when Why is
+	// TierFace.
 	Similarity float64
 	Face       int
-	// Weak says that the match leaves a doubt: its hash is more than 10 bits away
-	// (4, of a perception hash), its features prove nothing, or its face is below
-	// the block threshold. Such matches count for the match budget: see
+	// Weak reports a match of low confidence. Its hash is more than 10 bits away
+	// (4 for a perception hash), its features prove nothing, or its face is below
+	// the block threshold. Weak matches count for the match budget: see
 	// desk.Desk.AddMatchCounts.
 	Weak bool
-	// Derived says that the key that matched was not registered with the rule but
+	// Derived reports that the matched key was not registered with the rule, but
 	// derived from a copy that was found later.
 	Derived bool
 }
 
-// Stronger reports whether d is to be told rather than o: the stronger verdict,
-// then the more exact tier, the nearer hash, more points, the more similar face,
-// the older rule. Who asks several times about one image keeps the strongest.
+// Stronger reports whether d takes precedence over o. The order is: the stronger
+// verdict, the more exact tier, the nearer hash, more points, the more similar
+// face, the older rule. A caller that makes several queries about one image keeps
+// the strongest decision.
 func (d Decision) Stronger(o Decision) bool { return d.compare(o) > 0 }
 
 func (d Decision) compare(o Decision) int {

@@ -1,5 +1,4 @@
-// Package takedown answers for every picture that somebody wants to fetch, index
-// or show whether it is blocked.
+// Package takedown decides whether an image may be fetched, indexed or shown.
 //
 //	e, err := takedown.Load("blocklist.snap", nil)
 //	d := e.FilterURL(imageURL)                     // before a fetch
@@ -14,23 +13,22 @@
 //	case takedown.Allow:
 //	}
 //
-// A crawler or ranker loads a published snapshot. An intake app has the
-// [Enforcer] of its own desk, which lies in package desk beside this one; the
-// requests that it decides about are in package request. Nothing here knows of
-// cases, people or what they wrote.
+// A crawler or ranker loads a published snapshot. An intake app uses the
+// [Enforcer] of its own desk: see package desk. Requests are types of package
+// request. This package has no cases, no people and none of their texts.
 //
-// # What a decision says
+// # Decisions
 //
-// [Decision].Checked has the tiers that were compared: the address, the bytes of
-// the file, perceptual hashes, local features, faces. Allow says that nothing of
-// that is blocked, and nothing more: an address without a hash is no statement
-// about the picture. All that matches is weighed; the strongest verdict wins and
-// names its rule and its case. [Enforcer.Matches] gives all of them.
+// [Decision].Checked lists the tiers that were compared: the address, the bytes of
+// the file, perceptual hashes, local features, faces. Allow means that nothing in
+// these tiers is blocked. A look-up by address alone does not examine the picture.
+// If several rules match, the strongest verdict wins, and the decision names its
+// rule and its case. [Enforcer.Matches] returns all matches.
 //
 // # Guarantees
 //
 // Queries take no lock, do no I/O and allocate nothing for canonical addresses,
 // except one counting table per day. The methods of Enforcer are safe for
-// concurrent use. Errors and decisions can be logged: they hold no address and
-// nothing personal.
+// concurrent use. Errors and decisions can be logged: they have no addresses and
+// no personal data.
 package takedown

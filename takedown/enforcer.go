@@ -22,55 +22,55 @@ import (
 // are the defaults.
 type EnforcerOptions struct {
 	// BlockRadius is the distance in bits up to which a PDQ hash is a copy of a
-	// registered picture; 0 means phash.BlockRadius. A ranker with a long list
-	// may want 31: docs/benchmarks.md has what a search costs at each radius, and
-	// docs/accuracy.md what it finds. At most 64.
+	// registered picture. 0 means phash.BlockRadius; the maximum is 64. A ranker
+	// with a long list may want 31. docs/benchmarks.md has the cost of a search at
+	// each radius, and docs/accuracy.md the copies that it finds.
 	//
-	// ReviewRadius is the distance up to which it may be one; Check, which looks
-	// that far, answers [Review]. 0 means phash.ReviewRadius, and a radius not
-	// above BlockRadius means that there is no such band. At most 64.
+	// ReviewRadius is the distance up to which a hash may be a copy; Check then
+	// answers [Review]. 0 means phash.ReviewRadius; the maximum is 64. If it is
+	// not above BlockRadius, no hash is held for review because of its distance.
 	BlockRadius, ReviewRadius int
-	// MaxAge is the age from which a list is too old to say that something is
-	// not blocked; 0 means that no list is. The age is counted from when the
-	// snapshot was written, or from what [ListSource].Current returns. A list that
-	// is open for writing, as a desk's own, is never old.
+	// MaxAge is the age from which a list is too old to answer Allow; 0 means no
+	// limit. The age is counted from the time when the snapshot was written, or
+	// from the time that [ListSource].Current returns. A list that is open for
+	// writing, for example a desk's own, is never too old.
 	MaxAge time.Duration
-	// Stale is the verdict that replaces [Allow] when the list is too old, and
-	// also when a candidate has faces that the list could not compare, because
-	// its snapshot is older than its faces may be used (see [blocklist.Info].FacesUntil)
-	// or their keys are missing.
-	// It must be set, to StaleUnknown or one of the others, when MaxAge is. Where
-	// it is not, the answer about such faces is Allow, and Decision.Checked tells.
+	// Stale is the verdict that replaces [Allow] when the list is too old. It also
+	// replaces Allow when a candidate has faces that the list could not compare.
+	// This happens when the snapshot is older than its faces may be used (see
+	// [blocklist.Info].FacesUntil), or when their keys are missing.
+	//
+	// Stale is required when MaxAge is set. Without it, the answer about faces
+	// that could not be compared is Allow, and Decision.Checked has no TierFace.
 	Stale Stale
-	// Undecodable is the verdict of a file that is an image and cannot be decoded,
-	// if nothing else blocks it: Allow, Review or Block; 0 means Review. Nobody has
-	// looked at such a picture, though viewers may show it.
+	// Undecodable is the verdict for an image file that cannot be decoded, if
+	// nothing else blocks it: Allow, Review or Block; 0 means Review. The picture
+	// was not compared, though viewers may show it.
 	Undecodable Verdict
 	// Map makes Load use the file in place, mapped into memory: it opens faster
 	// and shares its memory with other processes. The file must then never be
 	// changed or cut in place, only replaced as Publish does it. Without Map the
 	// file is copied, and may be treated in any way.
 	Map bool
-	// IgnoreAllowList looks also at pictures on the allow list as at any other: for
-	// a preview of what the list of them hides.
+	// IgnoreAllowList treats pictures on the allow list as any other. It is for a
+	// preview of the matches that the allow list hides.
 	IgnoreAllowList bool
-	// TrustedKeys, if there are any, are the keys of which one must have signed
-	// what Load and Reload read. EncryptionKey, unless nil, is the key that it
-	// is encrypted with. A desk takes its own from desk.Options.
+	// TrustedKeys, if not empty, are the accepted signing keys: Load and Reload
+	// require a signature by one of them. EncryptionKey, unless nil, is the key
+	// that the file is encrypted with. A desk takes its own from desk.Options.
 	TrustedKeys   []ed25519.PublicKey
 	EncryptionKey *blocklist.EncryptionKey
-	// Observer, unless nil, learns what happens to the lists that Load and Reload
-	// open, and one in 1,024 queries with the time that it took. Logger is told of
-	// the former.
+	// Observer, unless nil, receives the events of lists that Load and Reload
+	// open, and one in 1,024 queries with its duration. Logger logs the events,
+	// not the queries.
 	Observer blocklist.Observer
 	Logger   *slog.Logger
 	// Now is the clock; nil is time.Now. Tests set it.
 	Now func() time.Time
 }
 
-// Stale says what a list that is older than EnforcerOptions.MaxAge, or than its
-// faces may be used, answers about what it does not block. What it does block
-// stays blocked.
+// Stale is the answer of a list that is older than EnforcerOptions.MaxAge, or than
+// its faces may be used, where it would be Allow. Blocked images stay blocked.
 type Stale uint8
 
 const (
@@ -79,9 +79,9 @@ const (
 	StaleBlock   Stale = 3 // Block: fail closed
 )
 
-// Enforcer answers whether an image is blocked, by one list or several. It is
-// safe for concurrent use; its queries take no lock, do no I/O and allocate
-// nothing for canonical addresses, except one counting table per day.
+// Enforcer decides whether an image is blocked, by one list or several. It is safe
+// for concurrent use. Its queries take no lock, do no I/O and allocate nothing for
+// canonical addresses, except one counting table per day.
 type Enforcer struct {
 	sources     []source
 	now         func() time.Time
@@ -98,8 +98,8 @@ type Enforcer struct {
 // ListSource is a list that an [Enforcer] asks. Package feed and others bring
 // lists that are not the operator's own.
 type ListSource struct {
-	// Name tells the list from the others, in Decision.List and elsewhere: any
-	// text, a different one for each list.
+	// Name identifies the list, in Decision.List and elsewhere. It can be any text
+	// that is unique among the lists.
 	Name string
 	List *blocklist.List
 	// Effect is blocklist.EffectReview for a list that blocks nothing by itself:
@@ -125,10 +125,10 @@ type source struct {
 	counter counts.Counter
 }
 
-// Load opens a snapshot that desk.Desk.Publish wrote, read-only. [Enforcer.Reload]
-// looks for its successors. What is refused wraps an error of package blocklist
-// that says why: ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum, ErrKey
-// and others.
+// Load opens a snapshot of desk.Desk.Publish, read-only. [Enforcer.Reload] loads
+// its successors. If the file is refused, the error wraps one of package
+// blocklist: ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum, ErrKey and
+// others.
 func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 	if opts == nil {
 		opts = new(EnforcerOptions)
@@ -148,13 +148,14 @@ func Load(path string, opts *EnforcerOptions) (*Enforcer, error) {
 }
 
 // NewEnforcer returns an enforcer over lists that the caller has opened: a feed's,
-// or those of several operators. All of them are asked, and the strongest
-// verdict wins; Decision.List names the list that it comes from. The options about
-// files have no meaning. Close does not close the lists: whoever opened them
-// does, and then the answer is [Unknown], unless another list blocks.
+// or those of several operators. All lists are queried, and the strongest verdict
+// wins; Decision.List names its list. The options about files have no effect.
 //
-// It fails with an [*ArgumentError] when there is no list, when two have the same
-// name, or when a territory or an effect is none.
+// Close does not close the lists; the caller closes them. A closed list answers
+// [Unknown], unless another list blocks.
+//
+// It fails with an [*ArgumentError] when there is no list, when two lists have the
+// same name, or when a territory or an effect is invalid.
 func NewEnforcer(lists []ListSource, opts *EnforcerOptions) (*Enforcer, error) {
 	e, err := newEnforcer(opts)
 	if err != nil {
@@ -187,7 +188,7 @@ func NewEnforcer(lists []ListSource, opts *EnforcerOptions) (*Enforcer, error) {
 	return e, nil
 }
 
-// Check returns what is wrong with the options, an [*ArgumentError], or nil.
+// Check returns an [*ArgumentError] if the options are invalid, or nil.
 func (o *EnforcerOptions) Check() error {
 	if o == nil {
 		return nil
@@ -241,9 +242,9 @@ func newEnforcer(opts *EnforcerOptions) (*Enforcer, error) {
 	return e, nil
 }
 
-// Close releases the list that [Load] opened. Queries answer [Unknown] from
-// then on; one that is running ends undisturbed. The lists of [NewEnforcer], and of
-// the enforcer of a desk.Desk, are closed by whoever opened them, and only so.
+// Close releases the list that [Load] opened. Later queries answer [Unknown];
+// running queries complete. It does not close the lists of [NewEnforcer], or of
+// the enforcer of a desk.Desk: the caller that opened them does.
 func (e *Enforcer) Close() error {
 	if !e.loaded {
 		return nil
@@ -266,10 +267,10 @@ func (e *Enforcer) lists() []*blocklist.List {
 	return lists
 }
 
-// Reload looks whether the file that [Load] opened was replaced, and uses the
-// new one if so. If it cannot be used, the old list stays in force and the
-// error says why; [Enforcer.Info] keeps it until a Reload succeeds. An enforcer
-// of [NewEnforcer], or of a desk, has nothing to reload: false and no error.
+// Reload loads the file of [Load] again if it was replaced. If the new file cannot
+// be used, the old list stays in force and Reload returns the error.
+// [Enforcer.Info] keeps the error until a Reload succeeds. For an enforcer of
+// [NewEnforcer], or of a desk, it returns false and no error.
 func (e *Enforcer) Reload() (changed bool, err error) {
 	switch {
 	case e.isClosed():
@@ -280,42 +281,44 @@ func (e *Enforcer) Reload() (changed bool, err error) {
 	return e.sources[0].list.Reload()
 }
 
-// FilterURL answers what is known of the address of an image alone. A crawler
-// asks before it fetches. A text that is no address (empty, relative, of another
-// scheme than http and https) was compared with nothing: the verdict is Allow,
-// and Decision.Checked has no TierURL.
+// FilterURL decides by the address of an image alone. A crawler calls it before a
+// fetch. If imageURL is not a valid HTTP(S) URL (empty, relative, of another
+// scheme), no URL look-up is made. The verdict is then Allow, and Decision.Checked
+// has no TierURL.
 func (e *Enforcer) FilterURL(imageURL string) Decision { return e.decide(where{}, imageURL, "", nil) }
 
-// FilterPage answers what is known of the address of a page that shows images.
-// An address that was blocked as a page says nothing of an image there, and
-// the other way round.
+// FilterPage decides by the address of a page that shows images. Addresses of
+// pages and addresses of images are separate. An address that is blocked as a page
+// is not blocked as an image, and vice versa.
 func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(where{}, "", pageURL, nil) }
 
-// Filter answers whether an image is blocked, by its address and its hashes:
-// one hash, several (of different algorithms, or those that phash.HashesToAsk gives
-// for one picture), or none. All that matches is weighed and the strongest
-// verdict wins. An empty address and the zero Hash are not compared, nor is
-// what is no address; Decision.Checked says so.
+// Filter decides by the address and the hashes of an image. There may be no hash,
+// one, or several: of different algorithms, or those that phash.HashesToAsk
+// returns for one picture. If several rules match, the strongest verdict wins. An
+// empty or invalid address and the zero Hash are not compared; see
+// Decision.Checked.
 //
-// Filter looks for hashes within the block radius, and answers [Review] only for
-// rules that ask for it, and for flat pictures, whose hashes beyond 31 bits say too
-// little to block; [Enforcer.Check] looks further. It takes no lock and, when
-// imageURL is canonical, allocates nothing, except one counting table per day.
+// Filter looks for hashes within the block radius; [Enforcer.Check] looks further.
+// Filter answers [Review] only for rules that ask for it, and for flat pictures,
+// whose hashes beyond 31 bits are not enough evidence to block.
+//
+// It takes no lock. When imageURL is canonical it allocates nothing, except one
+// counting table per day.
 func (e *Enforcer) Filter(imageURL string, hashes ...phash.Hash) Decision {
 	return e.decide(where{}, imageURL, "", hashes)
 }
 
-// Check answers about a candidate by everything that is known of it: all its
-// addresses, the pages that show it, its file, its hashes, and its features and
-// faces where nothing else blocks it. It compares hashes up to ReviewRadius (Filter
-// stops at BlockRadius), so it is slower: it is meant for where pixels were
+// Check decides about a candidate by all its data: its addresses, the pages that
+// show it, its file and its hashes. It compares features and faces where nothing
+// else blocks the candidate. It compares hashes up to ReviewRadius, while Filter
+// stops at BlockRadius. Check is slower than Filter: use it where pixels were
 // decoded anyway.
 func (e *Enforcer) Check(c Candidate) Decision { return e.check(where{}, &c) }
 
 // In returns the view of a viewer in a country, ISO 3166-1 alpha-2 (UK is GB, EL
-// is GR): rules for other territories do not count, and rules for this one block.
+// is GR). Rules for other territories do not count, and rules for this one block.
 // With an invalid or empty code, every rule applies (fail closed), and
-// [Region.Err] returns what is wrong. [ParseCountry] checks a code beforehand.
+// [Region.Err] returns an error. [ParseCountry] checks a code beforehand.
 func (e *Enforcer) In(country string) Region {
 	t, err := blocklist.ParseTerritory(country)
 	return Region{e, where{set: true, all: err != nil, territory: t}}
@@ -328,8 +331,8 @@ type Region struct {
 	in where
 }
 
-// Err returns why every rule applies: an error if the code given to
-// [Enforcer.In] is no country.
+// Err returns an error if the code given to [Enforcer.In] is not a country. Every
+// rule then applies.
 func (r Region) Err() error {
 	if r.in.all {
 		return badArgument("In, country", "it is no code of ISO 3166-1, such as DE; every rule applies")

@@ -13,7 +13,7 @@ import (
 	"github.com/staydown/staydown/blocklist"
 )
 
-// EventType says what happened to a rule.
+// EventType is the kind of an event of a rule.
 type EventType uint8
 
 const (
@@ -27,7 +27,7 @@ const (
 	DerivedEnded   EventType = 8 // derived keys were reverted or ran out
 )
 
-// String returns the name of the type in lower case, such as "rule added".
+// String returns the name of the type in lower case, for example "rule added".
 func (t EventType) String() string {
 	names := [...]string{"", "rule added", "rule began", "rule derived", "exception ended", "rule revoked", "rule ended", "rule exception", "derived ended"}
 	if t > 0 && int(t) < len(names) {
@@ -36,17 +36,17 @@ func (t EventType) String() string {
 	return "unknown event"
 }
 
-// Releases reports whether something may be shown again after the event: ask
-// anew about what was dropped because of the rule, another rule may cover it
-// too. After the other events more is blocked: see [Enforcer.Sweep], which
-// after ExceptionEnded has to begin with the zero Cursor.
+// Releases reports whether images may be shown again after the event. Check again
+// the images that were dropped because of the rule: another rule may cover them
+// too. After the other events more is blocked: see [Enforcer.Sweep]. After
+// ExceptionEnded a sweep has to begin with the zero Cursor.
 func (t EventType) Releases() bool { return t >= RuleRevoked && t <= DerivedEnded }
 
 // Event is something that happened to a rule.
 type Event struct {
 	// List is the name of the list.
 	List string
-	// Seq is the number of the event, 0 for what the clock did.
+	// Seq is the number of the event, or 0 for an event of the clock.
 	Seq  uint64
 	Time time.Time
 	Type EventType
@@ -55,15 +55,16 @@ type Event struct {
 	Rule uint64
 }
 
-// Events gives what happened to rules after the cursor, list by list, in the order
-// of the events and then of the time, and moves the cursor behind it when it is
-// through. Hosts use it to keep caches, thumbnails and crawl rules in step. The
-// zero Cursor, and nil, give every event, and nothing that the clock did. Of the
-// cursor, only Seen is used, and there only Since and Time.
+// Events returns the events of rules after a cursor. They come list by list, in
+// the order of the events and then of the time. When the sequence is complete, the
+// cursor is moved behind it. Hosts use it to update caches, thumbnails and crawl
+// rules. The zero Cursor, and nil, return every event, and no event of the clock.
+// Only Since and Time of Cursor.Seen are used.
 //
-// The journal of a list answers it. For a list that was loaded from a snapshot,
-// which has none, the error wraps blocklist.ErrReadOnly: there, [Enforcer.Sweep]
-// finds what came, and asking again finds what went.
+// Events reads the journal of a list. A list that was loaded from a snapshot has
+// no journal, and the error wraps blocklist.ErrReadOnly. For such a list,
+// [Enforcer.Sweep] finds images that are newly blocked. Checking dropped images
+// again finds those that may be shown.
 func (e *Enforcer) Events(ctx context.Context, at *Cursor) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		at := at

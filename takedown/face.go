@@ -15,26 +15,27 @@ import (
 	"github.com/staydown/staydown/internal/embedding"
 )
 
-// ErrFace is wrapped by the errors of [NewFace] and of what reads a [Face]. Their
-// texts say what is wrong and repeat nothing of the vector, so they can be shown.
+// ErrFace is wrapped by the errors of [NewFace] and of the methods that read a
+// [Face]. The texts of the errors contain nothing of the vector, so they can be
+// shown.
 var ErrFace = errors.New("no face that can be used")
 
-// Face is a face as a model of the caller saw it: the model's name and a
-// vector, of which only the direction counts. It is an opaque value that can be
-// stored and sent; the zero Face is none. Faces of different models, or of
+// Face is a face as a model of the caller sees it: the model's name and a vector.
+// Only the direction of the vector counts. A Face is an opaque value that can be
+// stored and sent; the zero Face is empty. Faces of different models, or of
 // different dimensions, are never compared.
 //
-// A Face is biometric data. However fmt or log/slog print it, or a value that
-// holds it, they print its model or an address and nothing of the vector;
-// MarshalBinary and MarshalJSON hand the vector over.
+// A Face is biometric data. fmt and log/slog print only its model or an address,
+// never the vector, also inside other values. MarshalBinary and MarshalJSON return
+// the vector.
 type Face struct{ v embedding.Vector }
 
-// NewFace returns the face of a vector with 64 to 2,048 components, all finite
-// and not all zero; its length does not matter, and it is not kept. The model's
-// name should carry its version, such as "arcface-r100@2": 1 to 64 printable
-// ASCII characters without spaces.
+// NewFace returns the face of a vector with 64 to 2,048 components, all finite and
+// not all zero. The length of the vector has no effect and is not kept. The
+// components are kept in 8 bits each, the biggest as 127.
 //
-// The components are kept in 8 bits each, the biggest as 127. Errors wrap [ErrFace].
+// The model's name should contain its version, for example "arcface-r100@2": 1 to
+// 64 printable ASCII characters without spaces. Errors wrap [ErrFace].
 func NewFace(model string, vector []float32) (Face, error) {
 	v, err := embedding.New(embedding.Model{Name: model, Dimensions: len(vector)}, vector)
 	if err != nil {
@@ -54,11 +55,10 @@ func (f Face) Model() string { return f.v.Model().Name }
 func (f Face) Dimensions() int { return f.v.Model().Dimensions }
 
 // Similarity returns the cosine of the angle between two faces, −1 to 1. ok is
-// false when they cannot be compared: they are of different models, or one is
-// the zero Face.
+// false when the faces are of different models, or one is the zero Face.
 func (f Face) Similarity(g Face) (similarity float64, ok bool) { return f.v.Similarity(g.v) }
 
-// Equal reports whether f and g are the same face, or both none.
+// Equal reports whether f and g are the same face, or both the zero Face.
 func (f Face) Equal(g Face) bool {
 	similarity, ok := f.Similarity(g)
 	return ok && similarity == 1 || f.IsZero() && g.IsZero()
@@ -72,7 +72,7 @@ func (f Face) String() string {
 	return fmt.Sprintf("Face(%s, %d dimensions)", f.Model(), f.Dimensions())
 }
 
-// Format implements fmt.Formatter: whatever the verb, it prints String.
+// Format implements fmt.Formatter: every verb prints String.
 func (f Face) Format(s fmt.State, _ rune) { io.WriteString(s, f.String()) }
 
 // LogValue implements slog.LogValuer: it logs String.
@@ -164,15 +164,15 @@ type FoundFace struct {
 	Box image.Rectangle
 }
 
-// FaceEmbedder finds the faces in a picture and turns each into a vector, with
-// a model of the caller's; the library has none. Which faces count, and how
-// they are straightened, is the model's matter: registered faces and those of
-// candidates must be made in the same way.
+// FaceEmbedder finds the faces in a picture and turns each into a vector, with a
+// model of the caller. The library has no model. The model decides which faces
+// count and how they are aligned. Faces of requests and of candidates must be made
+// in the same way.
 type FaceEmbedder interface {
-	// EmbedFaces returns all faces of a picture, in any order; none is no error.
-	// The picture is decoded, within the limits, and as it is shown; its bounds
-	// need not begin at zero, and it must not be changed. Calls may come from
-	// several goroutines at once.
+	// EmbedFaces returns all faces of a picture, in any order. A picture without
+	// faces is not an error. The picture is decoded, within the limits, and
+	// oriented as it is shown. Its bounds need not begin at zero, and it must not
+	// be changed. EmbedFaces may be called from several goroutines at once.
 	EmbedFaces(ctx context.Context, picture image.Image) ([]FoundFace, error)
 }
 
@@ -184,8 +184,8 @@ func (f FaceEmbedderFunc) EmbedFaces(ctx context.Context, picture image.Image) (
 	return f(ctx, picture)
 }
 
-// EmbedderError says that a [FaceEmbedder] failed: nobody knows which faces the
-// picture shows.
+// EmbedderError reports that a [FaceEmbedder] failed. The faces of the picture are
+// then unknown.
 type EmbedderError struct{ Err error }
 
 func (e *EmbedderError) Error() string { return fmt.Sprintf("takedown: face embedder: %v", e.Err) }

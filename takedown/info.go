@@ -16,7 +16,7 @@ type ListInfo struct {
 	// Age is how old the list is, as EnforcerOptions.MaxAge counts it; 0 for a
 	// list that is never old.
 	Age time.Duration
-	// Closed says that the list is closed: the answers are Unknown.
+	// Closed reports that the list is closed: the answers are Unknown.
 	Closed bool
 }
 

@@ -22,9 +22,9 @@ type Source struct {
 	Aliases []string
 	// PageURL is the address of the page that shows it.
 	PageURL string
-	// MediaType is the Content-Type with which the file was served, if it is
-	// known. A file that is served as an image and cannot be decoded is
-	// undecodable, whatever its bytes are.
+	// MediaType is the Content-Type of the response, if known. A file that is
+	// served as an image and cannot be decoded is undecodable, independent of its
+	// bytes.
 	MediaType string
 }
 
@@ -72,18 +72,20 @@ type InspectOptions struct {
 	Slots chan struct{}
 }
 
-// Inspect reads an image file and computes everything that can be asked about
-// it. The whole file is read, for its digest, in little memory; an image is
-// decoded from the first part of it, within the limits of the options. What
-// lies behind a picture cannot hide it. The caller bounds the length of r.
+// Inspect reads an image file and computes a candidate from it. It reads the whole
+// file, for its digest, in little memory. It decodes an image from the first part
+// of the file, within the limits of the options. Data behind a picture cannot hide
+// the picture. The caller bounds the length of r.
 //
-// When the file cannot be decoded, Inspect returns what could be computed (its
-// addresses and its digest) together with the error of package phash:
-// [Enforcer.Check] can still be asked. If the file is an image nevertheless,
-// Candidate.Undecodable is set. If r fails, its error is wrapped, there is no
-// digest, and an image is undecodable too: fetch it again. Use errors.As to tell a
-// *phash.DecodeError from other errors. Damaged files and frames that were left out are
-// no errors: see Candidate.Damage and Candidate.LeftOut.
+// If the file cannot be decoded, Inspect returns its addresses and its digest
+// together with the error of package phash. This candidate can still be passed to
+// [Enforcer.Check]. Candidate.Undecodable is set if the file is an image. Damaged
+// files and frames that were left out do not cause errors: see Candidate.Damage
+// and Candidate.LeftOut.
+//
+// If r fails, Inspect wraps its error and returns no digest. Candidate.Undecodable
+// is set also here if the file is an image: fetch it again. Use errors.As to
+// distinguish a *phash.DecodeError from other errors.
 func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 	return InspectContext(context.Background(), r, src, opts)
 }

@@ -84,16 +84,16 @@ func (e *Enforcer) count(w *weighing, hashes []phash.Hash) {
 	}
 }
 
-// MatchCounts is how many different pictures the rules of one list have matched
-// weakly, today and yesterday, as one enforcer saw it: what a node reports to the
-// desk that owns the list, for desk.Desk.AddMatchCounts. It names rules by their
-// public ids, holds nothing of the pictures but 64 bits for each rule, and can be
-// stored and sent. Its zero value is of no list, and counts nothing.
+// MatchCounts counts the different pictures that the rules of one list have
+// matched weakly, today and yesterday, in one enforcer. A node reports them to the
+// desk that owns the list: see desk.Desk.AddMatchCounts. It names rules by their
+// public ids, and holds only 64 bits about pictures for each rule. It can be
+// stored and sent. The zero value has no list and counts nothing.
 type MatchCounts struct{ c counts.Counts }
 
-// MatchCounts returns what the enforcer has counted, one for each list, in their
-// order. It is cumulative within a day: report as often as you like, no report is
-// counted twice, and a report that is lost is made up for by the next.
+// MatchCounts returns the counts of the enforcer, one value for each list, in the
+// order of the lists. They are cumulative within a day. No report is counted
+// twice, and the next report replaces a lost one.
 func (e *Enforcer) MatchCounts() []MatchCounts {
 	all := make([]MatchCounts, len(e.sources))
 	for i := range e.sources {
@@ -107,8 +107,8 @@ func (e *Enforcer) MatchCounts() []MatchCounts {
 // version of the library and in later ones: 16 bytes for each rule.
 func (t MatchCounts) MarshalBinary() ([]byte, error) { return t.c.MarshalBinary() }
 
-// ErrMatchCounts says that bytes are no match counts, or some that this version of
-// the library does not read.
+// ErrMatchCounts is returned for bytes that are not match counts, or not of a
+// version that this library reads.
 var ErrMatchCounts = counts.ErrFormat
 
 // UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that

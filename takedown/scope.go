@@ -28,8 +28,8 @@ const (
 	ScopeFace = blocklist.ScopeFace
 )
 
-// CaseID names a case. It is random, so that a number says nothing about how
-// many cases there are, and it is all that a rule knows of its case.
+// CaseID names a case. It is random, so it does not reveal the number of cases. A
+// rule knows only the CaseID of its case.
 type CaseID [16]byte
 
 // The alphabet of RFC 4648 without padding, in lower case: 26 characters.
@@ -64,8 +64,8 @@ func (id *CaseID) UnmarshalText(b []byte) (err error) {
 	return err
 }
 
-// ArgumentError says that an option, or an argument, cannot be used as it was
-// given: a mistake of the program, not of a person who asks for something.
+// ArgumentError reports that an option or an argument is invalid. It is a mistake
+// of the program, not of a requester.
 type ArgumentError struct {
 	Name string // such as "desk.Options.SigningKey"
 	Why  string // what is wrong, and what would be accepted
@@ -77,5 +77,5 @@ func badArgument(name, why string, args ...any) error {
 	return &ArgumentError{name, fmt.Sprintf(why, args...)}
 }
 
-// ErrClosed says that a desk, or an enforcer, was closed.
+// ErrClosed is returned when a desk, or an enforcer, was closed.
 var ErrClosed = errors.New("takedown: the desk, or the enforcer, is closed")

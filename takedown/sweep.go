@@ -12,8 +12,8 @@ import (
 type Item struct {
 	// Key is the host's own name for the entry.
 	Key string
-	// Candidate is what the index knows of the image; without pixels that is
-	// usually an address and a stored hash.
+	// Candidate is the index's data of the image; without pixels that is usually
+	// an address and a stored hash.
 	Candidate Candidate
 }
 
@@ -22,9 +22,9 @@ type Item struct {
 // error it gives no more.
 type Items func(ctx context.Context, after string) iter.Seq2[Item, error]
 
-// Cursor says where a sweep stands. The zero Cursor begins a sweep of
-// everything. A cursor can be stored at any time (it has JSON names) and the
-// sweep be taken up from there, also by another process.
+// Cursor is the position of a sweep. The zero Cursor begins a sweep of everything.
+// A cursor can be stored at any time (it has JSON names). Another process can
+// continue the sweep from there.
 type Cursor struct {
 	// After is the key of the last item that was looked at; empty at the
 	// beginning, and again when the sweep is through.
@@ -32,13 +32,13 @@ type Cursor struct {
 	// Seen is what an earlier sweep has seen of each list, by the names of the
 	// lists: it is left out.
 	Seen map[string]Mark `json:"seen,omitempty"`
-	// FacesMissed says that this sweep met faces and could not compare them.
+	// FacesMissed reports that this sweep met faces and could not compare them.
 	FacesMissed bool `json:"faces_missed,omitempty"`
 	// Next is Seen of the sweep that follows this one.
 	Next map[string]Mark `json:"next,omitempty"`
 }
 
-// Mark says up to where a list was seen.
+// Mark is the position up to which a list was seen.
 type Mark struct {
 	// Since is the last event that was seen. Keys that came with it or before are
 	// left out, unless their rule began after Time.
@@ -66,19 +66,21 @@ type Found struct {
 	Decision Decision
 }
 
-// Sweep goes through an existing index and gives the items whose verdict is
-// stronger than Allow. It updates the cursor at as it goes: to be able to go
-// on after an interruption, store a copy of it now and then, also from within
-// items, which runs between two steps. When the sweep is through, at is ready
-// for the next one, which then looks only for what has come since. A nil cursor
-// sweeps everything, and remembers nothing.
+// Sweep goes through an existing index and returns the items whose verdict is
+// stronger than Allow. It updates the cursor at as it goes. To continue after an
+// interruption, store a copy of the cursor regularly; items runs between two steps
+// and may do so. When the sweep is complete, at is ready for the next one, which
+// looks only for later events. A nil cursor sweeps everything and stores no
+// position.
 //
-// A later sweep does not find again what an exception hid: after an
-// [ExceptionEnded] change, start with the zero Cursor. Exceptions, revocations and ends
-// that come while a sweep runs count from the moment on at which they come. The
-// sequence ends with an error when items or ctx give one, or when the enforcer is
-// closed; at then says where to go on. It ends with [ErrFacesNotSearched] when
-// it is through but could not compare the faces of some items.
+// A later sweep does not find images again that an exception hid: after an
+// [ExceptionEnded] event, start with the zero Cursor. Exceptions, revocations and
+// ends that come while a sweep runs count from that moment.
+//
+// The sequence ends with an error when items or ctx return one, or when the
+// enforcer is closed. The cursor then has the position to continue from. It ends
+// with [ErrFacesNotSearched] when the sweep is complete but could not compare the
+// faces of some items.
 func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		at := at
@@ -132,8 +134,8 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 	}
 }
 
-// ErrFacesNotSearched says that a sweep is through, but that the list could not
-// compare the faces of some items: its snapshot is older than its faces may be
-// used, or their keys are missing. The cursor remembers it: after a Reload the
-// next sweep looks for those faces as well.
+// ErrFacesNotSearched is returned when a sweep is complete, but the list could not
+// compare the faces of some items. Its snapshot is older than its faces may be
+// used, or their keys are missing. The cursor records this: after a Reload the
+// next sweep looks for those faces too.
 var ErrFacesNotSearched = errors.New("takedown: the list cannot search its faces now; sweep again when a new snapshot is loaded")

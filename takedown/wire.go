@@ -13,8 +13,8 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// ErrWire says that bytes are no candidate, decision or match, or are one of a
-// later version of the library.
+// ErrWire is returned for bytes that are not a candidate, decision or match, or
+// are one of a later version of the library.
 var ErrWire = errors.New("takedown: not the stored form of this value")
 
 func base64Text(b []byte) []byte {
@@ -109,7 +109,7 @@ func (c *Candidate) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Match is a candidate with what an enforcer decided about it: what a node sends
+// Match is a candidate with the decision of an enforcer about it. A node sends it
 // to a desk. It can be stored and sent like its parts.
 type Match struct {
 	Candidate Candidate `json:"candidate"`

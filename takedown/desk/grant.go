@@ -28,7 +28,7 @@ type Grant struct {
 	// Items can differ from that for single items.
 	Scope takedown.Scope
 	// Wider is required when the grant goes beyond the request, in scope or in
-	// time. It is a reason code. Such a grant needs a second reviewer.
+	// territories. It is a reason code. Such a grant needs a second reviewer.
 	Wider string
 	// Items are decisions about single items, by their number in [Case].Items.
 	// Items without an entry are accepted on the terms of the grant, except those
