@@ -35,12 +35,12 @@ type Options struct {
 	// Kind is the kind of the request where the form has no field "kind".
 	Kind takedown.Kind
 	// Statements are the statements that the form shows, by the paths of their
-	// fields, such as "good_faith". A box that is ticked for one of them makes
-	// it accepted, with this text: what a browser sends back as the text is not
-	// what was shown.
+	// fields, for example "good_faith". A ticked box for one of them accepts the
+	// statement with this text. The text that the browser sends back is not used,
+	// because it may differ from the text that was shown.
 	Statements map[string]request.Statement
-	// Ignore are names of fields that are not of the request, such as a token
-	// against forgery.
+	// Ignore are names of form fields that are not fields of the request, for
+	// example a token against forgery.
 	Ignore []string
 	// Now is when the form came in; it becomes the time at which its statements
 	// were accepted. The zero time is time.Now.

@@ -16,12 +16,13 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// URLMapper turns what a person copied from the operator's own service, the
-// address of a thumbnail, of its image proxy or the id of a result, into the
-// addresses of the source. ok is false for a text that is nothing of the
-// service; it is then taken as it is. It is called while a request is
-// validated, for each text that stands where an address is expected, and must
-// not fetch the address.
+// URLMapper turns a text that a person copied from the operator's own service into
+// the addresses of the source. The text may be the address of a thumbnail, an
+// address of the image proxy, or the id of a result. ok is false for a text that
+// does not belong to the service; the text is then used unchanged.
+//
+// It is called while a request is validated, for each text in the place of an
+// address. It must not fetch the address.
 type URLMapper func(text string) (addresses []string, ok bool)
 
 // use says what becomes of the addresses of a field.

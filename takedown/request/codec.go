@@ -18,8 +18,8 @@ import (
 // pictures of 10 MB in base64, and a megabyte for the rest.
 const MaxBytes = 20*(10<<20)*4/3 + 1<<20
 
-// FormatError says why bytes are no request. It repeats nothing of them but
-// names of fields.
+// FormatError reports why bytes are not a request. Its text contains names of
+// fields, and nothing else of the bytes.
 type FormatError struct {
 	Field string // path of the field, or empty
 	Why   string // what is wrong, and what would be accepted
@@ -50,12 +50,13 @@ func Encode(r Request) ([]byte, error) {
 	return append([]byte(head), b[1:]...), nil
 }
 
-// Decode reads the JSON form of a request, of at most [MaxBytes].
-// The request is a value of its type. Fields that the type does not have are
-// refused, so that a misspelt one is not lost in silence; lists are read up to
-// one element beyond their limit, of which Validate then tells. It fails with a
-// [*FormatError], or with the error of the reader; what the fields hold is for
-// [Validate].
+// Decode reads the JSON form of a request, of at most [MaxBytes]. The request is a
+// value of its type. Unknown fields are refused, so that a misspelt field is not
+// ignored. Lists are read up to one element beyond their limit; Validate then
+// reports the limit.
+//
+// It fails with a [*FormatError], or with the error of the reader. It does not
+// check the contents of fields: see [Validate].
 func Decode(r io.Reader) (Request, error) {
 	b, err := readLimited(r, MaxBytes)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Package request has the requests to remove pictures, each kind with a type of its
-// own: [ImageOptOut], [FaceOptOut], [DSANotice], [DMCANotice] and others.
+// Package request has the types of requests to remove pictures: [ImageOptOut],
+// [FaceOptOut], [DSANotice], [DMCANotice] and others.
 //
 // [Decode] reads their JSON, which [Schema] describes; package form reads HTML
-// forms. [Validate] says everything that is wrong with a request. Package desk
-// takes them in and decides about them.
+// forms. [Validate] returns all problems of a request. Package desk receives
+// requests and decides them.
 //
-// What a requester wrote is personal data: it belongs into the desk's case store
-// and nowhere else.
+// The contents of a request are personal data: keep them in the desk's case store
+// only.
 package request

@@ -23,15 +23,15 @@ const (
 
 func (Subject) values() []string { return fields.Names(SubjectChild, SubjectWard) }
 
-// FaceOptOut asks that every picture disappears in which a face appears, at any
-// address, now and in future. It asks for [takedown.ScopeFace], and for nothing
-// narrower: the pictures that come with it only show the face.
+// FaceOptOut requests the removal of every picture in which a face appears, at any
+// address, now and in future. It asks for [takedown.ScopeFace] only; the pictures
+// in the request only show the face.
 //
-// The pictures and vectors of such a request are kept apart from the rest of
-// it, sealed under keys of their own, and only as long as they are needed:
-// after a withdrawal, rejection, reversal, expiry or erasure nobody can open
-// them. The request of the case then comes without them; where some of several
-// are gone, their places in Images, Marks and Faces stay, empty.
+// The pictures and vectors of a FaceOptOut are kept apart from the rest of the
+// request. They are sealed under their own keys, and kept only as long as they are
+// needed. After a withdrawal, rejection, reversal, expiry or erasure they cannot
+// be opened. The request of the case is then returned without them. If only some
+// of several are gone, their places in Images, Marks and Faces stay, empty.
 type FaceOptOut struct {
 	Requester Requester `json:"requester"`
 	// Images are pictures of the face, each at most 10 MB, as in [ImageOptOut].
@@ -39,9 +39,9 @@ type FaceOptOut struct {
 	// Several, from different angles, find more. Images and Faces together are
 	// one to five.
 	Images []File `json:"images,omitempty" max:"5"`
-	// Marks say which face is meant in an image that shows several: Marks[i] is a
-	// point in it of Images[i], as two fractions of width and height from the top
-	// left, such as "0.42,0.31"; empty for an image with one face.
+	// Marks identify the face in images that show several. Marks[i] is a point in
+	// the face in Images[i], as two fractions of width and height from the top
+	// left, for example "0.42,0.31". It is empty for an image with one face.
 	Marks []string `json:"marks,omitempty" max:"5"`
 	// Faces are vectors, where the sender has the model: all of one model.
 	Faces []takedown.Face `json:"faces,omitempty" max:"5"`
@@ -98,8 +98,8 @@ func (c *checker) subject(field string, s Subject, who *Requester) bool {
 	return !c.Has(field) && !c.Has("requester.authority")
 }
 
-// FaceTemplate is what is kept of an item that is a face. The checker makes it, and
-// the store seals it under a key of its own.
+// FaceTemplate is the stored data of an item that is a face. The checker makes it,
+// and the store seals it under its own key.
 type FaceTemplate struct {
 	Face takedown.Face `json:"face"`
 	// Image is the picture that was sent to make it, if one was and it was sent

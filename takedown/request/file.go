@@ -16,10 +16,10 @@ import (
 	"github.com/staydown/staydown/internal/chunks"
 )
 
-// File is a file of a request, such as a picture. It is a handle: the bytes lie
-// in memory, in a file, or sealed in the store of a desk, and are read when
-// they are needed. The zero File is empty. A File may be copied and used by
-// several goroutines.
+// File is a file of a request, for example a picture. It is a handle: the bytes
+// are in memory, in a file, or sealed in the store of a desk, and are read when
+// they are needed. The zero File is empty. A File may be copied, and is safe for
+// concurrent use.
 //
 // In JSON a file is a string in base64. It never prints its bytes.
 type File struct{ src source }
@@ -62,9 +62,9 @@ func FromFunc(size int64, open func() (io.ReadCloser, error)) File {
 }
 
 // Spool reads r to its end, which must come within max bytes, into a temporary
-// file in dir, or in the default folder for such files if dir is empty. The
-// file is sealed with a key that is in memory only, so what is left of it after
-// a crash cannot be read. It is removed when the File is no longer used.
+// file in dir. If dir is empty, it uses the default folder for temporary files.
+// The file is sealed with a key that is in memory only, so it cannot be read after
+// a crash. It is removed when the File is no longer used.
 func Spool(r io.Reader, dir string, max int64) (File, error) {
 	tmp, err := os.CreateTemp(dir, "staydown-*")
 	if err != nil {
@@ -133,8 +133,8 @@ func (f File) Bytes(max int64) ([]byte, error) {
 	return b, errors.Join(err, r.Close())
 }
 
-// Equal reports whether two files have the same bytes. A file that cannot be
-// read is equal to none.
+// Equal reports whether two files have the same bytes. A file that cannot be read
+// is not equal to any file.
 func (f File) Equal(o File) bool {
 	if f.Size() != o.Size() {
 		return false
@@ -144,7 +144,7 @@ func (f File) Equal(o File) bool {
 	return err1 == nil && err2 == nil && bytes.Equal(a, b)
 }
 
-// String returns the size of the file, and nothing of what is in it.
+// String returns the size of the file, and nothing of its contents.
 func (f File) String() string { return fmt.Sprintf("file of %d bytes", f.Size()) }
 
 // GoString is as String.
@@ -207,8 +207,8 @@ func (s *spooled) open() (io.ReadCloser, error) {
 	})), nil
 }
 
-// Images returns the pictures of a request, in their order; nil for a kind
-// that has none.
+// Images returns the pictures of a request, in their order. It returns nil for a
+// kind without pictures.
 func Images(r Request) []File {
 	if v := imagesField(reflect.ValueOf(r)); v.IsValid() {
 		return v.Interface().([]File)
@@ -216,8 +216,8 @@ func Images(r Request) []File {
 	return nil
 }
 
-// WithImages returns a copy of a request with other pictures. A kind that has
-// none is returned as it is.
+// WithImages returns a copy of a request with other pictures. A request of a kind
+// without pictures is returned unchanged.
 func WithImages(r Request, images []File) Request {
 	v := reflect.New(reflect.Indirect(reflect.ValueOf(r)).Type()).Elem()
 	v.Set(reflect.Indirect(reflect.ValueOf(r)))

@@ -6,8 +6,8 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// Ground is why content is said to be illegal. The zero Ground means that the
-// notice does not say; the law does not demand it.
+// Ground is the reason why content is reported as illegal. The zero Ground means
+// that the notice gives no ground; the law does not require one.
 type Ground string
 
 const (
@@ -32,13 +32,13 @@ func (Ground) values() []string {
 		GroundDefamation, GroundHate, GroundFraud, GroundMinors, GroundChildSexualAbuse, GroundOther)
 }
 
-// DSANotice is a notice under Article 16 of Regulation (EU) 2022/2065: the
-// content at the given addresses is said to be illegal. It asks for
-// [takedown.ScopeURL]: the addresses are blocked for ever, also after a re-crawl, and
-// nothing else is; a copy of the picture at another address stays.
+// DSANotice is a notice under Article 16 of Regulation (EU) 2022/2065 that the
+// content at the given addresses is illegal. It asks for [takedown.ScopeURL]: the
+// addresses are blocked for ever, also after a re-crawl. A copy of the picture at
+// another address stays.
 //
-// One that says where the content is, why it is illegal and how the sender can be
-// asked can be acted on: what else is missing is [Curable].
+// A notice can be acted on if it has the place of the content, the reason why it
+// is illegal, and a way to contact the sender. Other missing fields are [Curable].
 type DSANotice struct {
 	Requester Requester `json:"requester"`
 	// ImageURLs are the exact addresses of the pictures, PageURLs those of
@@ -48,9 +48,9 @@ type DSANotice struct {
 	ImageURLs []string `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string `json:"page_urls,omitempty" max:"1000"`
 	Ground    Ground   `json:"ground,omitempty"`
-	// Law names the provision that is said to be broken; optional.
+	// Law names the provision that the content is reported to break; optional.
 	Law string `json:"law,omitempty" max:"500"`
-	// Explanation says why the content is illegal.
+	// Explanation is the reason why the content is illegal.
 	Explanation string `json:"explanation" max:"5000"`
 	// GoodFaith is the statement that the notice is accurate and complete.
 	GoodFaith Statement `json:"good_faith"`
@@ -92,10 +92,10 @@ func (r DSANotice) check(c *checker) {
 	}
 }
 
-// Work is a work whose copyright is said to be infringed.
+// Work is a work whose copyright is reported as infringed.
 type Work struct {
 	Description string `json:"description" max:"5000"`
-	// Kind is what it is, such as "photograph".
+	// Kind is the type of work, for example "photograph".
 	Kind string `json:"kind,omitempty" max:"200"`
 	// Original is an address of the original; Registration its number in a
 	// register. Both are optional.
@@ -104,13 +104,13 @@ type Work struct {
 }
 
 // DMCANotice is a notification under 17 U.S.C. 512(c)(3), or, for an index,
-// (d)(3). It asks for [takedown.ScopeURL]; copies at other addresses stay, until a notice
-// names them.
+// (d)(3). It asks for [takedown.ScopeURL]; copies at other addresses stay, until a
+// notice names them.
 //
-// Whether a defective one has any effect depends on what is missing: one that
-// identifies the work and the material and says how to reach the sender has to
-// be answered with a request for the rest, so its other problems are [Curable];
-// otherwise they are [Ineffective]. See 512(c)(3)(B)(ii).
+// The effect of a defective notice depends on the missing fields. If it identifies
+// the work and the material and has a way to contact the sender, the operator has
+// to ask for the rest. Its other problems are then [Curable]. Otherwise they are
+// [Ineffective]. See 512(c)(3)(B)(ii).
 type DMCANotice struct {
 	Requester Requester `json:"requester"`
 	// Works are the works, 1 to 100: (A)(ii).
@@ -119,8 +119,8 @@ type DMCANotice struct {
 	// (A)(iii). At least one of either.
 	ImageURLs []string `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string `json:"page_urls,omitempty" max:"1000"`
-	// GoodFaith: neither owner nor agent nor law allows the use: (A)(v). Text
-	// that says that fair use was considered belongs into it.
+	// GoodFaith states that the use is not authorised by the owner, its agent or
+	// the law: (A)(v). A text about fair use that was considered belongs into it.
 	GoodFaith Statement `json:"good_faith"`
 	// Accurate: the information is accurate; Authorised: under penalty of
 	// perjury, the sender may act for the owner: (A)(vi).
@@ -176,15 +176,16 @@ type AuthorityOrder struct {
 	Authority  string `json:"authority" max:"500"`
 	Reference  string `json:"reference" max:"200"`
 	LegalBasis string `json:"legal_basis" max:"500"`
-	// Reasons says why the content is illegal, Redress which remedies there are.
+	// Reasons are the reasons why the content is illegal. Redress are the
+	// available remedies.
 	Reasons   string   `json:"reasons" max:"5000"`
 	Redress   string   `json:"redress,omitempty" max:"5000"`
 	ImageURLs []string `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string `json:"page_urls,omitempty" max:"1000"`
 	Images    []File   `json:"images,omitempty" max:"20"` // for orders against identical content
-	// Territories are where it applies, ISO 3166-1 alpha-2 or a set such as
-	// "EU27"; an order for the whole world says so with Worldwide. One of the
-	// two is required.
+	// Territories are where the order applies: ISO 3166-1 alpha-2, or a set, for
+	// example "EU27". An order for the whole world sets Worldwide instead. One of
+	// the two is required.
 	Territories []string `json:"territories,omitempty" max:"300"`
 	Worldwide   bool     `json:"worldwide,omitempty"`
 }

@@ -27,11 +27,11 @@ type ImageOptOut struct {
 	Claim  Claim  `json:"claim"`
 	// Reason is a brief explanation; optional.
 	Reason string `json:"reason,omitempty" max:"5000"`
-	// LawCountry is the country whose law the picture is said to break, if it is
-	// another one than that of the requester.
+	// LawCountry is the country whose law the picture is reported to break, if it
+	// differs from that of the requester.
 	LawCountry string `json:"law_country,omitempty"`
 	// Examples are addresses at which the picture was seen. They help the
-	// reviewer; they neither narrow nor widen what is blocked.
+	// reviewer, and do not change the scope of the rule.
 	Examples []string `json:"examples,omitempty" max:"1000"`
 }
 
@@ -54,11 +54,13 @@ func (r ImageOptOut) check(c *checker) {
 }
 
 // OpenOptOut is the opt-out of a form with one upload for "a picture" and "my
-// face": it leaves open which of the two is meant, and the reviewer grants the
-// picture, the face, or both. It asks for [takedown.ScopeDuplicate], and with the
-// statement Biometric for [takedown.ScopeFace]; without that statement no face may be
-// registered, and none is looked for. Only who is shown can make it, or who may
-// act for them: with ClaimOwner it is a problem.
+// face". It leaves open which of the two is meant, and the reviewer grants the
+// picture, the face, or both.
+//
+// It asks for [takedown.ScopeDuplicate], and with the statement Biometric for
+// [takedown.ScopeFace]. Without that statement no face may be registered, and no
+// face is searched for. Only the person in the picture, or a representative, can
+// make it: with ClaimOwner it is a problem.
 type OpenOptOut struct {
 	Requester  Requester `json:"requester"`
 	Images     []File    `json:"images" max:"20"` // as in ImageOptOut
@@ -113,9 +115,9 @@ func (r OpenOptOut) check(c *checker) {
 }
 
 // HashEntry is an opt-out by hash alone: the picture never leaves the person's
-// device. Nobody can look at it, so a rule made from it only holds matches for
-// a person to see ([takedown.Review]) until somebody has vetted it and grants more with
-// desk.Desk.Amend. It asks for [takedown.ScopeDuplicate].
+// device. It asks for [takedown.ScopeDuplicate]. No reviewer can see the picture,
+// so a rule made from it only holds matches for review ([takedown.Review]). After
+// vetting, a reviewer can grant more with desk.Desk.Amend.
 type HashEntry struct {
 	Requester Requester `json:"requester"`
 	// Hashes are PDQ hashes, 1 to 100. Each becomes a rule of its own.

@@ -45,11 +45,12 @@ const (
 func (Channel) values() []string { return fields.Names(ChannelEmail, ChannelPhone, ChannelPost) }
 
 // GDPRRequest invokes the rights to erasure, objection or restriction of
-// Regulation (EU) 2016/679, or of the UK GDPR. It asks for [takedown.ScopeURL], or for
-// [takedown.ScopeIdentical] where it comes with pictures.
+// Regulation (EU) 2016/679, or of the UK GDPR. It asks for [takedown.ScopeURL], or
+// for [takedown.ScopeIdentical] if it has pictures.
 //
-// The law demands no form: whoever can be answered is heard. What is missing to
-// find the data is [Curable], the operator has to ask for it.
+// No particular form is required; any request with contact details is accepted.
+// Missing fields that are needed to find the data are [Curable]: the operator has
+// to ask for them.
 type GDPRRequest struct {
 	Requester Requester `json:"requester"`
 	Rights    []Right   `json:"rights" max:"3"`
@@ -64,7 +65,7 @@ type GDPRRequest struct {
 	Situation string        `json:"situation,omitempty" max:"5000"`
 	Ground    ErasureGround `json:"ground,omitempty"`
 	Reply     Channel       `json:"reply,omitempty"`
-	// UK says that the UK GDPR applies, whose clock may stop while identity or
+	// UK reports that the UK GDPR applies, whose clock may stop while identity or
 	// scope are clarified.
 	UK bool `json:"uk,omitempty"`
 }
@@ -107,7 +108,7 @@ func (r GDPRRequest) check(c *checker) {
 	}
 }
 
-// Answer is what somebody says who may not know.
+// Answer is an answer to a question that the requester may be unable to answer.
 type Answer string
 
 const (
@@ -118,10 +119,10 @@ const (
 
 func (Answer) values() []string { return fields.Names(AnswerYes, AnswerNo, AnswerUnsure) }
 
-// IntimateImage asks for the removal of an intimate picture that was published
-// without consent, under the TAKE IT DOWN Act (47 U.S.C. 223a) or of an
-// operator's own accord. It asks for [takedown.ScopeIdentical], what the Act calls known
-// identical copies, or, with AllCopies, for [takedown.ScopeDuplicate].
+// IntimateImage requests the removal of an intimate picture that was published
+// without consent. It is for the TAKE IT DOWN Act (47 U.S.C. 223a), or for an
+// operator's own rules. It asks for [takedown.ScopeIdentical], the known identical
+// copies of the Act, or, with AllCopies, for [takedown.ScopeDuplicate].
 type IntimateImage struct {
 	Requester Requester `json:"requester"`
 	// Where it is: addresses, the picture itself, or its PDQ hash, made on the
@@ -135,11 +136,11 @@ type IntimateImage struct {
 	// consent; Explanation adds what shows it.
 	NoConsent   Statement `json:"no_consent"`
 	Explanation string    `json:"explanation,omitempty" max:"5000"`
-	// Synthetic says whether it is a digital forgery.
+	// Synthetic answers whether the picture is a digital forgery.
 	Synthetic Answer `json:"synthetic,omitempty"`
-	// MinorDepicted is whether somebody under 18 is shown. Anything but no
-	// belongs to those who handle child safety: the case carries
-	// [FlagChildSafety] from the first moment.
+	// MinorDepicted answers whether a person under 18 is shown. Every answer
+	// except no is a matter of child safety: the case carries [FlagChildSafety]
+	// from the first moment.
 	MinorDepicted Answer `json:"minor_depicted"`
 	// Signature is the typed full name of the depicted person or of the one who may act
 	// for them.

@@ -11,8 +11,8 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// Picture is what the library made of an image of a request. Of one that was
-// sent to show a face there is nothing but its format, size and Faces.
+// Picture is the result of the examination of an image of a request. For an image
+// that was sent to show a face, it has only the format, the size and Faces.
 type Picture struct {
 	SHA256 [32]byte `json:"sha256"`
 	Format string   `json:"format"` // such as "JPEG"
@@ -21,25 +21,26 @@ type Picture struct {
 	// Hash is the picture's own PDQ hash, and Quality its quality, 0 to 100.
 	Hash    phash.Hash `json:"hash"`
 	Quality int        `json:"quality"`
-	// Stability is by how many bits the hash moves under changes that nobody
-	// sees: see phash.Registration.
+	// Stability is the number of bits by which the hash moves under invisible
+	// changes: see phash.Registration.
 	Stability int `json:"stability"`
-	// MaxScope is the widest scope that can be granted: ScopeDuplicate, or ScopeBytes
-	// for a picture whose hash would hit other people's pictures, and that has too little
-	// to see to be found without it.
+	// MaxScope is the widest scope that can be granted: ScopeDuplicate or
+	// ScopeBytes. It is ScopeBytes for a picture whose hash would match other
+	// people's pictures, and that has too little detail to be found without the
+	// hash.
 	MaxScope takedown.Scope `json:"max_scope"`
-	// Refused says why the picture's hash cannot be registered, and what to do
-	// instead. Where MaxScope is ScopeDuplicate nevertheless, crawlers find copies by the
-	// points of the picture, and services that have only hashes do not.
+	// Refused is the reason why the picture's hash cannot be registered, and an
+	// alternative. If MaxScope is still ScopeDuplicate, crawlers find copies by
+	// the points of the picture; services that have only hashes do not.
 	Refused string `json:"refused,omitempty"`
-	// Risks says what a grant could do to other people's pictures.
+	// Risks are possible effects of a grant on other people's pictures.
 	Risks []Flag `json:"risks,omitempty"`
-	// Faces is the number of faces that the desk's FaceEmbedder found; 0 also when
-	// nobody looked.
+	// Faces is the number of faces that the desk's FaceEmbedder found. It is also
+	// 0 if no FaceEmbedder has run.
 	Faces int `json:"faces,omitempty"`
 	// Points is the number of described points by which the picture is found
-	// inside others: cropped, captioned, in a screenshot. 0 says that it is not;
-	// NotInside then says why.
+	// inside others: cropped, captioned, in a screenshot. If it is 0, the picture
+	// is not found there, and NotInside has the reason.
 	Points    int    `json:"points"`
 	NotInside string `json:"not_inside,omitempty"`
 }
@@ -99,11 +100,12 @@ const (
 	// FlagTemplate: the picture is a document, a code, a chart or a flat drawing. Other
 	// people's pictures look like it.
 	FlagTemplate Flag = "template"
-	// FlagScreen: the picture is a page of an app or a site, or a card. What is
-	// registered with it is not its owner's alone.
+	// FlagScreen: the picture is a page of an app or a site, or a card. Parts of
+	// it are not the owner's alone, and are registered with it.
 	FlagScreen Flag = "screen"
-	// FlagReadingsDiffer: the picture is transparent, and shows something else without
-	// its transparency or on a dark page. What is registered is what is seen on white.
+	// FlagReadingsDiffer: the picture is transparent, and shows something else
+	// without its transparency or on a dark page. The registered picture is the
+	// one on white.
 	FlagReadingsDiffer Flag = "readings_differ"
 	// FlagSeveralFrames: the file is an animation. Registered is its first frame alone,
 	// which can be a title, or be shown too briefly to be seen.

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Severity says what a problem means for a request.
+// Severity is the effect of a problem on a request.
 type Severity uint8
 
 const (
 	// Incomplete: something that is needed is missing or unusable; the request
 	// is not taken until it is there.
 	Incomplete Severity = 1
-	// Curable: the request is defective, but says enough that the operator has
+	// Curable: the request is defective, but complete enough that the operator has
 	// to ask for the rest.
 	Curable Severity = 2
 	// Ineffective: the request has no legal effect and need not be answered
@@ -84,10 +84,10 @@ type Problem struct {
 	// "images[2]".
 	Field string `json:"field"`
 	Code  Code   `json:"code"`
-	// Severity says what the problem means for the request as a whole.
+	// Severity is the effect of the problem on the request as a whole.
 	Severity Severity `json:"severity"`
-	// Params are values for a message about the problem, such as the limit
-	// that was exceeded. They never hold what the person wrote.
+	// Params are values for a message about the problem, for example the limit
+	// that was exceeded. They never contain text of the person.
 	Params map[string]string `json:"params,omitempty"`
 }
 

@@ -20,7 +20,7 @@ type Profile struct {
 	Require []string
 }
 
-// ProfileLenso asks what the forms of lenso.ai ask for.
+// ProfileLenso requires the fields that the forms of lenso.ai require.
 var ProfileLenso = Profile{
 	Name: "lenso",
 	Require: []string{
@@ -51,8 +51,8 @@ func (p Profile) demand(c *checker, r Request) {
 	}
 }
 
-// Check refuses a path that no kind of request has, with an [*takedown.ArgumentError]: it
-// would demand nothing, and nobody would notice.
+// Check returns an [*takedown.ArgumentError] for a path that no kind of request
+// has. Such a path would have no effect, and the mistake would stay unnoticed.
 func (p Profile) Check() error {
 	for _, path := range p.Require {
 		if !slices.ContainsFunc(Kinds(), func(k takedown.Kind) bool {

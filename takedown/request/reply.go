@@ -5,7 +5,7 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// CounterReason is why somebody says that a removal was a mistake.
+// CounterReason is the reason why a removal is reported as a mistake.
 type CounterReason string
 
 const (
@@ -22,13 +22,14 @@ func (CounterReason) values() []string {
 }
 
 // CounterNotice is a counter-notification under 17 U.S.C. 512(g)(3). When it is
-// accepted, it waits 10 to 14 business days for word of a court action; then
-// desk.Desk.Restore ends the items that it names of the case that it refers to.
+// accepted, it waits 10 to 14 business days for notice of a court action. Then
+// desk.Desk.Restore ends the items that it names, in the case that it refers to.
 type CounterNotice struct {
 	Requester Requester       `json:"requester"`
 	Case      takedown.CaseID `json:"case"`
-	// ImageURLs and PageURLs say which material was removed, and where it was:
-	// (B). At least one of either, and none that the case is not about.
+	// ImageURLs and PageURLs identify the material that was removed, and its
+	// place: (B). At least one address is required, and all must be addresses of
+	// the case.
 	ImageURLs []string `json:"image_urls,omitempty" max:"1000"`
 	PageURLs  []string `json:"page_urls,omitempty" max:"1000"`
 	// Mistake: under penalty of perjury, the removal was a mistake: (C).
@@ -68,16 +69,16 @@ func (r CounterNotice) check(c *checker) {
 }
 
 // Objection is the plain objection of the owner of a page or picture that was
-// blocked, where no statute gives them a counter-notice. When it is accepted,
-// what it names of the case that it refers to is reversed, or all of it.
+// blocked, where no statute gives them a counter-notice. When it is accepted, the
+// items that it names in the case are reversed, or all items.
 type Objection struct {
 	Requester Requester       `json:"requester"`
 	Case      takedown.CaseID `json:"case"`
-	// ImageURLs are what is objected for; none is everything. One that the case is
-	// not about is a problem.
+	// ImageURLs are the addresses that the objection is about; empty means all
+	// items. An address that the case is not about is a problem.
 	ImageURLs []string      `json:"image_urls,omitempty" max:"1000"`
 	Reason    CounterReason `json:"reason"`
-	// Explanation says why the removal is wrong.
+	// Explanation is the reason why the removal is wrong.
 	Explanation string    `json:"explanation" max:"5000"`
 	GoodFaith   Statement `json:"good_faith"`
 }
@@ -111,16 +112,18 @@ const (
 func (Party) values() []string { return fields.Names(PartyAffected, PartyNotifier) }
 
 // Complaint is a complaint about a decision, Article 20 of Regulation (EU)
-// 2022/2065: by whom it restricts, or by whose notice it rejected, in part too, or
-// reversed. When it is accepted, the decision is reversed: for the affected party
-// the rules end; for the notifier what was refused is reviewed again, and what was
-// granted stays in force meanwhile.
+// 2022/2065. It comes from a person whom the decision restricts, or from the
+// sender of a notice that was rejected, also in part, or reversed.
+//
+// When it is accepted, the decision is reversed. For the affected party the rules
+// end. For the notifier the refused items are reviewed again, and the granted
+// items stay in force meanwhile.
 type Complaint struct {
 	Requester Requester       `json:"requester"`
 	Case      takedown.CaseID `json:"case"`
 	Party     Party           `json:"party"`
-	// Grounds says what is wrong with the decision, Evidence what was not known
-	// when it was made.
+	// Grounds are the errors of the decision. Evidence has facts that were not
+	// known when it was made.
 	Grounds  string `json:"grounds" max:"5000"`
 	Evidence string `json:"evidence,omitempty" max:"5000"`
 }
@@ -142,15 +145,15 @@ func (r Complaint) check(c *checker) {
 	c.text("evidence", r.Evidence, false, maxText)
 }
 
-// Withdrawal takes a request back, as a whole or in part, before it is
-// decided or after. When it is accepted, the rules in question end, and what is
-// known of the faces in question is destroyed.
+// Withdrawal takes a request back, as a whole or in part, before or after the
+// decision. When it is accepted, the rules in question end, and the data of the
+// faces in question is destroyed.
 type Withdrawal struct {
 	Requester Requester       `json:"requester"`
 	Case      takedown.CaseID `json:"case"`
-	// Items are the numbers, in desk.Case.Items, of what is taken back; none means
-	// everything. When the case is completed after this has come in, it has to name
-	// them again.
+	// Items are the numbers, in desk.Case.Items, of the withdrawn items; empty
+	// means all. If the case is completed after the Withdrawal was received, the
+	// Withdrawal has to name them again.
 	Items  []int  `json:"items,omitempty" max:"1000"`
 	Reason string `json:"reason,omitempty" max:"5000"`
 }

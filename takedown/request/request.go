@@ -44,7 +44,7 @@ func Validate(r Request, profiles []Profile) error {
 	return Check(context.Background(), r, &CheckOptions{Profiles: profiles}).Err()
 }
 
-// Role is what the requester is to the matter.
+// Role is the relation of the requester to the matter.
 type Role string
 
 const (
@@ -62,9 +62,9 @@ func (Role) values() []string {
 	return fields.Names(RoleRightsHolder, RoleAgent, RoleLawyer, RoleGuardian, RoleTrustedFlagger, RoleAuthority, RolePublisher)
 }
 
-// Requester is who asks. What it holds is personal data: it stays in the case
-// store, sealed. What each kind of request demands of it differs; what is given
-// has to be well-formed.
+// Requester is the person or organisation that makes a request. Its fields are
+// personal data: they stay in the case store, sealed. The required fields depend
+// on the kind of request; all given fields have to be well-formed.
 type Requester struct {
 	// Name is the full name as the person writes it, in one piece: many names
 	// have one part, and not every name has a family name.
@@ -88,13 +88,13 @@ type Requester struct {
 	// FlaggerID is the trusted flagger's entry in the published list; required of
 	// one. See desk.Desk.ConfirmFlagger.
 	FlaggerID string `json:"flagger_id,omitempty" max:"200"`
-	// OnBehalfOf names who is represented, and Authority says on what basis;
-	// both are required of agents, lawyers and guardians.
+	// OnBehalfOf names the person who is represented, and Authority is the legal
+	// basis. Both are required of agents, lawyers and guardians.
 	OnBehalfOf string `json:"on_behalf_of,omitempty" max:"200"`
 	Authority  string `json:"authority,omitempty" max:"5000"`
 }
 
-// FullName returns Name, or what the other fields say in its place.
+// FullName returns Name, or a name made of the other fields if Name is empty.
 func (r Requester) FullName() string {
 	if r.Name != "" {
 		return r.Name

@@ -13,12 +13,14 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// Schema returns the JSON Schema (draft 2020-12) of what [Decode] reads,
-// made from the request types themselves. The published copy is
-// schema/requests.schema.json. It describes the shape of a request; what the
-// law demands beyond that, [Validate] says. Decode takes a little more:
-// names of fields in another case, null for what is not there, and requests
-// without a field that they need, of which Validate tells.
+// Schema returns the JSON Schema (draft 2020-12) of the input of [Decode], made
+// from the request types themselves. The published copy is
+// schema/requests.schema.json. It describes the shape of a request; [Validate]
+// checks the requirements of the law.
+//
+// Decode accepts a little more: names of fields in another case, null for absent
+// fields, and requests without a required field. Validate reports the missing
+// fields.
 func Schema() []byte {
 	defs := map[string]any{}
 	var variants []any

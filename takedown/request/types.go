@@ -31,10 +31,10 @@ var requestTypes = map[takedown.Kind]requestType{
 	KindWithdrawal:     {empty: Withdrawal{}, decode: decode[Withdrawal], regime: RegimeOperator, reply: true},
 }
 
-// New returns a request of a kind with nothing in it; nil if there is no such kind.
+// New returns an empty request of a kind, or nil if the kind does not exist.
 func New(k takedown.Kind) Request { return requestTypes[k].empty }
 
-// IsReply reports whether requests of a kind are about another case, and block
+// IsReply reports whether requests of a kind are about another case and block
 // nothing themselves.
 func IsReply(k takedown.Kind) bool { return requestTypes[k].reply }
 
@@ -48,7 +48,7 @@ type Item struct {
 	MaxScope takedown.Scope `json:"max_scope"`
 }
 
-// ItemKind says what an item of a request is.
+// ItemKind is the type of an item of a request.
 type ItemKind string
 
 const (
@@ -72,8 +72,8 @@ const (
 	RegimeOrder      Regime = "order"        // orders of authorities
 )
 
-// Flag is something that whoever handles a case should know. Flags order
-// nothing by themselves but a second reviewer for the risky ones.
+// Flag is a note on a case for its reviewers. Flags have no effect by themselves,
+// except that risky flags require a second reviewer.
 type Flag string
 
 const (

@@ -44,8 +44,8 @@ const (
 	maxTerritories = 300
 )
 
-// Checked is what a check of a request found: its problems, in the order in which
-// its fields are looked at, and what the request wants blocked.
+// Checked is the result of a check of a request: its problems, in the order in
+// which its fields are checked, and its items.
 type Checked struct {
 	Problems  []Problem
 	Items     []Item
@@ -75,7 +75,7 @@ type CheckOptions struct {
 	// Mapper turns addresses of the operator's own service into those of the
 	// sources.
 	Mapper URLMapper
-	// Desk says that it is a desk that checks, which looks for the faces in
+	// Desk reports that a desk makes the check. A desk looks for the faces in
 	// pictures with its Embedder, if it has one.
 	Desk     bool
 	Embedder takedown.FaceEmbedder
@@ -113,8 +113,8 @@ func isNil(r Request) bool {
 	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
-// Taken reports whether the request can be taken in: it has no problems, or
-// only such as the operator has to ask about.
+// Taken reports whether the request can be accepted for review: it has no
+// problems, or only problems that the operator has to ask about.
 func (c *Checked) Taken() bool {
 	return !slices.ContainsFunc(c.Problems, func(p Problem) bool { return p.Severity != Curable })
 }
@@ -457,9 +457,10 @@ func choice[T interface {
 // Named is an address by which a reply names an item of its case.
 type Named struct{ Field, Address string }
 
-// Stored is what is kept of a checked request to know its items by. A reply has
-// none of its own: of it the addresses are kept that it names, as they are now,
-// because the host may map what its sender wrote to others later, or to none.
+// Stored returns the data of a checked request by which its items are recognised.
+// A reply has no items of its own. For a reply, Stored returns the addresses that
+// it names, as they are now, because the host may later map its texts to other
+// addresses or to no address.
 func (c *Checked) Stored() []Material {
 	mats := c.Material
 	for _, n := range c.Named {
@@ -473,8 +474,8 @@ type Material struct {
 	Address string              `json:"address,omitempty"` // canonical
 	Bytes   *[32]byte           `json:"bytes,omitempty"`
 	Hashes  []blocklist.HashKey `json:"hashes,omitempty"`
-	// Features are the local features, compact and encoded; none of a picture
-	// that has too few.
+	// Features are the local features, compact and encoded. They are empty for a
+	// picture that has too few.
 	Features []byte `json:"features,omitempty"`
 	Quality  int    `json:"quality,omitempty"` // of the picture; −1 for a hash alone
 	// Stability is that of the registration, in bits.

@@ -29,8 +29,8 @@ import (
 //go:embed *.json *.tmpl
 var embedded embed.FS
 
-// Catalogue has the texts of one language. What it lacks is taken from English,
-// entry by entry: see [Texts.Gaps].
+// Catalogue has the texts of one language. Missing entries are taken from English,
+// one by one: see [Texts.Gaps].
 type Catalogue struct {
 	Language language.Tag
 	// Codes are the messages about problems. "{max}" stands for the parameter of
@@ -47,7 +47,7 @@ type Catalogue struct {
 	// Units are words for lengths of time, by [desk.Unit]: for one, and for
 	// other numbers. "{n}" stands for the number.
 	Units map[desk.Unit][2]string
-	// Dates says how dates are written.
+	// Dates is the format of dates.
 	Dates Dates
 	// Templates has, for each type of message, a template of its name for the
 	// body, and one with ".subject" behind the name. They are given the
@@ -56,7 +56,7 @@ type Catalogue struct {
 	Templates *template.Template
 }
 
-// Dates says how a language writes dates.
+// Dates is the format of dates in a language.
 type Dates struct {
 	// Layout has the placeholders {day}, {month}, {year}, {time} and {zone}.
 	Layout string `json:"layout"`
@@ -80,7 +80,7 @@ type Options struct {
 	Catalogues []Catalogue
 	// Location is where the recipients' days begin; nil is UTC.
 	Location *time.Location
-	// Logger is told of each gap, at level Warn; nil is no log.
+	// Logger logs each gap, at level Warn; nil logs nothing.
 	Logger *slog.Logger
 }
 
@@ -99,10 +99,10 @@ type Gap struct {
 	Entry    string // such as "code too_long" or "template partial"
 }
 
-// New returns the texts that come with the library, English and Thai, and
-// those of Options.Catalogues. English serves readers of all other languages.
-// An incomplete catalogue is no error: a new version of the library may have
-// more texts than an operator's catalogue. [Texts.Gaps] lists what is missing.
+// New returns the texts of the library, English and Thai, and those of
+// Options.Catalogues. Readers of all other languages get English. An incomplete
+// catalogue is not an error, because a new version of the library may have more
+// texts than an operator's catalogue. [Texts.Gaps] lists the missing entries.
 func New(opts *Options) (*Texts, error) {
 	if opts == nil {
 		opts = new(Options)
@@ -144,12 +144,14 @@ func New(opts *Options) (*Texts, error) {
 	return t, nil
 }
 
-// Gaps returns what the catalogues lack, in the order of the catalogues.
+// Gaps returns the missing entries of the catalogues, in the order of the
+// catalogues.
 func (t *Texts) Gaps() []Gap { return slices.Clone(t.gaps) }
 
-// LoadCatalogue reads a catalogue from two files of a folder: for German
-// "de.json", an object with the members "codes", "fields", "reasons", "units"
-// and "dates", each of which may be left out, and "de.tmpl", a Go text template.
+// LoadCatalogue reads a catalogue from two files of a folder. For German they are
+// "de.json" and "de.tmpl". The first is an object with the members "codes",
+// "fields", "reasons", "units" and "dates"; each of them may be left out. The
+// second is a Go text template.
 func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error) {
 	c := Catalogue{Language: lang}
 	b, err := fs.ReadFile(fsys, path.Join(dir, lang.String()+".json"))
@@ -261,9 +263,9 @@ func (t *Texts) pick(lang string) Catalogue {
 
 var placeholder = regexp.MustCompile(`\{[a-z_]+\}`)
 
-// Problem says in words what is wrong, in the language that fits lang best: a
-// BCP 47 tag, or an Accept-Language header. Numbers are written as the language
-// writes them.
+// Problem returns the text of a problem in the language that fits lang best. lang
+// is a BCP 47 tag, or an Accept-Language header. Numbers are written as the
+// language writes them.
 func (t *Texts) Problem(lang string, p request.Problem) string {
 	c := t.pick(lang)
 	text := cmp.Or(c.Codes[p.Code], t.catalogues[0].Codes[p.Code], string(p.Code))
