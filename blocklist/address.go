@@ -15,8 +15,8 @@ import (
 // canonical. It is stored with every list.
 const AddressRules = urlkey.Version
 
-// AddressKind says what lies at an address. A digest is of one kind, so that
-// the address of a page never matches the address of a picture.
+// AddressKind is the type of the resource at an address. A digest is of one kind,
+// so the address of a page never matches the address of a picture.
 type AddressKind uint8
 
 const (
@@ -40,7 +40,7 @@ func (k AddressKind) String() string {
 	return fmt.Sprintf("AddressKind(%d)", uint8(k))
 }
 
-// AddressReason says why a text is no web address.
+// AddressReason is the reason why a text is not a web address.
 type AddressReason = urlkey.Reason
 
 // The reasons of an AddressError.
@@ -53,7 +53,8 @@ const (
 	AddressSyntax  = urlkey.Syntax  // refused by the WHATWG URL standard
 )
 
-// AddressError says why a text is no web address. It holds nothing of the text.
+// AddressError reports why a text is not a web address. It has nothing of the
+// text.
 type AddressError struct {
 	Reason AddressReason
 	Len    int // of the text, in bytes
@@ -84,9 +85,9 @@ func addressError(err error) error {
 	return fmt.Errorf("blocklist: address: %w", err)
 }
 
-// Digest is the key under which a list holds an address or a file: 128 bits of
-// SipHash-2-4 under keys that are random for each list. Digests of different
-// lists cannot be compared. The zero Digest is no special value.
+// Digest is the key under which a list holds an address or a file. It is 128 bits
+// of SipHash-2-4 under keys that are random for each list. Digests of different
+// lists cannot be compared. The zero Digest is an ordinary value.
 type Digest [16]byte
 
 // digestKeys are the SipHash keys of a list, one for each kind of key, so that the
@@ -174,8 +175,8 @@ const (
 	maxPrefixSegments = 16
 )
 
-// ErrShared says that a host or prefix belongs to many who have nothing to do with
-// each other: a public suffix, such as co.uk, or a whole host by its prefix.
+// ErrShared is returned for a host or prefix that many unrelated people share. It
+// is a public suffix, for example co.uk, or a whole host given as a prefix.
 var ErrShared = errors.New("is shared by many")
 
 // hostOf returns the host of a canonical address that consists of nothing else. size

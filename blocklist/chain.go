@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Position says where a list stands, and how it came there. Lists with the same
-// Position have the same events.
+// Position is the sequence number of a list, together with its history. Lists with
+// the same Position have the same events.
 type Position struct {
 	// Epoch counts how often Rekey made the list anew with other digests. Digests
 	// of different epochs cannot be compared.

@@ -12,19 +12,19 @@ import (
 // away for less learns from the journal what it may show again.
 const defaultEraseAfter = 30 * 24 * time.Hour
 
-// Erase destroys what rules that have ended were made of, and what was learned for
-// them and excepted from them: it is gone from the journal, which shrinks, and from
-// the folder of the list, also for who has one of its files open. What is left of
-// each event is its header and a digest that tells nothing: docs/format/record.md.
-// Published files, and copies, are out of reach.
+// Erase destroys the keys of ended rules, with their derived keys and exceptions.
+// They are removed from the journal, which shrinks, and from the folder of the
+// list. They are unreadable also for a process that has one of its files open.
+// Each event keeps its header and a digest that reveals nothing:
+// docs/format/record.md. Published files, and copies, are out of reach.
 //
-// With no rules it does so for everything that ended before Options.EraseAfter. A
-// list does that by itself within a day, unless CompactAfter is negative; with a
-// negative EraseAfter there is only what is named.
+// Without rules as arguments it erases everything that ended before
+// Options.EraseAfter. A list does that by itself within a day, unless CompactAfter
+// is negative. With a negative EraseAfter only the given rules are erased.
 //
-// It returns how many events it erased. The error is an *EventError, and nothing is
-// erased, if one of the rules has not ended. Erase writes the journal anew: readers
-// and writers go on beside it.
+// It returns the number of erased events. If one of the rules has not ended, the
+// error is an *EventError, and nothing is erased. Erase rewrites the journal.
+// Readers and writers continue meanwhile.
 func (l *List) Erase(ctx context.Context, rules ...uint64) (int, error) {
 	if l.writer == nil {
 		return 0, fmt.Errorf("blocklist: %w", ErrReadOnly)

@@ -28,8 +28,8 @@ var (
 	// shown their keys to everybody. Give the list an EncryptionKey, by Rekey if
 	// there is one already.
 	ErrFacesUnencrypted = errors.New("faces are published in encrypted snapshots only; set Options.EncryptionKey, with Rekey for a list that is there already")
-	// ErrRules: the addresses were made canonical by other rules. Such a list
-	// has to be made anew from its addresses.
+	// ErrRules: the addresses were made canonical by other rules. The list has to
+	// be made anew from its addresses.
 	ErrRules = errors.New("addresses follow other canonical rules")
 	// ErrRollback: Reload found a snapshot older than the one in use, or one of
 	// another list.
@@ -63,8 +63,8 @@ var (
 	ErrEvent = errors.New("event not accepted")
 )
 
-// EventError says why an event was not accepted. Nothing of the Append that
-// it belonged to was written.
+// EventError reports why an event was not accepted. No event of its Append was
+// written.
 type EventError struct {
 	Index int    // of the event among those of the call
 	Field string // such as "Rule.Scope"

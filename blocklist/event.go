@@ -9,8 +9,8 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// Scope says how far around the picture of a request a rule reaches. The values
-// are stored and never change their meaning; zero is invalid.
+// Scope is how far a rule reaches around the picture of a request. The values are
+// stored and never change their meaning; zero is invalid.
 type Scope uint8
 
 const (
@@ -49,8 +49,8 @@ func ParseScope(name string) (Scope, error) {
 	return 0, fmt.Errorf("blocklist: not a scope; %s are", strings.Join(scopeNames[1:], ", "))
 }
 
-// Effect says what is to happen with what a rule covers. The values are stored
-// and never change their meaning; zero is invalid.
+// Effect is the effect of a rule on the images that it covers. The values are
+// stored and never change their meaning; zero is invalid.
 type Effect uint8
 
 const (
@@ -77,7 +77,7 @@ type Rule struct {
 	Case [16]byte
 	// Kind is the kind of the request; the list does not look into it.
 	Kind uint8
-	// Territories are where the rule holds. None means worldwide.
+	// Territories are where the rule holds. Empty means worldwide.
 	Territories []Territory
 	// Start and End bound the time in which the rule holds: from Start on,
 	// until just before End, to the second. Zero means at once, and for ever.
@@ -85,7 +85,7 @@ type Rule struct {
 	// Purposes, unless zero, are the only uses that the rule restricts: see
 	// State.For.
 	Purposes Purposes
-	// Keys are what it blocks.
+	// Keys are the keys that the rule blocks.
 	Keys Keys
 }
 
@@ -131,7 +131,8 @@ func (k AddressKind) scope() Scope {
 	return ScopeURL
 }
 
-// HashKey is a perceptual hash, and what it was computed from.
+// HashKey is a perceptual hash, and the form of the picture that it was computed
+// from.
 type HashKey struct {
 	Hash phash.Hash
 	// Variant is the transform of the picture that gave the hash. The list returns
@@ -139,11 +140,11 @@ type HashKey struct {
 	Variant uint8
 	// Reach is how far the hash matches, if that is less than the query asks for.
 	Reach Reach
-	// View is the number of the View in Keys.Views, from 1 on; 0 for none.
+	// View is the number of the View in Keys.Views, from 1 on, or 0.
 	View uint8
 }
 
-// EventType says what an event does. The values are stored and never change
+// EventType is the action of an event. The values are stored and never change
 // their meaning; zero is invalid.
 type EventType uint8
 
@@ -174,8 +175,8 @@ func (t EventType) String() string {
 
 // Event is one step of a list. Append gives it its sequence number.
 //
-// An event whose Target is not there, or is of another type, or has ended, is
-// accepted and has no effect: what it would change is gone already.
+// An event whose Target does not exist, is of another type, or has ended, is
+// accepted and has no effect.
 type Event struct {
 	// Seq is the position in the journal, from 1 on, without gaps. Append
 	// ignores it.
@@ -191,8 +192,8 @@ type Event struct {
 	// Rule belongs to EventAdded only.
 	Rule *Rule
 	// Target is the sequence number of the event that this one refers to: the
-	// added event of a rule, or the event to undo. Only EventException can have
-	// none.
+	// added event of a rule, or the event to undo. It is required, except for
+	// EventException.
 	Target uint64
 	// Keys belong to EventDerived, without faces, and to EventException, without
 	// addresses and features too.
@@ -205,9 +206,9 @@ type Event struct {
 	Batch [16]byte
 	// Salt hides the payload in its digest. Append chooses it.
 	Salt [16]byte
-	// Erased, unless zero, says that salt and payload of the event were destroyed,
-	// and is the digest that is left of them. Only events that are read have it;
-	// Rule, Keys and Until are zero then.
+	// Erased, unless zero, is the digest that is left of an event whose salt and
+	// payload were destroyed. Only events that are read have it; Rule, Keys and
+	// Until are zero then.
 	Erased [32]byte
 	// Extra are optional fields that a newer version wrote, ascending by tag. They
 	// are written again with the event.

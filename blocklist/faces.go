@@ -16,14 +16,14 @@ import (
 // Vectors of different models never meet.
 type FaceModel = embedding.Model
 
-// FaceVector is a face as a model saw it; FaceVector.Set takes the components.
-// However it is formatted, it prints none of them.
+// FaceVector is a face as a model sees it; FaceVector.Set takes the components. No
+// format prints the components.
 type FaceVector = embedding.Vector
 
-// FaceLimits say how similar a face must be, as the cosine of the angle between
-// the vectors: finite, from -1 to 1, Review at most Block. They are recorded with
-// the face, because they belong to the model, and to the list for which they
-// were chosen.
+// FaceLimits are the least similarities for a match, as the cosine of the angle
+// between the vectors. They are finite, from -1 to 1, with Review at most Block.
+// They are recorded with the face, because they belong to the model and to the
+// list for which they were chosen.
 type FaceLimits struct {
 	Block  float64 // from here on it is the same person
 	Review float64 // from here on a person should look
@@ -112,13 +112,13 @@ func parseFace(p []byte) (f Face, size int, err error) {
 // sealContext is what a sealed face belongs to.
 func sealContext(list, event [16]byte) []byte { return append(list[:], event[:]...) }
 
-// SealFaces seals vectors, of any models, for the rule that the event with that
-// ID will add; they are for Rule.Keys. The key of the event is durable when it
-// returns. Nothing else of the vectors ever is: whoever keeps an event before it
-// is appended keeps sealed faces only.
+// SealFaces seals vectors, of any models, for Rule.Keys of the rule that the event
+// with that ID will add. The key of the event is durable when it returns. The
+// unsealed vectors are never stored: a caller that keeps an event before it is
+// appended keeps sealed faces only.
 //
-// It may be called again for the same event, for other limits, until the event
-// is in the journal. If it never comes there, DropFaces forgets the key.
+// It may be called again for the same event, for other limits, until the event is
+// in the journal. If the event is never appended, DropFaces destroys the key.
 func (l *List) SealFaces(event [16]byte, limits FaceLimits, vectors ...FaceVector) ([]Face, error) {
 	j, err := l.journal()
 	if err != nil {
@@ -166,9 +166,12 @@ func (l *List) SealFaces(event [16]byte, limits FaceLimits, vectors ...FaceVecto
 }
 
 // DropFaces destroys, durably, the keys that SealFaces made for events that are
-// not in the journal and that keep does not want; a nil keep wants none. What
-// was sealed with them cannot be appended any more. A caller that keeps events before
-// they are appended calls it when none of them is left, for what a crash left behind.
+// not in the journal, except those for which keep returns true. A nil keep keeps
+// no key of these events. Faces that were sealed with a destroyed key cannot be
+// appended any more.
+//
+// A caller that keeps events before they are appended calls DropFaces when it has
+// no more of them, to remove the remains of a crash.
 func (l *List) DropFaces(keep func(event [16]byte) bool) error {
 	j, err := l.journal()
 	if err != nil {
@@ -397,10 +400,10 @@ func (f *fold) showFaces(v *State) {
 }
 
 // FindFaces calls yield for every rule in force with a face that is similar
-// enough, by the limits with which it was registered, once for each such face,
-// in no particular order, until yield returns false; it reports whether it came
-// to the end. Faces of other models than x are not similar; the zero FaceVector
-// finds nothing. It does not allocate.
+// enough, by the limits with which it was registered. It calls yield once for each
+// matching face, in no particular order, until yield returns false. It reports
+// whether it came to the end. Faces of other models than x are not similar; the
+// zero FaceVector finds nothing. It does not allocate.
 //
 // Similarities are those of vectors rounded to a byte a dimension, and may miss
 // one in 10,000 faces: docs/faces.md.
@@ -465,10 +468,10 @@ func (v *State) hasEndedPictures() bool {
 	return false
 }
 
-// SearchesFaces reports whether FindFaces looks at all registered faces. It does
-// not in a list that was loaded from a snapshot without the keys of its faces, or
-// whose keys are too old to be used, nor if the keys of some faces were lost:
-// then it looks at the others. Status tells.
+// SearchesFaces reports whether FindFaces searches all registered faces. It
+// returns false for a list that was loaded from a snapshot without the keys of its
+// faces, or whose keys are too old to be used. It also returns false if the keys
+// of some faces were lost; FindFaces then searches the others. See List.Info.
 func (v *State) SearchesFaces() bool { return v.lostFaces == 0 && v.mayUseFaces() }
 
 // mayUseFaces reports whether the faces that were opened may be searched.
@@ -476,14 +479,14 @@ func (v *State) mayUseFaces() bool {
 	return !v.base.facesShut && (v.base.facesUntil == 0 || v.now().Unix() < v.base.facesUntil)
 }
 
-// RulesWithoutFaces returns the rules, ascending, that had not ended when v was
-// made and of which faces cannot be searched, because their key was lost. Such a
-// rule has to be made anew.
+// RulesWithoutFaces returns the rules with faces that cannot be searched because
+// their key was lost. The rules are ascending and had not ended when v was made.
+// They have to be made anew.
 func (v *State) RulesWithoutFaces() []uint64 { return slices.Clone(v.withoutFaces) }
 
-// ComparesFaces reports whether FindFaces says everything about a face of a
-// model: SearchesFaces, and faces of that model are registered, or none are at
-// all. It does not allocate.
+// ComparesFaces reports whether FindFaces gives a complete answer for a face of a
+// model. This requires SearchesFaces, and that faces of the model are registered,
+// or no faces at all. It does not allocate.
 func (v *State) ComparesFaces(m FaceModel) bool {
 	if !v.SearchesFaces() {
 		return false

@@ -87,14 +87,17 @@ func (d *featureDelta) segments() iter.Seq[*features.Segment] {
 // it at a time; its zero value is ready.
 type FeatureSearcher = features.Searcher
 
-// FeatureMatch says how well a registered picture was found in a candidate.
+// FeatureMatch is the quality of the match of a registered picture in a candidate.
 type FeatureMatch = features.Match
 
 // FindFeatures calls yield for rules in force with a picture that the features
-// show, and how well, the best match first, until yield returns false. worth,
-// unless nil, says which rules matter to the caller: a search looks closely at a
-// limited number of pictures, and what does not matter, or has ended, takes no
-// place among them. It does not allocate once x has its memory.
+// show, and the quality of the match. The best match comes first, until yield
+// returns false.
+//
+// worth, unless nil, selects the rules that matter to the caller. A search
+// examines only a limited number of pictures closely. Pictures of other rules, and
+// of ended rules, do not count towards that number. FindFeatures does not allocate
+// once x has its memory.
 func (v *State) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) bool, yield func(Hit, FeatureMatch) bool) {
 	defer runtime.KeepAlive(v)
 	start := v.queries.begin(tierFeatures)
@@ -129,8 +132,8 @@ func (v *State) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) boo
 	v.queries.end(tierFeatures, start)
 }
 
-// HasFeatures reports whether the event that brought the key of a hit of this State
-// brought features too: whether FindFeatures can find the picture.
+// HasFeatures reports whether FindFeatures can find the picture of a hit of this
+// State: the event of the key had features too.
 func (v *State) HasFeatures(hit Hit) bool {
 	if int(hit.grant) < v.base.len() {
 		return v.base.features.of != nil && v.base.features.of.Contains(hit.grant)

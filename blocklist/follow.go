@@ -6,13 +6,14 @@ import (
 	"slices"
 )
 
-// Follow calls yield for the events of the journal after a Position, in order,
-// each with the Position of the list that has it, and waits for more, until yield
-// returns false or ctx ends, when it returns ctx.Err(), or the list is closed, when
-// it returns ErrClosed. The zero Position is the beginning.
+// Follow calls yield for the events of the journal after a Position, in order, and
+// then waits for more. Each event comes with the Position of the list that has it.
+// The zero Position is the beginning. Follow ends when yield returns false. It
+// returns ctx.Err() when ctx ends, and ErrClosed when the list is closed.
 //
-// It returns ErrRollback if the list has not come to that Position, or is of
-// another epoch, and ErrFork if it came to its number by other events.
+// It returns ErrRollback if the list has not reached that Position, or is of
+// another epoch. It returns ErrFork if the list reached its number by other
+// events.
 func (l *List) Follow(ctx context.Context, after Position, yield func(Event, Position) bool) error {
 	j, err := l.journal()
 	if err != nil {
@@ -55,9 +56,9 @@ func (l *List) continues(j *log, p Position) (digest [32]byte, err error) {
 	return digest, err
 }
 
-// History calls yield for every event of one rule, in order, until yield
-// returns false: its own, those that refer to it, and those that undo them. A
-// number that is no rule's has no history.
+// History calls yield for every event of one rule, in order, until yield returns
+// false: its own, those that refer to it, and those that undo them. A number that
+// is not a rule's has no history.
 func (l *List) History(rule uint64, yield func(Event) bool) error {
 	j, err := l.journal()
 	if err != nil {

@@ -2,26 +2,26 @@ package blocklist
 
 import "context"
 
-// A Journal keeps the entries of one list. It is what a list is made from: see
-// New. boltjournal has the one that most programs use; journaltest tests others.
+// A Journal stores the entries of one list: see New. Package boltjournal has the
+// Journal that most programs use; package journaltest tests others.
 //
-// Append and Rewrite are called by one goroutine at a time each. All other calls
-// may come at any time, also beside these two. Errors about what is stored wrap
-// ErrJournal; after Close, all wrap ErrClosed.
+// Append and Rewrite are called by one goroutine at a time each. All other methods
+// may be called at any time, also during these two. Errors about stored data wrap
+// ErrJournal; after Close, all errors wrap ErrClosed.
 type Journal interface {
 	// Meta returns what SetMeta stored last, and nil in a new journal.
 	Meta() ([]byte, error)
-	// SetMeta stores what the list has to know of itself, durably.
+	// SetMeta stores the list's metadata, durably.
 	SetMeta(meta []byte) error
-	// Last returns the number of the last entry, 0 if there is none.
+	// Last returns the number of the last entry, or 0 for an empty journal.
 	Last() (uint64, error)
-	// Append adds entries, all or none, durably. Their numbers follow those that
-	// are there, without a gap. After an error the list asks for Last: if that is
-	// what it was, the list goes on, so nothing of the entries may come back later.
+	// Append adds all entries or no entry, durably. Their numbers follow the
+	// existing ones without a gap. After an error the list calls Last. If Last is
+	// unchanged, the list continues, so the entries must not appear later.
 	Append(entries []Entry) error
 	// Read returns entries from number from on, in order: at most limit, and fewer
-	// if they are big, but none only if there are no more. A missing number is an
-	// error.
+	// if they are big. It returns no entries only at the end. A missing number is
+	// an error.
 	Read(from uint64, limit int) ([]Entry, error)
 	// Find returns the numbers of the entries with these ids, 0 for each that is
 	// not there.
@@ -29,9 +29,9 @@ type Journal interface {
 	// Targeting returns the numbers of the entries with that target, ascending.
 	Targeting(target uint64) ([]uint64, error)
 	// Rewrite calls change for every entry, ascending, and stores the Data that it
-	// returns; nil leaves the entry as it is. All changes are made or none. When it
-	// returns without an error, they are durable, and the old data is in no file of
-	// the journal. Entries that Append adds meanwhile may be left out.
+	// returns; nil leaves the entry unchanged. It makes all changes or no change.
+	// When it returns without an error, they are durable, and the old data is in
+	// no file of the journal. Entries that Append adds meanwhile may be left out.
 	Rewrite(ctx context.Context, change func(Entry) ([]byte, error)) error
 	// Close releases the journal. It waits for calls that run.
 	Close() error

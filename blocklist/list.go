@@ -27,14 +27,14 @@ type Options struct {
 	// Now is the clock by which rules begin and end; time.Now if nil. It is
 	// called by readers, and must be safe for concurrent use.
 	Now func() time.Time
-	// CompactAfter is how many grants and keys may come since the last
-	// compaction before the next one begins by itself: 0 stands for 200,000 or
-	// an eighth of the list, whichever is more, and a negative number for never.
-	// Unless it is negative, a compaction also begins within a day after a rule
-	// with faces has ended, so that they leave the memory.
+	// CompactAfter is the number of grants and keys after the last compaction at
+	// which the next one begins by itself. 0 means 200,000 or an eighth of the
+	// list, whichever is more; a negative number means never. Unless it is
+	// negative, a compaction also begins within a day after a rule with faces has
+	// ended, to remove the faces from memory.
 	CompactAfter int
 	// SigningKey signs the snapshots of Publish; nil leaves them unsigned. New
-	// returns ErrKey for one that is no Ed25519 private key.
+	// returns ErrKey for a key that is not an Ed25519 private key.
 	SigningKey ed25519.PrivateKey
 	// EncryptionKey encrypts the journal and all snapshots, also those of
 	// Publish; nil leaves them as they are. It is fixed when the folder is
@@ -43,36 +43,40 @@ type Options struct {
 	// readable in the journal.
 	EncryptionKey *EncryptionKey
 	// FaceKey encrypts the keys of faces in the folder instead of EncryptionKey,
-	// which nodes have too; nil leaves that to EncryptionKey, and without one they
-	// lie bare. With another FaceKey the faces of the list cannot be searched (Status
-	// tells) and SealFaces returns ErrKey, until it is opened with the right one.
-	// Rekey changes it.
+	// which nodes have too. If nil, EncryptionKey encrypts them; if both are nil,
+	// they are not encrypted. With a wrong FaceKey, the faces of the list cannot
+	// be searched (see List.Info) and SealFaces returns ErrKey, until the list is
+	// opened with the right one. Rekey changes it.
 	FaceKey *EncryptionKey
-	// FaceLifetime is how long nodes may use the faces of a published snapshot:
-	// 0 stands for 7 days; a minute to MaxFaceLifetime are accepted. After it Load,
-	// and lists that have loaded it, leave the faces shut, so a newer one has to be
-	// published, and reloaded, before. That goes by the reader's clock, and nothing
-	// in the file enforces it: whoever has the file and the key can open the faces for
-	// ever, also those that were withdrawn since.
+	// FaceLifetime is how long nodes may use the faces of a published snapshot: 0
+	// means 7 days; a minute to MaxFaceLifetime are accepted. Load, and lists that
+	// have loaded the snapshot, do not open the faces after that. Publish a newer
+	// snapshot, and reload it, before.
+	//
+	// The reader's clock is used, and nothing in the file enforces the limit. A
+	// person with the file and the key can open the faces for ever, also faces
+	// that were withdrawn since.
 	FaceLifetime time.Duration
-	// EraseAfter is how long rules that have ended keep their keys, so that an index
-	// that was away learns what it may show again: 0 stands for 30 days, a negative
-	// number for ever. Unless CompactAfter is negative, what is older is erased
-	// within a day, and Transitions does not tell of it any more: see Erase.
+	// EraseAfter is how long ended rules keep their keys, so that an index that
+	// was offline learns which images it may show again. 0 means 30 days, a
+	// negative number for ever. Unless CompactAfter is negative, older keys are
+	// erased within a day, and Transitions does not report them any more: see
+	// Erase.
 	EraseAfter time.Duration
-	// Salvage opens a journal file also when one of the two pages that mark its
-	// commits is damaged. The last commit may be lost then; Status tells. Any other
-	// damage is refused nevertheless. New ignores it: see boltjournal.
+	// Salvage opens a journal file even if one of the two pages that mark its
+	// commits is damaged. The last commit may be lost then: see List.Info. Any
+	// other damage is refused. New ignores it: see boltjournal.
 	Salvage bool
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
-	// PublicSuffix reports whether a host is one below which names are given to
-	// others, such as github.io. No rule can block such a host. Without it only
-	// single labels and usual second levels of countries, such as co.uk, are known;
-	// golang.org/x/net/publicsuffix has the whole list.
+	// PublicSuffix reports whether names below a host are given to other people,
+	// for example below github.io. No rule can block a public suffix. If nil, only
+	// single labels and usual second levels of countries, for example co.uk, are
+	// known. golang.org/x/net/publicsuffix has the whole list.
 	PublicSuffix func(host string) bool
-	// Observer and Logger are told what the list does: what fails in the background
-	// too. With an Observer queries are counted, and one in 1,024 is timed.
+	// Observer and Logger receive the operations of the list, including failures
+	// in the background. With an Observer queries are counted, and one in 1,024 is
+	// timed.
 	Observer Observer
 	Logger   *slog.Logger
 
@@ -96,8 +100,8 @@ type LoadOptions struct {
 	// fault. Without Map the file is copied into memory, and may be treated in
 	// any way afterwards.
 	Map bool
-	// TrustedKeys, if there are any, are the keys of which one must have signed
-	// the snapshot. Load and Reload then refuse anything else with ErrKey or
+	// TrustedKeys, if not empty, are the accepted signing keys. Load and Reload
+	// refuse a snapshot that is not signed by one of them with ErrKey or
 	// ErrSignature. Verifying reads the whole file.
 	TrustedKeys []ed25519.PublicKey
 	// EncryptionKey, unless nil, is the key the snapshot is encrypted with. Load
@@ -144,20 +148,20 @@ type List struct {
 	failing map[Op]error // whose last run failed
 }
 
-// Info says what a list is, and how it is.
+// Info describes a list and its state.
 type Info struct {
-	// ID is the random number that tells the list from all others.
+	// ID is the random number that identifies the list.
 	ID [16]byte
 	// Position is where it stands: the number of its last event, and the running
 	// digest.
 	Position Position
 	// Counts is how much there is in it.
 	Counts Counts
-	// Opened is when New, Load or the last Reload that found another file made the
-	// list what it is.
+	// Opened is the time of New, of Load, or of the last Reload that found another
+	// file.
 	Opened time.Time
-	// SnapshotSeq is the number of the snapshot on which the list stands, 0 for
-	// none; SnapshotTime is when it was written.
+	// SnapshotSeq is the number of the snapshot that the list is based on, or 0.
+	// SnapshotTime is when it was written.
 	SnapshotSeq  uint64
 	SnapshotTime time.Time
 	// Since is how many grants and keys came since, and how many grants ended.
@@ -169,10 +173,10 @@ type Info struct {
 	// Faces is how many registered faces are searched, those of rules whose
 	// time has not come or is over included.
 	Faces int
-	// FacesWithoutKey is how many faces of rules that have not ended cannot be
-	// searched, because their key is gone: there are none unless the file of keys
-	// was lost or damaged, or is older than the journal. They are counted in
-	// snapshots too, until their rules end: State.RulesWithoutFaces.
+	// FacesWithoutKey is the number of faces of rules that have not ended whose
+	// key is lost, so that they cannot be searched. It is 0 unless the file of
+	// keys was lost or damaged, or is older than the journal. Snapshots count them
+	// too, until their rules end: State.RulesWithoutFaces.
 	FacesWithoutKey int
 	// FacesUntil is when the faces of a loaded list must not be used any more;
 	// the zero Time for never, as in a list that is open for writing.
@@ -185,7 +189,7 @@ type Info struct {
 	Queries map[Op]uint64
 }
 
-// Info returns what the list is, and how it is.
+// Info returns a description of the list and its state.
 func (l *List) Info() Info {
 	l.infoMu.Lock()
 	s := l.info
@@ -221,14 +225,14 @@ func isSnapshotName(name string) bool {
 	return len(name) == len(snapshotName(0)) && strings.HasPrefix(name, snapshotPrefix) && strings.HasSuffix(name, snapshotSuffix)
 }
 
-// New opens a list for writing, on a journal that belongs to it alone, and closes
-// that with it, or if New fails. The list of an empty journal is a new one. dir is
-// the folder for snapshots and keys of faces, which makes opening fast. With an
-// empty dir the list stands on its journal alone: every New reads all of it, and
-// there can be no faces.
+// New opens a list for writing on a journal. The journal belongs to the list
+// alone: the list closes it, also if New fails. An empty journal makes a new list.
+// dir is the folder for snapshots and keys of faces; snapshots make opening fast.
+// With an empty dir every New reads the whole journal, and the list cannot have
+// faces.
 //
-// The list is the newest snapshot of the folder that is in order, and the events
-// of the journal after it. Status tells when a snapshot was passed over.
+// The list is made from the newest valid snapshot of the folder, and the events of
+// the journal after it. List.Info reports when a snapshot was skipped.
 func New(journal Journal, dir string, opts *Options) (*List, error) {
 	l, err := openList(journal, dir, opts)
 	if err != nil {
@@ -429,10 +433,10 @@ func (l *List) readSnapshotFile(path string) (*base, error) {
 	return b, nil
 }
 
-// Load opens a snapshot file, which Publish wrote, for reading. It returns an
-// error that wraps ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum,
-// ErrFormat, ErrLimit, ErrKey, ErrSignature or ErrRules when the file is not in
-// order, and ErrRollback or ErrFork when it does not continue LoadOptions.After.
+// Load opens a snapshot file of Publish for reading. For an invalid file, the
+// error wraps ErrNotSnapshot, ErrVersion, ErrTruncated, ErrChecksum, ErrFormat,
+// ErrLimit, ErrKey, ErrSignature or ErrRules. It wraps ErrRollback or ErrFork when
+// the file does not continue LoadOptions.After.
 func Load(path string, opts *LoadOptions) (*List, error) {
 	var o LoadOptions
 	if opts != nil {
@@ -459,12 +463,13 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	return l, nil
 }
 
-// Reload opens the snapshot file of a loaded list again and reports whether it
-// is another one. It refuses, with ErrRollback, one that is older or of another
-// list, and with ErrFork, one with other events up to those that are in use; one
-// that Rekey made of this list is a successor. The list stays as it is
-// when there is an error; but faces that are too old to be used it forgets in any
-// case.
+// Reload opens the snapshot file of a loaded list again and reports whether it is
+// another file. It returns ErrRollback for a file that is older or of another
+// list. It returns ErrFork for a file with other events up to those in use. A file
+// that Rekey made of this list is accepted as a successor.
+//
+// After an error the list is unchanged, except that it drops faces that are too
+// old to be used.
 func (l *List) Reload() (changed bool, err error) {
 	if l.writer != nil {
 		return false, fmt.Errorf("blocklist: the list was opened for writing: %w", errors.ErrUnsupported)
@@ -538,15 +543,15 @@ func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
 
 // Append adds events to the journal. When it returns without an error they are
 // durable, and shown by every State taken from then on. It returns the sequence
-// number of each; an event whose ID is in the journal already keeps the number
-// that it has, and is not added again. Either all events of a call are added or
-// none. Calls that run at once share one commit.
+// number of each event. An event whose ID is in the journal already keeps its
+// number, and is not added again. Append adds all events of a call or no event.
+// Concurrent calls share one commit.
 //
-// The error is an *EventError when an event is not acceptable, ctx.Err() when
-// ctx ended first (the events may then be added nevertheless; append them again
-// to find out), wraps ErrNotWritten when writing failed and nothing of it is in the
-// journal, and ErrBroken when it is not known what reached the disk: then the list
-// has to be closed and opened again.
+// The error is an *EventError when an event is not acceptable. It is ctx.Err()
+// when ctx ended first; the events may still be added, so append them again to
+// find out. It wraps ErrNotWritten when writing failed and no event is in the
+// journal. It wraps ErrBroken when the state of the disk is unknown: close the
+// list and open it again.
 func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 	if _, err := l.journal(); err != nil {
 		return nil, err
@@ -580,9 +585,9 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 	return l.writer.append(ctx, &request{events: events, faces: faces, done: make(chan struct{})})
 }
 
-// Events calls yield for the events of the journal from number from on, in
-// order, until yield returns false or there are no more. They are read in
-// groups; an Event and what it points to may be kept.
+// Events calls yield for the events of the journal from number from on, in order,
+// until yield returns false or the journal ends. Events are read in groups. The
+// caller may keep an Event and its referenced values.
 func (l *List) Events(from uint64, yield func(Event) bool) error {
 	j, err := l.journal()
 	if err != nil {
@@ -602,20 +607,20 @@ func (l *List) journal() (*log, error) {
 	return l.writer.journal, nil
 }
 
-// Publish writes the list to a snapshot file that Load reads, and replaces the
-// file if it exists, atomically: whoever reads path sees the old file or the new
-// one, and who has the old one open or mapped keeps it. It returns when the
-// file is durable. After Close the error wraps ErrClosed.
+// Publish writes the list to a snapshot file for Load. It replaces an existing
+// file atomically: readers of path see the old file or the new one. A process that
+// has the old file open or mapped keeps it. Publish returns when the file is
+// durable. After Close the error wraps ErrClosed.
 //
-// A file with faces that it replaces is made unreadable where it lies, also for
-// who has it open, or under another name, but for a Load that has begun; Load and
-// Reload try again if they have come just then. Copies are out of reach. Until
-// it is replaced, it has the keys of faces that were withdrawn since: see Refresh.
+// A replaced file with faces is overwritten in place. Open handles and hard links
+// can no longer read it; a Load in progress completes. A Load or Reload that
+// starts at that moment tries again. Copies are out of reach. Until it is
+// replaced, a file has the keys of faces that were withdrawn since: see Refresh.
 //
-// The snapshot of a list with faces carries the keys that open them, so it must
-// be encrypted: without Options.EncryptionKey the error wraps
-// ErrFacesUnencrypted. A loaded list with faces cannot be published: it has no
-// keys (ErrReadOnly); copy its file instead.
+// The snapshot of a list with faces has their keys, so it must be encrypted.
+// Without Options.EncryptionKey the error wraps ErrFacesUnencrypted. A loaded list
+// with faces cannot be published, because it has no keys (ErrReadOnly); copy its
+// file instead.
 func (l *List) Publish(path string) error {
 	l.publish.Lock()
 	defer l.publish.Unlock()
@@ -705,10 +710,10 @@ func (l *List) writeSnapshotFile(path string, m *moment, o writeOptions) (err er
 	return err
 }
 
-// Compact writes a snapshot into the folder of the list and goes on from it:
-// what was revoked or undone is forgotten, and what came since the last one
-// becomes part of the big tables. What the clock has ended stays for
-// Options.EraseAfter, so that Transitions can tell of it. Readers and writers go on beside it.
+// Compact writes a snapshot into the folder of the list and continues from it.
+// Revoked and undone keys are removed, and newer keys become part of the big
+// tables. Keys that ended by the clock stay for Options.EraseAfter, so that
+// Transitions can report them. Readers and writers continue meanwhile.
 func (l *List) Compact(ctx context.Context) error {
 	if l.writer == nil {
 		return fmt.Errorf("blocklist: %w", ErrReadOnly)
@@ -716,10 +721,10 @@ func (l *List) Compact(ctx context.Context) error {
 	return l.writer.compact(ctx, false)
 }
 
-// Verify reads all of the list again and returns what is not in order: every
-// event of the journal and what finds it, and every snapshot in the folder, or
-// the file of a loaded list. Open reads only the newest snapshot and the events
-// after it.
+// Verify reads the whole list again and returns all errors found. It checks every
+// event of the journal with its look-up data, and every snapshot in the folder, or
+// the file of a loaded list. Opening a list reads only the newest snapshot and the
+// events after it.
 func (l *List) Verify(ctx context.Context) error {
 	start := time.Now()
 	err := l.verify(ctx)

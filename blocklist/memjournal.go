@@ -18,7 +18,7 @@ type memoryJournal struct {
 }
 
 // NewMemoryJournal returns an empty Journal in memory. It is for tests and
-// examples: what is in it is lost with it.
+// examples: its entries are lost with it.
 func NewMemoryJournal() Journal {
 	return &memoryJournal{ids: map[[16]byte]uint64{}, targets: map[uint64][]uint64{}}
 }

@@ -9,27 +9,27 @@ import (
 	"github.com/staydown/staydown/internal/sharded"
 )
 
-// Observer learns what lists do, and what the enforcer and the desk do that are made
-// of them: for metrics, alarms and tests. Observe is called by the goroutine that
-// did the work, often with locks held: it must return soon, and must not call what
-// it observes. It must be safe for concurrent use.
+// Observer receives the operations of lists, and of the enforcer and the desk that
+// use them, for metrics, alarms and tests. Observe is called by the goroutine that
+// did the work, often with locks held. It must return soon, and must not call the
+// observed object. It must be safe for concurrent use.
 type Observer interface {
 	Observe(Observation)
 }
 
 // Observation is an operation that has ended, or a sampled query.
 type Observation struct {
-	// Op is what was done, such as OpAppend.
+	// Op is the operation, for example OpAppend.
 	Op Op
 	// Took is how long it took.
 	Took time.Duration
 	// Count is how many events, rules, cases or other things it was about. Of a
 	// sampled query it is how many queries this one stands for.
 	Count int
-	// Seq is the number of the last event of the list afterwards; 0 where there is
-	// none.
+	// Seq is the number of the last event of the list after the operation, or 0
+	// if there is no event.
 	Seq uint64
-	// Background says that no caller is told of Err.
+	// Background reports that Err was not returned to a caller.
 	Background bool
 	// Err is why it failed; nil if it did not.
 	Err error
@@ -72,8 +72,9 @@ func (o Observation) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// Report gives o to an observer and a logger, each of which may be nil. Failures
-// are logged as errors if nobody else is told of them, and as warnings otherwise.
+// Report passes o to an observer and a logger; each may be nil. Failures are
+// logged as errors if they were not returned to a caller, and as warnings
+// otherwise.
 func (o Observation) Report(to Observer, logger *slog.Logger) {
 	if to != nil {
 		to.Observe(o)

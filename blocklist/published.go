@@ -24,15 +24,15 @@ import (
 // which it is found again after a crash.
 const replacedSuffix = ".replaced"
 
-// Refresh publishes to path again if the file there, which Publish wrote, has
-// keys of faces that have ended since, or of which Options.FaceLifetime is over:
-// with the file and the encryption key they could be opened as long as the file
-// is there. It also makes unreadable what a crash within Publish left beside it.
+// Refresh publishes to path again if the file of Publish at path has keys of faces
+// that have ended, or whose Options.FaceLifetime is over. Otherwise the file and
+// the encryption key would open them as long as the file exists. It also makes
+// files unreadable that a crash within Publish left beside it.
 //
-// found is false if there is no file with faces of this list at path, and so
-// nothing to look after. The error wraps ErrRollback when the file is newer than
-// the list, and ErrSignature when it is signed and Options has no SigningKey; it
-// stays as it is then.
+// found is false if path has no file with faces of this list. The error wraps
+// ErrRollback when the file is newer than the list. It wraps ErrSignature when the
+// file is signed and Options has no SigningKey. In both cases the file is
+// unchanged.
 func (l *List) Refresh(path string) (found bool, err error) {
 	if l.writer == nil {
 		return false, fmt.Errorf("blocklist: a loaded list publishes no faces: %w", ErrReadOnly)

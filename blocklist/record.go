@@ -67,7 +67,7 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// TagError says that a record has a required field that this version does not
+// TagError reports that a record has a required field that this version does not
 // know. It wraps ErrVersion.
 type TagError struct{ Tag uint64 }
 

@@ -18,26 +18,28 @@ import (
 type Addresses func(e Event, digest func(AddressKind, string) (Digest, error)) ([]Address, error)
 
 // Rekey copies the list in the journal old, and in its folder dir, into the empty
-// journal fresh: with new keys for its digests, by the current rules for addresses,
-// and under the encryption key of newOpts. It is for a list whose secret is known
-// to others, that was made under other rules (New returns ErrRules), or that is to
-// be encrypted, or decrypted. [boltjournal.Rekey] does it for a folder.
+// journal fresh. The copy has new keys for its digests, the current rules for
+// addresses, and the encryption key of newOpts. It is for a list whose secret is
+// known to others, or that was made under other rules (New returns ErrRules). It
+// is also for a list that is to be encrypted or decrypted. [boltjournal.Rekey]
+// does it for a folder.
 //
 // Digests cannot be turned back into addresses. Rekey therefore calls addresses
-// for every event that has some, and writes the event with those that it returns.
-// With a nil addresses the digests stay, as do their keys, their epoch, and the
+// for every event that has some, and writes the event with the returned ones. With
+// a nil addresses the digests stay, and also their keys, their epoch, and the
 // rules for addresses, which must then be the current ones.
 //
 // It returns ErrKey if there are keys of faces under another FaceKey than that of
 // oldOpts.
 //
-// Events keep their numbers and all else. No List may have the journals. When
-// fresh is complete, Rekey calls replace, which must durably put fresh in the place
-// of old, in one step; before that nothing has changed, and after an error or a
-// crash it can be called again. Nodes that have loaded a snapshot take the next one
-// by Reload.
+// Events keep their numbers and all other data. No List may have the journals
+// open. When fresh is complete, Rekey calls replace, which must durably put fresh
+// in the place of old, in one step. Before that nothing has changed. After an
+// error or a crash Rekey can be called again. Nodes that have loaded a snapshot
+// take the next one by Reload.
 //
-// [boltjournal.Rekey]: https://pkg.go.dev/github.com/staydown/staydown/blocklist/boltjournal#Rekey
+// [boltjournal.Rekey]:
+// https://pkg.go.dev/github.com/staydown/staydown/blocklist/boltjournal#Rekey
 func Rekey(ctx context.Context, dir string, old, fresh Journal, oldOpts, newOpts *Options, addresses Addresses, replace func() error) error {
 	from, to := optionsOf(oldOpts), optionsOf(newOpts)
 	if from.List != to.List {

@@ -28,8 +28,8 @@ const (
 const (
 	minFaceLifetime     = time.Minute
 	defaultFaceLifetime = 7 * 24 * time.Hour
-	// MaxFaceLifetime bounds Options.FaceLifetime. Readers refuse a snapshot that
-	// says more.
+	// MaxFaceLifetime is the maximum of Options.FaceLifetime. Readers refuse a
+	// snapshot with a longer lifetime.
 	MaxFaceLifetime = 30 * 24 * time.Hour
 )
 

@@ -68,7 +68,7 @@ type Hit struct {
 
 	// Similarity of a face: the cosine, from -1 to 1.
 	Similarity float64
-	// AtBlock says that the similarity is at least the Block limit with which
+	// AtBlock reports that the similarity is at least the Block limit with which
 	// the face was registered, not only its Review limit.
 	AtBlock bool
 
@@ -86,8 +86,8 @@ func (v *State) Seq() uint64 { return v.seq }
 func (v *State) Position() Position { return Position{v.base.header.Epoch, v.seq, v.digest} }
 
 // For returns the same list for a query about some uses of a picture. It finds
-// rules for every use, and rules of which one of the purposes is asked for. A State
-// that For did not return finds rules for every use only.
+// rules for every use, and rules that have one of the purposes. A State that For
+// did not return finds rules for every use only.
 func (v *State) For(p Purposes) *State {
 	if v.purposes == p {
 		return v
@@ -109,19 +109,18 @@ func (v *State) ViewOf(hit Hit) (view View, ok bool) {
 	return v.base.viewOf(hit.grant, hit.View)
 }
 
-// ID returns the random number that tells this list from all others. It is the
-// same in the list, in its snapshots, and after Rekey.
+// ID returns the random number that identifies this list. It is the same in the
+// list, in its snapshots, and after Rekey.
 func (v *State) ID() [16]byte { return v.base.header.identity.ID }
 
-// Digest returns the key of an address, in any spelling, in the list of v. It
-// does not allocate for canonical addresses, nor for those that differ only in
-// their http scheme. The error is an *AddressError if the text is no web
-// address.
+// Digest returns the key of an address, in any spelling, in the list of v. It does
+// not allocate for canonical addresses, or for those that differ only in their
+// http scheme. The error is an *AddressError if the text is not a web address.
 //
-// For HostAddress the text is a host, such as example.com, and for PrefixAddress a
-// host and the first segments of a path, such as example.com/somebody. The error
-// wraps ErrShared if that would block many who have nothing to do with each other:
-// see Options.PublicSuffix.
+// For HostAddress the text is a host, for example example.com. For PrefixAddress
+// it is a host and the first segments of a path, for example example.com/somebody.
+// The error wraps ErrShared if the rule would block many unrelated people: see
+// Options.PublicSuffix.
 func (v *State) Digest(kind AddressKind, rawURL string) (Digest, error) {
 	// One comparison for both ends: of kind 0, kind-1 is 255.
 	if kind-1 < 2 {
@@ -142,10 +141,10 @@ func (v *State) Digest(kind AddressKind, rawURL string) (Digest, error) {
 	return d, nil
 }
 
-// FindURL calls yield for every rule in force that covers the address of an image or
-// a page, in any spelling: by its own key, or by its host or a prefix of it. The
-// error is an *AddressError if the text is no web address, and no rule is found then.
-// FindURL does not allocate for canonical addresses.
+// FindURL calls yield for every rule in force that covers the address of an image
+// or a page, in any spelling: by its own key, or by its host or a prefix of it. If
+// the text is not a web address, the error is an *AddressError, and no rule is
+// found. FindURL does not allocate for canonical addresses.
 func (v *State) FindURL(kind AddressKind, rawURL string, yield func(Hit) bool) error {
 	if kind-1 >= 2 {
 		return fmt.Errorf("blocklist: %v is not the kind of an address that is asked for", kind)
@@ -207,7 +206,7 @@ const (
 	containsKnown = containsSHA1 | containsMD5 | containsHosts | containsPrefixes
 )
 
-// NeedsDigests reports of which digests, beside SHA-256, the list has keys.
+// NeedsDigests reports for which digests, beside SHA-256, the list has keys.
 func (v *State) NeedsDigests() (sha1, md5 bool) {
 	return v.contents&containsSHA1 != 0, v.contents&containsMD5 != 0
 }
@@ -245,9 +244,9 @@ func (v *State) find(d Digest, yield func(Hit) bool) bool {
 }
 
 // FindHash calls yield for every rule in force that holds a hash within radius
-// bits of h, once for each such hash, in no particular order, until yield
-// returns false; it reports whether it came to the end. The zero Hash and a
-// negative radius find nothing. It does not allocate.
+// bits of h. It calls yield once for each matching hash, in no particular order,
+// until yield returns false. It reports whether it came to the end. The zero Hash
+// and a negative radius find nothing. It does not allocate.
 func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 	if h.IsZero() || radius < 0 {
 		return true
@@ -344,8 +343,8 @@ type exception struct {
 	file  Digest
 }
 
-// Excepted reports whether the rule of a hit must leave a picture alone: its
-// file (sha may be nil) is excepted, or one of its hashes is within
+// HasException reports whether the rule of a hit has an exception for a picture.
+// Its file (sha may be nil) is excepted, or one of its hashes is within
 // ExceptionRadius of an excepted hash.
 func (v *State) HasException(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	list := v.exceptionsOf(hit.Rule)
@@ -375,12 +374,13 @@ func (v *State) HasException(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	return false
 }
 
-// CommonDistance returns how near a picture is to one that is excepted from all
-// rules, in bits: 0 for one of those files (sha may be nil), else the distance
-// of the nearest of their hashes. ok is false when there is nothing to compare.
+// AllowedDistance returns the distance in bits from a picture to the nearest one
+// that is excepted from all rules (the allow list). It is 0 for an excepted file
+// (sha may be nil), otherwise the distance of the nearest hash. ok is false when
+// there is nothing to compare.
 //
-// It compares with each of them, some 5 ns for each, and does not allocate. What
-// a picture on the allow list is shielded from is for the caller to say.
+// It compares with each of them, some 5 ns for each, and does not allocate. The
+// caller decides which rules a picture on the allow list is protected from.
 func (v *State) AllowedDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool) {
 	list := v.exceptionsOf(0)
 	if len(list) == 0 {
@@ -411,7 +411,7 @@ func (v *State) exceptionsOf(rule uint64) []exception {
 	return v.base.exceptions[rule]
 }
 
-// RuleState says whether a rule holds.
+// RuleState reports whether a rule holds.
 type RuleState uint8
 
 const (
@@ -429,9 +429,9 @@ func (s RuleState) String() string {
 	return fmt.Sprintf("RuleState(%d)", uint8(s))
 }
 
-// Rule returns a rule without its keys, which only the journal tells, and
-// whether it holds. A revoked rule is forgotten by the compaction or snapshot
-// that follows; ok is then false, as it is for a number that is no rule's.
+// Rule returns a rule and its state. The rule has no keys, which only the journal
+// has. A revoked rule is removed by the next compaction or snapshot. ok is then
+// false, as it is for a number that is not a rule's.
 func (v *State) Rule(id uint64) (r Rule, state RuleState, ok bool) {
 	defer runtime.KeepAlive(v)
 	g, found := v.grantOf(id)
@@ -496,11 +496,11 @@ func (v *State) HashCount(alg phash.Algorithm) int {
 	return n
 }
 
-// SnapshotTime returns when the snapshot on which the list stands was written,
-// to the second; the zero Time if there is none.
+// SnapshotTime returns when the snapshot that the list is based on was written, to
+// the second. It returns the zero Time if there is no snapshot.
 func (v *State) SnapshotTime() time.Time { return v.base.header.createdAt() }
 
-// Counts say how much there is in a list.
+// Counts are the sizes of a list.
 type Counts struct {
 	Rules int // that were not revoked
 	// Keys that are indexed, those of rules that have ended since the last

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Territory is a country or area of ISO 3166-1, by its two-letter code. It is
-// a small value: compare it with ==. The zero Territory is none.
+// Territory is a country or area of ISO 3166-1, by its two-letter code. It is a
+// small value: compare it with ==. The zero Territory is no territory.
 type Territory struct{ a, b byte }
 
 // assigned holds the officially assigned alpha-2 codes of ISO 3166-1.

@@ -14,7 +14,7 @@ type Transition struct {
 	Type  TransitionType
 }
 
-// TransitionType says what the clock did.
+// TransitionType is the kind of a change by the clock.
 type TransitionType uint8
 
 const (

@@ -8,9 +8,9 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// View says which part of a file was registered: a frame, how its transparency
-// is read, and a rectangle of it. The zero View is the whole first frame, over
-// white.
+// View is the part of a file that was registered: a frame, the reading of its
+// transparency, and a rectangle of it. The zero View is the whole first frame,
+// over white.
 type View struct {
 	// Frame counts from 0 in the order in which viewers show them.
 	Frame uint32
@@ -49,7 +49,7 @@ func ReachBits(n int) Reach {
 	return Reach(n + 1)
 }
 
-// Bits returns the bound; ok is false if there is none.
+// Bits returns the bound; ok is false if there is no bound.
 func (r Reach) Bits() (n int, ok bool) { return int(r) - 1, r != 0 }
 
 // within reports whether a distance is within the reach.
@@ -67,8 +67,8 @@ const (
 	allPurposes = PurposeIndex | PurposeTrain | PurposeFace
 )
 
-// String returns the names of the purposes, with "+" between them; "every use"
-// for none.
+// String returns the names of the purposes, with "+" between them, or "every use"
+// for the empty set.
 func (p Purposes) String() string {
 	if p == 0 {
 		return "every use"
