@@ -14,7 +14,7 @@ import (
 type Algorithm uint8
 
 const (
-	// AlgNone is the algorithm of the zero Hash: there is no hash.
+	// AlgNone is the algorithm of the zero Hash, which is not a hash of a picture.
 	AlgNone Algorithm = 0
 	// AlgPDQ is PDQ, 256 bits, computed from the picture at its full size, the
 	// pipeline on which python-threatexchange, HMA and the Java and Rust

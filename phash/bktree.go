@@ -6,17 +6,15 @@ import (
 	"math/bits"
 )
 
-// BKTree is the tree of Burkhard and Keller ("Some approaches to best-match
-// file searching", 1973): the familiar index for any metric and any radius,
-// in which hashes come and go at any time. Its nodes lie in one array and name
-// each other by their number, which makes it several times faster than one of
-// pointers; still, at the radii that matter for pictures it visits so much of
-// itself that a scan is as fast, see docs/benchmarks.md. To serve from, use a
-// [Segment].
+// BKTree is the tree of Burkhard and Keller ("Some approaches to best-match file
+// searching", 1973), an index for any metric and any radius. Hashes can be
+// inserted and removed at any time. Its nodes are in one array and refer to each
+// other by number, which makes it several times faster than a tree of pointers. At
+// the radii that matter for pictures, a search still visits so many nodes that a
+// scan is as fast: see docs/benchmarks.md. For production use a [Segment].
 //
-// The zero BKTree has no algorithm and accepts no hash; use NewBKTree. Insert
-// and Remove must not run beside other calls; searches may run beside each
-// other.
+// The zero BKTree has no algorithm and accepts no hash; use NewBKTree. Insert and
+// Remove must not run beside other calls; searches may run beside each other.
 type BKTree struct {
 	alg     Algorithm
 	words   int       // of a hash

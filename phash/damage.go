@@ -2,19 +2,19 @@ package phash
 
 import "fmt"
 
-// Damage describes what is wrong with a file that was decoded nevertheless,
-// because viewers show it too. The zero Damage means that the file is sound.
+// Damage describes the damage of a file that was decoded nevertheless, because
+// viewers show it too. The zero Damage means that the file is sound.
 type Damage struct {
 	// Reason is the gravest reason of all that were found.
 	Reason DamageReason
-	// Missing is the share of the picture that was not decoded, from 0 to 1. It is
-	// shown as viewers show it: transparent, or grey in a JPEG. A picture of which
-	// nothing is missing can still have wrong pixels; see Reason.
+	// Missing is the share of the picture that was not decoded, from 0 to 1. The
+	// missing part is drawn as viewers draw it: transparent, or grey in a JPEG. A
+	// picture without missing parts can still have wrong pixels; see Reason.
 	Missing float64
 }
 
-// DamageReason says why a picture is damaged. Greater values are graver. The
-// values are stored and never change their meaning.
+// DamageReason is the reason why a picture is damaged. Greater values are graver.
+// The values are stored and never change their meaning.
 type DamageReason uint8
 
 const (
@@ -50,8 +50,8 @@ func (r DamageReason) String() string {
 	return fmt.Sprintf("DamageReason(%d)", uint8(r))
 }
 
-// Visible reports whether the picture as decoded may differ from the picture
-// that was meant: something is missing, or the data of its pixels are wrong.
+// Visible reports whether the decoded picture may differ from the intended
+// picture: a part is missing, or the data of its pixels is wrong.
 func (d Damage) Visible() bool { return d.Missing > 0 || d.Reason >= DamageCut }
 
 // String returns the reason and, if something is missing, how much.

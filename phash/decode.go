@@ -102,14 +102,15 @@ var (
 	ErrTooLarge = errors.New("picture exceeds a limit")
 	// ErrFormat: the bytes are of no picture format that is known here.
 	ErrFormat = errors.New("not a known picture format")
-	// ErrUnsupported: the format is known, but decoding it (or this variety of
-	// it) is not supported. Such a picture was not looked at: it is not clean.
+	// ErrUnsupported: the format is known, but decoding it (or this variety of it)
+	// is not supported. The picture was not examined: do not treat it as a picture
+	// without a match.
 	ErrUnsupported = errors.New("picture format not supported")
 	// ErrCorrupt: the file is damaged.
 	ErrCorrupt = errors.New("picture is damaged")
 )
 
-// DecodeError says why a file gave no picture.
+// DecodeError reports why a file could not be decoded.
 type DecodeError struct {
 	Format Format // as far as it is known
 	Reason error  // ErrTooLarge, ErrFormat, ErrUnsupported or ErrCorrupt
@@ -147,40 +148,42 @@ const (
 	DefaultMaxFrames = 100
 )
 
-// A Decoder decodes formats that this package does not. It gets the whole file,
-// already within MaxBytes, and must itself refuse, before it allocates, a
-// picture of more than maxPixels pixels, with an error that wraps [ErrTooLarge].
-// It turns the picture as its file says.
+// A Decoder decodes formats that this package does not decode. It gets the whole
+// file, already within MaxBytes. Before it allocates, it must refuse a picture of
+// more than maxPixels pixels, with an error that wraps [ErrTooLarge]. It applies
+// the orientation that is given in the file.
 type Decoder func(data []byte, maxPixels int64) (image.Image, error)
 
-// DecodeOptions are the limits of [Decode], and what it can be taught. A nil
-// pointer and a zero field mean the defaults. The options may be shared; they
-// are only read.
+// DecodeOptions are the limits of [Decode], and additional decoders. A nil pointer
+// and a zero field mean the defaults. The options may be shared; they are only
+// read.
 type DecodeOptions struct {
 	// MaxBytes is the longest file that is read, DefaultMaxBytes if 0. Of a JPEG it
 	// bounds the picture: what lies behind the end marker does not count.
 	MaxBytes int64
-	// MaxPixels is the largest picture, width × height, that is not refused,
-	// DefaultMaxPixels if 0. It bounds neither memory nor work, which have limits of
-	// their own: a picture of more than about 24 million pixels (in gray: 96) is
-	// reduced while it is decoded, and what exceeds the work for one file is left
-	// out, see Damage.
+	// MaxPixels is the largest accepted picture, width × height; 0 means
+	// DefaultMaxPixels. It does not bound memory or work, which have their own
+	// limits. A picture of more than about 24 million pixels (in gray: 96) is
+	// reduced while it is decoded. Parts that exceed the work for one file are
+	// left out: see Damage.
 	MaxPixels int64
 	// MaxFrames is the number of frames of an animation that DecodeFrames
 	// gives, DefaultMaxFrames if 0, and never more than 10,000. Where a file has more
 	// that differ, they are taken from all over the animation. Decode always gives
 	// one.
 	MaxFrames int
-	// AcceptTruncated decodes damaged files as far as viewers show them, such as
-	// one that is cut off or has wrong bytes. What is missing is grey or
-	// transparent; see Picture.Damage. It is for looking copies up: damage that
-	// nobody sees must not hide a picture. Of a file longer than MaxBytes, that much
-	// is read. Without it, only faults are accepted that change nothing of the
-	// picture, such as a missing end marker.
+	// AcceptTruncated decodes damaged files as far as viewers show them, for
+	// example a file that is cut off or has wrong bytes. Missing parts are grey or
+	// transparent; see Picture.Damage. It is for looking copies up: invisible
+	// damage must not hide a picture. Of a file longer than MaxBytes, the first
+	// MaxBytes are read.
+	//
+	// Without it, only faults that do not change the picture are accepted, for
+	// example a missing end marker.
 	AcceptTruncated bool
-	// Decoders decode formats that the package does not, such as FormatAVIF (the
-	// module phash/avif has one), or replace its own. FormatUnknown stands for
-	// everything that is not recognised.
+	// Decoders decode formats that the package does not decode, or replace its own
+	// decoders. For example, the module phash/avif has one for FormatAVIF.
+	// FormatUnknown stands for all formats that are not recognised.
 	Decoders map[Format]Decoder
 }
 
@@ -202,17 +205,18 @@ func (o *DecodeOptions) withDefaults() DecodeOptions {
 	return d
 }
 
-// Decode reads one picture from r: JPEG, PNG, GIF, WebP, BMP or ICO, the first one
-// embedded in an SVG, and what opts.Decoders adds. The format is found by looking
-// at the bytes. The orientation in the EXIF data of a JPEG, PNG or WebP is applied.
-// Of an animation it gives the first frame; [DecodeFrames] gives all.
+// Decode reads one picture from r: JPEG, PNG, GIF, WebP, BMP or ICO, the first
+// picture embedded in an SVG, and the formats of opts.Decoders. The format is
+// detected from the bytes. The orientation in the EXIF data of a JPEG, PNG or WebP
+// is applied. For an animation it returns the first frame; [DecodeFrames] returns
+// all frames.
 //
-// It reads files as tolerantly as browsers do: see [Picture.Damage] for what was
-// wrong. Memory and work are bounded, whatever the file says.
+// It reads files as tolerantly as browsers do: see [Picture.Damage] for faults of
+// the file. Memory and work are bounded, whatever the contents of the file.
 //
-// No input makes it panic. Errors are of type [*DecodeError], except those of
-// r, which are wrapped. A file that cannot be decoded was not looked at: do not
-// treat it as a picture without a match.
+// No input makes it panic. Errors are of type [*DecodeError], except those of r,
+// which are wrapped. A file that cannot be decoded was not examined: do not treat
+// it as a picture without a match.
 func Decode(r io.Reader, opts *DecodeOptions) (*Picture, error) {
 	return DecodeContext(context.Background(), r, opts)
 }
@@ -231,12 +235,14 @@ func DecodeContext(ctx context.Context, r io.Reader, opts *DecodeOptions) (*Pict
 	return pic, err
 }
 
-// DecodeFrames is [Decode] for every frame of an animated GIF, PNG, WebP or
-// [Animation] that differs from all before, as a viewer would show it: drawn over
-// what earlier frames left. A still picture gives one frame, an SVG those of all
-// pictures in it. Of more frames than MaxFrames, or than the work for one file
-// allows, some from all over the animation are given, of each stretch the one that
-// is shown longest. The sequence then ends with a [*LeftOutError]. With any other
+// DecodeFrames is [Decode] for every distinct frame of an animated GIF, PNG, WebP
+// or [Animation]. Each frame is returned as a viewer shows it: drawn over the
+// remains of earlier frames. A still picture has one frame; an SVG has those of
+// all pictures in it.
+//
+// If there are more frames than MaxFrames, or than the work for one file allows,
+// it selects frames from all over the animation: in each stretch the frame that is
+// shown longest. The sequence then ends with a [*LeftOutError]. With any other
 // error it ends where a frame is refused, or the file cannot be decoded.
 func DecodeFrames(r io.Reader, opts *DecodeOptions) iter.Seq2[*Picture, error] {
 	return DecodeFramesContext(context.Background(), r, opts)

@@ -20,8 +20,8 @@ import (
 // This file joins the tolerant decoders of package internal/… to Decode: still
 // pictures, and frames as viewers show them.
 
-// Frame says which frame of a file a picture is, and when it is shown. It is zero
-// for a still picture, but for Count, which is 1.
+// Frame is the number of a picture in its file, and the time when it is shown. For
+// a still picture it is zero, except Count, which is 1.
 type Frame struct {
 	Index    int           // in the file, from 0
 	Count    int           // how many frames the file has

@@ -96,16 +96,16 @@ func FromGoImageHash(h *goimagehash.ImageHash) (Hash, error) {
 // Algorithm returns the algorithm of h, AlgNone for the zero Hash.
 func (h Hash) Algorithm() Algorithm { return h.alg }
 
-// IsZero reports whether h is the zero Hash: no hash at all.
+// IsZero reports whether h is the zero Hash, which is not a hash of a picture.
 func (h Hash) IsZero() bool { return h.alg == AlgNone }
 
 // Words returns the bits of h: bit k is bit k%64 of word k/64. A hash of 64
 // bits uses only the first word; the others are zero.
 func (h Hash) Words() [4]uint64 { return h.w }
 
-// Bytes returns the bits of h, most significant first, in the order of the
-// digits of the text form: 32 bytes for PDQ, 8 for a hash of 64 bits, nil for the
-// zero Hash. [FromBytes] reads them.
+// Bytes returns the bits of h, most significant first, in the order of the digits
+// of the text form. There are 32 bytes for PDQ, 8 for a hash of 64 bits, and nil
+// for the zero Hash. [FromBytes] reads them.
 func (h Hash) Bytes() []byte {
 	if h.alg == AlgNone {
 		return nil
@@ -128,8 +128,8 @@ func (h Hash) OnesCount() int {
 }
 
 // Plausible reports whether as many bits of h are set as in the hash of a picture
-// with any detail. Otherwise h is of a flat picture, or of none. The zero Hash is
-// not plausible.
+// with any detail. Otherwise h is of a flat picture, or not the hash of a picture.
+// The zero Hash is not plausible.
 func (h Hash) Plausible() bool {
 	if h.alg == AlgNone {
 		return false
@@ -221,11 +221,11 @@ func (h *Hash) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// Parse reads the text form of a hash: "pdq:" and 64 hex digits, "p:" and 16 hex
-// digits as goimagehash writes its perception hash, or 64 bare hex digits, which
-// are a PDQ hash. Upper and lower case digits are accepted. The empty text is the
-// zero Hash, no hash at all. Missing or extra characters, also spaces around it,
-// are errors of type *ParseError.
+// Parse reads the text form of a hash. It accepts "pdq:" and 64 hex digits, or
+// "p:" and 16 hex digits as goimagehash writes its perception hash. It also
+// accepts 64 bare hex digits, which are a PDQ hash. Upper and lower case digits
+// are accepted. The empty text is the zero Hash. Missing or extra characters, also
+// spaces around it, are errors of type *ParseError.
 func Parse(s string) (Hash, error) {
 	if s == "" {
 		return Hash{}, nil
@@ -295,7 +295,7 @@ var ErrHashForm = errors.New("not the form of a hash")
 // supported.
 var ErrHashKind = errors.New("kind of hash not supported")
 
-// ParseError says why a text is not a hash.
+// ParseError reports why a text is not a hash.
 type ParseError struct {
 	Text string // the text, as it was given
 	Why  string // what is wrong, and what is accepted

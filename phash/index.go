@@ -16,10 +16,10 @@ type Index interface {
 	// index's.
 	Insert(h Hash, id uint32) error
 
-	// Search calls yield once for every entry whose hash is within radius bits
-	// of h, in no particular order, until yield returns false; it reports
-	// whether it came to the end. A hash of another algorithm, the zero Hash
-	// and a negative radius find nothing.
+	// Search calls yield once for every entry whose hash is within radius bits of
+	// h, in no particular order, until yield returns false. It reports whether it
+	// came to the end. A hash of another algorithm, the zero Hash and a negative
+	// radius find nothing.
 	Search(h Hash, radius int, yield func(id uint32, distance int) bool) bool
 
 	// Len returns the number of entries.

@@ -28,33 +28,35 @@ var ErrNoPixels = errors.New("picture has no pixels")
 
 // PDQ returns the PDQ hash of img and its quality.
 //
-// The picture is hashed at its full size, as python-threatexchange, HMA and
-// the Java and Rust implementations do; for equal RGB or grey pixels the hash
-// equals theirs in every bit, on every architecture. Alpha is ignored, as it is
-// there: the colour that a pixel has below its transparency counts. Channels of
-// 16 bits are narrowed to their upper 8. Of an [image.YCbCr] the luma plane is
-// hashed as it is, unless the outcome is close: then it is hashed by way of RGB.
-// The luma plane is much faster, and on the development photos the result is
-// within 2 bits of the way by RGB, and equal for four of five (docs/accuracy.md).
+// The picture is hashed at its full size, as python-threatexchange, HMA and the
+// Java and Rust implementations do. For equal RGB or grey pixels the hash equals
+// theirs in every bit, on every architecture. Alpha is ignored, as in these
+// implementations: the colour that a pixel has below its transparency counts.
+// Channels of 16 bits are narrowed to their upper 8.
 //
-// Quality runs from 0 to 100 and measures gradients: below [QualityFloor] a
-// picture has too little structure to be told from others. PDQ never looks at
-// orientation tags; [Decode] does.
+// For an [image.YCbCr] the luma plane is hashed directly, unless the outcome is
+// close: then it is hashed by way of RGB. The luma plane is much faster. On the
+// development photos the result is within 2 bits of the way by RGB, and equal for
+// four of five (docs/accuracy.md).
+//
+// Quality runs from 0 to 100 and measures gradients. Below [QualityFloor] a
+// picture has too little structure to be distinguished from others. PDQ never
+// reads orientation tags; [Decode] does.
 //
 // An image without pixels gives an error that wraps [ErrNoPixels], one of more
 // than 2^30 an error that wraps [ErrTooLarge]. PDQ is safe for concurrent use and
-// reuses its buffers; to hash a stream of pictures in one goroutine, a [Hasher]
-// of its own is a little faster.
+// reuses its buffers. To hash a stream of pictures in one goroutine, a separate
+// [Hasher] is a little faster.
 func PDQ(img image.Image) (h Hash, quality int, err error) {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
 	return k.PDQ(img)
 }
 
-// PDQDihedral returns the PDQ hashes of the eight orientations of img, indexed
-// by [Orientation], and the common quality. They equal the reference's dihedral
-// hashes in every bit: they are derived from the spectrum of the one picture,
-// and so differ a little (0 to 8 bits on photographs) from the hashes of turned
+// PDQDihedral returns the PDQ hashes of the eight orientations of img, indexed by
+// [Orientation], and the common quality. They equal the reference's dihedral
+// hashes in every bit. They are derived from the spectrum of the one picture, so
+// they differ a little (0 to 8 bits on photographs) from the hashes of turned
 // files. See [PDQ] for everything else.
 func PDQDihedral(img image.Image) (h [8]Hash, quality int, err error) {
 	k := hashers.Get().(*Hasher)

@@ -13,14 +13,14 @@ import (
 // intermediate picture of 64 pixels for every pixel of a side.
 const maxPerceptionSide = 1 << 17
 
-// Perception returns the perception hash that goimagehash v1.1.0 gives for img,
-// computed by it, after img is normalised: what is transparent lies over white,
-// bounds begin at zero, and types other than [image.YCbCr] and [image.Gray]
-// become 8-bit RGB. It is for those who already store such hashes; 64 bits tell
-// pictures apart much worse than [PDQ]'s 256.
+// Perception returns the perception hash of goimagehash v1.1.0 for img.
+// goimagehash computes it after img is normalised: transparent parts are drawn
+// over white, bounds begin at zero, and types other than [image.YCbCr] and
+// [image.Gray] become 8-bit RGB. It is for services that already store such
+// hashes. 64 bits distinguish pictures much worse than [PDQ]'s 256.
 //
-// An image without pixels gives an error that wraps [ErrNoPixels]; one with a
-// side of more than 131,072 pixels, an error that wraps [ErrTooLarge]. Safe for
+// An image without pixels gives an error that wraps [ErrNoPixels]; one with a side
+// of more than 131,072 pixels, an error that wraps [ErrTooLarge]. Safe for
 // concurrent use.
 func Perception(img image.Image) (Hash, error) {
 	p, err := NewPicture(img)

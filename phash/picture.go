@@ -6,19 +6,18 @@ import (
 	"sync"
 )
 
-// Picture is a decoded picture, as a viewer shows it: turned as its orientation
-// tag says. What is derived from it is computed once, when it is asked for. A
-// Picture is safe for concurrent use and never changes.
+// Picture is a decoded picture as a viewer shows it, with its orientation tag
+// applied. Derived values are computed once, on first use. A Picture is safe for
+// concurrent use and never changes.
 //
 // # Alpha
 //
-// A picture with transparency is two pictures: the colours that its pixels
-// have, which is what every PDQ implementation hashes, and what a viewer sees,
-// which depends on what lies below; here that is white. [Picture.PDQ] takes the
-// first, so that exchanged hashes agree. [Picture.Luma] and
-// [Picture.Perception] take the second. [HashesToStore] and [HashesToAsk] use both,
-// because either alone is easily evaded: all colours can be black, and the
-// picture be in the alpha channel.
+// A picture with transparency is two pictures. One has the colours of its pixels,
+// which every PDQ implementation hashes. The other is the visible picture, which
+// depends on the background; here that is white. [Picture.PDQ] uses the first, so
+// that exchanged hashes agree. [Picture.Luma] and [Picture.Perception] use the
+// second. [HashesToStore] and [HashesToAsk] use both, because either alone is
+// easily evaded: all colours can be black, with the picture in the alpha channel.
 type Picture struct {
 	format      Format
 	stored      image.Image // as the decoder gave it
@@ -66,12 +65,11 @@ func newPicture(stored image.Image, orientation uint8, format Format) *Picture {
 // Format returns the file format, FormatUnknown for [NewPicture].
 func (p *Picture) Format() Format { return p.format }
 
-// Truncated reports that the picture is visibly damaged: see [Damage.Visible] and
-// [DecodeOptions].AcceptTruncated. [HashesToStore] refuses such a picture.
+// Truncated reports whether the picture is visibly damaged: see [Damage.Visible]
+// and [DecodeOptions].AcceptTruncated. [HashesToStore] refuses a damaged picture.
 func (p *Picture) Truncated() bool { return p.damage.Visible() }
 
-// Damage describes what is wrong with the file, and how much of the picture is
-// missing.
+// Damage describes the damage of the file, and how much of the picture is missing.
 func (p *Picture) Damage() Damage { return p.damage }
 
 // Frame returns which frame of its file the picture is.

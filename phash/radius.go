@@ -15,8 +15,8 @@ type Radii struct {
 	Flat int
 	// Block is for a copy.
 	Block int
-	// Review is for what a person should look at. It is 0 if the algorithm has no
-	// such band.
+	// Review is the radius of matches for review by a person. It is 0 if the
+	// algorithm has no such radius.
 	Review int
 }
 
@@ -34,15 +34,15 @@ func (r Radii) Reach(review bool) int {
 // between the PDQ hashes of pictures with detail are even.
 const (
 	// IdenticalRadius finds the same picture re-encoded (99.7 % of copies on the
-	// development photos) or resized (92 %), and hardly any other copies: 1 % of
-	// those with 2 % cut off at one corner, 3 % of those turned by 1°. Compare the
-	// picture's own hash with the kind Whole, Upright only.
+	// development photos) or resized (92 %). It finds hardly any other copies: 1 %
+	// of those with 2 % cut off at one corner, 3 % of those turned by 1°. Compare
+	// the picture's own hash with the kind Whole, Upright only.
 	IdenticalRadius = 20
-	// BlockRadius is 46 because among 8.3 million pairs of a registered development
-	// photo and a copy of another the nearest lay at 58 bits, and copies need hardly
+	// BlockRadius is 46. Among 8.3 million pairs of a registered development photo
+	// and a copy of another the nearest lay at 58 bits, and copies need hardly
 	// more than 46. Beyond 47, a search becomes a scan of the whole list.
 	BlockRadius = 46
-	// ReviewRadius is for what a person looks at.
+	// ReviewRadius is the radius of matches for review by a person.
 	ReviewRadius = 56
 )
 

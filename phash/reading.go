@@ -15,8 +15,8 @@ const (
 	ReadingWhite Reading = 0
 	// ReadingBlack is the picture over black, as on dark pages.
 	ReadingBlack Reading = 1
-	// ReadingColours are the colours without alpha: also those below full
-	// transparency, which nobody sees.
+	// ReadingColours are the colours without alpha, including the invisible
+	// colours below full transparency.
 	ReadingColours Reading = 2
 )
 

@@ -14,8 +14,8 @@ type Level uint8
 const (
 	// LevelDefault stores at most 16 hashes for a picture.
 	LevelDefault Level = 0
-	// LevelWide stores at most 48, for services that only ever have hashes of
-	// what they show, and so cannot look for local features.
+	// LevelWide stores at most 48, for services that only have hashes of the
+	// pictures that they show, and so cannot look for local features.
 	LevelWide Level = 1
 )
 
@@ -36,20 +36,20 @@ type StoredHash struct {
 	Transform Transform
 }
 
-// Registration is what is stored of a picture so that copies of it are found.
+// Registration is the stored data of a picture by which copies are found.
 type Registration struct {
 	// Hashes has the picture's own hash first. No two are equal.
 	Hashes []StoredHash
 	// Quality is PDQ's, 0 to 100; -1 where only a hash was registered.
 	Quality int
-	// Stability is by how many bits the picture's own hash moves under changes
-	// that nobody sees: the larger of a crop of half a percent and a strong
-	// compression. -1 where only a hash was registered.
+	// Stability is the number of bits by which the picture's own hash moves under
+	// invisible changes: the larger of a crop of half a percent and a strong
+	// compression. It is -1 if only a hash was registered.
 	Stability int
-	// Reading says in which way a transparent picture is registered: as it is seen
-	// over white, or over black if nothing can be seen there. ReadingColours says
-	// that what is seen and the colours without alpha are the same, within
-	// SameReading bits.
+	// Reading is the way in which a transparent picture is registered: as it is
+	// seen over white, or over black if nothing is visible over white.
+	// ReadingColours means that the visible picture and the colours without alpha
+	// are the same, within SameReading bits.
 	Reading Reading
 	// Differing are readings that are not registered, because they show something
 	// else: a picture hidden below transparency, or one that is seen on dark pages
@@ -75,7 +75,7 @@ const (
 	// it, crops of 20 and 30 % in which little is left.
 	AskFloor = 30
 	// StabilityLimit is the most, in bits, that the hash of a picture may move
-	// under changes that nobody sees.
+	// under invisible changes.
 	StabilityLimit = 40
 )
 
@@ -105,8 +105,8 @@ func (r Refusal) String() string {
 	return fmt.Sprintf("Refusal(%d)", uint8(r))
 }
 
-// RefusedError says that something cannot be registered for fuzzy matching, and
-// what can be done instead.
+// RefusedError reports why something cannot be registered for fuzzy matching, and
+// an alternative.
 type RefusedError struct {
 	Reason Refusal
 	Value  int // the quality, the bits moved, or the bits set; 0 for truncated
@@ -316,12 +316,13 @@ func refusedBits(h Hash) *RefusedError {
 	return &RefusedError{RefusedBits, n, min(max(n, a.least), a.most)}
 }
 
-// HashesToStoreOf returns the hashes to store where only a hash is at hand, as in
-// lists that are exchanged: h itself and its other orientations, as far as they
-// can be derived from the bits alone. Those lie within about 30 bits of the true
-// ones, so matching them finds less than [HashesToStore] does. A hash that is not
-// [Hash.Plausible] is refused with a [*RefusedError]; the zero Hash gives an error
-// that wraps [ErrHashKind].
+// HashesToStoreOf returns the hashes to store when only a hash is known, as in
+// lists that are exchanged. They are h itself and its other orientations, as far
+// as these can be derived from the bits alone. Those lie within about 30 bits of
+// the true ones, so they find fewer copies than the hashes of [HashesToStore].
+//
+// A hash that is not [Hash.Plausible] is refused with a [*RefusedError]. The zero
+// Hash gives an error that wraps [ErrHashKind].
 func HashesToStoreOf(h Hash) (Registration, error) {
 	if h.IsZero() {
 		return Registration{}, fmt.Errorf("phash: the zero Hash is no hash: %w", ErrHashKind)
@@ -339,10 +340,11 @@ func HashesToStoreOf(h Hash) (Registration, error) {
 }
 
 // Turned estimates the hash of the same picture in another orientation from the
-// bits of h. For PDQ and perception hashes the signs of the coefficients that
-// mirroring turns are inverted as if the median were zero, and transposing is
-// exact; on photographs the result lies a median of 4 to 10 bits from the true
-// one. If the bits do not tell, and for the zero Hash, it returns the zero Hash.
+// bits of h. For PDQ and perception hashes, transposing is exact. Mirroring
+// inverts the signs of the affected coefficients as if the median were zero. On
+// photographs the result lies a median of 4 to 10 bits from the true one. If the
+// orientation cannot be derived from the bits, and for the zero Hash, it returns
+// the zero Hash.
 func (h Hash) Turned(o Orientation) Hash {
 	if h.alg == AlgNone {
 		return h
@@ -378,25 +380,27 @@ func turnedSpectrum(h Hash, o Orientation, side, first, flip int) Hash {
 	return t
 }
 
-// HashesToAsk returns the hashes under which a picture is looked up: its own first,
-// which is the one to store, and then, where it is transparent, those of its other
-// readings (see [Reading]), and where it has plain borders, those without them (up
-// to three: a border can be read in more than one way). Safe for concurrent use.
+// HashesToAsk returns the hashes under which a picture is looked up. The first is
+// its own hash, which is the one to store. For a transparent picture, those of its
+// other readings follow (see [Reading]). For a picture with plain borders, those
+// without them follow (up to three: a border can be read in more than one way).
+// Safe for concurrent use.
 //
-// Of a transparent picture the first is that of its colours, if what is seen over
-// white is the same within [SameReading] bits, and otherwise that of what is seen.
+// For a transparent picture, the first hash is that of its colours if the visible
+// picture over white is the same within [SameReading] bits. Otherwise it is that
+// of the visible picture.
 //
-// The first one is the zero Hash, which is near to nothing, if the picture is
-// blank or nearly so, of a quality below [AskFloor]: no registered picture looks
-// like that, but the hash of a blank page with a rim is near to that of others.
+// The first element is the zero Hash (matches nothing) if the picture is blank or
+// nearly so, of a quality below [AskFloor]. No registered picture looks like that,
+// but the hash of a blank page with a rim is near to that of others.
 func HashesToAsk(p *Picture) []Hash {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
 	return k.AppendHashesToAsk(nil, p)
 }
 
-// AppendHashesToAsk appends what the function [HashesToAsk] returns to hs, with the buffers
-// of k.
+// AppendHashesToAsk appends the result of the function [HashesToAsk] to hs, with
+// the buffers of k.
 func (k *Hasher) AppendHashesToAsk(hs []Hash, p *Picture) []Hash {
 	seen := k.readings(p)
 	own := seen.main.hash

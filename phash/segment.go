@@ -59,14 +59,14 @@ func (t *table) bucket(v uint32) (lo, hi uint32) {
 func (t *table) rotate(k uint64) uint64 { return bits.RotateLeft64(k, t.at) }
 
 // OpenSegment opens the bytes that AppendBinary wrote; b may be longer. The
-// segment uses b in place, on every architecture and at any alignment (aligned
-// to 64 bytes it is a little faster); b must not change, and must stay mapped,
-// as long as the segment is used.
+// segment uses b in place, on every architecture and at any alignment (aligned to
+// 64 bytes it is a little faster). b must not change, and must stay mapped, as
+// long as the segment is used.
 //
-// OpenSegment checks the form of b, so that no later call can panic, fail to
-// end or read outside of it, whatever b holds. It does not check that the
-// hashes are those that were written: keep a checksum beside b. Errors wrap
-// ErrSegmentVersion for bytes of a newer version, otherwise ErrSegmentCorrupt.
+// OpenSegment checks the form of b, so that no later call can panic, fail to end
+// or read outside of it, for any contents of b. It does not check that the hashes
+// are unchanged: keep a checksum beside b. Errors wrap ErrSegmentVersion for bytes
+// of a newer version, otherwise ErrSegmentCorrupt.
 func OpenSegment(b []byte) (*Segment, error) {
 	h, err := readSegmentHeader(b)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // of this package wrote.
 var ErrSegmentVersion = errors.New("version of the segment not supported")
 
-// ErrSegmentCorrupt is wrapped by errors about bytes that are no segment, or a
+// ErrSegmentCorrupt is wrapped by errors about bytes that are not a segment, or a
 // damaged one.
 var ErrSegmentCorrupt = errors.New("not a whole segment")
 

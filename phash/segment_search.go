@@ -7,31 +7,31 @@ import (
 	"sync"
 )
 
-// Work is what a search does, counted.
+// Work counts the steps of a search.
 type Work struct {
 	Probes     int // buckets of tables
 	Candidates int // entries of those buckets
 	Scanned    int // hashes compared by a scan: 0 or all
 }
 
-// Search calls yield once for every entry whose hash is within radius bits of
-// h, in no particular order, until yield returns false; it reports whether it
-// came to the end. A hash of another algorithm, the zero Hash and a negative
-// radius find nothing. It does not allocate.
+// Search calls yield once for every entry whose hash is within radius bits of h,
+// in no particular order, until yield returns false. It reports whether it came to
+// the end. A hash of another algorithm, the zero Hash and a negative radius find
+// nothing. It does not allocate.
 //
-// Before it looks into any bucket of its tables, Search adds up their sizes.
-// If they hold more than a quarter of the hashes it scans instead. A search
-// therefore opens no more buckets than half the number of hashes and compares
-// with no more entries than a quarter of it, or scans: no data, made up on
-// purpose or not, makes it take longer than two or three scans.
+// Before it looks into any bucket of its tables, Search adds up their sizes. If
+// they hold more than a quarter of the hashes it scans instead. A search without a
+// scan opens at most half as many buckets as there are hashes, and compares with
+// at most a quarter of the entries. No data, made up on purpose or not, makes it
+// take longer than two or three scans.
 func (s *Segment) Search(h Hash, radius int, yield func(id uint32, distance int) bool) bool {
 	return s.SearchAll([]Hash{h}, radius, func(_ int, id uint32, distance int) bool { return yield(id, distance) })
 }
 
-// SearchAll is [Segment.Search] for several hashes: query is the index of the
-// hash that an entry is near to. In a segment of many millions of hashes, and
-// where it scans, it uses each piece of memory for all of them at the same time,
-// and is faster than to search for one after the other.
+// SearchAll is [Segment.Search] for several hashes: query is the index of the hash
+// that an entry is near to. In a segment of many millions of hashes, and where it
+// scans, it uses each piece of memory for all hashes at the same time. This is
+// faster than one search after the other.
 func (s *Segment) SearchAll(hs []Hash, radius int, yield func(query int, id uint32, distance int) bool) bool {
 	defer runtime.KeepAlive(s) // the bytes may belong to an arena that goes when s does
 	size := group

@@ -7,10 +7,12 @@ import (
 
 // Scan implements sql.Scanner. It accepts NULL, which is the zero Hash; text that
 // [Parse] accepts, also as bytes; the 32 bytes of a PDQ hash; and the form of
-// [Hash.AppendBinary]. Other columns do not tell their algorithm, for example an
-// integer: read those into a variable of their own type and call [FromBytes] or
-// [FromPerception]. Errors wrap [ErrHashForm], or are of type [*ParseError]. After
-// an error h is as before.
+// [Hash.AppendBinary].
+//
+// Other columns do not contain their algorithm, for example an integer. Read those
+// into a variable of their own type and call [FromBytes] or [FromPerception].
+// Errors wrap [ErrHashForm], or are of type [*ParseError]. After an error h is
+// unchanged.
 func (h *Hash) Scan(src any) error {
 	switch v := src.(type) {
 	case nil:

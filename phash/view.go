@@ -5,7 +5,7 @@ import (
 	"image"
 )
 
-// Edit is what was done to a picture before a registered hash was computed, for
+// Edit is the change of a picture before a registered hash was computed, for
 // example a crop. The values are stored and never change their meaning.
 type Edit uint8
 
@@ -283,7 +283,7 @@ func shrink(g, buf *image.Gray, sw, sh int, sums []uint64) *image.Gray {
 // share is where share i of m begins in a side of n pixels, in 1/256 of a pixel.
 func share(i, n, m int) int { return int(int64(i) * int64(n) << 8 / int64(m)) }
 
-// Transform says by which edit, and in which orientation, a hash was made of a
+// Transform is the edit and the orientation in which a hash was made of a
 // registered picture: Edit·8 + Orientation. The values are stored and never change
 // their meaning.
 type Transform uint8
