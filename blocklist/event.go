@@ -157,8 +157,8 @@ const (
 	// leave alone. With Target 0 they are common ones, which no rule must take for
 	// its own picture: see State.CommonDistance.
 	EventException EventType = 3
-	// EventRevoked ends the rule Target, with all that was learned for it and
-	// excepted from it. A rule that has ended does not come back.
+	// EventRevoked ends the rule Target, with its derived keys and exceptions. An
+	// ended rule does not become active again.
 	EventRevoked EventType = 4
 	// EventReverted reverts the derived or exception event Target.
 	EventReverted EventType = 5
@@ -173,7 +173,7 @@ func (t EventType) String() string {
 	return fmt.Sprintf("EventType(%d)", uint8(t))
 }
 
-// Event is one step of a list. Append gives it its sequence number.
+// Event is one step of a list. Append assigns its sequence number.
 //
 // An event whose Target does not exist, is of another type, or has ended, is
 // accepted and has no effect.
@@ -198,7 +198,7 @@ type Event struct {
 	// Keys belong to EventDerived, without faces, and to EventException, without
 	// addresses and features too.
 	Keys Keys
-	// Until is when a learned or excepted event ends by itself, to the second.
+	// Until is when a derived key or an exception ends by itself, to the second.
 	// Zero means together with its rule.
 	Until time.Time
 	// Batch, unless zero, is the same for all events of one move or import. The

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Transition is something that the clock did, without an event: a rule began or
-// ended, or learned keys or an exception ran out.
+// Transition is a change by the clock, without an event: a rule began or ended, or
+// derived keys or an exception expired.
 type Transition struct {
 	Time  time.Time // to the second
 	Rule  uint64

@@ -132,7 +132,7 @@ func (e *DecodeError) Error() string {
 	return s
 }
 
-// Unwrap gives the reason and the decoder's error to [errors.Is] and
+// Unwrap returns the reason and the decoder's error, for [errors.Is] and
 // [errors.As].
 func (e *DecodeError) Unwrap() []error {
 	if e.Err == nil {
@@ -167,10 +167,10 @@ type DecodeOptions struct {
 	// reduced while it is decoded. Parts that exceed the work for one file are
 	// left out: see Damage.
 	MaxPixels int64
-	// MaxFrames is the number of frames of an animation that DecodeFrames
-	// gives, DefaultMaxFrames if 0, and never more than 10,000. Where a file has more
-	// that differ, they are taken from all over the animation. Decode always gives
-	// one.
+	// MaxFrames is the number of frames of an animation that DecodeFrames returns;
+	// 0 means DefaultMaxFrames, and the maximum is 10,000. If a file has more
+	// distinct frames, they are selected from all over the animation. Decode
+	// always returns one.
 	MaxFrames int
 	// AcceptTruncated decodes damaged files as far as viewers show them, for
 	// example a file that is cut off or has wrong bytes. Missing parts are grey or

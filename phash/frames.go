@@ -47,8 +47,9 @@ func (e *LeftOutError) Unwrap() error { return ErrTooLarge }
 // then uses it as an image, which is its first frame.
 type Animation interface {
 	image.Image
-	// Frames gives the frames in their order, with how long each is shown, at most
-	// so many. leftOut reports, behind them, how many were not given.
+	// Frames returns at most so many frames in their order, with the duration of
+	// each. leftOut reports, after them, the number of frames that were not
+	// returned.
 	Frames(ctx context.Context, most int) (frames iter.Seq2[image.Image, time.Duration], leftOut func() int)
 }
 

@@ -34,8 +34,8 @@ func FromPDQ(b [32]byte) Hash {
 	return h
 }
 
-// FromPDQSlice is [FromPDQ] for a slice. Another length than 32 bytes gives an
-// error that wraps [ErrHashForm].
+// FromPDQSlice is [FromPDQ] for a slice. For another length than 32 bytes it
+// returns an error that wraps [ErrHashForm].
 func FromPDQSlice(b []byte) (Hash, error) { return FromBytes(AlgPDQ, b) }
 
 // FromPerception returns the perception hash with the given bits, as
@@ -45,9 +45,8 @@ func FromPerception(bits uint64) Hash {
 }
 
 // FromBytes returns the hash of an algorithm with the given bytes, most
-// significant first, as [Hash.Bytes] returns them. Another length than that of
-// the algorithm's hashes gives an error that wraps [ErrHashForm], an algorithm
-// that is not valid one that wraps [ErrHashKind].
+// significant first, as [Hash.Bytes] returns them. For a wrong length the error
+// wraps [ErrHashForm]. For an invalid algorithm it wraps [ErrHashKind].
 func FromBytes(alg Algorithm, b []byte) (Hash, error) {
 	if !alg.IsValid() {
 		return Hash{}, fmt.Errorf("phash: %v: %w", alg, ErrHashKind)
@@ -63,10 +62,9 @@ func FromBytes(alg Algorithm, b []byte) (Hash, error) {
 	return h, nil
 }
 
-// FromWords returns the hash of an algorithm with the given bits, as
-// [Hash.Words] returns them. A bit beyond the length of the algorithm's hashes
-// gives an error that wraps [ErrHashForm], an algorithm that is not valid one
-// that wraps [ErrHashKind].
+// FromWords returns the hash of an algorithm with the given bits, as [Hash.Words]
+// returns them. For a bit beyond the length of the algorithm's hashes the error
+// wraps [ErrHashForm]. For an invalid algorithm it wraps [ErrHashKind].
 func FromWords(alg Algorithm, w [4]uint64) (Hash, error) {
 	if !alg.IsValid() {
 		return Hash{}, fmt.Errorf("phash: %v: %w", alg, ErrHashKind)

@@ -35,10 +35,10 @@ type Picture struct {
 	clear func() bool // whether any pixel is not opaque
 }
 
-// NewPicture returns the picture for pixels that were decoded elsewhere, and
-// turned already. The image must not be changed afterwards. An image without
-// pixels gives an error that wraps [ErrNoPixels], one of more than 2^30 an error
-// that wraps [ErrTooLarge].
+// NewPicture returns the picture for pixels that were decoded elsewhere, with the
+// orientation applied already. The image must not be changed afterwards. For an
+// image without pixels the error wraps [ErrNoPixels], for one of more than 2^30
+// pixels [ErrTooLarge].
 func NewPicture(img image.Image) (*Picture, error) {
 	if err := checkBounds(img); err != nil {
 		return nil, err

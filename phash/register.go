@@ -160,9 +160,9 @@ var (
 	maxHashes    = [...]int{LevelDefault: 16, LevelWide: 48}
 )
 
-// HashesToStore returns the hashes to store for p, so that copies are found by one
-// hash of theirs: also mirrored, turned, slightly cropped or bordered ones. A
-// picture that cannot be matched fuzzily without harm to others gives a
+// HashesToStore returns the hashes to store for p. One hash of a copy then finds
+// p, also if the copy is mirrored, turned, slightly cropped or bordered. For a
+// picture that cannot be matched fuzzily without harm to others it returns a
 // [*RefusedError]. Safe for concurrent use.
 func HashesToStore(p *Picture, opts *StoreOptions) (Registration, error) {
 	k := hashers.Get().(*Hasher)

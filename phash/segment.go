@@ -10,18 +10,18 @@ import (
 	"github.com/staydown/staydown/internal/arena"
 )
 
-// Segment is an immutable index over hashes of one algorithm. It is built once
-// by NewSegment, or opened by OpenSegment from the bytes that AppendBinary
-// wrote, in place and without building anything.
+// Segment is an immutable index over hashes of one algorithm. NewSegment builds
+// it. OpenSegment opens it from the bytes that AppendBinary wrote, in place and
+// without building anything.
 //
-// Small segments compare with every hash. Larger ones cut the hashes into
-// chunks and keep a table of each: two hashes that are close agree, or almost
-// agree, in some chunk (multi-index hashing, after Norouzi, Punjani and Fleet,
-// "Fast Exact Search in Hamming Space with Multi-Index Hashing", 2014). The
+// Small segments compare with every hash. Larger ones cut the hashes into chunks
+// and keep a table of each chunk. Two hashes that are close agree, or almost
+// agree, in some chunk. This is multi-index hashing, after Norouzi, Punjani and
+// Fleet, "Fast Exact Search in Hamming Space with Multi-Index Hashing", 2014. The
 // result is always exact.
 //
-// A Segment is safe for any number of concurrent readers: they take no lock,
-// and Search allocates nothing.
+// A Segment is safe for any number of concurrent readers: they take no lock, and
+// Search allocates nothing.
 type Segment struct {
 	header segmentHeader
 	data   []byte       // the whole segment, as in docs/format/segment.md

@@ -14,16 +14,16 @@ const (
 	Trimmed   Edit = 1 // without its plain borders
 	OverWhite Edit = 2 // all of it, over white where it is transparent
 
-	// What is left when so many percent of the width and as many of the height
-	// are cut off, half of them at each side.
+	// The middle of the picture: the given percentage of the width and of the
+	// height is cut off, half of it at each side.
 	Crop7  Edit = 3
 	Crop13 Edit = 4
 	Crop20 Edit = 5
 	Crop30 Edit = 6
 	Square Edit = 7 // the largest square in the middle, as for thumbnails
 
-	// What is left when so many percent of width and height are cut off so that
-	// one corner stays.
+	// A corner of the picture: the given percentage of width and height is cut
+	// off, and one corner stays.
 	TopLeft4     Edit = 8
 	TopRight4    Edit = 9
 	BottomLeft4  Edit = 10

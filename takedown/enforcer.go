@@ -368,11 +368,11 @@ type where struct {
 	territory blocklist.Territory
 }
 
-// Matches gives what [Enforcer.Check] would decide by each rule alone that the
-// candidate matches, the strongest first. It goes on where Check has its answer,
-// so it is slower, and it counts nothing: support and reviewers ask it.
-// Decision.Checked is that of the whole question. It gives nothing of a closed
-// list.
+// Matches returns the decision of [Enforcer.Check] for each rule alone that the
+// candidate matches, the strongest first. It is for support and reviewers. It
+// continues after the match that decides Check, so it is slower, and it does not
+// count matches. Decision.Checked is that of the whole query. It returns nothing
+// for a closed list.
 func (e *Enforcer) Matches(c Candidate) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
 		w := weighing{e: e, all: map[matched]Decision{}}

@@ -17,9 +17,9 @@ type Item struct {
 	Candidate Candidate
 }
 
-// Items gives the entries of an index in ascending order of their keys,
-// beginning behind the key after, or at the first if after is empty. After an
-// error it gives no more.
+// Items returns the entries of an index in ascending order of their keys. It
+// begins behind the key after, or at the first if after is empty. After an error
+// it returns no more entries.
 type Items func(ctx context.Context, after string) iter.Seq2[Item, error]
 
 // Cursor is the position of a sweep. The zero Cursor begins a sweep of everything.

@@ -70,18 +70,19 @@ const (
 	stateDisallowed State = "off_allow_list"
 )
 
-// AddToAllowList puts a picture on the allow list, by its file and its hashes:
-// a candidate from [takedown.Inspect]. By and Reason are required. When it returns nil
-// that is durable and in effect, here and with the next snapshot at the nodes.
+// AddToAllowList puts a picture on the allow list, by its file and its hashes: a
+// candidate from [takedown.Inspect]. By and Reason are required. When it returns
+// nil, the entry is durable and in effect on this desk. Nodes use it with the next
+// snapshot.
 //
-// Rules then leave the picture alone where they would match it by likeness: its
-// hash within [phash.Radii].Near, its features, its faces. They still block the same
-// file and the addresses that they name; orders, and requests for intimate
-// pictures where the picture is the identical one, still block all they did.
+// Rules then no longer match the picture by similarity: its hash within
+// [phash.Radii].Near, its features, its faces. They still block the same file and
+// the addresses that they name. Orders are not affected. Requests for intimate
+// pictures are not affected if the picture is the identical one.
 //
-// When cases in force are about the picture it fails with a
-// [*AllowConflictError], unless despite gives the code of a reason; they are
-// then flagged with [FlagAllowListed].
+// When cases in force are about the picture it fails with a [*AllowConflictError],
+// unless despite is a reason code. With a reason code, these cases are flagged
+// with [FlagAllowListed].
 func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor, despite string) (AllowedPicture, error) {
 	s := storedAllowed{AllowedPicture: AllowedPicture{SHA256: c.SHA256, Hashes: c.Hashes, Actor: a, Despite: despite}, Added: newEventID()}
 	if err := errors.Join(a.check(), (Actor{Reason: s.Despite}).check()); err != nil {

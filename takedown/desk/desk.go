@@ -81,8 +81,8 @@ type Options struct {
 	// Enforcer holds the options of [Desk.Enforcer]; its MaxAge has no meaning
 	// there, because a desk's own list is never old.
 	Enforcer takedown.EnforcerOptions
-	// RecheckAfter is how long an address that was learned stays blocked until
-	// somebody looks again what lies behind it; 0 means 180 days.
+	// RecheckAfter is how long a derived address stays blocked until its image has
+	// to be checked again; 0 means 180 days.
 	RecheckAfter time.Duration
 	// SigningKey signs what Publish writes; nil leaves it unsigned. ListKey
 	// encrypts the journal and all snapshots, also those of Publish, which other
@@ -93,7 +93,8 @@ type Options struct {
 	ListKey    *blocklist.EncryptionKey
 	// Now is the clock; nil is time.Now. Tests set it.
 	Now func() time.Time
-	// Profiles are demands of the operator on top of those of the request types.
+	// Profiles are requirements of the operator in addition to those of the
+	// request types.
 	Profiles []request.Profile
 	// URLMapper turns addresses of the operator's own service into those of
 	// the sources; nil leaves addresses as they are.
@@ -463,9 +464,9 @@ func (d *Desk) Case(ctx context.Context, id takedown.CaseID) (Case, error) {
 	return c.Case, nil
 }
 
-// Cases gives every case, in no particular order, without its request and
-// pictures. It ends with an error if there is one. The loop must not call methods of
-// the desk that change cases.
+// Cases returns every case, in no particular order, without its request and
+// pictures. The sequence ends with an error if one occurs. The loop must not call
+// methods of the desk that change cases.
 func (d *Desk) Cases(ctx context.Context) iter.Seq2[Case, error] {
 	return func(yield func(Case, error) bool) {
 		stopped := false

@@ -76,7 +76,7 @@ type ItemDecision struct {
 	// Outcome is OutcomeAccepted, the default, or one of the others except
 	// OutcomePartly. OutcomeNotMeant is for an [request.OpenOptOut] only.
 	Outcome Outcome
-	Reason  string         // a code, as in Act
+	Reason  string         // a code, as in Actor
 	Scope   takedown.Scope // zero is that of the grant
 }
 

@@ -80,9 +80,10 @@ func logHead(tx StoreTx) (seq uint64, hash [32]byte, err error) {
 	return binary.BigEndian.Uint64(b), [32]byte(b[8:]), nil
 }
 
-// Log gives the entries of the log from number from on, in order. It verifies the
-// chain from the first entry on, and ends with an error that wraps [ErrLog] where
-// the chain breaks. The loop must not call methods of the desk that change cases.
+// Log returns the entries of the log from number from on, in order. It verifies
+// the chain from the first entry on, and ends with an error that wraps [ErrLog]
+// where the chain breaks. The loop must not call methods of the desk that change
+// cases.
 func (d *Desk) Log(ctx context.Context, from uint64) iter.Seq2[LogEntry, error] {
 	return func(yield func(LogEntry, error) bool) {
 		stopped := false

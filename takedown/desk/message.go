@@ -88,9 +88,9 @@ type Message struct {
 	// Reply is the case of the counter-notice that a message to the other side is
 	// about.
 	Reply takedown.CaseID
-	// Counter is that counter-notice when it has come in, with the address of who
-	// sent it: 17 U.S.C. 512(g)(2)(B) gives the claimant a copy. It is nil when it
-	// was erased before the message was sent.
+	// Counter is the counter-notice that was received, with the address of its
+	// sender. 17 U.S.C. 512(g)(2)(B) entitles the claimant to a copy. It is nil
+	// when it was erased before the message was sent.
 	Counter *request.CounterNotice
 	// Deadline is the legal deadline for a decision about the case, if there is
 	// one.

@@ -58,7 +58,8 @@ const (
 type Resolved struct {
 	// Events are the numbers by which it can be undone: see [Desk.Revert].
 	Events []uint64
-	// Addresses, Files and Hashes are how many of each were learned or excepted.
+	// Addresses, Files and Hashes are the numbers of derived or excepted keys of
+	// each type.
 	Addresses, Files, Hashes int
 	// NotDerived is the reason why the hashes of a copy were not derived. It is
 	// empty when they were derived, when there are no hashes, and when the scope
@@ -66,7 +67,7 @@ type Resolved struct {
 	NotDerived NotDerived
 }
 
-// NotDerived is the reason why a hash was not learned.
+// NotDerived is the reason why a hash was not derived.
 type NotDerived string
 
 const (

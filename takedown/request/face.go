@@ -45,8 +45,9 @@ type FaceOptOut struct {
 	Marks []string `json:"marks,omitempty" max:"5"`
 	// Faces are vectors, where the sender has the model: all of one model.
 	Faces []takedown.Face `json:"faces,omitempty" max:"5"`
-	// Subject is whose face it is. That of a child or ward needs
-	// Requester.Authority: on what basis the requester asks for them.
+	// Subject is the person whose face it is. For a child or ward,
+	// Requester.Authority is required: the legal basis on which the requester
+	// acts.
 	Subject Subject `json:"subject,omitempty"`
 	// Biometric is the explicit consent to a template of the face being made and
 	// kept for the sole purpose of enforcing the opt-out.

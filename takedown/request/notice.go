@@ -166,9 +166,9 @@ func (r DMCANotice) check(c *checker) {
 }
 
 // AuthorityOrder is an order of a court or authority to act against illegal
-// content: Article 9 of Regulation (EU) 2022/2065, or its like elsewhere. It
-// asks for [takedown.ScopeIdentical] where it comes with pictures, else for [takedown.ScopeURL];
-// its territory is part of it.
+// content: Article 9 of Regulation (EU) 2022/2065, or its equivalent elsewhere. It
+// asks for [takedown.ScopeIdentical] if it has pictures, otherwise for
+// [takedown.ScopeURL]. Its territory is part of it.
 type AuthorityOrder struct {
 	Requester Requester `json:"requester"` // who transmits it
 	// Authority is who issued it, Reference its number or file, LegalBasis the

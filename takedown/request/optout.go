@@ -16,9 +16,9 @@ const (
 
 func (Claim) values() []string { return fields.Names(ClaimDepicted, ClaimOwner) }
 
-// ImageOptOut asks that a picture disappears with all its copies, at any
-// address, now and in future: re-encoded, resized, mirrored, rotated, and so
-// on. It asks for [takedown.ScopeDuplicate].
+// ImageOptOut requests the removal of a picture with all its copies, at any
+// address, now and in future: re-encoded, resized, mirrored, rotated, and so on.
+// It asks for [takedown.ScopeDuplicate].
 type ImageOptOut struct {
 	Requester Requester `json:"requester"`
 	// Images are the files of the pictures: JPEG, PNG, GIF or WebP, each at

@@ -10,8 +10,8 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// Profile is what an operator demands of requests on top of what their own
-// types do.
+// Profile is the set of fields that an operator requires in addition to those of
+// the request types.
 type Profile struct {
 	Name string
 	// Require are paths of fields, as in [Problem].Field, that must not be

@@ -10,31 +10,33 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// Request is what somebody asks for. Each kind has a type of its own, with the
-// fields that its law, or the custom of the trade, asks for; docs/requests.md
-// has an example of each. Pass a value or a pointer to desk.Desk.Submit; of nil, the
-// kind is missing.
+// Request is a request to remove pictures, or a reply to one. Each kind has its
+// own type, with the fields that its law, or the custom of the trade, requires.
+// docs/requests.md has an example of each. Pass a value or a pointer to
+// desk.Desk.Submit; nil is a request without a kind.
 type Request interface {
 	// Kind returns the kind of the request.
 	Kind() takedown.Kind
 	// check reports every problem to c, in the order of the fields, and hands
 	// over what the request wants blocked.
 	check(c *checker)
-	// From returns who asks.
+	// From returns the requester.
 	From() Requester
-	// Asks returns the scope that the request asks for; zero for one that is
-	// about another case.
+	// Asks returns the scope that the request asks for; zero for a request about
+	// another case.
 	Asks() takedown.Scope
 	// About returns the case that the request refers to, if it is one that
 	// does.
 	About() takedown.CaseID
 }
 
-// Validate reports every problem of r at once, as a [*ValidationError], or nil.
-// It decodes the images of the request; Submit does the same, so a caller needs
-// Validate only to show problems before submission. With profiles, their
-// demands are added to those of the request's own type; one that asks for a
-// field that no kind of request has is an [*takedown.ArgumentError].
+// Validate reports all problems of r at once, as a [*ValidationError], or returns
+// nil. It decodes the images of the request. Submit does the same, so a caller
+// needs Validate only to show problems before submission.
+//
+// The requirements of profiles are added to those of the request's own type. For a
+// profile with a field that no kind of request has, the error is an
+// [*takedown.ArgumentError].
 func Validate(r Request, profiles []Profile) error {
 	for _, p := range profiles {
 		if err := p.Check(); err != nil {

@@ -70,7 +70,7 @@ type checker struct {
 // CheckOptions are the options of [Check]. The zero value, and nil, are the
 // defaults.
 type CheckOptions struct {
-	// Profiles are demands on top of those of the request's own type.
+	// Profiles are requirements in addition to those of the request's own type.
 	Profiles []Profile
 	// Mapper turns addresses of the operator's own service into those of the
 	// sources.

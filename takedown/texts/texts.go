@@ -40,9 +40,9 @@ type Catalogue struct {
 	// [request.Problem].Field, without the numbers of lists: "works.description".
 	// The parts of a statement have the name of the statement.
 	Fields map[string]string
-	// Reasons are words for codes of reasons, as in [desk.Act].Reason, where a
-	// message gives one: clauses without a full stop. They may include codes of
-	// the operator's own. A code without words stands for itself.
+	// Reasons are words for reason codes, as in [desk.Actor].Reason, where a
+	// message has one: clauses without a full stop. They may include codes of the
+	// operator's own. A code without words is used unchanged.
 	Reasons map[string]string
 	// Units are words for lengths of time, by [desk.Unit]: for one, and for
 	// other numbers. "{n}" stands for the number.
