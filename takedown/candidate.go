@@ -41,14 +41,15 @@ type Candidate struct {
 	// MaxFaces are compared.
 	Faces []Face
 	// Frames are the further pictures of the file: distinct frames of an
-	// animation, or what [Candidate.Add] added.
+	// animation, or pictures added by [Candidate.Add].
 	Frames []Frame
 	// Damage describes damage of the file. Matches with a damaged picture count.
 	// If part of the picture is missing and nothing matches, tiers that compare
 	// pixels are left out of Decision.Checked: fetch the file again.
 	Damage phash.Damage
-	// LeftOut is how many frames of an animation were not looked at. Where
-	// nothing matches, Decision.Checked then has no tier that compares pixels.
+	// LeftOut is the number of frames of an animation that were not examined. If
+	// it is not 0 and nothing matches, tiers that compare pixels are left out of
+	// Decision.Checked.
 	LeftOut int
 	// Undecodable reports that the file is an image, by its bytes or its media
 	// type, but could not be decoded. If nothing else blocks the file, the verdict
@@ -144,15 +145,15 @@ func (c Candidate) LogValue() slog.Value { return slog.StringValue(c.String()) }
 // treat the pictures. They print only their size.
 type Features struct{ f blocklist.Features }
 
-// MaxFeatures is the longest binary form of Features in bytes. That of a
-// photograph that is looked up has some 65,000.
+// MaxFeatures is the longest binary form of Features in bytes. The features of a
+// photograph for a look-up have some 65,000 bytes.
 const MaxFeatures = features.MaxSize
 
 // IsZero reports whether f is the zero Features.
 func (f Features) IsZero() bool { return f.f.IsZero() }
 
-// MarshalBinary returns at most MaxFeatures bytes that UnmarshalBinary reads,
-// in this version of the library and in later ones; nothing for the zero
+// MarshalBinary returns at most MaxFeatures bytes for UnmarshalBinary, in this
+// version of the library and in later ones. It returns no bytes for the zero
 // Features.
 func (f Features) MarshalBinary() ([]byte, error) { return f.f.MarshalBinary() }
 

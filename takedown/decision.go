@@ -12,7 +12,7 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// Verdict is what to do with a candidate. A greater verdict is a stronger one.
+// Verdict is the answer about a candidate. A greater verdict is a stronger one.
 type Verdict uint8
 
 const (
@@ -120,8 +120,8 @@ func (t *Tier) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Decision is the answer about a candidate: a verdict, and the rule that it
-// rests on. It is a plain value, and can be compared.
+// Decision is a verdict about a candidate, with the rule that caused it. It is a
+// plain value, and can be compared.
 type Decision struct {
 	Verdict Verdict
 	// Checked are the tiers that had something to compare. Allow without TierHash

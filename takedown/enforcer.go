@@ -47,10 +47,10 @@ type EnforcerOptions struct {
 	// nothing else blocks it: Allow, Review or Block; 0 means Review. The picture
 	// was not compared, though viewers may show it.
 	Undecodable Verdict
-	// Map makes Load use the file in place, mapped into memory: it opens faster
+	// Map makes Load use the file in place, mapped into memory. It opens faster
 	// and shares its memory with other processes. The file must then never be
 	// changed or cut in place, only replaced as Publish does it. Without Map the
-	// file is copied, and may be treated in any way.
+	// file is copied, and may be changed freely.
 	Map bool
 	// IgnoreAllowList treats pictures on the allow list as any other. It is for a
 	// preview of the matches that the allow list hides.
@@ -95,23 +95,22 @@ type Enforcer struct {
 	observed    *observed
 }
 
-// ListSource is a list that an [Enforcer] asks. Package feed and others bring
-// lists that are not the operator's own.
+// ListSource is a list of an [Enforcer]. Package feed and others provide lists of
+// other operators.
 type ListSource struct {
 	// Name identifies the list, in Decision.List and elsewhere. It can be any text
 	// that is unique among the lists.
 	Name string
 	List *blocklist.List
-	// Effect is blocklist.EffectReview for a list that blocks nothing by itself:
-	// its matches are held for a person. Zero, and EffectBlock, leave the effect to
-	// the rules.
+	// Effect is blocklist.EffectReview for a list that only holds matches for
+	// review. Zero, and EffectBlock, use the effects of the rules.
 	Effect blocklist.Effect
-	// Territories are the countries in which the list counts, ISO 3166-1 alpha-2;
-	// without any it counts everywhere.
+	// Territories are the countries in which the list counts, ISO 3166-1 alpha-2.
+	// Empty means everywhere.
 	Territories []string
-	// Current, unless nil, returns when the list was last known to be complete:
-	// EnforcerOptions.MaxAge counts from then. Without it the age is that of the
-	// snapshot.
+	// Current, unless nil, returns when the list was last known to be complete.
+	// EnforcerOptions.MaxAge counts from that time. If nil, it counts from the
+	// time of the snapshot.
 	Current func() time.Time
 }
 

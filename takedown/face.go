@@ -78,8 +78,8 @@ func (f Face) Format(s fmt.State, _ rune) { io.WriteString(s, f.String()) }
 // LogValue implements slog.LogValuer: it logs String.
 func (f Face) LogValue() slog.Value { return slog.StringValue(f.String()) }
 
-// MarshalBinary returns at most 2,116 bytes that UnmarshalBinary reads, in this
-// version of the library and in later ones; nothing for the zero Face.
+// MarshalBinary returns at most 2,116 bytes for UnmarshalBinary, in this version
+// of the library and in later ones. It returns no bytes for the zero Face.
 func (f Face) MarshalBinary() ([]byte, error) {
 	if f.IsZero() {
 		return nil, nil
@@ -87,7 +87,7 @@ func (f Face) MarshalBinary() ([]byte, error) {
 	return f.v.MarshalBinary()
 }
 
-// UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that
+// UnmarshalBinary reads the bytes of MarshalBinary. For other bytes the error
 // wraps [ErrFace].
 func (f *Face) UnmarshalBinary(b []byte) error {
 	if len(b) == 0 {
@@ -152,8 +152,8 @@ func (f *Face) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// MaxFaces is how many faces of one picture, or of one frame, are compared. Of
-// more, [Inspect] keeps the biggest.
+// MaxFaces is the number of faces of one picture, or of one frame, that are
+// compared. If there are more, [Inspect] keeps the biggest.
 const MaxFaces = 256
 
 // FoundFace is a face that was found in a picture.
@@ -193,8 +193,9 @@ func (e *EmbedderError) Error() string { return fmt.Sprintf("takedown: face embe
 // Unwrap returns the embedder's own error.
 func (e *EmbedderError) Unwrap() error { return e.Err }
 
-// EmbedFaces asks an embedder for the faces of a picture, the biggest first. A panic
-// of the embedder is an error: it must not end the host.
+// EmbedFaces returns the faces that an embedder finds in a picture, the biggest
+// first. A panic of the embedder is returned as an error and does not end the
+// host.
 func EmbedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found []FoundFace, err error) {
 	defer func() {
 		if r := recover(); r != nil {

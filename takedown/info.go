@@ -6,15 +6,15 @@ import (
 	"github.com/staydown/staydown/blocklist"
 )
 
-// ListInfo is how a list stands: what an operator watches, and alerts on before
-// answers become [Unknown]. Besides the age, watch Failing, which has the error of
-// the last Reload, and FacesUntil: after it no face is found until a newer snapshot
-// is loaded.
+// ListInfo is the state of a list, for monitoring. Alert on it before answers
+// become [Unknown]. Besides the age, watch Failing, which has the error of the
+// last Reload, and FacesUntil. After FacesUntil no face is found until a newer
+// snapshot is loaded.
 type ListInfo struct {
 	Name string
 	blocklist.Info
-	// Age is how old the list is, as EnforcerOptions.MaxAge counts it; 0 for a
-	// list that is never old.
+	// Age is the age of the list, as for EnforcerOptions.MaxAge; 0 for a list that
+	// is never too old.
 	Age time.Duration
 	// Closed reports that the list is closed: the answers are Unknown.
 	Closed bool

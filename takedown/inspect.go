@@ -53,22 +53,24 @@ const (
 // InspectOptions are the options of [Inspect]. The zero value, and nil, are the
 // defaults.
 type InspectOptions struct {
-	// Decode holds the limits of decoding, and further decoders. MaxBytes is
-	// DefaultInspectBytes and MaxFrames DefaultInspectFrames if they are 0. A damaged
-	// file is always looked at as far as viewers show it: see Candidate.Damage.
+	// Decode holds the limits of decoding, and further decoders. If they are 0,
+	// MaxBytes is DefaultInspectBytes and MaxFrames is DefaultInspectFrames. A
+	// damaged file is always decoded as far as viewers show it: see
+	// Candidate.Damage.
 	Decode *phash.DecodeOptions
-	// FirstFrame looks at the first frame of an animation only. A picture hidden
-	// in a later frame is then not found, and Candidate.LeftOut counts the frames.
+	// FirstFrame examines the first frame of an animation only. A picture hidden
+	// in a later frame is then not found, and Candidate.LeftOut counts the other
+	// frames.
 	FirstFrame bool
-	// NoFeatures leaves out the local features, which take most of the time:
-	// then no crop, caption or screenshot is recognised.
+	// NoFeatures leaves out the local features, which take most of the time.
+	// Crops, captions and screenshots are then not recognised.
 	NoFeatures bool
-	// FaceEmbedder, unless nil, finds the faces in every frame. When it fails,
-	// Inspect returns what else it found together with an [*EmbedderError].
+	// FaceEmbedder, unless nil, finds the faces in every frame. If it fails,
+	// Inspect returns the other data together with an [*EmbedderError].
 	FaceEmbedder FaceEmbedder
-	// Slots, unless nil, bounds how many files are decoded at a time: its
-	// capacity is their number. Calls that share it wait for each other, or for
-	// the end of their contexts.
+	// Slots, unless nil, limits the number of files that are decoded at a time to
+	// its capacity. Calls that share it wait for each other, or for the end of
+	// their contexts.
 	Slots chan struct{}
 }
 
@@ -90,8 +92,8 @@ func Inspect(r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 	return InspectContext(context.Background(), r, src, opts)
 }
 
-// InspectContext is [Inspect] with a context, which is looked at while the file
-// is read and decoded, and is handed to the FaceEmbedder.
+// InspectContext is [Inspect] with a context. The context is checked while the
+// file is read and decoded, and is passed to the FaceEmbedder.
 func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectOptions) (Candidate, error) {
 	if r == nil {
 		return Candidate{}, &ArgumentError{"Inspect", "the reader is nil"}

@@ -103,15 +103,15 @@ func (e *Enforcer) MatchCounts() []MatchCounts {
 	return all
 }
 
-// MarshalBinary returns at most 2.1 MB that UnmarshalBinary reads, in this
-// version of the library and in later ones: 16 bytes for each rule.
+// MarshalBinary returns at most 2.1 MB for UnmarshalBinary, in this version of the
+// library and in later ones: 16 bytes for each rule.
 func (t MatchCounts) MarshalBinary() ([]byte, error) { return t.c.MarshalBinary() }
 
 // ErrMatchCounts is returned for bytes that are not match counts, or not of a
 // version that this library reads.
 var ErrMatchCounts = counts.ErrFormat
 
-// UnmarshalBinary reads what MarshalBinary wrote. Other bytes are an error that
+// UnmarshalBinary reads the bytes of MarshalBinary. For other bytes the error
 // wraps [ErrMatchCounts].
 func (t *MatchCounts) UnmarshalBinary(b []byte) error { return t.c.UnmarshalBinary(b) }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/staydown/staydown/blocklist"
 )
 
-// Scope is how far a rule reaches. It is asked for by a request and granted by
-// a reviewer, never implied.
+// Scope is how far a rule reaches. A request asks for a scope and a reviewer
+// grants one; it is never implied.
 type Scope = blocklist.Scope
 
 const (

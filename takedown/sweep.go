@@ -26,11 +26,11 @@ type Items func(ctx context.Context, after string) iter.Seq2[Item, error]
 // A cursor can be stored at any time (it has JSON names). Another process can
 // continue the sweep from there.
 type Cursor struct {
-	// After is the key of the last item that was looked at; empty at the
-	// beginning, and again when the sweep is through.
+	// After is the key of the last item that was examined. It is empty at the
+	// beginning, and again when the sweep is complete.
 	After string `json:"after,omitempty"`
-	// Seen is what an earlier sweep has seen of each list, by the names of the
-	// lists: it is left out.
+	// Seen is the position of an earlier sweep in each list, by the names of the
+	// lists. Keys up to that position are left out.
 	Seen map[string]Mark `json:"seen,omitempty"`
 	// FacesMissed reports that this sweep met faces and could not compare them.
 	FacesMissed bool `json:"faces_missed,omitempty"`
@@ -40,12 +40,12 @@ type Cursor struct {
 
 // Mark is the position up to which a list was seen.
 type Mark struct {
-	// Since is the last event that was seen. Keys that came with it or before are
-	// left out, unless their rule began after Time.
+	// Since is the last event that was seen. Keys of this event or an earlier one
+	// are left out, unless their rule began after Time.
 	Since uint64    `json:"since,omitempty"`
 	Time  time.Time `json:"time,omitzero"`
-	// FacesSince and FacesTime are the same for faces: those of the last sweep
-	// that could compare them.
+	// FacesSince and FacesTime are the same for faces. They are from the last
+	// sweep that could compare faces.
 	FacesSince uint64    `json:"faces_since,omitempty"`
 	FacesTime  time.Time `json:"faces_time,omitzero"`
 }
@@ -60,7 +60,7 @@ func (e *Enforcer) marks() map[string]Mark {
 	return marks
 }
 
-// Found is an item of an index that must go, or be looked at.
+// Found is an item of an index to be removed or reviewed.
 type Found struct {
 	Item     Item
 	Decision Decision

@@ -229,8 +229,8 @@ func cutPart(b []byte) (part, rest []byte, err error) {
 	return b[k : k+int(n)], b[k+int(n):], nil
 }
 
-// MarshalSealed returns the binary form with the faces, encrypted with a key
-// that the receiver has too.
+// MarshalSealed returns the binary form with the faces, encrypted with a key that
+// the receiver also has.
 func (c Candidate) MarshalSealed(key *blocklist.EncryptionKey) ([]byte, error) {
 	plain, err := c.MarshalBinary()
 	if err != nil {

@@ -110,8 +110,8 @@ type Moved struct {
 const (
 	// FlagFlaggerConfirmed: that status was checked, see [Desk.ConfirmFlagger].
 	FlagFlaggerConfirmed request.Flag = "flagger_confirmed"
-	// FlagEarlierClaim: another case, of somebody else, is in force for the same
-	// picture.
+	// FlagEarlierClaim: another case, of another requester, is in force for the
+	// same picture.
 	FlagEarlierClaim request.Flag = "earlier_claim"
 	// FlagContradiction: that other case claims to own the picture too. It is
 	// looked for when the request comes in, and again when it is granted. Risky.
@@ -131,11 +131,11 @@ const (
 	// of one person do. One of them may be of a person who has not consented.
 	// Risky.
 	FlagSeveralPeople request.Flag = "several_people"
-	// FlagAllowListed: a picture of it is on the allow list, so that only its file
-	// can be blocked, or near one that is. Risky.
+	// FlagAllowListed: one of its pictures is on the allow list, so that only its
+	// file can be blocked, or is near a picture on it. Risky.
 	FlagAllowListed request.Flag = "allow_listed"
-	// FlagFlat: a picture of it has little structure, or a hash that is not steady,
-	// though enough to be registered. Risky.
+	// FlagFlat: one of its pictures is a low-detail picture or has an unstable
+	// hash, still above the registration threshold. Risky.
 	FlagFlat request.Flag = "flat"
 	// FlagCrowded: a preview showed that it would hit very many pictures. Risky.
 	FlagCrowded request.Flag = "crowded"
@@ -154,8 +154,8 @@ const (
 	OutcomeOutOfScope  Outcome = "out_of_scope"
 	OutcomeDuplicateOf Outcome = "duplicate_of" // another case covers it
 	OutcomeUnfounded   Outcome = "manifestly_unfounded"
-	// OutcomeNotMeant is of an item of an [request.OpenOptOut]: the picture was meant and
-	// not the face, or the other way round. It does not make a case partly
+	// OutcomeNotMeant is for an item of an [request.OpenOptOut]: the picture was
+	// meant and not the face, or vice versa. It does not make a case partly
 	// accepted.
 	OutcomeNotMeant Outcome = "not_meant"
 )
@@ -221,7 +221,7 @@ type Case struct {
 	Face FaceTerms `json:"face,omitzero"`
 	// Rules are the public ids of the case's rules that are in the list.
 	Rules []uint64 `json:"rules,omitempty"`
-	// Times are when the things happened from which clocks run; each is written
+	// Times are the times of the milestones at which clocks start; each is written
 	// once. See [Deadline].
 	Times map[Milestone]time.Time `json:"times,omitempty"`
 	// Pauses are the times in which the case waited for its requester.

@@ -12,8 +12,8 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// Milestone is something that happens to a case once, and from which clocks
-// run.
+// Milestone is an event that happens at most once to a case, and at which clocks
+// start.
 type Milestone string
 
 const (
@@ -38,8 +38,8 @@ type Unit string
 const (
 	UnitHours Unit = "hours"
 	UnitDays  Unit = "days"
-	// UnitBusinessDays: counted from the day after the start; the span is over
-	// when the last of them is.
+	// UnitBusinessDays: counted from the day after the start. The span ends at the
+	// end of the last business day.
 	UnitBusinessDays Unit = "business_days"
 	// UnitMonths: months of the calendar: one month after January 31 is the last
 	// day of February, at the same time of day.
@@ -61,15 +61,15 @@ func (s Span) String() string {
 	return fmt.Sprintf("%d %s", s.N, unit)
 }
 
-// Pause is a time in which a pausable clock stands still. A zero To means that
-// it still does.
+// Pause is a time in which a pausable clock stands still. A zero To means that the
+// pause has not ended.
 type Pause struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to,omitzero"`
 }
 
-// Deadline is a rule about when something has to be done, as data: a caller
-// adds a law with rows in [Options].
+// Deadline is a rule about the time limit of an action, as data. A caller adds the
+// deadlines of another law with rows in [Options].
 type Deadline struct {
 	Regime request.Regime
 	Name   string // what has to be done
@@ -77,20 +77,20 @@ type Deadline struct {
 	// that block something. Of replies to a case, only those that are named here
 	// have deadlines.
 	Kind takedown.Kind
-	// Start is from when it is counted. If, where it is set, must have happened
-	// too.
+	// Start is the milestone from which the time is counted. If, unless empty, is
+	// a milestone that must also have happened.
 	Start, If Milestone
 	// Done are the milestones that end it, whichever comes first.
 	Done []Milestone
-	// NotBefore is when it may be done at the earliest, NotAfter at the latest.
-	// Where the law names no number ("without undue delay") both are zero, and
-	// the row is there for its basis.
+	// NotBefore is the earliest time for the action, NotAfter the latest. If the
+	// law has no number ("without undue delay") both are zero, and the row only
+	// records its basis.
 	NotBefore, NotAfter Span
-	// Calendar names the one, in Options, by which business days and months
-	// are counted; empty is UTC with Saturdays and Sundays off.
+	// Calendar names the calendar in Options by which business days and months are
+	// counted. Empty means UTC with Saturdays and Sundays off.
 	Calendar string
-	// Pausable: it stands still while the case waits for its requester. Of business
-	// days, those count at whose end it does not.
+	// Pausable reports that the clock stands still while the case waits for its
+	// requester. A business day counts if the clock is running at its end.
 	Pausable bool
 	// Basis is the provision.
 	Basis string
@@ -216,7 +216,8 @@ type Due struct {
 	// are zero, the law requires action "without undue delay", so the deadline is
 	// due since Start.
 	NotBefore, NotAfter time.Time
-	// Paused: the clock stands still now; NotAfter is as if it went on now.
+	// Paused reports that the clock stands still now. NotAfter is computed as if
+	// it continued now.
 	Paused bool
 }
 

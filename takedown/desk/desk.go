@@ -78,17 +78,17 @@ type Desk struct {
 // Options are the options of [Open]. The zero value, and nil, are the
 // defaults.
 type Options struct {
-	// Enforcer holds the options of [Desk.Enforcer]; its MaxAge has no meaning
-	// there, because a desk's own list is never old.
+	// Enforcer holds the options of [Desk.Enforcer]. Its MaxAge has no effect,
+	// because a desk's own list is never too old.
 	Enforcer takedown.EnforcerOptions
 	// RecheckAfter is how long a derived address stays blocked until its image has
 	// to be checked again; 0 means 180 days.
 	RecheckAfter time.Duration
-	// SigningKey signs what Publish writes; nil leaves it unsigned. ListKey
-	// encrypts the journal and all snapshots, also those of Publish, which other
-	// machines then load with it; a list with faces is published only with one.
-	// An unencrypted folder is encrypted by the first Open that has a ListKey;
-	// from then on the key is fixed.
+	// SigningKey signs the snapshots of Publish; nil leaves them unsigned. ListKey
+	// encrypts the journal and all snapshots, including those of Publish. Other
+	// machines load these with the same key. A list with faces is published only
+	// with a ListKey. The first Open with a ListKey encrypts an unencrypted
+	// folder; from then on the key is fixed.
 	SigningKey ed25519.PrivateKey
 	ListKey    *blocklist.EncryptionKey
 	// Now is the clock; nil is time.Now. Tests set it.
@@ -110,16 +110,16 @@ type Options struct {
 	// Decoders decode pictures of requests and of matches in formats that package
 	// phash does not decode, for example AVIF: see [phash.DecodeOptions].
 	Decoders map[phash.Format]phash.Decoder
-	// FaceEmbedder makes vectors of the pictures of a face opt-out, when the
-	// request comes in; nil takes vectors only. Its own errors are those of Submit
-	// and Complete: they are [*takedown.EmbedderError].
+	// FaceEmbedder makes vectors of the pictures of a face opt-out when the
+	// request is received; nil accepts vectors only. Submit and Complete return
+	// its errors as [*takedown.EmbedderError].
 	FaceEmbedder takedown.FaceEmbedder
 	// FaceModels are the models whose faces can be granted, each with its
-	// thresholds; without any, no face can be. At most one for each name and
-	// number of dimensions.
+	// thresholds. Without FaceModels no face can be granted. There is at most one
+	// for each name and number of dimensions.
 	FaceModels []FaceModel
-	// FaceLifetime is how long other machines may use the faces of what Publish
-	// writes, by their own clocks: see blocklist.Options. A list with faces is
+	// FaceLifetime is how long other machines may use the faces of a published
+	// snapshot, by their own clocks: see blocklist.Options. A list with faces is
 	// published only with a ListKey.
 	FaceLifetime time.Duration
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
@@ -131,9 +131,10 @@ type Options struct {
 	// means no alarms. docs/decisions/match-budget.md relates it to the number of
 	// pictures that a service looks at.
 	MatchBudget int
-	// ManyMatches is how many pictures of a sample an acceptance may hit before it
-	// needs a second reviewer; 0 means 1,000. So does one that hits more than one in
-	// a hundred of a sample of 1,000 or more, or more weak matches than MatchBudget.
+	// ManyMatches is the number of pictures of a sample that an acceptance may
+	// match before it needs a second reviewer; 0 means 1,000. A second reviewer is
+	// also needed for matches with more than one in a hundred of a sample of 1,000
+	// or more. The same applies to more weak matches than MatchBudget.
 	ManyMatches int
 	// OneReviewer lets one reviewer decide risky cases alone.
 	OneReviewer bool
@@ -142,11 +143,11 @@ type Options struct {
 	// algorithms improve. Pictures that were sent for a face, and pictures with
 	// only the face granted, are not kept.
 	KeepPictures bool
-	// Policy is the version of the operator's policy; it is written into each
-	// entry of the log. A code, as in [Actor].
+	// Policy is the version of the operator's policy, which is written into each
+	// entry of the log. It is a code, as in [Actor].
 	Policy string
-	// Deadlines are rows in addition to [Deadlines]; one with the regime and
-	// name of a row there takes its place. Calendars are those that rows name.
+	// Deadlines are rows in addition to [Deadlines]. A row with the regime and
+	// name of a row there replaces it. Calendars are the calendars that rows name.
 	Deadlines []Deadline
 	Calendars map[string]Calendar
 	// Store keeps the cases; nil is a file in the folder. The Desk closes it.
@@ -384,8 +385,8 @@ func (d *Desk) Close() error {
 	return errors.Join(d.list.Close(), d.store.close())
 }
 
-// Enforcer returns the enforcer over the desk's own list: what [Desk.Accept]
-// accepted, it enforces at once.
+// Enforcer returns the enforcer over the desk's own list. It enforces a granted
+// request as soon as [Desk.Accept] returns.
 func (d *Desk) Enforcer() *takedown.Enforcer { return d.enf }
 
 // Publish writes a snapshot of all rules to a file that [takedown.Load] reads. An
@@ -451,8 +452,8 @@ func (d *Desk) publishFirst(path string) error {
 	return err
 }
 
-// Case returns a case, or an error that wraps [ErrNoCase]. The request of one
-// whose personal data was erased is nil.
+// Case returns a case, or an error that wraps [ErrNoCase]. Its Request is nil if
+// the personal data was erased.
 func (d *Desk) Case(ctx context.Context, id takedown.CaseID) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err

@@ -67,9 +67,9 @@ func widthName(w takedown.Scope) string {
 	return w.String()
 }
 
-// ExportCSV writes all cases as a table, with a line of names first. Times are
-// RFC 3339 in UTC, empty for what did not happen; lists are separated by
-// blanks.
+// ExportCSV writes all cases as a table, with the names of the columns in the
+// first line. Times are RFC 3339 in UTC, empty for milestones that did not happen.
+// Lists are separated by blanks.
 func (d *Desk) ExportCSV(ctx context.Context, w io.Writer) error {
 	out := csv.NewWriter(w)
 	line := make([]string, len(columns))
@@ -106,8 +106,9 @@ func (d *Desk) ExportCSV(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// ExportJSON writes all cases, each as a JSON object on a line of its own, with
-// the columns of [Desk.ExportCSV] as members. What did not happen is left out.
+// ExportJSON writes all cases, each as a JSON object on its own line, with the
+// columns of [Desk.ExportCSV] as members. Milestones that did not happen are left
+// out.
 func (d *Desk) ExportJSON(ctx context.Context, w io.Writer) error {
 	var err error
 	if cerr := d.eachCase(ctx, func(c Case) bool {

@@ -37,8 +37,8 @@ func (m FaceModel) check() error {
 	return nil
 }
 
-// FaceTerms are on which terms faces are in force: their model and the
-// similarities, as in [FaceModel], that were granted.
+// FaceTerms are the terms on which faces are in force: their model and the granted
+// similarities, as in [FaceModel].
 type FaceTerms struct {
 	Model      string  `json:"model"`
 	Dimensions int     `json:"dimensions"`

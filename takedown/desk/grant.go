@@ -34,8 +34,8 @@ type Grant struct {
 	// Items without an entry are accepted on the terms of the grant, except those
 	// that were withdrawn, reversed or restored.
 	Items map[int]ItemDecision
-	// Face raises the thresholds of a face above those of the desk; the zero value
-	// is those of the desk, and the only one where no face is granted.
+	// Face raises the thresholds of a face above those of the desk. The zero value
+	// means the desk's thresholds. It must be zero if no face is granted.
 	Face FaceThreshold
 	// Effect is the effect of the rules. The default is EffectBlock. For items
 	// that have only a hash it is EffectReview, because no reviewer can see the
@@ -46,7 +46,8 @@ type Grant struct {
 	// [request.AuthorityOrder], which then applies in its own territories.
 	Territories []string
 	// Start and End bound the time in which the rule applies, in whole seconds of
-	// the years 1 to 9999; zero means at once, and for ever. End is after now.
+	// the years 1 to 9999. A zero Start means at once, a zero End means for ever.
+	// End is after now.
 	Start, End time.Time
 
 	// asBefore keeps what is in force: the thresholds of a face, what the rule of an

@@ -27,8 +27,8 @@ const (
 	factReverted   State = "reverted"
 )
 
-// LogEntry is one step of one case. It has codes and numbers only, no text that
-// a person wrote, so that it can be kept when the person's data is erased.
+// LogEntry is one step of one case. It has only codes and numbers, no text of a
+// person, so it can be kept after an erasure of personal data.
 type LogEntry struct {
 	Seq  uint64          `json:"seq"`
 	Time time.Time       `json:"time"`
@@ -135,8 +135,9 @@ func (d *Desk) eachEntry(ctx context.Context, from uint64, yield func(LogEntry) 
 	})
 }
 
-// VerifyLog verifies the whole log and returns its last number and hash. Who
-// keeps those elsewhere can show later that nothing before them was changed.
+// VerifyLog verifies the whole log and returns its last number and hash. An
+// operator who keeps them elsewhere can prove later that no earlier entry was
+// changed.
 func (d *Desk) VerifyLog(ctx context.Context) (seq uint64, hash [32]byte, err error) {
 	err = d.eachEntry(ctx, 1, func(e LogEntry) bool {
 		seq, hash = e.Seq, e.Hash

@@ -64,12 +64,12 @@ type Message struct {
 	Case   takedown.CaseID
 	Kind   takedown.Kind
 	Regime request.Regime
-	// To is who gets it: the requester of the case. Of a statement of reasons it
-	// is empty: the operator has to know who is affected.
+	// To is the recipient: the requester of the case. It is empty for a statement
+	// of reasons: the operator has to identify the affected person.
 	To Recipient
 	// Asked and Granted are the scopes of the case, Accepted and Refused the
-	// numbers of its items, Items their results. Of the accepted ones, Held only
-	// hold what matches until a person has looked at it; the others block.
+	// numbers of its items, Items their results. Held is the number of accepted
+	// items whose matches are held for review; the others block.
 	Asked, Granted          takedown.Scope
 	Accepted, Refused, Held int
 	Items                   []CaseItem
@@ -108,10 +108,10 @@ type Recipient struct {
 	Language                          string // BCP 47, may be empty
 }
 
-// Notifier sends messages, by email or however the operator reaches people. A
-// message is handed over again, with the same ID, until Notify returns nil.
-// Notify is called by the desk's methods before they return, one message at a
-// time; it should put the message into a queue.
+// Notifier sends messages to people, by email or another way. A message is passed
+// again, with the same ID, until Notify returns nil. The desk's methods call
+// Notify before they return, one message at a time; it should put the message into
+// a queue.
 type Notifier interface {
 	Notify(ctx context.Context, m Message) error
 }
@@ -229,10 +229,10 @@ func (d *Desk) flush(ctx context.Context) {
 // [Desk.Notify] returns the Notifier's own errors, because they may name people.
 var ErrNotTaken = errors.New("takedown: messages were not taken; they are offered again by the next call, and Desk.Notify returns why")
 
-// Notify hands all waiting messages to the Notifier and returns its errors: also
-// those about rules that were granted from a day on which has come. The desk's
-// other methods do so by themselves; it is for trying again after an outage, or a
-// restart, and for days on which nothing else is called.
+// Notify passes all waiting messages to the Notifier and returns its errors. This
+// includes messages about granted rules whose start date has come. The desk's
+// other methods do the same by themselves. Call Notify to retry after an outage or
+// a restart, and on days without other calls.
 func (d *Desk) Notify(ctx context.Context) error { return errors.Join(d.notify(ctx)) }
 
 // notify returns what failed of beginning rules, and of sending messages.

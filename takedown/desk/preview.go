@@ -41,8 +41,7 @@ type Preview struct {
 	// territories at least, and held for review. Already is the number of them
 	// that are blocked or held today.
 	Block, Review, Already int
-	// Found are the first of those that would be new, at most 100, with what
-	// would be decided.
+	// Found are the first of the new matches, at most 100, with their decisions.
 	Found []takedown.Found
 	// Hosts are where they lie, the most frequent first, at most 20; AllHosts is
 	// how many hosts there are; beyond 65,536 they are not counted.
@@ -61,9 +60,9 @@ type Preview struct {
 	// show the same person, the threshold is too high. If the matched faces show
 	// other people, it is too low.
 	NearFaces []NearFace
-	// Common is how many pictures of the sample it would hit if they were not on
-	// the allow list, and CommonFound are the first of them, at most 10.
-	// Listed are the items of the case whose pictures are on it themselves.
+	// Allowed is the number of pictures of the sample that would match if they
+	// were not on the allow list. AllowedFound are the first of them, at most 10.
+	// Listed are the items of the case whose own pictures are on the allow list.
 	Allowed      int
 	AllowedFound []takedown.Found
 	Listed       []int
@@ -78,8 +77,8 @@ type Preview struct {
 	// Pictures are those of the case, with the quality and stability of their
 	// registration.
 	Pictures []request.Picture
-	// Earlier are cases, of whomever, whose rules match a picture or face of this
-	// one today.
+	// Earlier are cases, of any requester, whose rules match a picture or face of
+	// this case today.
 	Earlier []takedown.CaseID
 }
 
@@ -95,9 +94,9 @@ type NearMiss struct {
 	Distance int
 }
 
-// NearFace is an image that a rule about a face would leave alone. Face is which
-// of the candidate's faces, in frame Frame, comes closest, and Similarity how
-// similar it is to the nearest one of the case.
+// NearFace is an image that a rule about a face would not match. Face is the
+// number of the most similar face of the candidate, in frame Frame. Similarity is
+// its similarity to the nearest face of the case.
 type NearFace struct {
 	Item        takedown.Item
 	Frame, Face int

@@ -14,7 +14,7 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// Match is a candidate and the decision about it, at which a person has looked.
+// Match is a candidate and the decision about it that a reviewer has examined.
 type Match struct {
 	// Actor is the reviewer who looked at the match, and the reason. Both are
 	// written to the log.

@@ -56,13 +56,13 @@ type StatementOfReasons struct {
 	// Law and Explanation are the operator's statement. The default Law is the
 	// legal basis of the kind of request.
 	Law, Explanation string
-	// ComplaintWindow is how long the affected party can complain: (f). It is
-	// zero if nothing limits it.
+	// ComplaintWindow is how long the affected party can complain: (f). Zero means
+	// no limit.
 	ComplaintWindow Span
 }
 
-// NewStatementOfReasons makes the statement of reasons of a case in force. Its request
-// may have been erased; then the ground is not specified.
+// NewStatementOfReasons returns the statement of reasons of a case in force. If
+// its request was erased, the ground is not specified.
 func NewStatementOfReasons(c *Case) StatementOfReasons {
 	s := StatementOfReasons{
 		Case: c.ID, Scope: c.Granted, Effect: c.Effect, Territories: c.Territories, Kind: c.Kind, Origin: handlings[c.Kind].origin,
@@ -203,12 +203,12 @@ func (s StatementOfReasons) automatedDecision() string {
 	return "AUTOMATED_DECISION_NOT_AUTOMATED"
 }
 
-// TransparencyRow is a statement of reasons as the DSA Transparency Database
-// takes it: POST /api/v1/statement, or up to 100 of them under "statements". A
-// field that is not stated is left out.
+// TransparencyRow is a statement of reasons in the form of the DSA Transparency
+// Database: POST /api/v1/statement, or up to 100 rows under "statements". Empty
+// fields are left out.
 //
-// The fields are those that a removal of pictures can fill; the others concern
-// money, accounts and services.
+// It has the fields that apply to a removal of pictures. The other fields of the
+// database concern money, accounts and services.
 type TransparencyRow struct {
 	PUID                       string   `json:"puid"`
 	DecisionVisibility         []string `json:"decision_visibility"`

@@ -36,15 +36,16 @@ func noCase(id takedown.CaseID) error { return fmt.Errorf("%w: %v", ErrNoCase, i
 type Store interface {
 	// View runs f in a transaction that reads one state of the store.
 	View(f func(StoreTx) error) error
-	// Update runs f in a transaction. When f returns an error nothing of it is
-	// kept, else everything is, durably, when Update returns nil. Updates run
-	// one after the other.
+	// Update runs f in a transaction. If f returns an error, nothing is stored.
+	// Otherwise all changes are durable when Update returns nil. Updates run one
+	// after the other.
 	Update(f func(StoreTx) error) error
 	Close() error
 }
 
-// StoreTx is a transaction of a [Store]. Byte slices that it hands out are
-// valid, and those that it takes are used, only within the transaction.
+// StoreTx is a transaction of a [Store]. Returned byte slices are valid only
+// within the transaction. The store uses byte slices of the caller only within the
+// transaction.
 type StoreTx interface {
 	// Get returns the value of a key, or nil when the key does not exist.
 	Get(b Bucket, key []byte) ([]byte, error)
@@ -52,8 +53,8 @@ type StoreTx interface {
 	// Delete removes a key. It returns nil when the key does not exist.
 	Delete(b Bucket, key []byte) error
 	// Scan calls f with the keys that begin with prefix, in the order of their
-	// bytes, until f returns an error, which it returns. f must not change the
-	// bucket.
+	// bytes. If f returns an error, Scan stops and returns it. f must not change
+	// the bucket.
 	Scan(b Bucket, prefix []byte, f func(key, value []byte) error) error
 }
 
@@ -103,11 +104,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // boltStore is the Store in a file.
 type boltStore struct{ db *boltcheck.DB }
 
-// OpenStore opens or creates a store in a bbolt file. The file is readable by
-// its owner only, and locked against a second process.
+// OpenStore opens or creates a store in a bbolt file. The file is readable by its
+// owner only, and locked against a second process.
 //
-// The structure of the file is checked before bbolt believes it: a damaged one
-// is refused with an error that wraps [ErrStore].
+// The structure of the file is checked before bbolt uses it. For a damaged file
+// the error wraps [ErrStore].
 func OpenStore(path string) (Store, error) {
 	// A damaged meta page means that the last commit may be lost: a case, or the
 	// erasure of one. That is for a person to decide, so nothing is salvaged.

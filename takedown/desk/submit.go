@@ -22,12 +22,12 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// Submit takes a request in. It returns the new case, or a [*request.ValidationError]
-// with every problem of the request.
+// Submit opens a case for a request. It returns the new case, or a
+// [*request.ValidationError] with all problems of the request.
 //
-// A request whose problems are all [request.Curable] is taken in: the case waits, as
-// [StateNeedsInfo], with its problems, and keeps the time of its receipt when
-// [Desk.Complete] completes it.
+// A request with only [request.Curable] problems is accepted for processing. The
+// case waits in [StateNeedsInfo], with its problems, for [Desk.Complete]. It keeps
+// the time of its receipt.
 func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err
@@ -412,8 +412,8 @@ func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) er
 	})
 }
 
-// Resend sends a new token for a case whose email address is not confirmed; the
-// old one stops to work.
+// Resend sends a new token for a case whose email address is not confirmed. The
+// previous token is invalidated.
 func (d *Desk) Resend(ctx context.Context, id takedown.CaseID) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.From().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {

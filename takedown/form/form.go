@@ -42,8 +42,8 @@ type Options struct {
 	// Ignore are names of form fields that are not fields of the request, for
 	// example a token against forgery.
 	Ignore []string
-	// Now is when the form came in; it becomes the time at which its statements
-	// were accepted. The zero time is time.Now.
+	// Now is the time when the form was received, which is stored as the time when
+	// its statements were accepted. The zero time means time.Now.
 	Now time.Time
 	// SpoolDir is the folder for files that are larger than 64 KiB, while the
 	// request is used; empty is the default folder for temporary files. They are
@@ -52,13 +52,14 @@ type Options struct {
 }
 
 // Decode reads a request from an HTML form, multipart/form-data or
-// application/x-www-form-urlencoded. The names of its fields are paths as in
-// [request.Problem].Field: "requester.email", "image_urls", "works[0].description". A
-// list may come as several fields of one name; one of addresses also as one
-// text with many lines. An image is a file field; each is read up to 10 MB. The
-// face of a browser that has the model is a text of JSON, and a mark that belongs
-// to an image has its number: "marks[0]".
-// Empty fields are as if they were not there.
+// application/x-www-form-urlencoded. The names of form fields are paths as in
+// [request.Problem].Field: "requester.email", "image_urls",
+// "works[0].description".
+//
+// A list may be several fields of one name; a list of addresses also one text with
+// many lines. An image is a file field of up to 10 MB. A face from a browser with
+// the model is a text of JSON. A mark that belongs to an image has its number:
+// "marks[0]". Empty fields are treated as absent.
 //
 // A field that the request does not have is refused, as in [request.Decode]. It
 // fails with a [*request.FormatError], or with the error of the reader.

@@ -14,8 +14,8 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-// MaxBytes is how much of a request in JSON or of a form is read: 20
-// pictures of 10 MB in base64, and a megabyte for the rest.
+// MaxBytes is the maximum size of a request in JSON or of a form: 20 pictures of
+// 10 MB in base64, and a megabyte for the rest.
 const MaxBytes = 20*(10<<20)*4/3 + 1<<20
 
 // FormatError reports why bytes are not a request. Its text contains names of

@@ -35,9 +35,9 @@ func (Subject) values() []string { return fields.Names(SubjectChild, SubjectWard
 type FaceOptOut struct {
 	Requester Requester `json:"requester"`
 	// Images are pictures of the face, each at most 10 MB, as in [ImageOptOut].
-	// The desk's FaceEmbedder makes vectors of them when the request comes in.
-	// Several, from different angles, find more. Images and Faces together are
-	// one to five.
+	// The desk's FaceEmbedder makes vectors of them when the request is received.
+	// Several pictures from different angles find more matches. Images and Faces
+	// together are one to five.
 	Images []File `json:"images,omitempty" max:"5"`
 	// Marks identify the face in images that show several. Marks[i] is a point in
 	// the face in Images[i], as two fractions of width and height from the top

@@ -52,8 +52,8 @@ func FromPath(path string) (File, error) {
 	return FromFunc(info.Size(), func() (io.ReadCloser, error) { return os.Open(path) }), nil
 }
 
-// FromFunc returns a file of size bytes that open reads from its beginning. It
-// is for hosts with a store of their own.
+// FromFunc returns a file of size bytes that open reads from its beginning. It is
+// for hosts with their own store.
 func FromFunc(size int64, open func() (io.ReadCloser, error)) File {
 	if size <= 0 || open == nil {
 		return File{}

@@ -171,8 +171,8 @@ func (r DMCANotice) check(c *checker) {
 // [takedown.ScopeURL]. Its territory is part of it.
 type AuthorityOrder struct {
 	Requester Requester `json:"requester"` // who transmits it
-	// Authority is who issued it, Reference its number or file, LegalBasis the
-	// provision it rests on.
+	// Authority is the issuer of the order, Reference its number or file,
+	// LegalBasis its legal basis.
 	Authority  string `json:"authority" max:"500"`
 	Reference  string `json:"reference" max:"200"`
 	LegalBasis string `json:"legal_basis" max:"500"`

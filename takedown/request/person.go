@@ -142,8 +142,8 @@ type IntimateImage struct {
 	// except no is a matter of child safety: the case carries [FlagChildSafety]
 	// from the first moment.
 	MinorDepicted Answer `json:"minor_depicted"`
-	// Signature is the typed full name of the depicted person or of the one who may act
-	// for them.
+	// Signature is the typed full name of the depicted person or of a person who
+	// may act for them.
 	Signature string `json:"signature" max:"200"`
 }
 

@@ -107,8 +107,8 @@ const (
 	// without its transparency or on a dark page. The registered picture is the
 	// one on white.
 	FlagReadingsDiffer Flag = "readings_differ"
-	// FlagSeveralFrames: the file is an animation. Registered is its first frame alone,
-	// which can be a title, or be shown too briefly to be seen.
+	// FlagSeveralFrames: the file is an animation. Only its first frame is
+	// registered, which can be a title, or be shown too briefly to be seen.
 	FlagSeveralFrames Flag = "several_frames"
 )
 

@@ -10,14 +10,14 @@ import (
 type Severity uint8
 
 const (
-	// Incomplete: something that is needed is missing or unusable; the request
-	// is not taken until it is there.
+	// Incomplete: a required field is missing or unusable. The request is not
+	// accepted until it is there.
 	Incomplete Severity = 1
 	// Curable: the request is defective, but complete enough that the operator has
 	// to ask for the rest.
 	Curable Severity = 2
-	// Ineffective: the request has no legal effect and need not be answered
-	// with more than this.
+	// Ineffective: the request has no legal effect. No answer beyond this problem
+	// is required.
 	Ineffective Severity = 3
 )
 

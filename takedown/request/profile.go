@@ -14,9 +14,9 @@ import (
 // the request types.
 type Profile struct {
 	Name string
-	// Require are paths of fields, as in [Problem].Field, that must not be
-	// empty. A path that a kind of request does not have is passed over for that
-	// kind; desk.Open and [Validate] refuse one that no kind has.
+	// Require are paths of fields, as in [Problem].Field, that must not be empty.
+	// A path that a kind of request does not have is skipped for that kind.
+	// desk.Open and [Validate] refuse a path that no kind has.
 	Require []string
 }
 

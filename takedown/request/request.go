@@ -25,8 +25,7 @@ type Request interface {
 	// Asks returns the scope that the request asks for; zero for a request about
 	// another case.
 	Asks() takedown.Scope
-	// About returns the case that the request refers to, if it is one that
-	// does.
+	// About returns the case that the request refers to, or zero.
 	About() takedown.CaseID
 }
 
@@ -88,7 +87,7 @@ type Requester struct {
 	Language string `json:"language,omitempty"`
 	Role     Role   `json:"role,omitempty"`
 	// FlaggerID is the trusted flagger's entry in the published list; required of
-	// one. See desk.Desk.ConfirmFlagger.
+	// a trusted flagger. See desk.Desk.ConfirmFlagger.
 	FlaggerID string `json:"flagger_id,omitempty" max:"200"`
 	// OnBehalfOf names the person who is represented, and Authority is the legal
 	// basis. Both are required of agents, lawyers and guardians.
@@ -147,9 +146,9 @@ func (r *Requester) check(c *checker, n needs) {
 	c.text("requester.authority", r.Authority, represents, maxText)
 }
 
-// Statement is a declaration that the requester made. It keeps the text that
-// was shown and accepted, because that is what can be held up later; a tick in
-// a box cannot.
+// Statement is a declaration that the requester made. It keeps the text that was
+// shown and accepted, because the text can be used as evidence later; a ticked box
+// cannot.
 type Statement struct {
 	// Text is the statement as it was shown, in the language in which it was
 	// shown.

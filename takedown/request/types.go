@@ -38,8 +38,8 @@ func New(k takedown.Kind) Request { return requestTypes[k].empty }
 // nothing themselves.
 func IsReply(k takedown.Kind) bool { return requestTypes[k].reply }
 
-// Item is one thing that a request wants blocked: an address, a picture, a hash, a
-// face. It holds nothing that names the thing.
+// Item is one thing that a request wants blocked: an address, a picture, a hash,
+// or a face. An Item does not hold the address, picture, hash or face.
 type Item struct {
 	// Field is the path of the field of the request that it comes from.
 	Field string   `json:"field"`
@@ -77,10 +77,10 @@ const (
 type Flag string
 
 const (
-	// FlagChildSafety: a minor is, or may be, shown; the case belongs to those
-	// who handle child safety, at once.
+	// FlagChildSafety: a minor is, or may be, shown. Pass the case to the people
+	// responsible for child safety at once.
 	FlagChildSafety Flag = "child_safety"
-	// FlagTrustedFlagger: sent as a trusted flagger; it has priority once the
-	// status is checked.
+	// FlagTrustedFlagger: sent as a trusted flagger. The case has priority once
+	// the status is checked.
 	FlagTrustedFlagger Flag = "trusted_flagger"
 )

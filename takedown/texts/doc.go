@@ -1,3 +1,3 @@
-// Package texts puts problems of requests, and the desk's messages, into the words of
-// a language.
+// Package texts writes problems of requests, and the desk's messages, in the
+// language of the reader.
 package texts

@@ -75,8 +75,8 @@ func (d Dates) format(layout string, t time.Time) string {
 
 // Options are the options of [New]. The zero value, and nil, are the defaults.
 type Options struct {
-	// Catalogues are added to those of the library. One of a language that is
-	// there already is laid over it: its entries win.
+	// Catalogues are added to those of the library. The entries of a catalogue
+	// replace those of an earlier one in the same language.
 	Catalogues []Catalogue
 	// Location is where the recipients' days begin; nil is UTC.
 	Location *time.Location
@@ -84,7 +84,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Texts puts problems and messages into words. Its methods are safe for
+// Texts writes problems and messages in a language. Its methods are safe for
 // concurrent use.
 type Texts struct {
 	catalogues []Catalogue // the first is English, and complete
@@ -327,8 +327,8 @@ type view struct {
 	c     Catalogue
 }
 
-// Missing returns the problems in words, each with its field. One that concerns
-// several parts of a statement is there once.
+// Missing returns the texts of the problems, each with its field. A problem of
+// several parts of a statement is returned once.
 func (v view) Missing() (list []string) {
 	for _, p := range v.Problems {
 		if s := v.FieldName(p.Field) + ": " + v.texts.Problem(v.c.Language.String(), p); !slices.Contains(list, s) {
@@ -341,7 +341,7 @@ func (v view) Missing() (list []string) {
 var listNumber = regexp.MustCompile(`\[([0-9]+)\]`)
 
 // FieldName returns the words for the path of a field, with the number in a list,
-// counted from one. A path without words stands for itself.
+// counted from one. A path without words is returned unchanged.
 func (v view) FieldName(path string) string {
 	number := ""
 	if m := listNumber.FindStringSubmatch(path); m != nil {
