@@ -19,14 +19,14 @@ var (
 	ErrFormat = errors.New("content contradicts itself")
 	// ErrLimit: a size is beyond what this package accepts.
 	ErrLimit = errors.New("beyond a limit")
-	// ErrKey: the list has another key, signature or encryption than the one
-	// that was asked for.
+	// ErrKey: the key, signature or encryption of the list is not the one that was
+	// given.
 	ErrKey = errors.New("wrong key")
 	// ErrSignature: the signature, though by a trusted key, does not fit.
 	ErrSignature = errors.New("signature does not fit")
-	// ErrFacesUnencrypted: a list with faces was to be published, and would have
-	// shown their keys to everybody. Give the list an EncryptionKey, by Rekey if
-	// there is one already.
+	// ErrFacesUnencrypted: publishing a list with faces without encryption would
+	// reveal their keys. Give the list an EncryptionKey; for an existing list use
+	// Rekey.
 	ErrFacesUnencrypted = errors.New("faces are published in encrypted snapshots only; set Options.EncryptionKey, with Rekey for a list that is there already")
 	// ErrRules: the addresses were made canonical by other rules. The list has to
 	// be made anew from its addresses.
@@ -34,9 +34,9 @@ var (
 	// ErrRollback: Reload found a snapshot older than the one in use, or one of
 	// another list.
 	ErrRollback = errors.New("not a successor of the list in use")
-	// ErrFork: a list has the number of another one, or a higher one, and other
-	// events before it. It was restored from an older copy and went on from there,
-	// or somebody else made it.
+	// ErrFork: a list has the same number as another one, or a higher one, but
+	// other earlier events. It was restored from an older copy and continued from
+	// there, or it was made by another party.
 	ErrFork = errors.New("list has another history")
 )
 
@@ -52,12 +52,12 @@ var (
 	// ErrJournal: the journal is damaged, or not the one the snapshots were
 	// made from.
 	ErrJournal = errors.New("journal is damaged")
-	// ErrNotWritten: writing failed, for example because the disk is full, and
-	// nothing of it is in the journal. The list goes on: append again when there is
+	// ErrNotWritten: writing failed, for example because the disk is full, and no
+	// event is in the journal. The list continues: append again when there is
 	// room.
 	ErrNotWritten = errors.New("nothing was written")
-	// ErrBroken: writing failed earlier, so that it is not known what reached
-	// the disk. Close the list and open it again.
+	// ErrBroken: writing failed earlier, and the state of the disk is unknown.
+	// Close the list and open it again.
 	ErrBroken = errors.New("an earlier write failed; open the list again")
 	// ErrEvent is wrapped by every *EventError.
 	ErrEvent = errors.New("event not accepted")

@@ -68,19 +68,20 @@ func (e Effect) String() string {
 	return fmt.Sprintf("Effect(%d)", uint8(e))
 }
 
-// Rule is what one granted request blocks. It never holds a name, an email
-// address, a text or a plain address.
+// Rule is the set of keys and terms that one granted request blocks. It never
+// holds a name, an email address, a text or a plain address.
 type Rule struct {
 	Scope  Scope
 	Effect Effect
-	// Case refers to the case of the request; the list does not look into it.
+	// Case refers to the case of the request; the list does not interpret it.
 	Case [16]byte
-	// Kind is the kind of the request; the list does not look into it.
+	// Kind is the kind of the request; the list does not interpret it.
 	Kind uint8
 	// Territories are where the rule holds. Empty means worldwide.
 	Territories []Territory
-	// Start and End bound the time in which the rule holds: from Start on,
-	// until just before End, to the second. Zero means at once, and for ever.
+	// Start and End bound the time in which the rule holds: from Start on, until
+	// just before End, to the second. A zero Start means at once, a zero End means
+	// for ever.
 	Start, End time.Time
 	// Purposes, unless zero, are the only uses that the rule restricts: see
 	// State.For.
@@ -138,7 +139,8 @@ type HashKey struct {
 	// Variant is the transform of the picture that gave the hash. The list returns
 	// it in Hit.Variant and does not look into it.
 	Variant uint8
-	// Reach is how far the hash matches, if that is less than the query asks for.
+	// Reach is the maximum distance of a match with the hash, if that is less than
+	// the radius of the query.
 	Reach Reach
 	// View is the number of the View in Keys.Views, from 1 on, or 0.
 	View uint8
@@ -154,8 +156,8 @@ const (
 	// EventDerived adds keys, under which a copy was found, to the rule Target.
 	EventDerived EventType = 2
 	// EventException names pictures, by file or hash, that the rule Target must
-	// leave alone. With Target 0 they are common ones, which no rule must take for
-	// its own picture: see State.CommonDistance.
+	// not match. With Target 0 the pictures are excepted from all rules (the allow
+	// list): see State.AllowedDistance.
 	EventException EventType = 3
 	// EventRevoked ends the rule Target, with its derived keys and exceptions. An
 	// ended rule does not become active again.
@@ -186,7 +188,8 @@ type Event struct {
 	ID [16]byte
 	// List is the tenant, as in Options.List.
 	List uint32
-	// Time is when it was decided, to the second; Append replaces a zero Time.
+	// Time is the time of the decision, to the second; Append replaces a zero
+	// Time.
 	Time time.Time
 	Type EventType
 	// Rule belongs to EventAdded only.
@@ -202,7 +205,7 @@ type Event struct {
 	// Zero means together with its rule.
 	Until time.Time
 	// Batch, unless zero, is the same for all events of one move or import. The
-	// list does not look into it.
+	// list does not interpret it.
 	Batch [16]byte
 	// Salt hides the payload in its digest. Append chooses it.
 	Salt [16]byte

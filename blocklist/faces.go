@@ -12,8 +12,8 @@ import (
 	"github.com/staydown/staydown/internal/embedding"
 )
 
-// FaceModel names what made the vector of a face: a model, of a version.
-// Vectors of different models never meet.
+// FaceModel identifies the model that made the vector of a face, with its version.
+// Vectors of different models are never compared.
 type FaceModel = embedding.Model
 
 // FaceVector is a face as a model sees it; FaceVector.Set takes the components. No
@@ -29,8 +29,8 @@ type FaceLimits struct {
 	Review float64 // from here on a person should look
 }
 
-// Face is the template of a face, sealed with the key of the event that brings
-// it. List.SealFaces makes it.
+// Face is the template of a face, sealed with the key of its event. List.SealFaces
+// makes it.
 type Face struct {
 	Model  FaceModel
 	Limits FaceLimits

@@ -9,8 +9,8 @@ import (
 	"github.com/staydown/staydown/internal/features"
 )
 
-// Features are the local features of a picture, an opaque value: what package
-// takedown computes of the pixels to find a picture inside another one.
+// Features are the local features of a picture, an opaque value. Package takedown
+// computes them from the pixels to find a picture inside another one.
 type Features = features.Features
 
 // MaxFeatures is the largest number of feature sets in one event; it keeps the

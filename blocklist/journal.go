@@ -23,8 +23,8 @@ type Journal interface {
 	// if they are big. It returns no entries only at the end. A missing number is
 	// an error.
 	Read(from uint64, limit int) ([]Entry, error)
-	// Find returns the numbers of the entries with these ids, 0 for each that is
-	// not there.
+	// Find returns the numbers of the entries with these ids, or 0 for an id
+	// without an entry.
 	Find(ids ...[16]byte) ([]uint64, error)
 	// Targeting returns the numbers of the entries with that target, ascending.
 	Targeting(target uint64) ([]uint64, error)

@@ -36,10 +36,10 @@ type Options struct {
 	// SigningKey signs the snapshots of Publish; nil leaves them unsigned. New
 	// returns ErrKey for a key that is not an Ed25519 private key.
 	SigningKey ed25519.PrivateKey
-	// EncryptionKey encrypts the journal and all snapshots, also those of
-	// Publish; nil leaves them as they are. It is fixed when the folder is
-	// made: New returns ErrKey for another key, a missing or a superfluous one.
-	// The IDs and sequence numbers of events, and which refers to which, stay
+	// EncryptionKey encrypts the journal and all snapshots, including those of
+	// Publish; nil leaves them unencrypted. It is fixed when the folder is made:
+	// New returns ErrKey for another key, a missing or a superfluous one. The IDs
+	// and sequence numbers of events, and their references to each other, stay
 	// readable in the journal.
 	EncryptionKey *EncryptionKey
 	// FaceKey encrypts the keys of faces in the folder instead of EncryptionKey,
@@ -93,19 +93,19 @@ type LoadOptions struct {
 	// Now is the clock by which rules begin and end; time.Now if nil. It is
 	// called by readers, and must be safe for concurrent use.
 	Now func() time.Time
-	// Map asks to use the file in place, mapped into memory, on 64-bit Unix. The
-	// list then opens faster and shares its memory with other processes and the
-	// page cache. The file must never be changed or cut in place, only replaced
-	// as Publish does it: the process would answer wrongly, or end with a memory
-	// fault. Without Map the file is copied into memory, and may be treated in
-	// any way afterwards.
+	// Map uses the file in place, mapped into memory, on 64-bit Unix. The list
+	// then opens faster and shares its memory with other processes and the page
+	// cache. The file must never be changed or cut in place, only replaced as
+	// Publish does it. Otherwise the process would answer wrongly, or end with a
+	// memory fault. Without Map the file is copied into memory, and may be changed
+	// freely afterwards.
 	Map bool
 	// TrustedKeys, if not empty, are the accepted signing keys. Load and Reload
 	// refuse a snapshot that is not signed by one of them with ErrKey or
 	// ErrSignature. Verifying reads the whole file.
 	TrustedKeys []ed25519.PublicKey
 	// EncryptionKey, unless nil, is the key the snapshot is encrypted with. Load
-	// and Reload then refuse anything else with ErrKey. Map has no effect.
+	// and Reload then refuse any other file with ErrKey. Map has no effect.
 	EncryptionKey *EncryptionKey
 	// After, unless zero, is the Position of the list that the caller had before.
 	// Load refuses an older list with ErrRollback, and one with another history with
@@ -120,7 +120,7 @@ type LoadOptions struct {
 }
 
 // List is a blocklist, opened for writing by New or for reading by Load. Its
-// methods may be called by any number of goroutines.
+// methods are safe for concurrent use.
 type List struct {
 	view atomic.Pointer[State]
 	now  func() time.Time
@@ -152,8 +152,8 @@ type List struct {
 type Info struct {
 	// ID is the random number that identifies the list.
 	ID [16]byte
-	// Position is where it stands: the number of its last event, and the running
-	// digest.
+	// Position is the position of the list: the number of its last event, and the
+	// running digest.
 	Position Position
 	// Counts is how much there is in it.
 	Counts Counts
@@ -170,22 +170,22 @@ type Info struct {
 	Fallbacks []error
 	// Salvaged is the damage of the journal that Options.Salvage accepted.
 	Salvaged error
-	// Faces is how many registered faces are searched, those of rules whose
-	// time has not come or is over included.
+	// Faces is the number of registered faces that are searched, including those
+	// of rules that have not begun or have ended.
 	Faces int
 	// FacesWithoutKey is the number of faces of rules that have not ended whose
 	// key is lost, so that they cannot be searched. It is 0 unless the file of
 	// keys was lost or damaged, or is older than the journal. Snapshots count them
 	// too, until their rules end: State.RulesWithoutFaces.
 	FacesWithoutKey int
-	// FacesUntil is when the faces of a loaded list must not be used any more;
-	// the zero Time for never, as in a list that is open for writing.
+	// FacesUntil is the time from which the faces of a loaded list must not be
+	// used. The zero Time means no limit, as in a list that is open for writing.
 	FacesUntil time.Time
-	// Failing holds the error of each operation that failed when it was done last,
-	// also in the background. It is empty if all is well.
+	// Failing holds the error of each operation whose last run failed, including
+	// operations in the background. It is empty without failures.
 	Failing map[Op]error
-	// Queries is how many queries there were of each kind, if the list has an
-	// Observer; nil otherwise.
+	// Queries is the number of queries of each kind, if the list has an Observer;
+	// nil otherwise.
 	Queries map[Op]uint64
 }
 
@@ -529,14 +529,14 @@ func (l *List) forgetFaces() {
 	l.view.Store(l.newFold(&old).view())
 }
 
-// State returns the list as it is now, which for a list opened for writing is
-// with every event whose Append has returned. It takes no lock and does not
+// State returns the current state of the list. For a list opened for writing it
+// includes every event whose Append has returned. It takes no lock and does not
 // allocate. After Close it returns the last State of a list that was open for
 // writing, and an empty one of a loaded list.
 func (l *List) State() *State { return l.view.Load() }
 
-// Digest is State().Digest. The keys of digests change only when Reload meets
-// a list that was made anew: take the Digest from the State that is asked.
+// Digest is State().Digest. The keys of digests change only when Reload loads a
+// list that was made anew: take the Digest from the State that is queried.
 func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
 	return l.State().Digest(kind, rawURL)
 }
@@ -766,9 +766,9 @@ func (l *List) verify(ctx context.Context) error {
 	return all
 }
 
-// Close ends a list. It waits for the Append calls that run. States that were
-// taken stay usable: the memory of a loaded list, or its mapping, is released
-// with the last of them.
+// Close closes a list. It waits for running Append calls. States that were taken
+// stay usable: the memory of a loaded list, or its mapping, is released with the
+// last of them.
 func (l *List) Close() error {
 	if l.writer != nil {
 		l.closed.Store(true)
@@ -787,7 +787,7 @@ func (l *List) Close() error {
 // Writable reports whether the list has a journal: it was opened for writing.
 func (l *List) Writable() bool { return l.writer != nil }
 
-// Closed reports whether Close was called. It is set before the View of a loaded
+// Closed reports whether Close was called. It is set before the State of a loaded
 // list is replaced by an empty one.
 func (l *List) Closed() bool { return l.closed.Load() }
 

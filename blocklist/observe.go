@@ -23,8 +23,9 @@ type Observation struct {
 	Op Op
 	// Took is how long it took.
 	Took time.Duration
-	// Count is how many events, rules, cases or other things it was about. Of a
-	// sampled query it is how many queries this one stands for.
+	// Count is the number of events, rules, cases or other objects of the
+	// operation. For a sampled query it is the number of queries that the sample
+	// represents.
 	Count int
 	// Seq is the number of the last event of the list after the operation, or 0
 	// if there is no event.

@@ -14,8 +14,8 @@ import (
 )
 
 // State is the list at one sequence number. It never changes, except that rules
-// begin and end with the clock, and stays usable after the list was closed or
-// reloaded. Any number of goroutines may use it.
+// begin and end with the clock. It stays usable after the list was closed or
+// reloaded. It is safe for concurrent use.
 type State struct {
 	seq      uint64
 	digest   [32]byte // running, at seq
@@ -53,7 +53,7 @@ type State struct {
 // Hit is a key that was found, and the rule it belongs to.
 type Hit struct {
 	Rule      uint64   // public id
-	Event     uint64   // that brought the key: the rule's own, or a learned one
+	Event     uint64   // of the key: the rule's own, or a derived one
 	Case      [16]byte // of the rule, as its Kind, Scope and Effect
 	Kind      uint8
 	Scope     Scope
@@ -63,7 +63,7 @@ type Hit struct {
 	Reach     Reach    // of a hash, as it was registered
 	View      uint8    // of a hash or of features: see State.ViewOf; 0 for none
 	Purposes  Purposes // of the rule; zero for every use
-	Derived   bool     // the key was learned
+	Derived   bool     // the key was derived
 	Worldwide bool     // the rule has no territories
 
 	// Similarity of a face: the cosine, from -1 to 1.
@@ -75,8 +75,8 @@ type Hit struct {
 	grant uint32
 }
 
-// ExceptionRadius is how near a hash must be to an excepted one, in bits, to be
-// the excepted picture.
+// ExceptionRadius is the distance in bits from an excepted hash up to which a hash
+// is taken for the excepted picture.
 const ExceptionRadius = 4
 
 // Seq returns the sequence number of the last event in v.
@@ -169,9 +169,9 @@ func (v *State) FindURL(kind AddressKind, rawURL string, yield func(Hit) bool) e
 	return nil
 }
 
-// FindAddress calls yield for every rule in force that has the key, in
-// no particular order, until yield returns false; it reports whether it came to
-// the end. It does not allocate.
+// FindAddress calls yield for every rule in force that has the key, in no
+// particular order, until yield returns false. It reports whether it came to the
+// end. It does not allocate.
 func (v *State) FindAddress(d Digest, yield func(Hit) bool) bool {
 	start := v.queries.begin(tierAddress)
 	ok := v.find(d, yield)
@@ -212,7 +212,7 @@ func (v *State) NeedsDigests() (sha1, md5 bool) {
 }
 
 // FindFile is FindBytes for all digests of a file. A rule that has several of them
-// is found as often.
+// is found once for each.
 func (v *State) FindFile(d *Digests, yield func(Hit) bool) bool {
 	start := v.queries.begin(tierBytes)
 	ok := v.find(v.keys.sum(keySHA256, d.SHA256[:]), yield) &&

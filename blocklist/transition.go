@@ -24,9 +24,9 @@ const (
 	ExceptionEnded TransitionType = 4
 )
 
-// Transitions calls yield for everything that the clock did to rules that are
-// not revoked, after from and not after to, in no particular order, until yield
-// returns false. It looks at every rule that has a start or an end.
+// Transitions calls yield for every change by the clock to rules that are not
+// revoked, after from and not after to. The order is not specified; it ends when
+// yield returns false. It examines every rule that has a start or an end.
 func (v *State) Transitions(from, to time.Time, yield func(Transition) bool) {
 	defer runtime.KeepAlive(v)
 	within := func(t int64) bool { return t != 0 && t > from.Unix() && t <= to.Unix() }

@@ -36,12 +36,12 @@ func (v *View) check() string {
 	return ""
 }
 
-// Reach bounds how far from a key a hash may be to match it, in bits. The zero
-// Reach has no bound of its own: the radius of the query decides alone.
+// Reach bounds the distance of a match with a key, in bits. The zero Reach has no
+// bound: only the radius of the query counts.
 type Reach uint8
 
-// ReachBits returns the Reach of n bits, 0 to 254. Other numbers give the zero
-// Reach.
+// ReachBits returns the Reach of n bits, 0 to 254. For other numbers it returns
+// the zero Reach.
 func ReachBits(n int) Reach {
 	if n < 0 || n > 254 {
 		return 0

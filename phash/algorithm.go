@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// Algorithm names how a hash was computed: the algorithm and the version of
-// its pipeline. Hashes of different algorithms have no distance.
+// Algorithm is the algorithm of a hash, with the version of its pipeline. Hashes
+// of different algorithms have no distance.
 //
-// The values are written to journals and snapshots and never change their
-// meaning. A changed pipeline gets a new value.
+// The values are written to journals and snapshots and never change their meaning.
+// A changed pipeline gets a new value.
 type Algorithm uint8
 
 const (
@@ -23,8 +23,8 @@ const (
 	// AlgPerception is the 64-bit perception hash of goimagehash v1.1.0.
 	AlgPerception Algorithm = 2
 	// AlgDifference is the 64-bit difference hash of goimagehash v1.1.0. It is for
-	// those who store it already: different pictures of one composition have nearly
-	// the same, so it counts in short lists only.
+	// services that store it already. Different pictures of one composition have
+	// nearly the same hash, so it counts in short lists only.
 	AlgDifference Algorithm = 3
 
 	// NumAlgorithms is one more than the largest Algorithm. An array of this

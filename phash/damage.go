@@ -25,8 +25,8 @@ const (
 	DamageStructure DamageReason = 1
 	// DamageCut: the data end before the picture does.
 	DamageCut DamageReason = 2
-	// DamageData: the data of the pixels are wrong. What follows is missing, or
-	// wrong.
+	// DamageData: the data of the pixels is wrong. The data behind it is missing
+	// or wrong.
 	DamageData DamageReason = 3
 	// DamageBudget: decoding stopped because it exceeded the limit of work.
 	DamageBudget DamageReason = 4

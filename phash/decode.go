@@ -44,8 +44,8 @@ func (f Format) String() string {
 	return fmt.Sprintf("Format(%d)", uint8(f))
 }
 
-// Sniff names the format of a file by its first bytes; 4,096 are enough for all, 32
-// for most. It never looks at a name or a media type, because those lie.
+// Sniff returns the format of a file by its first bytes; 4,096 are enough for all,
+// 32 for most. It never uses a name or a media type, because those can be wrong.
 func Sniff(data []byte) Format {
 	has := func(at int, s string) bool {
 		return len(data) >= at+len(s) && string(data[at:at+len(s)]) == s
@@ -158,8 +158,9 @@ type Decoder func(data []byte, maxPixels int64) (image.Image, error)
 // and a zero field mean the defaults. The options may be shared; they are only
 // read.
 type DecodeOptions struct {
-	// MaxBytes is the longest file that is read, DefaultMaxBytes if 0. Of a JPEG it
-	// bounds the picture: what lies behind the end marker does not count.
+	// MaxBytes is the length of the longest file that is read; 0 means
+	// DefaultMaxBytes. For a JPEG it bounds the picture: data behind the end
+	// marker does not count.
 	MaxBytes int64
 	// MaxPixels is the largest accepted picture, width × height; 0 means
 	// DefaultMaxPixels. It does not bound memory or work, which have their own

@@ -15,8 +15,8 @@ import (
 // small value: compare it with ==, use it as a map key, copy it freely. Its
 // methods are safe for concurrent use.
 //
-// The zero Hash means "no hash"; it is distinct from a PDQ hash whose bits are
-// all zero.
+// The zero Hash means that there is no hash. It is distinct from a PDQ hash whose
+// bits are all zero.
 type Hash struct {
 	// Bit k of the hash is bit k%64 of word k/64; bit 0 is the least
 	// significant bit of the hash read as one big-endian number.
@@ -77,8 +77,8 @@ func FromWords(alg Algorithm, w [4]uint64) (Hash, error) {
 	return Hash{w: w, alg: alg}, nil
 }
 
-// FromGoImageHash converts a hash made by goimagehash. Its kinds for which there
-// is no [Algorithm], and a nil pointer, give an error that wraps [ErrHashKind].
+// FromGoImageHash converts a hash made by goimagehash. For a kind without an
+// [Algorithm], and for a nil pointer, the error wraps [ErrHashKind].
 func FromGoImageHash(h *goimagehash.ImageHash) (Hash, error) {
 	if h == nil {
 		return Hash{}, fmt.Errorf("phash: nil goimagehash hash: %w", ErrHashKind)

@@ -7,9 +7,10 @@ type Entry struct {
 	ID   uint32
 }
 
-// Index is what every index over hashes of one algorithm does. Tests and tools
-// use it to treat Linear and BKTree alike. Serving code holds the concrete types:
-// a closure that is called through an interface is allocated.
+// Index is the common interface of the indexes over hashes of one algorithm. Tests
+// and tools use it to treat Linear and BKTree alike. Production code uses the
+// concrete types, because a closure that is passed through an interface is
+// allocated.
 type Index interface {
 	// Insert adds an entry. Adding the same entry again adds another copy. It
 	// fails, wrapping ErrHashKind, for a hash of another algorithm than the

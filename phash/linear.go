@@ -6,14 +6,12 @@ import (
 	"slices"
 )
 
-// Linear is an index that compares with every hash that it holds: it answers
-// any radius, needs no memory beyond its entries, and nothing in it can be
-// wrong. It is the oracle against which the other indexes are checked, and the
-// yardstick for their speed.
+// Linear is an index that compares with every hash that it holds. It accepts any
+// radius and needs no memory beyond its entries. The other indexes are checked
+// against it, for their results and their speed.
 //
-// The zero Linear has no algorithm and accepts no hash; use NewLinear. Insert
-// and Remove must not run beside other calls; searches may run beside each
-// other.
+// The zero Linear has no algorithm and accepts no hash; use NewLinear. Insert and
+// Remove must not run beside other calls; searches may run beside each other.
 type Linear struct {
 	alg   Algorithm
 	words int      // of a hash

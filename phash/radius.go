@@ -4,8 +4,8 @@ package phash
 // algorithm means something: see [Algorithm.Radii]. A radius of 0 accepts equal
 // hashes only.
 type Radii struct {
-	// Near is for the same picture recompressed or resized. A nearer hash leaves
-	// no doubt.
+	// Near is for the same picture recompressed or resized. A match within Near
+	// leaves no doubt.
 	Near int
 	// Identical is for the same picture re-encoded or resized, but not edited.
 	// Compare the picture's own hash, Whole and Upright, only.
@@ -20,8 +20,8 @@ type Radii struct {
 	Review int
 }
 
-// Reach returns how far around a hash to search: up to the largest radius from
-// which a match follows, with or without Review. (Near only grades a match.)
+// Reach returns the radius of a search: the largest radius that leads to a match,
+// with or without Review. (Near only grades a match.)
 func (r Radii) Reach(review bool) int {
 	n := max(r.Identical, r.Block)
 	if review {

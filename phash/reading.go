@@ -38,8 +38,8 @@ func (r Reading) view() Edit {
 	return [...]Edit{ReadingWhite: OverWhite, ReadingBlack: OverBlack, ReadingColours: WithoutAlpha}[r]
 }
 
-// SameReading is by how many bits the hashes of two readings of a picture may
-// differ that show the same.
+// SameReading is the maximum distance in bits between the hashes of two readings
+// of a picture that show the same.
 const SameReading = 10
 
 // Reading returns the luma of one reading of the picture: 8 bits, bounds from zero.

@@ -52,8 +52,8 @@ type Registration struct {
 	// are the same, within SameReading bits.
 	Reading Reading
 	// Differing are readings that are not registered, because they show something
-	// else: a picture hidden below transparency, or one that is seen on dark pages
-	// only. A reviewer has to see them.
+	// else. This is a picture hidden below transparency, or one that is visible on
+	// dark pages only. A reviewer has to see them.
 	Differing []Reading
 }
 
@@ -70,17 +70,17 @@ type StoreOptions struct {
 const (
 	// QualityFloor is the least PDQ quality, the one that PDQ's authors use.
 	QualityFloor = 50
-	// AskFloor is the PDQ quality below which a picture has no hash to look it up
-	// by, see [HashesToAsk]. Of 24,651 labelled copies of registered photos two are below
-	// it, crops of 20 and 30 % in which little is left.
+	// AskFloor is the PDQ quality below which a picture has no hash for look-ups,
+	// see [HashesToAsk]. Of 24,651 labelled copies of registered photos two are
+	// below it: crops of 20 and 30 % with little detail.
 	AskFloor = 30
 	// StabilityLimit is the most, in bits, that the hash of a picture may move
 	// under invisible changes.
 	StabilityLimit = 40
 )
 
-// Refusal is why a picture or a hash cannot be registered for fuzzy matching.
-// The values are stored and never change their meaning.
+// Refusal is the reason why a picture or a hash cannot be registered for fuzzy
+// matching. The values are stored and never change their meaning.
 type Refusal uint8
 
 const (
