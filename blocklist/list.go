@@ -183,7 +183,7 @@ type Info struct {
 	FacesUntil time.Time
 	// Failing holds the error of each operation whose last run failed, including
 	// operations in the background. It is empty without failures.
-	Failing map[Op]error
+	Failing Failures
 	// Queries is the number of queries of each kind, if the list has an Observer;
 	// nil otherwise.
 	Queries map[Op]uint64

@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"time"
@@ -57,6 +58,18 @@ const (
 	OpFindFeatures Op = "find features"
 	OpFindFaces    Op = "find faces"
 )
+
+// Failures are errors by the operations that failed. In JSON they are texts.
+type Failures map[Op]error
+
+// MarshalJSON returns an object of texts.
+func (f Failures) MarshalJSON() ([]byte, error) {
+	texts := make(map[Op]string, len(f))
+	for op, err := range f {
+		texts[op] = err.Error()
+	}
+	return json.Marshal(texts)
+}
 
 // LogValue implements slog.LogValuer.
 func (o Observation) LogValue() slog.Value {

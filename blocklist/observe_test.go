@@ -3,6 +3,7 @@ package blocklist_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -142,6 +143,9 @@ func TestObserver_Failures(t *testing.T) {
 	path := filepath.Join(dir, "p")
 	if err := l.Publish(path); err != nil {
 		t.Fatal(err)
+	}
+	if b, err := json.Marshal(blocklist.Failures{blocklist.OpReload: os.ErrNotExist}); err != nil || string(b) != `{"list reload":"file does not exist"}` {
+		t.Errorf("in JSON: %s, %v", b, err)
 	}
 	if f := l.Info().Failing; len(f) != 0 {
 		t.Errorf("failing: %v", f)

@@ -25,8 +25,8 @@ type Candidate struct {
 	// blocked blocks the candidate.
 	ImageURLs []string
 	// PageURLs are the addresses of pages that show the image. A rule for a page
-	// blocks the page. It blocks the image only if all its known pages are blocked
-	// and no address of the image itself is known.
+	// blocks the page. It blocks an image only if all known pages of the image are
+	// blocked.
 	PageURLs []string
 	// SHA256 is the digest of the file as it was fetched, or zero.
 	SHA256 [32]byte
