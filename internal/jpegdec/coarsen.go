@@ -41,7 +41,7 @@ var lumaQuantizers = [64]int32{
 
 // Coarsen draws src, whose bounds begin at zero, into dst as it is after it was
 // compressed with a quality of 1 to 50 and decoded. It uses the memory of dst. It
-// gives what image/jpeg gives, but for the rounding of few coefficients, and the
+// gives what image/jpeg gives, except for the rounding of few coefficients, and the
 // same with every version of Go.
 func Coarsen(dst, src *image.Gray, quality int) {
 	var q [64]int32
