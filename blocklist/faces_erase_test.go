@@ -3,6 +3,8 @@ package blocklist_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"io/fs"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -47,24 +49,40 @@ func tracesOf(tb testing.TB, v blocklist.FaceVector, x []float32) (traces [][]by
 	return traces
 }
 
+// filesOf reads all files of the folders. A list may replace a file meanwhile: then the
+// reading starts over, since what vanished lies under another name now.
 func filesOf(tb testing.TB, dirs ...string) map[string][]byte {
 	tb.Helper()
+	for range 1000 {
+		files, err := readFiles(dirs)
+		if err == nil {
+			return files
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			tb.Fatal(err)
+		}
+	}
+	tb.Fatal("files vanished in each of 1,000 readings")
+	return nil
+}
+
+func readFiles(dirs []string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			tb.Fatal(err)
+			return nil, err
 		}
 		for _, e := range entries {
 			path := filepath.Join(dir, e.Name())
 			b, err := os.ReadFile(path)
 			if err != nil {
-				tb.Fatal(err)
+				return nil, err
 			}
 			files[path] = b
 		}
 	}
-	return files
+	return files, nil
 }
 
 func wantNowhere(tb testing.TB, what string, files map[string][]byte, traces ...[]byte) {
