@@ -13,12 +13,24 @@ import (
 // over white.
 type View struct {
 	// Frame counts from 0 in the order in which viewers show them.
-	Frame uint32
+	Frame uint32 `json:"frame,omitempty"`
 	// Reading is how transparent pixels are seen. Its values are stored and never
 	// change their meaning.
-	Reading phash.Reading
+	Reading phash.Reading `json:"reading,omitempty"`
 	// Rect is in pixels of the upright frame. The empty Rect is the whole frame.
-	Rect image.Rectangle
+	Rect image.Rectangle `json:"rect,omitzero"`
+}
+
+// String describes the view, such as "frame 3, over black, (0,0)-(90,60)".
+func (v View) String() string {
+	s := fmt.Sprintf("frame %d", v.Frame)
+	if v.Reading != phash.ReadingWhite {
+		s += fmt.Sprintf(", reading %v", v.Reading)
+	}
+	if v.Rect != (image.Rectangle{}) {
+		s += ", " + v.Rect.String()
+	}
+	return s
 }
 
 // maxViewSide bounds the coordinates of a View.

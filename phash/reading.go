@@ -59,15 +59,7 @@ func lumaOn(img image.Image, r Reading) *image.Gray {
 	for y := range b.Dy() {
 		row := g.Pix[y*g.Stride:][:b.Dx()]
 		for x := range row {
-			c := at(b.Min.X+x, b.Min.Y+y)
-			switch r {
-			case ReadingWhite:
-				c = flatten(c)
-			case ReadingBlack:
-				a := uint32(c.A)
-				under := func(v byte) byte { return byte((uint32(v)*a + 127) / 255) }
-				c.R, c.G, c.B = under(c.R), under(c.G), under(c.B)
-			}
+			c := r.over(at(b.Min.X+x, b.Min.Y+y))
 			row[x] = byte(rgbLuma(c.R, c.G, c.B) + 0.5)
 		}
 	}
@@ -141,6 +133,20 @@ func (r *readings) agrees(o read) bool {
 		return true
 	}
 	return r.alike && o.reading != ReadingColours
+}
+
+// compare returns the hashes of the readings that show what the main one shows, and
+// the readings that show something else.
+func (r *readings) compare() (stored map[Edit]Hash, differing []Reading) {
+	stored = map[Edit]Hash{}
+	for _, o := range r.others {
+		if r.agrees(o) {
+			stored[o.reading.view()] = o.hash
+		} else {
+			differing = append(differing, o.reading)
+		}
+	}
+	return stored, differing
 }
 
 // alike reports whether people see the same over white as over black. What is

@@ -63,6 +63,10 @@ type StoreOptions struct {
 	// AllAlgorithms adds the hashes of the eight orientations by every algorithm
 	// beside PDQ, for services that store those. They do not count for the level.
 	AllAlgorithms bool
+	// MaxMissing is the part of a damaged picture that may be missing, from 0 to
+	// 1; see [Damage]. Set it only if a person has looked at the picture. With 0, a
+	// visibly damaged picture is refused.
+	MaxMissing float64
 }
 
 // The bounds for fuzzy registration. A picture beyond them is found by its own
@@ -163,7 +167,8 @@ var (
 // HashesToStore returns the hashes to store for p. One hash of a copy then finds
 // p, also if the copy is mirrored, turned, slightly cropped or bordered. For a
 // picture that cannot be matched fuzzily without harm to others it returns a
-// [*RefusedError]. Safe for concurrent use.
+// [*RefusedError], and a Registration that has only Differing. Safe for concurrent
+// use.
 func HashesToStore(p *Picture, opts *StoreOptions) (Registration, error) {
 	k := hashers.Get().(*Hasher)
 	defer hashers.Put(k)
@@ -178,16 +183,18 @@ func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, er
 	if int(opts.Level) >= len(transformsOf) {
 		return Registration{}, fmt.Errorf("phash: %v is neither LevelDefault nor LevelWide", opts.Level)
 	}
-	if p.Truncated() {
+	if p.Truncated() && !(p.damage.Missing <= opts.MaxMissing && opts.MaxMissing > 0) {
 		return Registration{}, &RefusedError{Reason: RefusedTruncated}
 	}
 	seen := k.readings(p)
 	own, quality := seen.main.hash, seen.main.quality
+	stored, differing := seen.compare()
+	refuse := func(e *RefusedError) (Registration, error) { return Registration{Differing: differing}, e }
 	if quality < QualityFloor {
-		return Registration{}, &RefusedError{RefusedQuality, quality, QualityFloor}
+		return refuse(&RefusedError{RefusedQuality, quality, QualityFloor})
 	}
 	if !own.Plausible() {
-		return Registration{}, refusedBits(own)
+		return refuse(refusedBits(own))
 	}
 
 	whole := p.Luma()
@@ -195,21 +202,13 @@ func (k *Hasher) HashesToStore(p *Picture, opts *StoreOptions) (Registration, er
 		whole = seen.main.luma
 	}
 	luma := k.forViews(p, whole)
-	r := Registration{Quality: quality, Stability: k.stability(luma), Reading: seen.main.reading}
+	r := Registration{Quality: quality, Stability: k.stability(luma), Reading: seen.main.reading, Differing: differing}
 	if r.Stability > StabilityLimit {
-		return Registration{}, &RefusedError{RefusedStability, r.Stability, StabilityLimit}
+		return refuse(&RefusedError{RefusedStability, r.Stability, StabilityLimit})
 	}
 
 	r.Hashes = make([]StoredHash, 0, maxHashes[opts.Level])
 	r.Hashes = append(r.Hashes, StoredHash{own, MakeTransform(Whole, Upright)})
-	stored := map[Edit]Hash{}
-	for _, o := range seen.others {
-		if !seen.agrees(o) {
-			r.Differing = append(r.Differing, o.reading)
-			continue
-		}
-		stored[o.reading.view()] = o.hash
-	}
 	for _, kind := range transformsOf[opts.Level][1:] {
 		if len(r.Hashes) == maxHashes[opts.Level] {
 			break

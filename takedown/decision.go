@@ -147,6 +147,10 @@ type Decision struct {
 	// Transform is the form of the registered picture that matched, when Why is
 	// TierHash: unchanged, mirrored, and so on.
 	Transform phash.Transform
+	// View is the view of the registered file that matched, when Why is TierHash
+	// or TierFeatures. It is zero for all of a still picture, and for an animation
+	// that is registered by its first frame alone.
+	View blocklist.View
 	// Frame is the frame of an animation that matched, 0 for the first, when Why
 	// is TierHash, TierFeatures or TierFace: see Candidate.Picture.
 	Frame int
@@ -202,6 +206,9 @@ func (d Decision) String() string {
 	if d.Why == TierFace {
 		s += fmt.Sprintf(", face %d similar by %.3f", d.Face, d.Similarity)
 	}
+	if d.View != (blocklist.View{}) {
+		s += fmt.Sprintf(", registered %v", d.View)
+	}
 	if d.Derived {
 		s += ", derived"
 	}
@@ -223,6 +230,7 @@ type wireDecision struct {
 	Scope      string          `json:"scope,omitempty"`
 	Distance   int             `json:"distance,omitempty"`
 	Transform  phash.Transform `json:"transform,omitempty"`
+	View       blocklist.View  `json:"view,omitzero"`
 	Frame      int             `json:"frame,omitempty"`
 	Inliers    int             `json:"inliers,omitempty"`
 	Coverage   float64         `json:"coverage,omitempty"`
@@ -237,7 +245,7 @@ type wireDecision struct {
 func (d Decision) MarshalJSON() ([]byte, error) {
 	w := wireDecision{
 		Verdict: d.Verdict, Checked: d.Checked, Why: d.Why, List: d.List, Rule: d.Rule, Case: d.Case,
-		Distance: d.Distance, Transform: d.Transform, Frame: d.Frame, Inliers: d.Inliers, Coverage: d.Coverage,
+		Distance: d.Distance, Transform: d.Transform, View: d.View, Frame: d.Frame, Inliers: d.Inliers, Coverage: d.Coverage,
 		Mirrored: d.Mirrored, Similarity: d.Similarity, Face: d.Face, Weak: d.Weak, Derived: d.Derived,
 	}
 	if d.Kind != 0 {
@@ -257,7 +265,7 @@ func (d *Decision) UnmarshalJSON(b []byte) (err error) {
 	}
 	got := Decision{
 		Verdict: w.Verdict, Checked: w.Checked, Why: w.Why, List: w.List, Rule: w.Rule, Case: w.Case,
-		Distance: w.Distance, Transform: w.Transform, Frame: w.Frame, Inliers: w.Inliers, Coverage: w.Coverage,
+		Distance: w.Distance, Transform: w.Transform, View: w.View, Frame: w.Frame, Inliers: w.Inliers, Coverage: w.Coverage,
 		Mirrored: w.Mirrored, Similarity: w.Similarity, Face: w.Face, Weak: w.Weak, Derived: w.Derived,
 	}
 	if w.Kind != "" {

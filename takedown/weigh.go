@@ -506,6 +506,9 @@ func (w *weighing) take(why Tier, h blocklist.Hit, hashes []phash.Hash) bool {
 		Verdict: v, Why: why, List: w.src.name, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Scope: h.Scope,
 		Derived: h.Derived, Weak: x.weak(),
 	}
+	if h.View != 0 {
+		d.View, _ = w.view.ViewOf(h)
+	}
 	w.note(d.Weak, &h)
 	switch why {
 	case TierHash:

@@ -201,7 +201,7 @@ func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error)
 			if w < takedown.ScopeIdentical || c.Kind == request.KindIntimateImage && w == takedown.ScopeIdentical {
 				continue
 			}
-			for _, k := range asItIs(mats[i].Hashes) {
+			for _, k := range asItIs(c.Items[i].registered(&mats[i]).Hashes) {
 				about = about || slices.ContainsFunc(hashes, func(h phash.Hash) bool {
 					n, ok := k.Hash.Distance(h)
 					return ok && n <= radius.OfCommon(h)

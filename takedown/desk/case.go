@@ -168,6 +168,9 @@ type CaseItem struct {
 	Outcome Outcome        `json:"outcome,omitempty"` // empty until decided
 	Reason  string         `json:"reason,omitempty"`  // a code of the operator
 	Granted takedown.Scope `json:"granted,omitempty"`
+	// Views are the views of a picture that a reviewer chose; nil means those that
+	// are registered by default.
+	Views []blocklist.View `json:"views,omitempty"`
 	// Effect is the effect of the rule that enforces the item; zero until granted.
 	Effect blocklist.Effect `json:"effect,omitempty"`
 	Rule   uint64           `json:"rule,omitempty"` // that enforces it

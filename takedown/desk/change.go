@@ -21,9 +21,9 @@ type change struct {
 	messages  []message
 	// Of the first case, when it is new or amended.
 	request  request.Request
-	files    []storedFile // the images of the request
-	material []request.Material
-	keep     []int // numbers of images of the first case that are kept
+	files    []storedFile       // the images of the request
+	material []request.Material // also when a grant named further views
+	keep     []int              // numbers of images of the first case that are kept
 	// templates are sealed; the ids of their keys are in the items of the case.
 	templates map[[16]byte][]byte
 	// evidence is numbered from firstEvidence on.
@@ -110,15 +110,17 @@ func (s *caseStore) putRequest(tx StoreTx, ch *change, sealed sealedChange) erro
 			return err
 		}
 	}
-	if sealed.request != nil {
-		if err := tx.Put(BucketRequests, id[:], sealed.request); err != nil {
-			return err
-		}
+	if sealed.request != nil || ch.material != nil {
 		b, err := json.Marshal(ch.material)
 		if err != nil {
 			return fmt.Errorf("takedown: case store: %w", err)
 		}
 		if err := tx.Put(BucketMaterial, id[:], seal(s.operator, label("material", id), b)); err != nil {
+			return err
+		}
+	}
+	if sealed.request != nil {
+		if err := tx.Put(BucketRequests, id[:], sealed.request); err != nil {
 			return err
 		}
 		if err := errors.Join(takeFiles(tx, id, ch.files), s.sweepFiles(tx, id, ch.files)); err != nil {

@@ -27,7 +27,11 @@ import (
 // [*SecondReviewError] when a second reviewer has to grant the same.
 func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 	var second error
-	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	found, err := d.withViews(ctx, id, &g)
+	if err != nil {
+		return err
+	}
+	err = d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
 		case StateInReview, StateSecondReview, StateNeedsInfo:
 		default:
@@ -35,6 +39,9 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 		}
 		if request.IsReply(c.Kind) {
 			return d.acceptReply(ctx, c, g, now, &second)
+		}
+		if err := d.takeViews(c, found); err != nil {
+			return change{}, err
 		}
 		undo := c.undo()
 		rules, covers, err := d.plan(c, g, d.list)
@@ -50,6 +57,7 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 			return change{}, err
 		}
 		c.happened(MilestoneDecided, now)
+		ch.material = c.material
 		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
 		if d.opts.KeepPictures {
 			ch.keep = grantedImages(c)
@@ -117,12 +125,19 @@ func (d *Desk) approve(c *caseRecord, g Grant, now time.Time, second *error) (wa
 // file. Exceptions are always kept.
 func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 	var second error
-	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	found, err := d.withViews(ctx, id, &g)
+	if err != nil {
+		return err
+	}
+	err = d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateInForce {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
 		if c.over(now) {
 			return change{}, &MoveError{id, StateExpired, StateEnforcing}
+		}
+		if err := d.takeViews(c, found); err != nil {
+			return change{}, err
 		}
 		undo := c.undo()
 		rules, covers, err := d.plan(c, g, d.list)
@@ -135,6 +150,7 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 		}
 		ch, err := d.replace(c, rules, covers, StateInForce, g.Actor, now)
 		c.happened(MilestoneDecided, now) // again, after a complaint
+		ch.material = c.material
 		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
 		if d.opts.KeepPictures {
 			ch.keep = grantedImages(c)
@@ -248,7 +264,8 @@ func (d *Desk) holding(c *caseRecord, goesOn bool) (rules []blocklist.Rule, cove
 	for i, it := range c.Items {
 		scope := min(c.Asked, it.MaxScope, takedown.ScopeIdentical)
 		if i < len(mats) {
-			scope = min(scope, d.widest(c.Kind, it, &mats[i]))
+			m := it.registered(&mats[i])
+			scope = min(scope, d.widest(c.Kind, it, &m))
 		}
 		g.Items[i] = ItemDecision{Scope: scope}
 		// Faces are for the decision, and so is a hash of a picture on the allow list.

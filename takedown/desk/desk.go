@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type Desk struct {
 	near, quiet *takedown.Enforcer
 	radii       radius.Radii
 	closed      atomic.Bool
+	slots       chan struct{} // see Options.Slots
 
 	deadlines []Deadline
 	calendars map[string]Calendar
@@ -110,6 +112,11 @@ type Options struct {
 	// Decoders decode pictures of requests and of matches in formats that package
 	// phash does not decode, for example AVIF: see [phash.DecodeOptions].
 	Decoders map[phash.Format]phash.Decoder
+	// Slots limits the number of pictures that are decoded at a time to its
+	// capacity, as [takedown.InspectOptions].Slots does; both can be the same
+	// channel. Calls wait for each other, or for the end of their contexts. Nil
+	// means one slot for each processor.
+	Slots chan struct{}
 	// FaceEmbedder makes vectors of the pictures of a face opt-out when the
 	// request is received; nil accepts vectors only. Submit and Complete return
 	// its errors as [*takedown.EmbedderError].
@@ -183,8 +190,12 @@ func Open(dir string, opts *Options) (*Desk, error) {
 	d := &Desk{
 		dir: dir, opts: *opts, now: opts.Now, recheckAfter: cmp.Or(opts.RecheckAfter, 180*24*time.Hour),
 		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
+		slots:  opts.Slots,
 		budget: cmp.Or(opts.MatchBudget, DefaultMatchBudget), tallies: tallies{},
 		faceEnds: map[takedown.CaseID]time.Time{}, starts: map[takedown.CaseID]time.Time{},
+	}
+	if d.slots == nil {
+		d.slots = make(chan struct{}, runtime.GOMAXPROCS(0))
 	}
 	if d.now == nil {
 		d.now = time.Now

@@ -79,6 +79,12 @@ type ItemDecision struct {
 	Outcome Outcome
 	Reason  string         // a code, as in Actor
 	Scope   takedown.Scope // zero is that of the grant
+	// Views, unless nil, are the views of a picture that are registered: frames of
+	// an animation, readings of a transparent picture, or rectangles. They need not
+	// be among those that Preview shows. Nil registers those that are the default.
+	// A reviewer who names them has looked at them: the risks of the choice no
+	// longer need a second reviewer.
+	Views []blocklist.View
 }
 
 // GrantError reports why a case cannot be accepted on the terms of a grant.
@@ -112,10 +118,11 @@ const (
 // again: another may have come into force, or have lost its requester, since
 // this one was taken in.
 func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
-	mats, err := d.store.material(c.ID)
+	mats, err := d.material(c)
 	if err != nil {
 		return nil, err
 	}
+	mats = c.registered(mats)
 	faces, err := d.facesOf(c, func(it *CaseItem) bool { return it.Granted == takedown.ScopeFace })
 	if err != nil {
 		return nil, err
@@ -155,10 +162,15 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 			continue
 		}
 		add(FlagUnseen, c.Items[i].Effect == blocklist.EffectBlock && d.unseen(c, mats, i))
-		add(FlagFlat, c.Items[i].Kind == request.ItemPicture && (m.Quality < quietQuality || m.Stability > quietStability))
 		add(FlagAllowListed, d.nearAllowed(m, scope))
 		for _, f := range m.Risks {
-			add(f, true)
+			add(f, c.Items[i].Views == nil || f != request.FlagSeveralFrames && f != request.FlagReadingsDiffer)
+		}
+		for _, v := range m.Views {
+			add(FlagFlat, v.Quality < quietQuality || v.Stability > quietStability)
+			for _, f := range v.Risks {
+				add(f, true)
+			}
 		}
 	}
 	return flags, nil
@@ -191,7 +203,7 @@ func (d *Desk) unseen(c *caseRecord, mats []request.Material, item int) bool {
 // Of a reply, which blocks nothing, it has the request.
 func (d *Desk) approved(c *caseRecord, g Grant) ([]byte, error) {
 	g.Actor = Actor{}
-	mats, err := d.store.material(c.ID)
+	mats, err := d.material(c)
 	if err != nil {
 		return nil, err
 	}

@@ -41,6 +41,9 @@ func (o *Options) check() error {
 	if !actCode.MatchString(o.Policy) {
 		return badOption("desk.Options.Policy", "it is not a code of at most 64 letters, digits and . _ : -")
 	}
+	if o.Slots != nil && cap(o.Slots) == 0 {
+		return badOption("desk.Options.Slots", "the channel has no capacity; nothing could be decoded")
+	}
 	for i, m := range o.FaceModels {
 		if err := m.check(); err != nil {
 			return err

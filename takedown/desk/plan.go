@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -139,6 +140,7 @@ func (p *plan) materials() (err error) {
 	if p.mats, err = p.d.material(c); err != nil {
 		return err
 	}
+	p.mats = slices.Clone(p.mats)
 	if len(p.mats) == 0 && c.Erased() {
 		return fmt.Errorf("takedown: case %v has ended: %w", c.ID, ErrErased)
 	}
@@ -175,6 +177,9 @@ func (p *plan) item(i int) error {
 		return p.refuse("item %d: %q is no outcome of an item", i, dec.Outcome)
 	}
 	it.Outcome = OutcomeAccepted
+	if err := p.views(i); err != nil {
+		return err
+	}
 	scope, named, err := p.scope(i)
 	if err != nil {
 		return err
@@ -264,11 +269,12 @@ func (p *plan) address(i int, scope takedown.Scope, named bool) error {
 // picture plans a picture, or a hash alone.
 func (p *plan) picture(i int, scope takedown.Scope, effect blocklist.Effect) error {
 	it, m := &p.c.Items[i], &p.mats[i]
-	if widest := p.d.widest(p.c.Kind, *it, m); scope > widest && !p.g.asBefore && !p.g.preview {
-		if widest < it.MaxScope {
+	reach := reaches(*it, m)
+	if widest := p.d.widest(p.c.Kind, reach, m); scope > widest && !p.g.asBefore && !p.g.preview {
+		if widest < reach.MaxScope {
 			return p.refuse("item %d: the picture is on the allow list; grant %v instead of %v, reject it, or take the picture off the list", i, widest, scope)
 		}
-		return p.refuse("item %d: the picture's hash would hit other pictures; grant %v instead of %v, or reject it", i, it.MaxScope, scope)
+		return p.refuse("item %d: the picture's hash would hit other pictures; grant %v instead of %v, or reject it", i, reach.MaxScope, scope)
 	}
 	if scope < takedown.ScopeBytes {
 		return p.refuse("item %d is a picture; it can be granted from %v on", i, takedown.ScopeBytes)
@@ -296,13 +302,26 @@ func keysOf(m *request.Material, scope takedown.Scope) (keys blocklist.Keys, err
 	case takedown.ScopeIdentical:
 		keys.Hashes = asItIs(m.Hashes)
 	case takedown.ScopeDuplicate:
-		keys.Hashes = m.Hashes
-		if len(m.Features) > 0 {
-			f, err := features.Open(bytes.Clone(m.Features))
+		keys.Hashes = slices.Clone(m.Hashes)
+		for i, v := range m.Views {
+			if len(v.Features) == 0 {
+				continue
+			}
+			f, err := features.Open(bytes.Clone(v.Features))
 			if err != nil {
 				return keys, err
 			}
-			keys.Features = []blocklist.Features{f}
+			keys.Features, keys.FeatureViews = append(keys.Features, f), append(keys.FeatureViews, uint8(i+1))
+		}
+	}
+	for _, v := range m.Views {
+		keys.Views = append(keys.Views, v.View)
+	}
+	// All of a still picture is not named: most pictures are registered so.
+	if scope < takedown.ScopeIdentical || len(keys.Views) == 1 && keys.Views[0] == (blocklist.View{}) {
+		keys.Views, keys.FeatureViews = nil, nil
+		for i := range keys.Hashes {
+			keys.Hashes[i].View = 0
 		}
 	}
 	return keys, nil

@@ -77,6 +77,9 @@ type Preview struct {
 	// Pictures are those of the case, with the quality and stability of their
 	// registration.
 	Pictures []request.Picture
+	// Views are the views of the pictures of the case, those that the grant
+	// registers and those that it could register, with a small picture of each.
+	Views []ViewPreview
 	// Earlier are cases, of any requester, whose rules match a picture or face of
 	// this case today.
 	Earlier []takedown.CaseID
@@ -128,15 +131,26 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 		g = *at
 	}
 	g.preview = true
+	found, err := d.withViews(ctx, id, &g)
+	if err != nil {
+		return p, err
+	}
+	if err := d.takeViews(c, found); err != nil {
+		return p, err
+	}
 	would, done, err := d.trial(ctx, c, g)
 	if err != nil {
 		return p, err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	mats, err := d.store.material(id)
+	mats, err := d.material(c)
 	if err != nil {
 		return p, err
 	}
+	if err := p.show(ctx, d, c, mats); err != nil {
+		return p, err
+	}
+	mats = c.registered(mats)
 	if err := p.ofCase(d, c, mats); err != nil {
 		return p, err
 	}

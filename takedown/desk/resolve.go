@@ -102,6 +102,19 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	if err := m.Actor.check(); err != nil {
 		return done, err
 	}
+	c := &m.Candidate
+	hashes := c.Picture(m.Decision.Frame).Hashes
+	var notDerived NotDerived
+	if rule, _, ok := d.list.State().Rule(m.Decision.Rule); ok && r == SameImage && rule.Scope >= takedown.ScopeIdentical && len(hashes) > 0 {
+		// Before the lock: it takes a while.
+		err := d.decoding(ctx, func() error {
+			notDerived = m.test(ctx, hashes[0], d.opts.Decoders)
+			return ctx.Err()
+		})
+		if err != nil {
+			return done, err
+		}
+	}
 	// Nothing is appended while a case changes: see deliver.
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -112,19 +125,17 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	case rule.Scope == takedown.ScopeURL:
 		return done, fmt.Errorf("%w: rule %d blocks addresses only", ErrNoRule, m.Decision.Rule)
 	}
-	c := &m.Candidate
 	var picture blocklist.Keys
 	if c.SHA256 != [32]byte{} && (r == SameImage || len(c.Frames) == 0) {
 		picture.Bytes = [][32]byte{c.SHA256}
 	}
-	hashes := c.Picture(m.Decision.Frame).Hashes
 	switch {
 	case r == NotTheSame:
 		// A hash with another count of ones is of a flat picture, or of none: it
 		// says nothing, and would except other flat ones.
 		picture.Hashes = hashKeys(hashes)
 	case rule.Scope >= takedown.ScopeIdentical && len(hashes) > 0:
-		if done.NotDerived = m.test(hashes[0], d.opts.Decoders); done.NotDerived == "" {
+		if done.NotDerived = notDerived; done.NotDerived == "" {
 			picture.Hashes = hashKeys(hashes)
 		}
 	}
@@ -194,14 +205,14 @@ func hashKeys(hashes []phash.Hash) (keys []blocklist.HashKey) {
 
 // test says why a registration would refuse the picture whose own hash is
 // given; empty if it would not.
-func (m *Match) test(own phash.Hash, decoders map[phash.Format]phash.Decoder) NotDerived {
+func (m *Match) test(ctx context.Context, own phash.Hash, decoders map[phash.Format]phash.Decoder) NotDerived {
 	if len(m.File) == 0 {
 		return NotDerivedNoFile
 	}
 	if sum := m.Candidate.SHA256; sum != [32]byte{} && sum != sha256.Sum256(m.File) {
 		return NotDerivedOther
 	}
-	for pic, err := range phash.DecodeFrames(bytes.NewReader(m.File), &phash.DecodeOptions{AcceptTruncated: true, Decoders: decoders}) {
+	for pic, err := range phash.DecodeFramesContext(ctx, bytes.NewReader(m.File), &phash.DecodeOptions{AcceptTruncated: true, Decoders: decoders}) {
 		if err != nil {
 			return NotDerivedUnreadable
 		}

@@ -117,6 +117,7 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
 	return request.Check(ctx, r, &request.CheckOptions{
 		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Desk: true, Embedder: d.opts.FaceEmbedder, Decoders: d.opts.Decoders,
+		Slots: d.slots,
 	})
 }
 
@@ -142,7 +143,8 @@ func (d *Desk) takeIn(c *caseRecord, k *request.Checked) error {
 	if o, ok := c.Request.(request.AuthorityOrder); ok {
 		c.AskedTerritories = o.Territories
 	}
-	for i, m := range k.Material {
+	mats := c.registered(k.Material)
+	for i, m := range mats {
 		if c.Items[i].Kind != request.ItemFace && d.isAllowed(&m) {
 			c.flag(FlagAllowListed)
 		}
@@ -151,7 +153,7 @@ func (d *Desk) takeIn(c *caseRecord, k *request.Checked) error {
 	for i, t := range k.Templates {
 		faces[i] = t.Face
 	}
-	if err := d.findEarlier(c, k.Material, faces); err != nil {
+	if err := d.findEarlier(c, mats, faces); err != nil {
 		return err
 	}
 	if len(d.people(faces)) > 1 {
@@ -209,8 +211,13 @@ func (d *Desk) earlier(c *caseRecord, mats []request.Material, faces map[int]tak
 		if m.Bytes != nil { // a flat picture has nothing else
 			known.SHA256 = *m.Bytes
 		}
-		if len(m.Hashes) > 0 {
-			known.Hashes = []phash.Hash{m.Hashes[0].Hash}
+		for i, k := range m.Hashes {
+			switch own := []phash.Hash{k.Hash}; {
+			case i == 0:
+				known.Hashes = own
+			case k.View != m.Hashes[i-1].View: // the own hash of the next view
+				known.Frames = append(known.Frames, takedown.Frame{Index: i, Hashes: own})
+			}
 		}
 		if f, ok := faces[i]; ok {
 			known.Faces = []takedown.Face{f}

@@ -124,7 +124,7 @@ func (c *checker) addFace(path string, t FaceTemplate) {
 	}
 	c.Templates[len(c.Items)] = t
 	c.Items = append(c.Items, Item{Field: path, Kind: ItemFace, MaxScope: takedown.ScopeFace})
-	c.Material = append(c.Material, Material{Quality: -1})
+	c.Material = append(c.Material, Material{})
 }
 
 // faces takes vectors that the sender made.

@@ -2,11 +2,9 @@ package request
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -43,56 +41,13 @@ type Picture struct {
 	// is not found there, and NotInside has the reason.
 	Points    int    `json:"points"`
 	NotInside string `json:"not_inside,omitempty"`
-}
-
-// inspect computes what a registration stores of an image. sum is the digest of
-// its file.
-func inspect(pic *phash.Picture, sum [32]byte) (p Picture, m Material, err error) {
-	p = Picture{SHA256: sum, Format: pic.Format().String(), MaxScope: takedown.ScopeDuplicate}
-	p.Width, p.Height = pic.Size()
-	p.Hash, p.Quality = pic.PDQ()
-	m = Material{Bytes: &p.SHA256, Quality: p.Quality}
-	// With perception hashes, for those who store goimagehash's.
-	reg, err := phash.HashesToStore(pic, &phash.StoreOptions{AllAlgorithms: true})
-	var refused *phash.RefusedError
-	if errors.As(err, &refused) {
-		p.Refused = refused.Error()
-	} else if err != nil {
-		return p, m, err
-	}
-	if len(reg.Hashes) > 0 { // of a transparent picture, of what is seen
-		p.Hash, p.Quality = reg.Hashes[0].Hash, reg.Quality
-		m.Quality = p.Quality
-	}
-	p.Stability = reg.Stability
-	m.Hashes, m.Stability = variants(reg), reg.Stability
-	var set features.Features
-	if refused == nil || refused.Reason != phash.RefusedTruncated {
-		set, err = features.Extract(pic.Image())
-		var size *features.SizeError
-		if err != nil && !errors.As(err, &size) { // a small or narrow picture has none
-			return p, m, fmt.Errorf("takedown: %w", err)
-		}
-	}
-	set = set.Compact()
-	if err := set.Registrable(); err != nil {
-		p.NotInside = err.Error()
-		if refused != nil {
-			p.MaxScope = takedown.ScopeBytes
-		}
-	} else {
-		p.Points = set.Len()
-		m.Features, _ = set.MarshalBinary()
-	}
-	m.narrow(set.Look())
-	if pic.Frame().Count > 1 {
-		m.Risks = append(m.Risks, FlagSeveralFrames)
-	}
-	if len(reg.Differing) > 0 {
-		m.Risks = append(m.Risks, FlagReadingsDiffer)
-	}
-	p.Risks = m.Risks
-	return p, m, nil
+	// Views are the parts of the file that can be registered. Of a still picture
+	// without transparency there is one. The fields above are those of the first
+	// view that is registered by default.
+	Views []PictureView `json:"views,omitempty"`
+	// LeftOut is the number of frames of an animation that were not looked at,
+	// because they are too many.
+	LeftOut int `json:"left_out,omitempty"`
 }
 
 // Risks of pictures. Each asks for a second reviewer.
@@ -105,29 +60,16 @@ const (
 	FlagScreen Flag = "screen"
 	// FlagReadingsDiffer: the picture is transparent, and shows something else
 	// without its transparency or on a dark page. The registered picture is the
-	// one on white.
+	// one on white. See Picture.Views.
 	FlagReadingsDiffer Flag = "readings_differ"
-	// FlagSeveralFrames: the file is an animation. Only its first frame is
-	// registered, which can be a title, or be shown too briefly to be seen.
+	// FlagSeveralFrames: the file is an animation. Its distinct frames are
+	// registered, except titles, blank frames, and frames that are shown too
+	// briefly to be seen. See Picture.Views.
 	FlagSeveralFrames Flag = "several_frames"
+	// FlagDamaged: the file is damaged. The registered picture is the part that
+	// viewers show.
+	FlagDamaged Flag = "damaged"
 )
-
-// narrow notes what a picture looks like. The hashes of templates are all near one
-// another, and reach less far.
-func (m *Material) narrow(look features.Look) {
-	switch look {
-	case features.Document, features.Graphic:
-		m.Risks = append(m.Risks, FlagTemplate)
-	case features.Screen:
-		m.Risks = append(m.Risks, FlagScreen)
-	}
-	bits, narrow := look.Reach()
-	for i := range m.Hashes {
-		if h := &m.Hashes[i]; narrow {
-			h.Reach = blocklist.ReachBits(bits * h.Hash.Algorithm().Bits() / phash.AlgPDQ.Bits())
-		}
-	}
-}
 
 // variants returns the hashes of a registration as the list keeps them.
 func variants(reg phash.Registration) []blocklist.HashKey {

@@ -65,6 +65,8 @@ type checker struct {
 	opts   CheckOptions
 	ctx    context.Context
 	pixels int64 // of all that were decoded
+
+	viewed int // distinct frames of all images
 }
 
 // CheckOptions are the options of [Check]. The zero value, and nil, are the
@@ -82,6 +84,9 @@ type CheckOptions struct {
 	// Decoders decode pictures of formats that package phash does not: see
 	// [phash.DecodeOptions].
 	Decoders map[phash.Format]phash.Decoder
+	// Slots, unless nil, limits the number of images that are decoded at a time to
+	// its capacity, as [takedown.InspectOptions].Slots does.
+	Slots chan struct{}
 }
 
 // Check looks at all of a request. It decodes its images.
@@ -342,35 +347,98 @@ func readLimitedFile(f File, max int64) ([]byte, error) {
 	return b, errors.Join(err, r.Close())
 }
 
-// decode decodes an image of the request, unless all of its images together have
-// too many pixels: a file of a few kilobytes can take seconds.
-func (c *checker) decode(path string, file []byte) (*phash.Picture, bool) {
+// decode decodes an image of the request, of an animation its first frame.
+func (c *checker) decode(path string, file []byte) (first *phash.Picture, ok bool) {
+	o := c.limits()
+	ok = c.within(path, file, func() (err error) {
+		if first, err = phash.DecodeContext(c.ctx, bytes.NewReader(file), &o); err == nil {
+			c.count(first)
+		}
+		return err
+	})
+	return first, ok
+}
+
+// views looks at each distinct frame of an image.
+func (c *checker) views(path string, file []byte) (*views, bool) {
+	o, vs := c.limits(), new(views)
+	o.AcceptTruncated, o.MaxFrames = true, max(1, min(maxViews, maxAllViews-c.viewed))
+	ok := c.within(path, file, func() error {
+		for pic, err := range phash.DecodeFramesContext(c.ctx, bytes.NewReader(file), &o) {
+			var more *phash.LeftOutError
+			if errors.As(err, &more) {
+				vs.leftOut = more.LeftOut
+				break
+			}
+			if err != nil {
+				return err
+			}
+			c.count(pic)
+			if d := pic.Damage(); d.Missing > maxMissing || d.Reason == phash.DamageBudget {
+				return &phash.DecodeError{Format: pic.Format(), Reason: phash.ErrCorrupt, Detail: d.String()}
+			}
+			if err := vs.add(pic); err != nil {
+				return err
+			}
+		}
+		return c.ctx.Err()
+	})
+	c.viewed += len(vs.frames)
+	vs.choose()
+	return vs, ok
+}
+
+// limits are those of decoding the next image. All images of the request together
+// have a limit of pixels: a file of a few kilobytes can take seconds.
+func (c *checker) limits() phash.DecodeOptions {
+	return phash.DecodeOptions{MaxPixels: max(1, min(maxPixels-c.pixels, maxImagePixels)), Decoders: c.opts.Decoders}
+}
+
+func (c *checker) count(pic *phash.Picture) {
+	w, h := pic.Size()
+	c.pixels += int64(w) * int64(h)
+}
+
+// within calls decode for an image whose length is within the limit, and turns its
+// error into a problem.
+func (c *checker) within(path string, file []byte, decode func() error) bool {
 	if len(file) > phash.DefaultMaxBytes { // also if a small picture is in front
 		code, params := imageProblem(&phash.DecodeError{Reason: phash.ErrTooLarge})
 		c.Add(path, code, params...)
-		return nil, false
+		return false
 	}
-	left := maxPixels - c.pixels
-	pic, err := phash.DecodeContext(c.ctx, bytes.NewReader(file), &phash.DecodeOptions{MaxPixels: max(1, min(left, maxImagePixels)), Decoders: c.opts.Decoders})
-	if failed := c.ctx.Err(); err != nil && failed != nil {
+	if c.opts.Slots != nil {
+		select {
+		case c.opts.Slots <- struct{}{}:
+			defer func() { <-c.opts.Slots }()
+		case <-c.ctx.Done():
+			c.Failed = cmp.Or(c.Failed, c.ctx.Err())
+			return false
+		}
+	}
+	before := c.pixels
+	err := decode()
+	if err == nil {
+		return true
+	}
+	if failed := c.ctx.Err(); failed != nil {
 		c.Failed = cmp.Or(c.Failed, failed)
-		return nil, false
+		return false
 	}
-	if err != nil {
-		code, params := imageProblem(err)
-		if code == CodeTooLarge && left < maxImagePixels {
-			code, params = CodeTooManyPixels, []string{"max_pixels", strconv.Itoa(maxPixels)}
-		}
-		if code == CodeDamagedImage { // it was decoded up to where it is damaged
-			c.pixels += min(left, announced(file))
-		}
-		c.Add(path, code, params...)
-		return nil, false
+	code, params := imageProblem(err)
+	if code == CodeTooLarge && maxPixels-before < maxImagePixels {
+		code, params = CodeTooManyPixels, []string{"max_pixels", strconv.Itoa(maxPixels)}
 	}
-	w, h := pic.Size()
-	c.pixels += int64(w) * int64(h)
-	return pic, true
+	if code == CodeDamagedImage && c.pixels == before { // it was decoded up to where it is damaged
+		c.pixels += min(maxPixels-before, announced(file))
+	}
+	c.Add(path, code, params...)
+	return false
 }
+
+// maxMissing is the part of a damaged picture that may be missing. If more is
+// missing, the requester has to send the whole file.
+const maxMissing = 0.25
 
 // announced returns how many pixels a file says that it has, and the most that are
 // decoded of one if it cannot be told.
@@ -394,16 +462,11 @@ func (c *checker) images(field string, images []File, required bool) {
 	}
 	for i, f := range c.distinct(field, images) {
 		path := fields.Index(field, i)
-		pic, ok := c.decode(path, f.data)
+		vs, ok := c.views(path, f.data)
 		if !ok {
 			continue
 		}
-		p, m, err := inspect(pic, f.sum)
-		if err != nil {
-			code, params := imageProblem(err)
-			c.Add(path, code, params...)
-			continue
-		}
+		p, m := vs.picture(f.sum)
 		c.Items = append(c.Items, Item{Field: path, Kind: ItemPicture, MaxScope: p.MaxScope})
 		c.Material = append(c.Material, m)
 		c.Pictures = append(c.Pictures, p)
@@ -435,7 +498,7 @@ func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
 			continue
 		}
 		c.Items = append(c.Items, Item{Field: path, Kind: ItemHash, MaxScope: takedown.ScopeDuplicate})
-		c.Material = append(c.Material, Material{Hashes: variants(reg), Quality: -1})
+		c.Material = append(c.Material, Material{Hashes: variants(reg)})
 	}
 }
 
@@ -474,13 +537,11 @@ type Material struct {
 	Address string              `json:"address,omitempty"` // canonical
 	Bytes   *[32]byte           `json:"bytes,omitempty"`
 	Hashes  []blocklist.HashKey `json:"hashes,omitempty"`
-	// Features are the local features, compact and encoded. They are empty for a
-	// picture that has too few.
-	Features []byte `json:"features,omitempty"`
-	Quality  int    `json:"quality,omitempty"` // of the picture; −1 for a hash alone
-	// Stability is that of the registration, in bits.
-	Stability int `json:"stability,omitempty"`
-	// Risks are those of the picture.
+	// Views are those of a picture that can be registered. HashKey.View is the
+	// number of one of them, from 1 on, or 0 for a hash that came without a
+	// picture.
+	Views []MaterialView `json:"views,omitempty"`
+	// Risks are those of the whole file: see MaterialView.
 	Risks []Flag `json:"risks,omitempty"`
 }
 
