@@ -10,20 +10,16 @@ import (
 
 // A rule that was granted from some day on is in the list at once and applies by
 // itself when that day comes. Only then is its case enforced, and is anybody told
-// that it is. Which cases wait for it, the cases say; starts is when the next call
-// has to look.
+// that it is. The index has the cases that wait for it.
 
 // begin notes of the cases whose rules have begun that they are enforced, and
 // puts what is to be told into the outbox.
 func (d *Desk) begin(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	now := d.clock()
-	var errs []error
-	for id, start := range d.starts {
-		if now.Before(start) {
-			continue
-		}
+	ids, err := d.store.until(ixBegins, d.clock())
+	errs := []error{err}
+	for _, id := range ids {
 		err := d.locked(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 			if !c.Begins || now.Before(c.Start) {
 				return change{}, nil
@@ -36,11 +32,7 @@ func (d *Desk) begin(ctx context.Context) error {
 			}
 			return change{messages: c.inForce()}, nil
 		})
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		delete(d.starts, id)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -126,7 +126,7 @@ func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor
 	}
 	if err := d.store.db.Update(func(tx StoreTx) error {
 		for _, c := range cases {
-			if err := putCase(tx, c); err != nil {
+			if err := d.store.putCase(tx, c); err != nil {
 				return err
 			}
 		}
@@ -180,17 +180,19 @@ func (d *Desk) shielded(hashes []phash.Hash) (cases []*caseRecord, err error) {
 // scheduled returns the cases whose rules have yet to begin, which the list does
 // not find, and are about one of the given hashes.
 func (d *Desk) scheduled(hashes []phash.Hash) (ids []takedown.CaseID, err error) {
-	var waiting []*caseRecord
 	now := d.clock()
-	if err := d.store.each(func(c *caseRecord) bool {
-		if len(c.Rules) > 0 && c.Start.After(now) && c.Kind != request.KindAuthorityOrder {
-			waiting = append(waiting, c)
-		}
-		return true
-	}); err != nil {
+	waiting, err := d.store.after(ixStarts, now)
+	if err != nil {
 		return nil, err
 	}
-	for _, c := range waiting {
+	for _, id := range waiting {
+		c, err := d.store.get(id)
+		if err != nil {
+			return nil, err
+		}
+		if !c.Start.After(now) || c.Kind == request.KindAuthorityOrder {
+			continue
+		}
 		mats, err := d.store.material(c.ID)
 		if err != nil {
 			return nil, err
@@ -334,7 +336,7 @@ func putAllowed(tx StoreTx, s *storedAllowed) error {
 // common returns what is stored of the allow list.
 func (s *caseStore) allowed() (list []storedAllowed, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketAllowed, nil, func(k, v []byte) error {
+		return tx.Scan(BucketAllowed, nil, nil, func(k, v []byte) error {
 			b, ok := unsummed(v)
 			var c storedAllowed
 			if !ok || json.Unmarshal(b, &c) != nil || string(c.Added[:]) != string(k) {

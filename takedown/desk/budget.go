@@ -149,13 +149,23 @@ func (c *caseRecord) endAlarms(rule uint64) {
 
 // Alarms returns the alarms of all cases that are not settled.
 func (d *Desk) Alarms(ctx context.Context) (list []Alarm, err error) {
-	err = d.eachCase(ctx, func(c Case) bool {
-		for _, a := range c.Alarms {
-			if !a.Settled {
-				list = append(list, a)
+	err = d.search(ctx, &Query{Flags: []request.Flag{FlagOverBudget}}, func(s *search) error {
+		var ids []takedown.CaseID
+		if err := s.each(func(rank []byte) bool { ids = append(ids, idOf(rank)); return true }); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			c, err := s.getIn(s.tx, id)
+			if err != nil {
+				return err
+			}
+			for _, a := range c.Alarms {
+				if !a.Settled {
+					list = append(list, a)
+				}
 			}
 		}
-		return true
+		return nil
 	})
 	return list, err
 }

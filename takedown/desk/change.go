@@ -57,6 +57,12 @@ func (s *caseStore) apply(ch change) error {
 	}); err != nil {
 		return err
 	}
+	switch {
+	case sealed.request != nil || ch.material != nil:
+		s.near.set(ch.cases[0].ID, nearOf(ch.material))
+	case ch.forget:
+		s.near.set(ch.cases[0].ID, nil)
+	}
 	if ch.erase {
 		err = s.keys.destroy(ch.cases[0].ID)
 	}
@@ -118,12 +124,18 @@ func (s *caseStore) putRequest(tx StoreTx, ch *change, sealed sealedChange) erro
 		if err := tx.Put(BucketMaterial, id[:], seal(s.operator, label("material", id), b)); err != nil {
 			return err
 		}
+		if err := s.reindex(tx, id, groupMaterial, s.materialEntries(id, ch.material)); err != nil {
+			return err
+		}
 	}
 	if sealed.request != nil {
 		if err := tx.Put(BucketRequests, id[:], sealed.request); err != nil {
 			return err
 		}
-		if err := errors.Join(takeFiles(tx, id, ch.files), s.sweepFiles(tx, id, ch.files)); err != nil {
+		if err := errors.Join(
+			takeFiles(tx, id, ch.files), s.sweepFiles(tx, id, ch.files),
+			s.reindex(tx, id, groupPerson, s.personEntries(id, ch.request.From())),
+		); err != nil {
 			return err
 		}
 		ch.cases[0].files = ch.files
@@ -173,7 +185,9 @@ func (s *caseStore) putOutbox(tx StoreTx, ch *change, _ sealedChange) error {
 func (s *caseStore) forget(tx StoreTx, ch *change, _ sealedChange) error {
 	id := ch.cases[0].ID
 	if ch.erase {
-		if err := errors.Join(tx.Delete(BucketRequests, id[:]), deletePrefix(tx, BucketEvidence, id[:])); err != nil {
+		if err := errors.Join(
+			tx.Delete(BucketRequests, id[:]), deletePrefix(tx, BucketEvidence, id[:]), s.reindex(tx, id, groupPerson, nil),
+		); err != nil {
 			return err
 		}
 		if err := s.dropMessages(tx, id); err != nil {
@@ -181,7 +195,9 @@ func (s *caseStore) forget(tx StoreTx, ch *change, _ sealedChange) error {
 		}
 	}
 	if ch.forget {
-		if err := errors.Join(tx.Delete(BucketMaterial, id[:]), deletePrefix(tx, BucketPictures, id[:])); err != nil {
+		if err := errors.Join(
+			tx.Delete(BucketMaterial, id[:]), deletePrefix(tx, BucketPictures, id[:]), s.reindex(tx, id, groupMaterial, nil),
+		); err != nil {
 			return err
 		}
 	}
@@ -211,7 +227,7 @@ func (s *caseStore) putCases(tx StoreTx, ch *change, _ sealedChange) error {
 		if err := appendLog(tx, s.policy, c.log); err != nil {
 			return err
 		}
-		if err := putCase(tx, c); err != nil {
+		if err := s.putCase(tx, c); err != nil {
 			return err
 		}
 	}

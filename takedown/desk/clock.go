@@ -307,20 +307,38 @@ func (d *Desk) complaintWindow(c *Case) Span {
 // began. The zero time lists all deadlines.
 func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
 	now := d.clock()
-	err = d.eachCase(ctx, func(c Case) bool {
-		for _, x := range due(&c, d.deadlines, d.calendars, now) {
-			if by, ok := x.by(); ok && (before.IsZero() || by.Before(before)) {
-				list = append(list, x)
+	err = d.store.db.View(func(tx StoreTx) error {
+		var ids []takedown.CaseID
+		for _, prefix := range []byte{ixDue, ixPaused} {
+			if err := d.store.eachUntil(tx, prefix, before, func(id takedown.CaseID, _ time.Time) error {
+				ids = append(ids, id)
+				return ctx.Err()
+			}); err != nil {
+				return err
 			}
 		}
-		return true
+		for _, id := range ids {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			c, err := d.store.getIn(tx, id)
+			if err != nil {
+				return err
+			}
+			for _, x := range due(&c.Case, d.deadlines, d.calendars, now) {
+				if by, ok := x.by(); ok && (before.IsZero() || by.Before(before)) {
+					list = append(list, x)
+				}
+			}
+		}
+		return nil
 	})
 	slices.SortStableFunc(list, func(a, b Due) int {
 		at, _ := a.by()
 		bt, _ := b.by()
 		return cmp.Or(at.Compare(bt), cmp.Compare(a.Case.String(), b.Case.String()))
 	})
-	return list, err
+	return list, cmp.Or(err, ctx.Err())
 }
 
 // DueOf returns all open deadlines of one case, also those without a date.

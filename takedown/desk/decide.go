@@ -405,14 +405,10 @@ func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act
 // be written.
 func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	defer d.flush(ctx) // also of what has begun
-	now := d.clock()
-	var ids []takedown.CaseID
-	err = d.eachCase(ctx, func(c Case) bool {
-		if c.State == StateInForce && c.over(now) {
-			ids = append(ids, c.ID)
-		}
-		return true
-	})
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	ids, err := d.store.until(ixPlanned, d.clock())
 	errs := []error{err}
 	for _, id := range ids {
 		var moved *MoveError
@@ -438,31 +434,14 @@ func (d *Desk) expired(c *caseRecord, now time.Time) (change, error) {
 // over reports whether the time is over for which a case in force was granted.
 func (c *Case) over(now time.Time) bool { return !c.End.IsZero() && !now.Before(c.End) }
 
-// watch notes when the faces of a case have to go, if they were granted for a
-// time, and when its rules begin.
-func (d *Desk) watch(c *caseRecord) {
-	if c.Begins {
-		d.starts[c.ID] = c.Start
-	} else {
-		delete(d.starts, c.ID)
-	}
-	if len(c.Rules) > 0 && !c.End.IsZero() && len(templatesOf(c)) > 0 {
-		d.faceEnds[c.ID] = c.End
-	} else {
-		delete(d.faceEnds, c.ID)
-	}
-}
-
 // expireFaces moves the cases to expired whose faces were granted for a time
 // that is over, so that no template outlives it for want of a call of Expire. A
 // case that a court has is left to it. One that fails keeps no other from it.
 func (d *Desk) expireFaces(ctx context.Context) error {
 	now := d.clock()
-	var errs []error
-	for id, end := range d.faceEnds {
-		if now.Before(end) {
-			continue
-		}
+	ids, err := d.store.until(ixFaceEnds, now)
+	errs := []error{err}
+	for _, id := range ids {
 		c, err := d.load(ctx, id)
 		if err == nil && c.State == StateInForce && c.over(now) {
 			err = d.locked(ctx, id, d.expired)

@@ -60,12 +60,6 @@ type Desk struct {
 	budget    int         // negative for no alarms
 	tallies   tallies     // guarded by mu
 	publishes atomic.Bool // the list, without a ListKey
-	// faceEnds is when the time ends for which the faces of a case were granted;
-	// guarded by mu. It says which cases to look at, they say what holds.
-	faceEnds map[takedown.CaseID]time.Time
-	// starts is when the rules of a case begin that do not apply yet; guarded by mu,
-	// and as faceEnds.
-	starts map[takedown.CaseID]time.Time
 
 	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
 	mu sync.Mutex
@@ -192,7 +186,6 @@ func Open(dir string, opts *Options) (*Desk, error) {
 		calendars: opts.Calendars, deadlines: slices.Clone(opts.Deadlines),
 		slots:  opts.Slots,
 		budget: cmp.Or(opts.MatchBudget, DefaultMatchBudget), tallies: tallies{},
-		faceEnds: map[takedown.CaseID]time.Time{}, starts: map[takedown.CaseID]time.Time{},
 	}
 	if d.slots == nil {
 		d.slots = make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -215,7 +208,7 @@ func Open(dir string, opts *Options) (*Desk, error) {
 		return nil, fmt.Errorf("takedown: %w", err)
 	}
 	var err error
-	if d.store, err = openCases(dir, opts); err != nil {
+	if d.store, err = openCases(dir, opts, indexTerms{d.deadlines, d.calendars}); err != nil {
 		return nil, err
 	}
 	if d.list, err = d.openList(); err != nil {
@@ -315,7 +308,7 @@ func (d *Desk) compareList() error {
 	return nil
 }
 
-func openCases(dir string, opts *Options) (_ *caseStore, err error) {
+func openCases(dir string, opts *Options, terms indexTerms) (_ *caseStore, err error) {
 	// The store is opened first: its lock keeps a second process away from the
 	// keys.
 	db := opts.Store
@@ -324,7 +317,7 @@ func openCases(dir string, opts *Options) (_ *caseStore, err error) {
 			return nil, err
 		}
 	}
-	s := &caseStore{db: &closing{Store: db}, policy: opts.Policy, notify: opts.Notifier != nil}
+	s := &caseStore{db: &closing{Store: db}, policy: opts.Policy, notify: opts.Notifier != nil, terms: terms}
 	if opts.OperatorKey == nil {
 		s.operator, err = operatorKey(filepath.Join(dir, "operator.key"))
 	} else {
@@ -337,6 +330,9 @@ func openCases(dir string, opts *Options) (_ *caseStore, err error) {
 		return nil, errors.Join(err, s.db.Close())
 	}
 	if err := s.init(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := s.buildIndex(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -371,7 +367,6 @@ func (d *Desk) replay() error {
 		for _, id := range templatesOf(c) {
 			keep[takedown.CaseID(id)] = true
 		}
-		d.watch(c)
 		return true
 	}); err != nil {
 		return err
@@ -666,7 +661,6 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 		return err
 	}
 	c.log = nil
-	d.watch(c)
 	return nil
 }
 

@@ -49,7 +49,7 @@ func (d *Desk) Evidence(ctx context.Context, id takedown.CaseID) (list []Evidenc
 		return nil, err
 	}
 	err = d.store.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketEvidence, id[:], func(_, v []byte) error {
+		return tx.Scan(BucketEvidence, id[:], nil, func(_, v []byte) error {
 			b, err := unseal(key, label("evidence", id), v)
 			if err != nil {
 				return err

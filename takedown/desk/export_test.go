@@ -138,14 +138,14 @@ func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, 
 	defer db.Close()
 	return n, db.View(func(tx StoreTx) error {
 		var labels [][]byte
-		err := tx.Scan(BucketCases, nil, func(id, _ []byte) error {
+		err := tx.Scan(BucketCases, nil, nil, func(id, _ []byte) error {
 			for _, use := range []string{"request", "material", "evidence", "picture", "message", "template", "outbox"} {
 				labels = append(labels, label(use, takedown.CaseID(id)))
 			}
 			return nil
 		})
 		for _, b := range Buckets {
-			err = errors.Join(err, tx.Scan(b, nil, func(_, v []byte) error {
+			err = errors.Join(err, tx.Scan(b, nil, nil, func(_, v []byte) error {
 				for _, key := range all {
 					for _, l := range labels {
 						if plain, err := key.Open(nil, nil, v, l); err == nil && holds(plain) {
@@ -189,3 +189,6 @@ func HandlingOf(k takedown.Kind) (found, hasTarget bool) {
 	h, found := handlings[k]
 	return found, h.target != 0
 }
+
+// VerifyIndex compares the index of a desk with its cases.
+func (d *Desk) VerifyIndex() error { return d.store.verifyIndex() }

@@ -133,7 +133,7 @@ func (s *caseStore) dropUploads(id takedown.CaseID, files []storedFile) error {
 func (s *caseStore) dropLeftUploads() error {
 	return s.db.Update(func(tx StoreTx) error {
 		var uploads [][]byte
-		err := tx.Scan(BucketUploads, nil, func(k, _ []byte) error {
+		err := tx.Scan(BucketUploads, nil, nil, func(k, _ []byte) error {
 			uploads = append(uploads, bytes.Clone(k))
 			return nil
 		})
@@ -222,7 +222,7 @@ func (s *caseStore) sweepFiles(tx StoreTx, id takedown.CaseID, requested []store
 	for _, f := range requested {
 		keep = append(keep, f.ID)
 	}
-	err := tx.Scan(BucketPictures, id[:], func(_, v []byte) error {
+	err := tx.Scan(BucketPictures, id[:], nil, func(_, v []byte) error {
 		f, err := s.openPicture(id, v)
 		keep = append(keep, f.ID)
 		return err
@@ -231,7 +231,7 @@ func (s *caseStore) sweepFiles(tx StoreTx, id takedown.CaseID, requested []store
 		return err
 	}
 	// Another call may be writing files for the case.
-	err = tx.Scan(BucketUploads, id[:], func(k, _ []byte) error {
+	err = tx.Scan(BucketUploads, id[:], nil, func(k, _ []byte) error {
 		keep = append(keep, [16]byte(k[16:]))
 		return nil
 	})
@@ -239,7 +239,7 @@ func (s *caseStore) sweepFiles(tx StoreTx, id takedown.CaseID, requested []store
 		return err
 	}
 	var gone [][]byte
-	err = tx.Scan(BucketFiles, id[:], func(k, _ []byte) error {
+	err = tx.Scan(BucketFiles, id[:], nil, func(k, _ []byte) error {
 		if _, err := caseKey(BucketFiles, k, 16+4); err != nil {
 			return err
 		}

@@ -29,7 +29,7 @@ func padded(tb testing.TB, seed uint32, size int) []byte {
 func keysIn(tb testing.TB, s desk.Store, b desk.Bucket) (n int) {
 	tb.Helper()
 	ok(tb, s.View(func(tx desk.StoreTx) error {
-		return tx.Scan(b, nil, func(_, _ []byte) error {
+		return tx.Scan(b, nil, nil, func(_, _ []byte) error {
 			n++
 			return nil
 		})

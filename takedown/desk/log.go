@@ -106,7 +106,7 @@ func (d *Desk) eachEntry(ctx context.Context, from uint64, yield func(LogEntry) 
 		var prev [32]byte
 		var seq uint64
 		stopped := errors.New("")
-		err = tx.Scan(BucketLog, nil, func(k, v []byte) error {
+		err = tx.Scan(BucketLog, nil, nil, func(k, v []byte) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

@@ -39,7 +39,7 @@ func (s *interrupted) View(f func(desk.StoreTx) error) error {
 	if err := s.Store.View(func(from desk.StoreTx) error {
 		return copied.Update(func(to desk.StoreTx) (err error) {
 			for _, b := range desk.Buckets {
-				err = errors.Join(err, from.Scan(b, nil, func(k, v []byte) error { return to.Put(b, k, v) }))
+				err = errors.Join(err, from.Scan(b, nil, nil, func(k, v []byte) error { return to.Put(b, k, v) }))
 			}
 			return err
 		})
@@ -93,9 +93,9 @@ type noticedTx struct {
 	scanned func(b desk.Bucket, found bool)
 }
 
-func (t noticedTx) Scan(b desk.Bucket, prefix []byte, f func(key, value []byte) error) error {
+func (t noticedTx) Scan(b desk.Bucket, prefix, from []byte, f func(key, value []byte) error) error {
 	t.scanned(b, false)
-	return t.StoreTx.Scan(b, prefix, func(k, v []byte) error {
+	return t.StoreTx.Scan(b, prefix, from, func(k, v []byte) error {
 		t.scanned(b, true)
 		return f(k, v)
 	})

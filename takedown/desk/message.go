@@ -174,7 +174,7 @@ func (s *caseStore) putMessage(tx StoreTx, m message) error {
 // dropMessages forgets the messages of a case.
 func (s *caseStore) dropMessages(tx StoreTx, id takedown.CaseID) error {
 	var keys [][]byte
-	err := tx.Scan(BucketMessages, nil, func(k, _ []byte) error {
+	err := tx.Scan(BucketMessages, nil, nil, func(k, _ []byte) error {
 		if bytes.HasSuffix(k, id[:]) {
 			keys = append(keys, bytes.Clone(k))
 		}
@@ -189,7 +189,7 @@ func (s *caseStore) dropMessages(tx StoreTx, id takedown.CaseID) error {
 // messages returns those that wait, oldest first.
 func (s *caseStore) messages() (list []message, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketMessages, nil, func(k, v []byte) error {
+		return tx.Scan(BucketMessages, nil, nil, func(k, v []byte) error {
 			if len(k) != 24 {
 				return fmt.Errorf("%w: a message has a key of %d bytes", ErrStore, len(k))
 			}
@@ -313,7 +313,7 @@ func (d *Desk) sent(m message) error {
 			return nil
 		}
 		c.happened(told, d.clock())
-		return putCase(tx, c)
+		return d.store.putCase(tx, c)
 	})
 }
 

@@ -104,7 +104,7 @@ func publishedKey(path string) []byte { return append(bytes.Clone(keyPublishedAt
 // publishedAt returns the paths of the published files.
 func (s *caseStore) publishedAt() (paths []string, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketMeta, keyPublishedAt, func(k, _ []byte) error {
+		return tx.Scan(BucketMeta, keyPublishedAt, nil, func(k, _ []byte) error {
 			paths = append(paths, string(k[len(keyPublishedAt):]))
 			return nil
 		})
@@ -117,7 +117,7 @@ func (s *caseStore) publishedAt() (paths []string, err error) {
 func (s *caseStore) notePublishedAt(path string) (added bool, err error) {
 	key, n, known := publishedKey(path), 0, false
 	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketMeta, keyPublishedAt, func(k, _ []byte) error {
+		return tx.Scan(BucketMeta, keyPublishedAt, nil, func(k, _ []byte) error {
 			n++
 			known = known || bytes.Equal(k, key)
 			return nil

@@ -189,7 +189,7 @@ func (d *Desk) sayOf(ctx context.Context, id takedown.CaseID, what State, a Acto
 	}
 	c.note(c.State, what, a, now)
 	return d.say(ctx, events, func(tx StoreTx) error {
-		return errors.Join(appendLog(tx, d.store.policy, c.log), putCase(tx, c))
+		return errors.Join(appendLog(tx, d.store.policy, c.log), d.store.putCase(tx, c))
 	})
 }
 

@@ -53,9 +53,9 @@ type StoreTx interface {
 	// Delete removes a key. It returns nil when the key does not exist.
 	Delete(b Bucket, key []byte) error
 	// Scan calls f with the keys that begin with prefix, in the order of their
-	// bytes. If f returns an error, Scan stops and returns it. f must not change
-	// the bucket.
-	Scan(b Bucket, prefix []byte, f func(key, value []byte) error) error
+	// bytes, from the key from on; nil is the first one. If f returns an error,
+	// Scan stops and returns it. f must not change the bucket.
+	Scan(b Bucket, prefix, from []byte, f func(key, value []byte) error) error
 }
 
 // Bucket names a part of a [Store]. Each bucket has one kind of data, so that
@@ -82,11 +82,14 @@ const (
 	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
 	BucketLog      Bucket = "log"      // 8 bytes → hash, LogEntry
 	BucketAllowed  Bucket = "allowed"  // 16 bytes → a picture of the allow list, JSON, and the CRC-32C of it
+	// By what cases are found: see index.go. It has no personal data in plain, and
+	// Open can build it anew.
+	BucketIndex Bucket = "index"
 )
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketAllowed,
+	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketAllowed, BucketIndex,
 }
 
 var (
@@ -97,7 +100,7 @@ var (
 	keyPublished = []byte("published") // there if the list was published without a key
 )
 
-const storeVersion = 5
+const storeVersion = 6
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -208,13 +211,16 @@ func (t boltTx) Delete(b Bucket, key []byte) error {
 	return k.Delete(key)
 }
 
-func (t boltTx) Scan(b Bucket, prefix []byte, f func(k, v []byte) error) error {
+func (t boltTx) Scan(b Bucket, prefix, from []byte, f func(k, v []byte) error) error {
 	bucket, err := t.bucket(b)
 	if err != nil {
 		return err
 	}
 	cur := bucket.Cursor()
-	for k, v := cur.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
+	if bytes.Compare(from, prefix) < 0 {
+		from = prefix
+	}
+	for k, v := cur.Seek(from); k != nil && bytes.HasPrefix(k, prefix); k, v = cur.Next() {
 		if err := f(k, v); err != nil {
 			return err
 		}
@@ -262,6 +268,8 @@ type caseStore struct {
 	operator [operatorKeySize]byte
 	policy   string
 	notify   bool // somebody wants messages
+	terms    indexTerms
+	near     nearTable
 }
 
 // init checks the version of what is stored, and sets it in a new store.
@@ -335,12 +343,16 @@ func (s *caseStore) getIn(tx StoreTx, id takedown.CaseID) (*caseRecord, error) {
 	return c, unmarshalCase(id, b, c)
 }
 
-func putCase(tx StoreTx, c *caseRecord) error {
+// putCase stores a case without its request, and what the index has of it.
+func (s *caseStore) putCase(tx StoreTx, c *caseRecord) error {
 	b, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("takedown: case store: %w", err)
 	}
-	return tx.Put(BucketCases, c.ID[:], summed(b))
+	if err := tx.Put(BucketCases, c.ID[:], summed(b)); err != nil {
+		return err
+	}
+	return s.reindex(tx, c.ID, groupCase, s.caseEntries(c))
 }
 
 // summed appends the CRC-32C of b, and unsummed checks and removes it.
@@ -475,19 +487,24 @@ func decodeStored(b []byte) (r request.Request, pictures []request.Picture, file
 // material returns what the items of a case are recognised by.
 func (s *caseStore) material(id takedown.CaseID) (m []request.Material, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		b, err := tx.Get(BucketMaterial, id[:])
-		if err != nil || b == nil {
-			return err
-		}
-		if b, err = unseal(s.operator, label("material", id), b); err != nil {
-			return err
-		}
-		if err := json.Unmarshal(b, &m); err != nil {
-			return fmt.Errorf("takedown: case store, keys of case %v: %w", id, err)
-		}
-		return nil
+		m, err = s.materialIn(tx, id)
+		return err
 	})
 	return m, err
+}
+
+func (s *caseStore) materialIn(tx StoreTx, id takedown.CaseID) (m []request.Material, err error) {
+	b, err := tx.Get(BucketMaterial, id[:])
+	if err != nil || b == nil {
+		return nil, err
+	}
+	if b, err = unseal(s.operator, label("material", id), b); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("takedown: case store, keys of case %v: %w", id, err)
+	}
+	return m, nil
 }
 
 // published reports whether the list was published without a key.
@@ -507,7 +524,7 @@ func (s *caseStore) notePublished() error {
 // pending returns the events of a case that are still in the outbox, in order.
 func (s *caseStore) pending(id takedown.CaseID) (events []blocklist.Event, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketOutbox, id[:], func(_, v []byte) error {
+		return tx.Scan(BucketOutbox, id[:], nil, func(_, v []byte) error {
 			b, err := unseal(s.operator, label("outbox", id), v)
 			if err != nil {
 				return err
@@ -526,7 +543,7 @@ func (s *caseStore) pending(id takedown.CaseID) (events []blocklist.Event, err e
 // unfinished returns the cases that have events in the outbox.
 func (s *caseStore) unfinished() (ids []takedown.CaseID, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketOutbox, nil, func(k, _ []byte) error {
+		return tx.Scan(BucketOutbox, nil, nil, func(k, _ []byte) error {
 			id, err := caseKey(BucketOutbox, k, 4)
 			if err == nil && (len(ids) == 0 || ids[len(ids)-1] != id) {
 				ids = append(ids, id)
@@ -543,7 +560,7 @@ var errStop = errors.New("stop")
 // ids, until f returns false.
 func (s *caseStore) each(f func(*caseRecord) bool) error {
 	err := s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketCases, nil, func(k, v []byte) error {
+		return tx.Scan(BucketCases, nil, nil, func(k, v []byte) error {
 			id, err := caseKey(BucketCases, k, 0)
 			if err != nil {
 				return err
@@ -573,7 +590,7 @@ func numbered(id takedown.CaseID, i int) []byte {
 
 func deletePrefix(tx StoreTx, b Bucket, prefix []byte) error {
 	var keys [][]byte
-	err := tx.Scan(b, prefix, func(k, _ []byte) error {
+	err := tx.Scan(b, prefix, nil, func(k, _ []byte) error {
 		keys = append(keys, bytes.Clone(k))
 		return nil
 	})

@@ -32,7 +32,7 @@ func Run(t *testing.T, open func(testing.TB) desk.Store) {
 		t.Helper()
 		var got []string
 		err := s.View(func(tx desk.StoreTx) error {
-			return tx.Scan(b, []byte(prefix), func(k, v []byte) error {
+			return tx.Scan(b, []byte(prefix), nil, func(k, v []byte) error {
 				got = append(got, string(k)+"="+string(v))
 				return nil
 			})
@@ -58,6 +58,26 @@ func Run(t *testing.T, open func(testing.TB) desk.Store) {
 	want("in the order of the bytes, replaced", b, "", "a\x00=0", "a\xff=1", "b=two", "k=cases")
 	want("by prefix", b, "a", "a\x00=0", "a\xff=1")
 	want("by a prefix that none has", b, "z")
+
+	from := func(prefix, from string, pairs ...string) {
+		t.Helper()
+		var got []string
+		err := s.View(func(tx desk.StoreTx) error {
+			return tx.Scan(b, []byte(prefix), []byte(from), func(k, v []byte) error {
+				got = append(got, string(k)+"="+string(v))
+				return nil
+			})
+		})
+		if diff := cmp.Diff(pairs, got); diff != "" || err != nil {
+			t.Errorf("prefix %q from %q: %v (-want +got):\n%s", prefix, from, err, diff)
+		}
+	}
+	from("", "a\x01", "a\xff=1", "b=two", "k=cases")
+	from("", "b", "b=two", "k=cases")
+	from("a", "a\x00\x00", "a\xff=1")
+	from("b", "a", "b=two") // from before the prefix
+	from("a", "b")
+	many(t, s)
 
 	failed := errors.New("failed")
 	err := s.Update(func(tx desk.StoreTx) error {
@@ -89,7 +109,7 @@ func Run(t *testing.T, open func(testing.TB) desk.Store) {
 	stopped := errors.New("stopped")
 	n := 0
 	err = s.View(func(tx desk.StoreTx) error {
-		return tx.Scan(b, nil, func(_, _ []byte) error { n++; return stopped })
+		return tx.Scan(b, nil, nil, func(_, _ []byte) error { n++; return stopped })
 	})
 	if n != 1 || !errors.Is(err, stopped) {
 		t.Errorf("Scan went on %d times after an error and returned %v", n, err)
@@ -129,6 +149,46 @@ func Run(t *testing.T, open func(testing.TB) desk.Store) {
 	}
 	s = open(t)
 	want("opened again", b, "", "a\x00=0", "a\xff=1", "c=3", "k=cases", "mine=value")
+}
+
+// many scans more keys than a store is likely to read at once, and reads others
+// meanwhile.
+func many(t *testing.T, s desk.Store) {
+	t.Helper()
+	const n = 3000
+	key := func(i int) []byte { return fmt.Appendf(nil, "key %05d", i) }
+	if err := s.Update(func(tx desk.StoreTx) (err error) {
+		for i := range n {
+			err = errors.Join(err, tx.Put(desk.BucketIndex, key(i), bytes.Repeat([]byte{byte(i)}, i%700)))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Update(func(tx desk.StoreTx) error {
+		i := 10
+		err := tx.Scan(desk.BucketIndex, []byte("key "), key(i), func(k, v []byte) error {
+			if !bytes.Equal(k, key(i)) || !bytes.Equal(v, bytes.Repeat([]byte{byte(i)}, i%700)) {
+				return fmt.Errorf("key %q with %d bytes where %d should be", k, len(v), i)
+			}
+			if i++; i%100 == 0 {
+				other, err := tx.Get(desk.BucketIndex, key(n-i))
+				if err != nil || len(other) != (n-i)%700 {
+					return fmt.Errorf("key %d, read beside a scan, has %d bytes: %v", n-i, len(other), err)
+				}
+			}
+			return nil
+		})
+		if err == nil && i != n {
+			err = fmt.Errorf("a scan ends at key %d of %d", i, n)
+		}
+		for i := range n {
+			err = errors.Join(err, tx.Delete(desk.BucketIndex, key(i)))
+		}
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
 }
 
 // Memory returns a store that forgets everything when the process ends; closing
@@ -184,9 +244,9 @@ func (t memoryTx) Delete(b desk.Bucket, key []byte) error {
 	return nil
 }
 
-func (t memoryTx) Scan(b desk.Bucket, prefix []byte, f func(key, value []byte) error) error {
+func (t memoryTx) Scan(b desk.Bucket, prefix, from []byte, f func(key, value []byte) error) error {
 	for _, k := range slices.Sorted(maps.Keys(t[b])) {
-		if !strings.HasPrefix(k, string(prefix)) {
+		if !strings.HasPrefix(k, string(prefix)) || k < string(from) {
 			continue
 		}
 		if err := f([]byte(k), t[b][k]); err != nil {
