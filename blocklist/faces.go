@@ -479,6 +479,9 @@ func (v *State) mayUseFaces() bool {
 	return !v.base.facesShut && (v.base.facesUntil == 0 || v.now().Unix() < v.base.facesUntil)
 }
 
+// HasFaces reports whether faces are registered.
+func (v *State) HasFaces() bool { return v.liveFaces > 0 }
+
 // RulesWithoutFaces returns the rules with faces that cannot be searched because
 // their key was lost. The rules are ascending and had not ended when v was made.
 // They have to be made anew.

@@ -132,6 +132,11 @@ func (v *State) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) boo
 	v.queries.end(tierFeatures, start)
 }
 
+// SearchesFeatures reports whether pictures are registered by their features.
+func (v *State) SearchesFeatures() bool {
+	return v.base.features.segment != nil || len(v.features.grants) > 0
+}
+
 // HasFeatures reports whether FindFeatures can find the picture of a hit of this
 // State: the event of the key had features too.
 func (v *State) HasFeatures(hit Hit) bool {

@@ -374,6 +374,9 @@ func (v *State) HasException(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	return false
 }
 
+// HasExceptions reports whether the rule of a hit has exceptions at all.
+func (v *State) HasExceptions(hit Hit) bool { return len(v.exceptionsOf(hit.Rule)) > 0 }
+
 // AllowedDistance returns the distance in bits from a picture to the nearest one
 // that is excepted from all rules (the allow list). It is 0 for an excepted file
 // (sha may be nil), otherwise the distance of the nearest hash. ok is false when

@@ -2,7 +2,8 @@
 //
 //	e, err := takedown.Load("blocklist.snap", nil)
 //	d := e.FilterURL(imageURL)                     // before a fetch
-//	c, err := takedown.Inspect(file, source, nil)  // after it: hashes, features, faces
+//	d, c, err := e.CheckFile(ctx, body, source, nil) // after it: digest, hashes, features, faces
+//	c, err = takedown.Inspect(file, source, nil)   // or all that is in a file, to keep
 //	d = e.Check(c)
 //	d = e.In("DE").Filter(imageURL, storedHash)    // for a viewer in Germany
 //	switch d.Verdict {

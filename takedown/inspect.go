@@ -218,13 +218,10 @@ func (in *inspection) decode(file []byte, isImage bool, add func(*phash.Picture)
 
 // add adds a picture to the candidate, unless it looks like an earlier one.
 func (in *inspection) add(pic *phash.Picture) error {
-	f := Frame{Index: pic.Frame().Index, Hashes: phash.HashesToAsk(pic)}
-	if own := f.Hashes[0]; in.n > 0 && !own.IsZero() {
-		if in.seen[own] {
-			return nil
-		}
+	f, fresh := in.hashed(pic)
+	if !fresh {
+		return nil
 	}
-	in.seen[f.Hashes[0]] = true
 	var err error
 	if !in.opts.NoFeatures {
 		f.Features, err = featuresOf(pic)
@@ -232,6 +229,18 @@ func (in *inspection) add(pic *phash.Picture) error {
 	f.Faces = in.faces(pic)
 	in.put(f)
 	return err
+}
+
+// hashed returns the frame of a picture with its hashes, and whether it looks like no
+// earlier one.
+func (in *inspection) hashed(pic *phash.Picture) (f Frame, fresh bool) {
+	f = Frame{Index: pic.Frame().Index, Hashes: phash.HashesToAsk(pic)}
+	own := f.Hashes[0]
+	if in.n > 0 && !own.IsZero() && in.seen[own] {
+		return f, false
+	}
+	in.seen[own] = true
+	return f, true
 }
 
 func (in *inspection) put(f Frame) {

@@ -11,6 +11,8 @@ import (
 const (
 	OpFilter blocklist.Op = "filter" // Filter, FilterURL and FilterPage
 	OpCheck  blocklist.Op = "check"
+	// OpCheckFile is CheckFile: reading and decoding included.
+	OpCheckFile blocklist.Op = "check_file"
 )
 
 // observed counts the queries of an enforcer and times some of them. A nil
@@ -26,9 +28,10 @@ const sampleEvery = 1024
 const (
 	queryFilter = iota
 	queryCheck
+	queryCheckFile
 )
 
-var queryOps = [...]blocklist.Op{OpFilter, OpCheck}
+var queryOps = [...]blocklist.Op{OpFilter, OpCheck, OpCheckFile}
 
 // begin counts a query. It returns when the query began if it is to be timed, and
 // otherwise the zero Time.

@@ -158,6 +158,12 @@ type weighing struct {
 	partly          bool // pixels of the file were not looked at
 	undecodable     bool
 
+	// For CheckFile. early says that the hashes are not known yet; postponed, that a
+	// hit waits for them, because its rule has exceptions. doubted says that a hash
+	// counted less because of features, or of those that are to come; shielded, that
+	// the allow list may keep the picture from a hit by its file.
+	early, postponed, doubted, shielded bool
+
 	// For the match budget: the rules that were matched weakly, and whether the
 	// picture is known to be one that was asked for.
 	out     [maxPending]weakMatch
@@ -287,10 +293,15 @@ func (w *weighing) near(c *Candidate) {
 	for i := range 1 + len(c.Frames) {
 		p := c.Picture(i)
 		w.frame = i
-		w.sighted = p.Features.f.Detailed() && !c.Damage.Visible()
-		w.lookUp(p.Hashes)
-		w.lookUpNegative(p.Hashes)
+		w.nearOf(p.Hashes, p.Features.f.Detailed() && !c.Damage.Visible())
 	}
+}
+
+// nearOf looks for the hashes of one picture.
+func (w *weighing) nearOf(hashes []phash.Hash, sighted bool) {
+	w.sighted = sighted
+	w.lookUp(hashes)
+	w.lookUpNegative(hashes)
 }
 
 // lookUpNegative looks for the picture of which a frame is the negative. It looks no
@@ -307,37 +318,53 @@ func (w *weighing) lookUpNegative(hashes []phash.Hash) {
 // for the hashes that the features confirm.
 func (w *weighing) inside(c *Candidate) {
 	for i := 0; i <= len(c.Frames) && w.open(); i++ {
-		p := c.Picture(i)
-		w.frame, w.nBorne = i, 0
-		w.lookInside(p.Features, p.Hashes)
-		if w.open() && w.nBorne > 0 {
-			w.sighted = true
-			w.lookUp(p.Hashes)
-		}
+		w.insideOf(i, c.Picture(i))
+	}
+}
+
+// insideOf looks inside one picture.
+func (w *weighing) insideOf(i int, p Frame) {
+	w.frame, w.nBorne = i, 0
+	w.lookInside(p.Features, p.Hashes)
+	if w.open() && w.nBorne > 0 {
+		w.sighted = true
+		w.lookUp(p.Hashes)
 	}
 }
 
 // people looks for registered faces in all frames.
 func (w *weighing) people(c *Candidate) {
-	faces, compared := false, false
+	var seen faceCount
 	for i := 0; i <= len(c.Frames) && w.open(); i++ {
-		p := c.Picture(i)
-		w.frame = i
-		for k, f := range p.Faces {
-			if f.IsZero() {
-				continue
-			}
-			// Where some keys are lost, the other faces are looked at nevertheless.
-			w.facesMissed = w.facesMissed || !w.view.SearchesFaces()
-			faces, compared = true, compared || w.view.ComparesFaces(f.v.Model())
-			w.face = k
-			w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.take(TierFace, h, p.Hashes) })
-		}
+		w.peopleOf(i, c.Picture(i), &seen)
 	}
-	if compared {
+	w.settle(seen)
+}
+
+// faceCount says whether there are faces, and whether a list could compare one.
+type faceCount struct{ faces, compared bool }
+
+// peopleOf looks for registered faces in one frame.
+func (w *weighing) peopleOf(i int, p Frame, seen *faceCount) {
+	w.frame = i
+	for k, f := range p.Faces {
+		if f.IsZero() {
+			continue
+		}
+		// Where some keys are lost, the other faces are looked at nevertheless.
+		w.facesMissed = w.facesMissed || !w.view.SearchesFaces()
+		seen.faces, seen.compared = true, seen.compared || w.view.ComparesFaces(f.v.Model())
+		w.face = k
+		w.view.FindFaces(f.v, func(h blocklist.Hit) bool { return w.take(TierFace, h, p.Hashes) })
+	}
+}
+
+// settle notes what a list could compare of the faces.
+func (w *weighing) settle(seen faceCount) {
+	if seen.compared {
 		w.checked |= TierFace
 	}
-	w.faceGap = w.faceGap || faces && !compared
+	w.faceGap = w.faceGap || seen.faces && !seen.compared
 }
 
 // open reports whether another tier can change something: nothing is stronger than
@@ -471,6 +498,7 @@ func (w *weighing) complete(why Tier, h blocklist.Hit) hit {
 			has := w.view.HasFeatures(h)
 			x.flat = seen && !has
 			x.unproved = doubtful && has && !slices.Contains(w.borne[:w.nBorne], h.Rule)
+			w.doubted = w.doubted || x.unproved
 		}
 	case TierFeatures:
 		x.band = w.match.Band
@@ -499,6 +527,10 @@ func (w *weighing) take(why Tier, h blocklist.Hit, hashes []phash.Hash) bool {
 		return true
 	}
 	v := x.weigh()
+	if w.early && v > Allow && w.view.HasExceptions(h) {
+		w.postponed = true
+		return true
+	}
 	if v <= Allow || w.excepted(h, hashes) || w.allowed(&x, hashes) {
 		return true
 	}
@@ -575,6 +607,7 @@ func (w *weighing) allowed(h *hit, hashes []phash.Hash) bool {
 		}
 		bits, ok := w.view.AllowedDistance(file, hash)
 		w.seen, w.seenHash, w.isAllowed = true, hash, ok && bits <= radius.OfCommon(hash)
+		w.shielded = w.shielded || w.isAllowed && file != nil
 	}
 	return w.isAllowed
 }

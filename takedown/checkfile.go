@@ -1,0 +1,183 @@
+package takedown
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/staydown/staydown/phash"
+)
+
+// CheckFile decides about an image file, with the verdict of [Inspect] and
+// [Enforcer.Check]. It takes the cheap steps first and stops when no later step can
+// change the verdict: addresses, the digest of the file, the hashes of its
+// pictures, local features, faces. It computes features only if a list has
+// features, and finds faces only if a list has faces. It reads nothing of r when
+// an address decides.
+//
+// The candidate has the data that were needed. Decision.Checked lists what was
+// compared, and lacks tiers for which the lists have no keys. To store all data
+// of a file, use Inspect.
+//
+// The errors are those of [InspectContext]. The decision is valid also with an
+// error. If ctx ends before a decision to block, the verdict is [Unknown].
+func (e *Enforcer) CheckFile(ctx context.Context, r io.Reader, src Source, opts *InspectOptions) (Decision, Candidate, error) {
+	return e.checkFile(ctx, where{}, r, src, opts)
+}
+
+// CheckFile is [Enforcer.CheckFile] in the region.
+func (r Region) CheckFile(ctx context.Context, file io.Reader, src Source, opts *InspectOptions) (Decision, Candidate, error) {
+	return r.e.checkFile(ctx, r.in, file, src, opts)
+}
+
+func (e *Enforcer) checkFile(ctx context.Context, in where, r io.Reader, src Source, opts *InspectOptions) (Decision, Candidate, error) {
+	if r == nil {
+		return Decision{}, Candidate{}, &ArgumentError{"CheckFile", "the reader is nil"}
+	}
+	if opts == nil {
+		opts = new(InspectOptions)
+	}
+	start := e.observed.begin(queryCheckFile)
+	c := src.candidate()
+	f := fileCheck{inspection: inspection{ctx: ctx, opts: opts, c: &c}, w: weighing{e: e, in: in, far: true}}
+	err := f.run(r, &src)
+	e.count(&f.w, c.Hashes)
+	d := f.w.decision()
+	if ctx.Err() != nil && err != nil && d.Verdict < Block {
+		d = Decision{Checked: d.Checked}
+	}
+	e.observed.end(queryCheckFile, start)
+	return d, c, err
+}
+
+// fileCheck is a CheckFile that runs: an inspection that weighs what it finds at
+// once.
+type fileCheck struct {
+	inspection
+	w weighing
+}
+
+// errDecided ends an inspection whose outcome is known.
+var errDecided = errors.New("decided")
+
+func (f *fileCheck) run(r io.Reader, src *Source) error {
+	// Before the hashes are known, only hits of rules without exceptions count.
+	f.w.early = true
+	if f.lists(func() { f.w.exact(f.c) }); !f.w.open() {
+		return nil
+	}
+	file, err := readImage(f.ctx, r, f.c, src, f.opts.decoding())
+	f.w.file = f.c.SHA256
+	if err == nil {
+		if f.lists(func() { f.w.exact(f.c) }); !f.w.open() {
+			return nil
+		}
+		err = f.decode(file, isImage(src, file), f.look)
+	}
+	if !errors.Is(err, errDecided) {
+		f.complete()
+	} else {
+		err = nil
+	}
+	return errors.Join(err, f.noFaces)
+}
+
+// lists asks all lists.
+func (f *fileCheck) lists(ask func()) {
+	for i := range f.w.e.sources {
+		if f.w.enter(i) {
+			ask()
+		}
+	}
+}
+
+// look compares a picture of the file, in the order of the costs.
+func (f *fileCheck) look(pic *phash.Picture) error {
+	frame, fresh := f.hashed(pic)
+	if !fresh {
+		return nil
+	}
+	f.put(frame)
+	i, w := len(f.c.Frames), &f.w
+	w.early, w.animated, w.frame = false, i > 0, i
+	wanted := !f.opts.NoFeatures && f.needsFeatures()
+	// Features can weaken a match by hash. As long as they are not known, it counts
+	// as if they did.
+	f.lists(func() { w.nearOf(frame.Hashes, wanted && !f.c.Damage.Visible()) })
+	var err error
+	if w.open() && wanted {
+		*f.featuresAt(i), err = featuresOf(pic)
+		f.lists(func() {
+			if w.open() {
+				w.insideOf(i, f.c.Picture(i))
+			}
+		})
+	}
+	if w.open() && f.needsFaces() {
+		*f.facesAt(i) = f.faces(pic)
+		f.lists(func() {
+			var seen faceCount
+			w.peopleOf(i, f.c.Picture(i), &seen)
+			w.settle(seen)
+		})
+	}
+	if !w.open() {
+		return errDecided
+	}
+	return err
+}
+
+// complete asks again what was asked before all of the file was known.
+func (f *fileCheck) complete() {
+	w, c := &f.w, f.c
+	w.early, w.animated, w.partly, w.undecodable = false, len(c.Frames) > 0, c.partly(), c.Undecodable
+	if w.shielded && w.animated {
+		w.candidate(c)
+		return
+	}
+	if w.postponed {
+		f.lists(func() { w.exact(c) })
+	}
+	if w.open() && w.doubted {
+		f.lists(func() { w.near(c) })
+	}
+}
+
+// needsFeatures reports whether a match by features, or one that features confirm,
+// can be stronger than what was found.
+func (f *fileCheck) needsFeatures() bool {
+	for i := range f.w.e.sources {
+		s := &f.w.e.sources[i]
+		if s.list.State().SearchesFeatures() && (!s.holds || f.w.best.Verdict < Review) {
+			return true
+		}
+	}
+	return false
+}
+
+// needsFaces reports whether a list has faces, or lacks those that it should have.
+func (f *fileCheck) needsFaces() bool {
+	if f.opts.FaceEmbedder == nil {
+		return false
+	}
+	for i := range f.w.e.sources {
+		if v := f.w.e.sources[i].list.State(); !v.SearchesFaces() || v.HasFaces() {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *fileCheck) featuresAt(frame int) *Features {
+	if frame == 0 {
+		return &f.c.Features
+	}
+	return &f.c.Frames[frame-1].Features
+}
+
+func (f *fileCheck) facesAt(frame int) *[]Face {
+	if frame == 0 {
+		return &f.c.Faces
+	}
+	return &f.c.Frames[frame-1].Faces
+}
