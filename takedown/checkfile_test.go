@@ -240,7 +240,7 @@ func TestCheckFile_SameVerdict(t *testing.T) {
 					}
 					seen[want.Verdict]++
 					at := name + ", " + how + ", list " + list + " in " + in
-					if got.Verdict != want.Verdict || len(part.Hashes) == len(c.Hashes) && got.Why == want.Why && got.Distance != want.Distance {
+					if got.Verdict != want.Verdict || len(part.Frames) == len(c.Frames) && got.Why == want.Why && got.Distance != want.Distance {
 						t.Errorf("%s: CheckFile %+v, Check %+v", at, got, want)
 					}
 					if got.Verdict == takedown.Allow && got.Checked&^want.Checked != 0 {
