@@ -203,7 +203,7 @@ func (f Features) LogValue() slog.Value { return slog.StringValue(f.String()) }
 // featuresOf extracts the features of a picture; none if it is too small or
 // too narrow to have any.
 func featuresOf(pic *phash.Picture) (Features, error) {
-	f, err := features.Extract(pic.Image())
+	f, err := features.Extract(pic.Luma())
 	var size *features.SizeError
 	if errors.As(err, &size) {
 		return Features{}, nil

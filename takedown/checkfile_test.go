@@ -69,7 +69,7 @@ func keysOf(tb testing.TB, file []byte) (k blocklist.Keys) {
 	for _, h := range r.Hashes {
 		k.Hashes = append(k.Hashes, blocklist.HashKey{Hash: h.Hash, Variant: uint8(h.Transform)})
 	}
-	f, err := features.Extract(pic.Image())
+	f, err := features.Extract(pic.Luma())
 	if err == nil && f.Registrable() == nil {
 		k.Features = []blocklist.Features{f.Compact()}
 	}

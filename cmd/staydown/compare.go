@@ -135,7 +135,7 @@ func registered(ctx context.Context, s *compareSide) (l *blocklist.List, refused
 	for _, h := range reg.Hashes {
 		keys.Hashes = append(keys.Hashes, blocklist.HashKey{Hash: h.Hash, Variant: uint8(h.Transform)})
 	}
-	f, err := features.Extract(s.pic.Image())
+	f, err := features.Extract(s.pic.Luma())
 	if err == nil && f.Registrable() == nil {
 		keys.Features = []blocklist.Features{f.Compact()}
 	} else if refused == "" {
@@ -189,7 +189,7 @@ func (r *compared) text() string {
 
 // findRegion looks for the picture of a list in another one by local features.
 func findRegion(l *blocklist.List, with *compareSide) (m blocklist.FeatureMatch, found bool) {
-	f, err := features.Extract(with.pic.Image())
+	f, err := features.Extract(with.pic.Luma())
 	if err != nil {
 		return m, false
 	}

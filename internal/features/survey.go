@@ -166,61 +166,79 @@ func (s *Survey) add(g gray, x, y int, hist, means *[256]int) {
 	for v := range inkBlock {
 		copy(p[v*inkBlock:], g.pix[(y+v)*g.stride+x:][:inkBlock])
 	}
-	step := 0
-	edges := func(least int) (n int) {
-		for v := range inkBlock - 1 {
-			for u := range inkBlock - 1 {
-				i := v*inkBlock + u
-				d := max(absDiff(p[i], p[i+1]), absDiff(p[i], p[i+inkBlock]))
-				if step = max(step, d); d >= least {
-					n++
-				}
-			}
-		}
-		return n
-	}
-	edges(0)
 	var centred [len(p)]int32
 	v := centre(&centred, p[:], inkBlock, 0, 0)
 	for _, c := range p {
 		hist[c]++
 	}
-	unsorted := p
-	slices.Sort(p[:])
-	span := int(p[len(p)-1]) - int(p[0])
+	span := int(slices.Max(p[:])) - int(slices.Min(p[:]))
 	s.Blocks++
 	switch {
 	case span <= blankRange:
 		s.Blank++
-		means[p[len(p)/2]]++
+		means[median(&p)]++
 	case v < strokes*centredUnit:
 		s.Ruled++
-		means[p[len(p)/2]]++
-		if step < softEdge {
+		means[median(&p)]++
+		if edges(&p, softEdge) == 0 {
 			s.Smooth++
 		}
-	case span >= inkRange && longest(&p, groundRange) >= inkGround:
+	case span >= inkRange && hasGround(&p):
 		s.Ink++
-		p = unsorted
-		s.Edges += edges(max(span/4, groundRange))
+		s.Edges += edges(&p, max(span/4, groundRange))
 	default:
 		s.Texture++
 	}
 }
 
-func absDiff(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
-
-// longest returns the greatest number of the sorted levels that differ by at most span.
-func longest(p *[inkBlock * inkBlock]uint8, span int) int {
-	best, from := 0, 0
-	for i, v := range p {
-		for int(v)-int(p[from]) > span {
-			from++
+// edges counts the pixels that differ from the next one, to the right or below, by least
+// or more.
+func edges(p *[inkBlock * inkBlock]uint8, least int) (n int) {
+	for v := range inkBlock - 1 {
+		for u := range inkBlock - 1 {
+			i := v*inkBlock + u
+			if max(absDiff(p[i], p[i+1]), absDiff(p[i], p[i+inkBlock])) >= least {
+				n++
+			}
 		}
-		best = max(best, i+1-from)
 	}
-	return best
+	return n
 }
+
+// levelsOf counts the grey levels of a block. It is faster than sorting them.
+func levelsOf(p *[inkBlock * inkBlock]uint8) (counts [256]uint8) {
+	for _, v := range p {
+		counts[v]++
+	}
+	return counts
+}
+
+// median returns the level above half of the others.
+func median(p *[inkBlock * inkBlock]uint8) uint8 {
+	counts, below := levelsOf(p), 0
+	for v, n := range counts {
+		if below += int(n); below > len(p)/2 {
+			return uint8(v)
+		}
+	}
+	return 0 // there is one
+}
+
+// hasGround reports whether inkGround of the levels differ by at most groundRange.
+func hasGround(p *[inkBlock * inkBlock]uint8) bool {
+	counts, near := levelsOf(p), 0
+	for v, n := range counts {
+		if near += int(n); v > groundRange {
+			near -= int(counts[v-groundRange-1])
+		}
+		if near >= inkGround {
+			return true
+		}
+	}
+	return false
+}
+
+func absDiff(a, b uint8) int { return max(int(a)-int(b), int(b)-int(a)) }
 
 // mostWithin returns the greatest number of values of a histogram that lie within reach of
 // one level, and removes them.

@@ -326,7 +326,7 @@ func extract(dir, path string) (*picture, features.Features, error) {
 	for _, v := range reg.Hashes {
 		p.Stored = append(p.Stored, v.Hash)
 	}
-	set, err := features.Extract(pic.Image())
+	set, err := features.Extract(pic.Luma())
 	if err != nil {
 		p.Failed = err.Error()
 		return p, features.Features{}, nil
