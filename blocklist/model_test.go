@@ -510,6 +510,7 @@ func TestListAgainstModel(t *testing.T) {
 		u := newUniverse(rapid.Uint64().Draw(t, "universe"), 12)
 		m := newModel(c)
 		var used [][16]byte
+		appended := 0 // of used: those before the events that are drawn now
 		nextID := uint64(0)
 
 		drawKeys := func(addresses bool, least int) (k blocklist.Keys) {
@@ -544,6 +545,9 @@ func TestListAgainstModel(t *testing.T) {
 			if len(used) > 0 && rapid.IntRange(0, 9).Draw(t, "again") == 0 {
 				e.ID = rapid.SampledFrom(used).Draw(t, "id")
 			}
+			// SealFaces knows the journal, and not what else its caller is about to append:
+			// the key of faces that come second under an ID is that of nothing.
+			second := slices.Contains(used[appended:], e.ID)
 			used = append(used, e.ID)
 			switch e.Type {
 			case blocklist.EventAdded:
@@ -558,7 +562,7 @@ func TestListAgainstModel(t *testing.T) {
 				if !r.End.IsZero() && !r.End.After(r.Start) {
 					r.End = r.Start.Add(time.Second)
 				}
-				if r.Scope == blocklist.ScopeFace && rapid.Bool().Draw(t, "faces") {
+				if r.Scope == blocklist.ScopeFace && !second && rapid.Bool().Draw(t, "faces") {
 					for range rapid.IntRange(1, 3).Draw(t, "calls") {
 						limits := rapid.SampledFrom(limitsOf).Draw(t, "limits")
 						some := rapid.SliceOfN(rapid.SampledFrom(u.faces), 1, 3).Draw(t, "vectors")
@@ -595,6 +599,7 @@ func TestListAgainstModel(t *testing.T) {
 					events[i] = drawEvent()
 					want[i] = m.apply(events[i])
 				}
+				appended = len(used)
 				got, err := l.Append(context.Background(), events...)
 				if err != nil {
 					t.Fatal(err)
