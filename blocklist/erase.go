@@ -77,7 +77,16 @@ func (l *List) endedBefore() int64 {
 	if l.eraseAfter < 0 {
 		return 0
 	}
-	return l.now().Add(-l.eraseAfter).Unix()
+	return time.Unix(l.settledUnix(), 0).Add(-l.eraseAfter).Unix()
+}
+
+// settledUnix is now, or the time up to which the clock is certain.
+func (l *List) settledUnix() int64 {
+	now := l.now().Unix()
+	if l.settled == nil {
+		return now
+	}
+	return min(now, l.settled().Unix())
 }
 
 // ends says for each event of a journal, by its number, when it ended.

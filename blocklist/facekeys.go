@@ -180,9 +180,8 @@ func (k *faceKeys) retain(j *log, keep func(event [16]byte, seq uint64) bool) er
 }
 
 // retainLive destroys the keys of all rules that a State shows to have ended, by
-// an event or by the clock. An event that is not in the journal may still come.
-func (k *faceKeys) retainLive(j *log, v *State) error {
-	now := v.now().Unix()
+// an event or at a time. An event that is not in the journal may still come.
+func (k *faceKeys) retainLive(j *log, v *State, now int64) error {
 	return k.retain(j, func(_ [16]byte, seq uint64) bool {
 		if seq == 0 || seq > v.seq {
 			return true

@@ -452,9 +452,8 @@ func (v *State) emitFace(m *faceIndex, r faceRow, similarity float64, yield func
 }
 
 // hasEndedPictures reports whether there are faces or features of rules that have
-// ended, which a compaction would leave out.
-func (v *State) hasEndedPictures() bool {
-	now := v.now().Unix()
+// ended at a time, which a compaction would leave out.
+func (v *State) hasEndedPictures(now int64) bool {
 	ended := func(g uint32) bool { return v.hasEnded(g, now) }
 	if slices.ContainsFunc(v.base.features.grants, ended) || slices.ContainsFunc(v.features.grants, ended) {
 		return true

@@ -63,6 +63,10 @@ type Options struct {
 	// erased within a day, and Transitions does not report them any more: see
 	// Erase.
 	EraseAfter time.Duration
+	// Settled returns the time up to which the clock is certain. What ended after it
+	// is not destroyed: keys of faces, and payloads. Rules still begin and end by
+	// Now. If nil, every time that Now returns is certain.
+	Settled func() time.Time
 	// Salvage opens a journal file even if one of the two pages that mark its
 	// commits is damaged. The last commit may be lost then: see List.Info. Any
 	// other damage is refused. New ignores it: see boltjournal.
@@ -131,6 +135,7 @@ type List struct {
 	signingKey   ed25519.PrivateKey
 	faceLifetime time.Duration
 	eraseAfter   time.Duration // negative for never, as in a loaded list
+	settled      func() time.Time
 
 	path         string      // of the snapshot of a loaded list
 	reload       sync.Mutex  // held by Reload, and by Close of a loaded list
@@ -262,7 +267,7 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 	}
 	l := &List{
 		now: o.Now, fs: fs, open: LoadOptions{Map: o.Map, EncryptionKey: o.EncryptionKey},
-		signingKey: o.SigningKey, faceLifetime: o.FaceLifetime, eraseAfter: cmp.Or(o.EraseAfter, defaultEraseAfter),
+		signingKey: o.SigningKey, faceLifetime: o.FaceLifetime, eraseAfter: cmp.Or(o.EraseAfter, defaultEraseAfter), settled: o.Settled,
 	}
 	l.observeWith(o.Observer, o.Logger)
 	l.publicSuffix = o.PublicSuffix
@@ -276,7 +281,7 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 	if err == nil {
 		l.view.Store(f.view())
 		// What a crash kept from being destroyed, and what ended meanwhile.
-		err = keys.retainLive(j, l.State())
+		err = keys.retainLive(j, l.State(), l.settledUnix())
 	}
 	if err != nil {
 		return nil, errors.Join(err, keys.close())
@@ -635,7 +640,7 @@ func (l *List) publishTo(path string) error {
 	if l.writer != nil {
 		j, err := l.journal()
 		if err == nil {
-			err = l.writer.faceKeys.retainLive(j, l.State())
+			err = l.writer.faceKeys.retainLive(j, l.State(), l.settledUnix())
 		}
 		if err != nil {
 			return err
@@ -661,7 +666,7 @@ func (l *List) publishTo(path string) error {
 
 // writeSnapshotFile writes a snapshot beside its place and moves it there.
 func (l *List) writeSnapshotFile(path string, m *moment, o writeOptions) (err error) {
-	o.created, o.encryption, o.faceKeys = m.at, l.open.EncryptionKey, m.keys
+	o.created, o.encryption, o.faceKeys, o.settled = m.at, l.open.EncryptionKey, m.keys, l.settledUnix()
 	fs := l.fs
 	defer func() {
 		if err != nil && !strings.HasPrefix(err.Error(), "blocklist: ") {

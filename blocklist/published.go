@@ -74,10 +74,10 @@ func (l *List) refresh(path string) (found bool, err error) {
 	if err != nil {
 		return true, err
 	}
-	v, now := l.State(), l.now().Unix()
+	v, now, settled := l.State(), l.now().Unix(), l.settledUnix()
 	ended := func(seq uint64) bool {
 		g, ok := v.grantOf(seq)
-		return !ok || v.hasEnded(g, now)
+		return !ok || v.hasEnded(g, settled)
 	}
 	if now < p.until && !slices.ContainsFunc(seqs, ended) {
 		return true, nil

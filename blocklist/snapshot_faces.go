@@ -140,7 +140,7 @@ func (l *List) tryMoment() (m moment, changed bool, err error) {
 	grants := map[[16]byte]uint32{}
 	for i := range m.view.faces {
 		eachRow(&m.view.faces[i], func(r faceRow, event [16]byte) {
-			if !m.view.hasEnded(r.grant, m.at.Unix()) {
+			if !m.view.hasEnded(r.grant, l.settledUnix()) {
 				grants[event] = r.grant
 			}
 		})
@@ -156,7 +156,7 @@ func (l *List) tryMoment() (m moment, changed bool, err error) {
 		if errors.Is(err, errNoFaceKey) {
 			now := l.State()
 			g, ok := now.grantOf(m.view.seqOf(g))
-			changed = changed || !ok || now.hasEnded(g, l.now().Unix())
+			changed = changed || !ok || now.hasEnded(g, l.settledUnix())
 			continue
 		}
 		if err != nil {

@@ -27,6 +27,7 @@ type writeOptions struct {
 	encryption *EncryptionKey     // nil leaves it as it is
 	faceKeys   []faceKey          // ascending
 	publish    bool               // the file is for others, and may replace one that was
+	settled    int64              // up to when the clock is certain; 0 for the State's own clock
 	// What the clock ended by then is left out, and rules that have ended.
 	endedBefore int64
 	without     []uint64
@@ -112,10 +113,11 @@ func (s *snapshotWriter) write(w io.WriterAt) error {
 }
 
 type snapshotWriter struct {
-	w      io.WriterAt
-	v      *State
-	key    ed25519.PrivateKey
-	header header
+	settled int64 // up to when the clock is certain
+	w       io.WriterAt
+	v       *State
+	key     ed25519.PrivateKey
+	header  header
 
 	// numbers holds for every grant its new number, gone for those that have
 	// ended. nil means that all stay as they are.
@@ -140,7 +142,7 @@ const gone = ^uint32(0)
 
 func newSnapshotWriter(v *State, o *writeOptions) *snapshotWriter {
 	key := o.signingKey
-	s := &snapshotWriter{v: v, key: key}
+	s := &snapshotWriter{v: v, key: key, settled: cmp.Or(o.settled, v.now().Unix())}
 	s.header = header{identity: v.base.header.identity, seq: v.seq, digest: v.digest, contents: v.contents, created: o.created.Unix()}
 	s.number(o)
 	s.countKeys()
@@ -461,11 +463,10 @@ func (s *snapshotWriter) collectHashes(a phash.Algorithm) {
 // collectFeatures leaves out those of rules whose time is over: they show pictures
 // that nobody is kept from any more.
 func (s *snapshotWriter) collectFeatures() {
-	now := s.v.now().Unix()
 	var entries []features.Entry
 	add := func(segment *features.Segment, grants []uint32, views []byte) {
 		for e := range segment.All() {
-			if n, ok := s.newNumber(grants[e.ID]); ok && !s.v.hasEnded(grants[e.ID], now) {
+			if n, ok := s.newNumber(grants[e.ID]); ok && !s.v.hasEnded(grants[e.ID], s.settled) {
 				entries = append(entries, features.Entry{Features: e.Features, ID: uint32(len(entries))})
 				s.featureGrants = le.AppendUint32(s.featureGrants, n)
 				view := byte(0)

@@ -290,7 +290,7 @@ func (w *writer) compactWhenNeeded() {
 		select {
 		case <-forget.C:
 			erase = true
-			if w.list.State().hasEndedPictures() {
+			if w.list.State().hasEndedPictures(w.list.settledUnix()) {
 				select {
 				case w.wake <- struct{}{}:
 				default:
@@ -325,10 +325,10 @@ func (w *writer) compact(ctx context.Context, background bool) (err error) {
 		w.list.report(start, Observation{Op: OpCompact, Count: w.list.State().rules, Background: background, Err: err})
 	}()
 	v := w.list.State()
-	if err := w.faceKeys.retainLive(w.journal, v); err != nil {
+	if err := w.faceKeys.retainLive(w.journal, v, w.list.settledUnix()); err != nil {
 		return err
 	}
-	if v.since() == 0 && v.base.header.seq == v.seq && !v.hasEndedPictures() {
+	if v.since() == 0 && v.base.header.seq == v.seq && !v.hasEndedPictures(w.list.settledUnix()) {
 		return nil
 	}
 	if err := w.compactNow(ctx, nil); err != nil {
@@ -378,7 +378,7 @@ func (w *writer) compactNow(ctx context.Context, without []uint64) error {
 // memory if there is none.
 func (w *writer) snapshot(m *moment, without []uint64) (*base, error) {
 	l := w.list
-	o := writeOptions{created: m.at, endedBefore: l.endedBefore(), without: without}
+	o := writeOptions{created: m.at, settled: l.settledUnix(), endedBefore: l.endedBefore(), without: without}
 	if w.dir == "" {
 		return snapshotInMemory(m, &o)
 	}

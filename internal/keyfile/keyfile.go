@@ -11,7 +11,8 @@
 //
 // In a file of kind 0 every key is sealed under one key that wraps them all,
 // with the id bound to it: nonce (12), key in AES-256-GCM (32), tag (16). In a
-// file of kind 1 the keys lie bare: key (32), 28 zero bytes. A destroyed slot is
+// file of kind 1 the keys lie bare: key (32), 28 zero bytes. A file of kind 2 is
+// one of kind 0 with a mark behind its header: see OpenMarked. A destroyed slot is
 // all zero, and is not used again.
 package keyfile
 
@@ -65,6 +66,7 @@ const (
 const (
 	kindSealed = 0
 	kindBare   = 1
+	kindMarked = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -76,7 +78,15 @@ type File struct {
 	f     fsx.File
 	wrap  cipher.AEAD   // nil for bare keys
 	slots map[ID]uint32 // number of the slot
+	first int64         // where the first slot lies
 	end   int64         // where the next slot comes
+
+	// Of a file with a mark.
+	marked     bool
+	mark       Mark
+	markNumber uint64
+	damaged    []uint32 // slots that are neither whole nor zero
+	torn       []bool   // of these, whether a crash can have left them so
 
 	closed bool
 }
@@ -99,7 +109,7 @@ func Open(fsys fsx.FS, path string, wrap *Key) (k *File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	k = &File{f: f, slots: map[ID]uint32{}}
+	k = &File{f: f, slots: map[ID]uint32{}, first: headerSize}
 	if wrap != nil {
 		k.wrap = aesgcm.New(*wrap)
 	}
@@ -115,10 +125,14 @@ func Open(fsys fsx.FS, path string, wrap *Key) (k *File, err error) {
 }
 
 func (k *File) header() []byte {
-	if k.wrap == nil {
-		return []byte{'S', 'D', 'K', 'E', 'Y', 'S', kindBare, 1}
+	kind := byte(kindSealed)
+	switch {
+	case k.marked:
+		kind = kindMarked
+	case k.wrap == nil:
+		kind = kindBare
 	}
-	return []byte{'S', 'D', 'K', 'E', 'Y', 'S', kindSealed, 1}
+	return []byte{'S', 'D', 'K', 'E', 'Y', 'S', kind, 1}
 }
 
 // read finds the keys, and writes the header of a file that is new.
@@ -148,7 +162,7 @@ func (k *File) read() error {
 		return fmt.Errorf("it begins with % x, not % x: %w", head, want, ErrFormat)
 	}
 	wiped := false
-	whole, err := eachSlot(k.f, size, func(at int64, slot []byte) error {
+	whole, err := eachSlot(k.f, k.first, size, func(at int64, slot []byte) error {
 		if segment.IsZero(slot) {
 			return nil
 		}
@@ -170,10 +184,10 @@ func (k *File) read() error {
 	return err
 }
 
-// eachSlot calls yield for the slots of a file of size bytes, the last of which
-// may be cut short, and returns where the whole ones end.
-func eachSlot(f fsx.File, size int64, yield func(at int64, slot []byte) error) (end int64, err error) {
-	end = headerSize
+// eachSlot calls yield for the slots of a file of size bytes, from first on, the last
+// of which may be cut short, and returns where the whole ones end.
+func eachSlot(f fsx.File, first, size int64, yield func(at int64, slot []byte) error) (end int64, err error) {
+	end = first
 	buf := make([]byte, slotSize<<10)
 	defer clear(buf)
 	for end < size {
@@ -205,7 +219,7 @@ func Peek(fsys fsx.FS, path string) (ids []ID, err error) {
 	defer f.Close()
 	size, err := f.Size()
 	if err == nil {
-		_, err = eachSlot(f, size, func(_ int64, slot []byte) error {
+		_, err = eachSlot(f, headerSize, size, func(_ int64, slot []byte) error {
 			if isWhole(slot) {
 				ids = append(ids, ID(slot))
 			}
@@ -218,8 +232,8 @@ func Peek(fsys fsx.FS, path string) (ids []ID, err error) {
 	return ids, nil
 }
 
-func (k *File) numberOf(at int64) uint32     { return uint32((at - headerSize) / slotSize) }
-func (k *File) offsetOf(number uint32) int64 { return headerSize + int64(number)*slotSize }
+func (k *File) numberOf(at int64) uint32     { return uint32((at - k.first) / slotSize) }
+func (k *File) offsetOf(number uint32) int64 { return k.first + int64(number)*slotSize }
 
 func isWhole(slot []byte) bool {
 	return len(slot) == slotSize &&
@@ -259,7 +273,7 @@ func (k *File) Create(id ID) (key Key, err error) {
 
 // put writes a key behind the last one.
 func (k *File) put(id ID, key *Key) error {
-	if k.end >= headerSize+maxSlots*slotSize {
+	if k.end >= k.first+maxSlots*slotSize {
 		return errors.New("keys: the file is full")
 	}
 	slot := k.slot(id, key)

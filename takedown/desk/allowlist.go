@@ -297,8 +297,9 @@ func (d *Desk) deliverAllowed(ctx context.Context, s *storedAllowed) error {
 	if err != nil {
 		return fmt.Errorf("takedown: allow list: %w", err)
 	}
+	at := d.here()
 	return d.store.db.Update(func(tx StoreTx) error {
-		if err := unqueue(tx, owner, seqs[0]); err != nil {
+		if err := unqueue(tx, owner, at); err != nil {
 			return err
 		}
 		if s.Removed != [16]byte{} {

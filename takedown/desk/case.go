@@ -275,7 +275,9 @@ type caseRecord struct {
 	material []request.Material // of a request that is not stored yet; see Desk.material
 	files    []storedFile       // where the images of the request lie
 	log      []LogEntry         // of the moves that are not stored yet
-	gone     [][]byte           // ids of templates that the case does not have any more
+	// unreadable is why the request cannot be read: its key is gone, or damaged.
+	unreadable error
+	gone       [][]byte // ids of templates that the case does not have any more
 }
 
 type approval struct {

@@ -16,8 +16,8 @@ type change struct {
 	target   *caseRecord       // of a step of a reply: the case that it is about, whose events these are
 	events   []blocklist.Event // into the outbox of the first case
 	finished bool              // the outbox of the first case is empty now
-	// delivered is the number of the last event that is in the journal.
-	delivered uint64
+	// delivered is where the list is with these events.
+	delivered reached
 	messages  []message
 	// Of the first case, when it is new or amended.
 	request  request.Request
@@ -55,6 +55,7 @@ func (s *caseStore) apply(ch change) error {
 		}
 		return nil
 	}); err != nil {
+		s.doubt(ch.made()...)
 		return err
 	}
 	switch {
@@ -63,16 +64,42 @@ func (s *caseStore) apply(ch change) error {
 	case ch.forget:
 		s.near.set(ch.cases[0].ID, nil)
 	}
+	gone := ch.destroys()
+	for _, c := range ch.cases {
+		c.gone = nil
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	if err := s.keys.f.Destroy(asKeyIDs(gone)...); err != nil {
+		return keyError(err)
+	}
+	s.done(gone...)
+	return nil
+}
+
+// destroys returns the keys that are destroyed once the change is stored.
+func (ch *change) destroys() (gone []takedown.CaseID) {
 	if ch.erase {
-		err = s.keys.destroy(ch.cases[0].ID)
+		gone = append(gone, ch.cases[0].ID)
 	}
 	for _, c := range ch.cases {
 		for _, id := range c.gone {
-			err = errors.Join(err, s.keys.destroy(takedown.CaseID(id)))
+			gone = append(gone, takedown.CaseID(id))
 		}
-		c.gone = nil
 	}
-	return err
+	return gone
+}
+
+// made returns the keys that may have been made for the change.
+func (ch *change) made() (ids []takedown.CaseID) {
+	if ch.request != nil {
+		ids = append(ids, ch.cases[0].ID)
+	}
+	for id := range ch.templates {
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 // sealedChange is what a change has under the key of its first case.
@@ -218,6 +245,9 @@ func (s *caseStore) putMessages(tx StoreTx, ch *change, _ sealedChange) error {
 
 // putCases stores the cases, and their steps in the log.
 func (s *caseStore) putCases(tx StoreTx, ch *change, _ sealedChange) error {
+	if err := putDestroyed(tx, ch.destroys()); err != nil {
+		return err
+	}
 	for _, c := range ch.cases {
 		for _, id := range c.gone {
 			if err := tx.Delete(BucketTemplates, id); err != nil {

@@ -163,7 +163,7 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 // Reject closes a case without any effect. outcome may be rejected (the default),
 // out of scope, covered by another case, or manifestly unfounded.
 func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome Outcome) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
 		case StateInForce, StateCounter, StateCourtHold:
 			return change{}, &MoveError{id, c.State, StateRejected}
@@ -243,7 +243,7 @@ func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Actor) error {
 // ReleaseHold ends a hold before the decision. The case still waits for the
 // decision. It fails with a [*MoveError] when the case has no hold.
 func (d *Desk) ReleaseHold(ctx context.Context, id takedown.CaseID, a Actor) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.undecided() || len(c.Rules) == 0 {
 			return change{}, &MoveError{id, c.State, "hold_released"}
 		}
@@ -293,7 +293,7 @@ func (d *Desk) Withdraw(ctx context.Context, id takedown.CaseID, a Actor) error 
 // effect is that of Withdraw. For a counter-notice before a court, it records that
 // the court decided for the sender: the items that it names are restored.
 func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Actor) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Kind == request.KindCounterNotice && c.State == StateCourtHold {
 			return d.restoring(ctx, c, a, now)
 		}
@@ -302,7 +302,7 @@ func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Actor) error {
 }
 
 func (d *Desk) end(ctx context.Context, id takedown.CaseID, to State, a Actor) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) { return d.ending(c, to, a, now) })
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) { return d.ending(c, to, a, now) })
 }
 
 // ending is the change that ends a case.
@@ -323,7 +323,7 @@ func (d *Desk) ending(c *caseRecord, to State, a Actor, now time.Time) (change, 
 // counter-notice. It fails with a [*TooEarlyError] before the window for notice of
 // a court action is over.
 func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Actor) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCounter {
 			return change{}, &MoveError{id, c.State, StateRestored}
 		}
@@ -338,7 +338,7 @@ func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Actor) error {
 // [Desk.Release] or [Desk.Reverse]. For a counter-notice that waits, only the
 // items that it names are not restored before that.
 func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Actor) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.happened(MilestoneCourtNotice, now)
 		return change{}, c.move(StateCourtHold, a, now)
 	})
@@ -347,7 +347,7 @@ func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Actor) error
 // Release ends a court hold in favour of the person who requested the removal. A
 // case is in force as before; a counter-notice is closed.
 func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Actor) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.State != StateCourtHold {
 			return change{}, &MoveError{id, c.State, StateInForce}
 		}
@@ -376,7 +376,7 @@ func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if m == MilestoneInformed && c.Times[MilestoneDecided].IsZero() {
 			return change{}, &MoveError{id, c.State, "informed"}
 		}
@@ -408,11 +408,11 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	ids, err := d.store.until(ixPlanned, d.clock())
+	ids, err := d.store.until(ixPlanned, d.settled())
 	errs := []error{err}
 	for _, id := range ids {
 		var moved *MoveError
-		switch err := d.step(ctx, id, d.expired); {
+		switch err := d.stepEnding(ctx, id, d.expired); {
 		case err == nil:
 			n++
 		case errors.As(err, &moved): // by somebody else meanwhile
@@ -425,7 +425,7 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 
 // expired is the change that ends a case whose time is over.
 func (d *Desk) expired(c *caseRecord, now time.Time) (change, error) {
-	if c.State != StateInForce || !c.over(now) {
+	if c.State != StateInForce || !c.over(d.settled()) {
 		return change{}, &MoveError{c.ID, c.State, StateExpired}
 	}
 	return d.ending(c, StateExpired, Actor{}, now)
@@ -438,7 +438,7 @@ func (c *Case) over(now time.Time) bool { return !c.End.IsZero() && !now.Before(
 // that is over, so that no template outlives it for want of a call of Expire. A
 // case that a court has is left to it. One that fails keeps no other from it.
 func (d *Desk) expireFaces(ctx context.Context) error {
-	now := d.clock()
+	now := d.settled()
 	ids, err := d.store.until(ixFaceEnds, now)
 	errs := []error{err}
 	for _, id := range ids {
@@ -455,7 +455,7 @@ func (d *Desk) expireFaces(ctx context.Context) error {
 // when the window for complaints is over, else it fails with a
 // [*TooEarlyError].
 func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Actor) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if !c.ended() { // a reply, which may go there by its decision, included
 			return change{}, &MoveError{id, c.State, StateClosed}
 		}
@@ -480,7 +480,7 @@ func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a A
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.LegalHold = hold
 		c.note(c.State, map[bool]State{true: legalHold, false: legalHoldEnded}[hold], a, now)
 		return change{}, nil
@@ -497,7 +497,7 @@ func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch {
 		case c.Erased():
 			return change{forget: len(c.Rules) == 0}, d.store.keys.destroy(id)

@@ -54,6 +54,7 @@ type Desk struct {
 	radii       radius.Radii
 	closed      atomic.Bool
 	slots       chan struct{} // see Options.Slots
+	watching    clockWatch
 
 	deadlines []Deadline
 	calendars map[string]Calendar
@@ -211,6 +212,10 @@ func Open(dir string, opts *Options) (*Desk, error) {
 	if d.store, err = openCases(dir, opts, indexTerms{d.deadlines, d.calendars}); err != nil {
 		return nil, err
 	}
+	d.store.stamp.clock = &d.watching
+	if err := d.checkClock(); err != nil {
+		return nil, errors.Join(err, d.store.close())
+	}
 	if d.list, err = d.openList(); err != nil {
 		return nil, errors.Join(err, d.store.close())
 	}
@@ -226,6 +231,9 @@ func Open(dir string, opts *Options) (*Desk, error) {
 	}
 	d.publishes.Store(published)
 	ctx := context.Background()
+	if err := errors.Join(d.bind(), d.store.settleKeys(), d.store.buildIndex()); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
 	if err := errors.Join(removeTrials(dir), d.store.dropLeftUploads(), d.settleAllowed(ctx), d.replay()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -266,8 +274,12 @@ func (d *Desk) enforce() (err error) {
 // addresses is made anew. An unencrypted list is encrypted now if ListKey is set.
 func (d *Desk) openList() (*blocklist.List, error) {
 	dir, faceKey := filepath.Join(d.dir, "list"), d.store.listFaceKey()
+	if err := d.expectList(); err != nil {
+		return nil, err
+	}
 	o := blocklist.Options{
 		Now: d.opts.Now, SigningKey: d.opts.SigningKey, EncryptionKey: d.opts.ListKey,
+		Settled: d.settled,
 		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime, Observer: d.opts.Observer, Logger: d.opts.Logger,
 	}
 	list, err := boltjournal.Open(dir, &o)
@@ -290,49 +302,26 @@ func (d *Desk) openList() (*blocklist.List, error) {
 	return boltjournal.Open(dir, &o)
 }
 
-// ErrListLost is returned when the folder of the list lacks events that the cases
-// depend on. The list was lost, or is an older copy than the case store.
+// ErrListLost is wrapped by the [*MismatchError] for a list that lacks events that
+// the cases depend on. The list was lost, or is an older copy than the case store.
 var ErrListLost = errors.New("takedown: the list is older than the cases")
-
-// compareList refuses a list that does not have what was delivered to it.
-// Serving it would silently show again what was removed, and its next rules
-// would take the numbers of those that are missing.
-func (d *Desk) compareList() error {
-	delivered, err := d.store.delivered()
-	if err != nil {
-		return err
-	}
-	if seq := d.list.State().Seq(); seq < delivered {
-		return fmt.Errorf("%w: it ends with event %d, and event %d was delivered; restore the folder list/ that belongs to cases.db", ErrListLost, seq, delivered)
-	}
-	return nil
-}
 
 func openCases(dir string, opts *Options, terms indexTerms) (_ *caseStore, err error) {
 	// The store is opened first: its lock keeps a second process away from the
 	// keys.
 	db := opts.Store
 	if db == nil {
+		if err := survey(dir); err != nil {
+			return nil, err
+		}
 		if db, err = OpenStore(filepath.Join(dir, "cases.db")); err != nil {
 			return nil, err
 		}
 	}
-	s := &caseStore{db: &closing{Store: db}, policy: opts.Policy, notify: opts.Notifier != nil, terms: terms}
-	if opts.OperatorKey == nil {
-		s.operator, err = operatorKey(filepath.Join(dir, "operator.key"))
-	} else {
-		s.operator = [operatorKeySize]byte(opts.OperatorKey)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.db.Close())
-	}
-	if s.keys, err = openKeyFile(filepath.Join(dir, "keys"), s.operator); err != nil {
-		return nil, errors.Join(err, s.db.Close())
-	}
-	if err := s.init(); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
-	if err := s.buildIndex(); err != nil {
+	s := &caseStore{policy: opts.Policy, notify: opts.Notifier != nil, terms: terms}
+	s.stamp = &stamping{Store: db, s: s}
+	s.db = &closing{Store: s.stamp}
+	if err := s.openParts(dir, opts); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
@@ -341,9 +330,7 @@ func openCases(dir string, opts *Options, terms indexTerms) (_ *caseStore, err e
 // clock returns the time in whole seconds, as it is stored.
 func (d *Desk) clock() time.Time { return d.now().UTC().Truncate(time.Second) }
 
-// replay finishes the moves that a crash, or a failed write, cut short, and the
-// erasures: a key is destroyed after the case says so, and one whose case was
-// never stored belongs to nobody.
+// replay finishes the moves that a crash, or a failed write, cut short.
 func (d *Desk) replay() error {
 	ids, err := d.store.unfinished()
 	if err != nil {
@@ -360,19 +347,6 @@ func (d *Desk) replay() error {
 		if err != nil {
 			return err
 		}
-	}
-	keep := map[takedown.CaseID]bool{}
-	if err := d.store.each(func(c *caseRecord) bool {
-		keep[c.ID] = !c.Erased()
-		for _, id := range templatesOf(c) {
-			keep[takedown.CaseID(id)] = true
-		}
-		return true
-	}); err != nil {
-		return err
-	}
-	if err := d.store.keys.retain(keep); err != nil {
-		return err
 	}
 	// Nothing waits to be delivered any more: what was sealed for an event that
 	// is not in the journal is of a move that was never made.
@@ -496,6 +470,17 @@ func (d *Desk) eachCase(ctx context.Context, yield func(Case) bool) error {
 // changed in one transaction, with the case that a reply is about if f changed
 // that one too. Events that f causes are delivered before step returns. A move that a crash cut short is finished first.
 func (d *Desk) step(ctx context.Context, id takedown.CaseID, f func(c *caseRecord, now time.Time) (change, error)) error {
+	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if c.unreadable != nil {
+			return change{}, c.unreadable
+		}
+		return f(c, now)
+	})
+}
+
+// stepEnding is step for what ends a case, or does not look at its request. It needs no
+// key: a case whose personal data cannot be read has no Request then.
+func (d *Desk) stepEnding(ctx context.Context, id takedown.CaseID, f func(c *caseRecord, now time.Time) (change, error)) error {
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
@@ -507,7 +492,7 @@ func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *caseRec
 	if err != nil {
 		return err
 	}
-	ch, err := f(c, d.clock())
+	ch, err := f(c, d.clockFor(c))
 	if err != nil {
 		return err
 	}
@@ -552,7 +537,7 @@ func (d *Desk) load(ctx context.Context, id takedown.CaseID) (*caseRecord, error
 			return nil, err
 		}
 	}
-	return d.store.whole(id, false)
+	return d.store.forMove(id)
 }
 
 // finish finishes a move of a case that failed half way, if there is one.
@@ -653,7 +638,7 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 	if err != nil {
 		return err
 	}
-	ch := change{cases: []*caseRecord{c}, finished: true, delivered: slices.Max(seqs), messages: msgs}
+	ch := change{cases: []*caseRecord{c}, finished: true, delivered: d.here(), messages: msgs}
 	// Once nothing of an erased case is in force, what its rules were made of
 	// goes too.
 	ch.forget = c.Erased() && len(c.Rules) == 0
@@ -690,7 +675,7 @@ func (c *caseRecord) delivered(events []blocklist.Event, seqs []uint64) {
 // arrive moves a case whose events are in the list to where it was going, and
 // returns what is to be told of that.
 func (d *Desk) arrive(c *caseRecord) (msgs []message, err error) {
-	now := d.clock()
+	now := d.clockFor(c)
 	if err := c.move(c.After, Actor{}, now); err != nil {
 		return nil, err
 	}

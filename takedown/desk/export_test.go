@@ -10,6 +10,8 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/aesgcm"
+	"github.com/staydown/staydown/internal/fsx"
+	"github.com/staydown/staydown/internal/keyfile"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -18,7 +20,7 @@ import (
 var (
 	WriteFile     = writeFile
 	EncodeKeyFile = func(path string, operator [32]byte, ids ...takedown.CaseID) error {
-		k, err := openKeyFile(path, operator)
+		k, err := openKeyFile(path, operator, &keyfile.Mark{})
 		if err != nil {
 			return err
 		}
@@ -30,7 +32,7 @@ var (
 		return k.close()
 	}
 	DecodeKeyFile = func(path string, operator [32]byte) (n int, err error) {
-		k, err := openKeyFile(path, operator)
+		k, err := openKeyFile(path, operator, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -44,6 +46,17 @@ var (
 		return n, err
 	}
 )
+
+func openKeyFile(path string, operator [32]byte, fresh *keyfile.Mark) (*keyFile, error) {
+	f, err := keyfile.OpenMarked(fsx.OS{}, path, &operator, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return &keyFile{f}, nil
+}
+
+// KeysStart is where the first key lies in the file of keys.
+const KeysStart = keyfile.EmptySize
 
 // Record returns a case as it is stored.
 func (d *Desk) Record(id takedown.CaseID) *caseRecord {
@@ -118,7 +131,7 @@ func OpenEverything(keys, values string, holds func(plain []byte) bool) (n int, 
 	if err != nil {
 		return 0, err
 	}
-	file, err := openKeyFile(filepath.Join(tmp, "keys"), operator)
+	file, err := openKeyFile(filepath.Join(tmp, "keys"), operator, nil)
 	if err != nil {
 		return 0, err
 	}

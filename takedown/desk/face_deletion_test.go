@@ -107,6 +107,18 @@ func copyKeys(tb testing.TB, from, to string) {
 	}
 }
 
+// bringBackKeys puts the keys that a copy has over those that were destroyed since.
+func bringBackKeys(tb testing.TB, from, to string) {
+	tb.Helper()
+	now, err := os.ReadFile(filepath.Join(to, "keys"))
+	ok(tb, err)
+	copyKeys(tb, from, to)
+	old, err := os.ReadFile(filepath.Join(to, "keys"))
+	ok(tb, err)
+	copy(now, old)
+	ok(tb, os.WriteFile(filepath.Join(to, "keys"), now, 0o600))
+}
+
 // However a face opt-out ends, nothing of its template can be read afterwards in
 // the desk's folder, nor opened with what is left there; what happened stays.
 func TestFaceOptOut_DeletionIsProved(t *testing.T) {
@@ -126,6 +138,13 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 		{"reversed", func(d *desk.Desk, id takedown.CaseID) error { return d.Reverse(ctx, id, alice) }, desk.StateReversed},
 		{"erased", func(d *desk.Desk, id takedown.CaseID) error { return d.Erase(ctx, id, alice) }, desk.StateWithdrawn},
 		{"expired", func(d *desk.Desk, id takedown.CaseID) error {
+			// By the month: a year at once would be taken for a wrong clock.
+			for month := range 12 {
+				now.set(day0.AddDate(0, month+1, -1))
+				if n, err := d.Expire(ctx); n != 0 || err != nil {
+					return fmt.Errorf("%d expired after %d months, %v", n, month, err)
+				}
+			}
 			now.set(day0.AddDate(1, 0, 1))
 			n, err := d.Expire(ctx)
 			if n != 1 {
@@ -215,25 +234,22 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			ok(t, d.Close())
 
 			// A crash after everything was written down, before any key was destroyed.
-			copyKeys(t, backup, dir)
+			bringBackKeys(t, backup, dir)
 			d = faceDesk(t, dir, opts)
 			check(", after a crash")
 			ok(t, d.Close())
 
-			// A backup from when it was in force, with the keys of today, does not open
-			// by itself (ErrFacesLost), and when it is made to: nothing of
-			// the face comes back.
+			// A backup from when it was in force, with the keys of today, does not open.
+			// That nothing of the face opens there, wantUnreadable shows.
 			copyKeys(t, dir, backup)
-			d = faceDesk(t, backup, opts, func(o *desk.Options) { o.Salvage = true })
-			got, err := d.Case(ctx, c.ID)
-			if err != nil && !errors.Is(err, desk.ErrErased) {
+			var mismatch *desk.MismatchError
+			o := desk.Options{Now: now.Now, OneReviewer: true, FaceModels: faceModels, ListKey: key, FaceEmbedder: embedder}
+			if d, err := desk.Open(backup, &o); !errors.As(err, &mismatch) || mismatch.Part != desk.PartCases || mismatch.Fault != desk.FaultOlder {
 				t.Errorf("%s: the backup: %v", what, err)
+				if err == nil {
+					ok(t, d.Close())
+				}
 			}
-			if r, ok := got.Request.(request.FaceOptOut); ok && len(r.Images)+len(r.Faces) > 0 {
-				t.Errorf("%s: the backup has %d pictures and %d vectors", what, len(r.Images), len(r.Faces))
-			}
-			wantVerdict(t, what+", the backup", d.Enforcer().Check(withFaces(portrait(t, person, 5))), takedown.Allow)
-			ok(t, d.Close())
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (d *Desk) restoreFaces(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		ch, err := d.sealAgain(c, isLost, d.clock())
+		ch, err := d.sealAgain(c, isLost, d.clockFor(c))
 		if errors.Is(err, ErrTemplateDestroyed) || errors.As(err, new(*MoveError)) {
 			gone = append(gone, id)
 			continue

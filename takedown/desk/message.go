@@ -12,6 +12,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/contact"
+	"github.com/staydown/staydown/internal/keyfile"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -146,7 +147,7 @@ func (s *caseStore) putMessage(tx StoreTx, m message) error {
 		return nil
 	}
 	key, err := s.keys.get(m.Case)
-	if errors.Is(err, ErrErased) {
+	if errors.Is(err, ErrErased) || errors.Is(err, keyfile.ErrDamaged) || errors.Is(err, keyfile.ErrKey) {
 		return nil // there is nobody to be told
 	}
 	if err != nil {

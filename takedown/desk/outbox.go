@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
@@ -31,9 +30,9 @@ func (s *caseStore) queue(tx StoreTx, owner takedown.CaseID, events []blocklist.
 	return nil
 }
 
-// unqueue empties the outbox of an owner, whose last event has the number last.
-func unqueue(tx StoreTx, owner takedown.CaseID, last uint64) error {
-	return errors.Join(deletePrefix(tx, BucketOutbox, owner[:]), putDelivered(tx, last))
+// unqueue empties the outbox of an owner, whose events the list has at a Position.
+func unqueue(tx StoreTx, owner takedown.CaseID, at reached) error {
+	return errors.Join(deletePrefix(tx, BucketOutbox, owner[:]), putDelivered(tx, at))
 }
 
 // bring appends what is in the outbox of an owner to the journal, and returns it with
@@ -73,5 +72,6 @@ func (d *Desk) deliverSaid(ctx context.Context, owner takedown.CaseID) ([]uint64
 	if takedown.CaseID(events[0].ID) != owner {
 		return nil, fmt.Errorf("%w: events of case %v are in the outbox, and there is no such case", ErrStore, owner)
 	}
-	return seqs, d.store.db.Update(func(tx StoreTx) error { return unqueue(tx, owner, slices.Max(seqs)) })
+	at := d.here()
+	return seqs, d.store.db.Update(func(tx StoreTx) error { return unqueue(tx, owner, at) })
 }

@@ -50,14 +50,6 @@ func (s *caseStore) listFaceKey() blocklist.EncryptionKey {
 // sealed under the operator's.
 type keyFile struct{ f *keyfile.File }
 
-func openKeyFile(path string, operator [32]byte) (*keyFile, error) {
-	f, err := keyfile.Open(fsx.OS{}, path, &operator)
-	if err != nil {
-		return nil, fmt.Errorf("takedown: %w", err)
-	}
-	return &keyFile{f}, nil
-}
-
 // create makes the key of a new case or template, durably.
 func (k *keyFile) create(id takedown.CaseID) (key [32]byte, err error) {
 	key, err = k.f.Create(id)
@@ -74,12 +66,12 @@ func (k *keyFile) get(id takedown.CaseID) (key [32]byte, err error) {
 // no error.
 func (k *keyFile) destroy(id takedown.CaseID) error { return keyError(k.f.Destroy(id)) }
 
-// retain destroys all keys that are not to be kept.
-func (k *keyFile) retain(keep map[takedown.CaseID]bool) error {
-	return keyError(k.f.Retain(func(id keyfile.ID) bool { return keep[id] }))
+func (k *keyFile) close() error {
+	if k == nil {
+		return nil
+	}
+	return errors.Join(k.f.Sync(), k.f.Close())
 }
-
-func (k *keyFile) close() error { return k.f.Close() }
 
 func keyError(err error) error {
 	switch {

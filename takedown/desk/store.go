@@ -14,6 +14,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/boltcheck"
+	"github.com/staydown/staydown/internal/keyfile"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -95,7 +96,7 @@ var Buckets = []Bucket{
 var (
 	keyVersion   = []byte("version")
 	keyLogHead   = []byte("log")
-	keyDelivered = []byte("delivered") // number of the last event in the journal
+	keyDelivered = []byte("delivered") // id and Position of the list
 	keyMessages  = []byte("messages")  // number of the last message
 	keyPublished = []byte("published") // there if the list was published without a key
 )
@@ -270,56 +271,32 @@ type caseStore struct {
 	notify   bool // somebody wants messages
 	terms    indexTerms
 	near     nearTable
+
+	id    [16]byte // of the desk
+	stamp *stamping
+	made  uint64 // keys that were made before Open
+	lags  bool   // the file of keys was in use before the last commit, and not since
 }
 
-// init checks the version of what is stored, and sets it in a new store.
-func (s *caseStore) init() error {
-	return s.db.Update(func(tx StoreTx) error {
-		v, err := tx.Get(BucketMeta, keyVersion)
-		if err != nil {
-			return err
-		}
-		if v == nil {
-			return tx.Put(BucketMeta, keyVersion, []byte{storeVersion})
-		}
-		switch {
-		case len(v) != 1:
-			return fmt.Errorf("%w: its version has %d bytes", ErrStore, len(v))
-		case v[0] > storeVersion:
-			return fmt.Errorf("takedown: case store: version %d of the format, this program knows %d: %w", v[0], storeVersion, blocklist.ErrVersion)
-		case v[0] < storeVersion:
-			return fmt.Errorf("takedown: case store: version %d of the format is from before the first release; this program reads %d", v[0], storeVersion)
-		}
-		return nil
-	})
-}
-
-func (s *caseStore) close() error { return errors.Join(s.db.Close(), s.keys.close()) }
-
-// putDelivered remembers that the events up to seq are in the journal.
-func putDelivered(tx StoreTx, seq uint64) error {
-	b, err := tx.Get(BucketMeta, keyDelivered)
-	if err != nil || len(b) == 8 && binary.BigEndian.Uint64(b) >= seq {
-		return err
+// checkVersion returns an error for a version that this program does not read.
+func checkVersion(v []byte) error {
+	switch {
+	case len(v) != 1:
+		return fmt.Errorf("%w: its version has %d bytes", ErrStore, len(v))
+	case v[0] > storeVersion:
+		return fmt.Errorf("takedown: case store: version %d of the format, this program knows %d: %w", v[0], storeVersion, blocklist.ErrVersion)
+	case v[0] < storeVersion:
+		return fmt.Errorf("takedown: case store: version %d of the format is from before the first release; this program reads %d", v[0], storeVersion)
 	}
-	return tx.Put(BucketMeta, keyDelivered, binary.BigEndian.AppendUint64(nil, seq))
+	return nil
 }
 
-// delivered returns the number of the last event that is in the journal for
-// sure, 0 if none is.
-func (s *caseStore) delivered() (seq uint64, err error) {
-	err = s.db.View(func(tx StoreTx) error {
-		b, err := tx.Get(BucketMeta, keyDelivered)
-		switch {
-		case err != nil || b == nil:
-		case len(b) != 8:
-			err = fmt.Errorf("%w: %q has %d bytes", ErrStore, keyDelivered, len(b))
-		default:
-			seq = binary.BigEndian.Uint64(b)
-		}
-		return err
-	})
-	return seq, err
+// close closes the keys first: the lock on the store keeps other processes from them.
+func (s *caseStore) close() error { return errors.Join(s.keys.close(), s.db.Close()) }
+
+// putDelivered remembers where the list is.
+func putDelivered(tx StoreTx, at reached) error {
+	return tx.Put(BucketMeta, keyDelivered, at.bytes())
 }
 
 // get reads a case without its request.
@@ -431,6 +408,21 @@ func (s *caseStore) whole(id takedown.CaseID, templates bool) (*caseRecord, erro
 		}
 		return c, nil
 	}
+}
+
+// forMove reads a case with its request for a move. A request that cannot be read is
+// no error here: see [Desk.stepEnding].
+func (s *caseStore) forMove(id takedown.CaseID) (*caseRecord, error) {
+	c, err := s.whole(id, false)
+	if err == nil || !errors.Is(err, ErrErased) && !errors.Is(err, ErrSealed) && !errors.Is(err, ErrStore) && !errors.Is(err, keyfile.ErrDamaged) && !errors.Is(err, keyfile.ErrKey) {
+		return c, err
+	}
+	bare, failed := s.get(id)
+	if failed != nil {
+		return nil, failed
+	}
+	bare.unreadable = err
+	return bare, nil
 }
 
 // addRequest adds its request to a case that was read in the same transaction.

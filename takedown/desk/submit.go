@@ -103,6 +103,7 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 	}
 	templates, err := d.store.giveTemplates(c, k.Templates)
 	if err != nil {
+		d.store.doubt(c.ID)
 		return Case{}, err
 	}
 	// Should this fail, it is not known whether the case was stored: its key stays

@@ -53,6 +53,7 @@ func (s *caseStore) giveTemplates(c *caseRecord, templates map[int]request.FaceT
 		id := newCaseID()
 		key, err := s.keys.create(id)
 		if err != nil {
+			s.doubt((&change{templates: sealed}).made()...)
 			return nil, err
 		}
 		b, err := json.Marshal(t)
