@@ -373,7 +373,9 @@ func Decrypt(path string, b []byte, key EncryptionKey, list [16]byte) (plain [][
 }
 
 // RetainFaces destroys the keys of rules that v shows to have ended.
-func (l *List) RetainFaces(v *State) error { return l.writer.faceKeys.retainLive(l.writer.journal, v, v.now().Unix()) }
+func (l *List) RetainFaces(v *State) error {
+	return l.writer.faceKeys.retainLive(l.writer.journal, v, v.now().Unix())
+}
 
 // FaceKeys returns the events that there are keys of faces for.
 func (l *List) FaceKeys() [][16]byte {
