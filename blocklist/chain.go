@@ -91,10 +91,9 @@ func (h history) passed(seq uint64, p Position) (ok, known bool) {
 	return true, false
 }
 
-// succeeds returns an error unless a list with this header and history can be
-// what a list at p has become. It wraps ErrRollback or ErrFork.
-func succeeds(h *header, past history, p Position) error {
-	now := h.position()
+// succeeds returns an error unless a list at now, with this history, can be what a
+// list at p has become. It wraps ErrRollback or ErrFork.
+func succeeds(now Position, past history, p Position) error {
 	ok, known := past.passed(now.Seq, p)
 	switch {
 	case now.Epoch < p.Epoch:

@@ -77,7 +77,7 @@ func smallSnapshot(tb testing.TB, u *universe) ([]byte, *model, *blocklist.List)
 func known(err error) bool {
 	for _, want := range []error{
 		blocklist.ErrNotSnapshot, blocklist.ErrVersion, blocklist.ErrTruncated, blocklist.ErrChecksum,
-		blocklist.ErrFormat, blocklist.ErrLimit, blocklist.ErrKey, blocklist.ErrRules,
+		blocklist.ErrFormat, blocklist.ErrLimit, blocklist.ErrKey, blocklist.ErrRules, blocklist.ErrSignature,
 	} {
 		if errors.Is(err, want) {
 			return strings.HasPrefix(err.Error(), "blocklist: ")

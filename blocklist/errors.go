@@ -34,6 +34,9 @@ var (
 	// ErrRollback: Reload found a snapshot older than the one in use, or one of
 	// another list.
 	ErrRollback = errors.New("not a successor of the list in use")
+	// ErrGap: a delta begins after the last event of the list in use. Changes
+	// before it are missing.
+	ErrGap = errors.New("changes are missing")
 	// ErrFork: a list has the same number as another one, or a higher one, but
 	// other earlier events. It was restored from an older copy and continued from
 	// there, or it was made by another party.

@@ -448,5 +448,23 @@ func (t TestHistory) Len() int { return len(t.h) }
 
 // Succeeds says whether a list that is at now, with this history, was at p.
 func (t TestHistory) Succeeds(now, p Position) error {
-	return succeeds(&header{identity: identity{Epoch: now.Epoch}, seq: now.Seq, digest: now.Digest}, t.h, p)
+	return succeeds(now, t.h, p)
+}
+
+// SealDelta makes the checksum of a delta fit.
+func SealDelta(b []byte) []byte {
+	if len(b) < 4 {
+		return b
+	}
+	le.PutUint32(b[len(b)-4:], crc32.Checksum(b[:len(b)-4], castagnoli))
+	return b
+}
+
+// DeltaContent returns the changes in a delta, decrypted and decompressed.
+func DeltaContent(b []byte, key *EncryptionKey) ([]byte, error) {
+	h, body, err := openDelta(b, nil)
+	if err != nil {
+		return nil, err
+	}
+	return h.open(body, key)
 }

@@ -138,7 +138,8 @@ type List struct {
 	settled      func() time.Time
 
 	path         string      // of the snapshot of a loaded list
-	reload       sync.Mutex  // held by Reload, and by Close of a loaded list
+	fold         *fold       // of a loaded list with deltas; nil without
+	reload       sync.Mutex  // held by Reload, Advance and Close of a loaded list; for path and fold
 	closed       atomic.Bool // set before the State of a loaded list is dropped
 	publish      sync.Mutex  // held by Publish
 	writer       *writer     // nil for a loaded list
@@ -426,12 +427,16 @@ func (l *List) openSnapshot(path string) (*base, error) {
 }
 
 func (l *List) readSnapshotFile(path string) (*base, error) {
-	f, err := l.fs.Open(path)
+	return readSnapshotAt(l.fs, path, &l.open)
+}
+
+func readSnapshotAt(fs fsx.FS, path string, o *LoadOptions) (*base, error) {
+	f, err := fs.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("blocklist: %w", err)
 	}
 	defer f.Close()
-	b, err := readSnapshot(f, &l.open)
+	b, err := readSnapshot(f, o)
 	if err != nil {
 		return nil, fmt.Errorf("%w (in %s)", err, path)
 	}
@@ -458,7 +463,7 @@ func Load(path string, opts *LoadOptions) (*List, error) {
 	l.observeWith(o.Observer, o.Logger)
 	b, err := l.openSnapshot(path)
 	if err == nil && o.After != (Position{}) {
-		err = succeeds(&b.header, b.history, o.After)
+		err = succeeds(b.header.position(), b.history, o.After)
 	}
 	if err != nil {
 		return nil, err
@@ -506,15 +511,13 @@ func (l *List) reloadNow() (changed bool, err error) {
 	if h.identity == now.identity && h.position() == now.position() && h.created == now.created {
 		return false, nil
 	}
-	if h.ID != now.ID || h.List != now.List {
-		return false, fmt.Errorf("blocklist: the file is of another list: %w", ErrRollback)
-	}
-	if h.Epoch == now.Epoch && h.Secret != now.Secret {
-		return false, fmt.Errorf("blocklist: the file has other keys for digests: %w", ErrFork)
-	}
-	if err := succeeds(&h, b.history, now.position()); err != nil {
+	if err := sameList(&h, &now); err != nil {
 		return false, err
 	}
+	if err := succeeds(h.position(), b.history, l.State().Position()); err != nil {
+		return false, err
+	}
+	l.fold = nil
 	l.view.Store(l.newFold(b).view())
 	l.infoMu.Lock()
 	l.info.Opened = l.now()
@@ -531,7 +534,12 @@ func (l *List) forgetFaces() {
 	}
 	old := *v.base
 	old.faces, old.facesShut = nil, true
-	l.view.Store(l.newFold(&old).view())
+	if l.fold == nil {
+		l.view.Store(l.newFold(&old).view())
+		return
+	}
+	l.fold.base, l.fold.faces = &old, nil
+	l.view.Store(l.fold.view())
 }
 
 // State returns the current state of the list. For a list opened for writing it
@@ -742,6 +750,8 @@ func (l *List) verify(ctx context.Context) error {
 		return fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	if l.writer == nil {
+		l.reload.Lock()
+		defer l.reload.Unlock()
 		_, err := l.openSnapshot(l.path)
 		return err
 	}
@@ -785,6 +795,7 @@ func (l *List) Close() error {
 	v := l.State()
 	none := emptyBase(v.base.header.identity)
 	none.header = v.base.header
+	l.fold = nil
 	l.view.Store(l.newFold(none).view())
 	return nil
 }

@@ -498,7 +498,7 @@ func TestListAgainstModel(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 		c := newClock()
-		opts := &blocklist.Options{Now: c.now, CompactAfter: -1}
+		opts := &blocklist.Options{Now: c.now, CompactAfter: -1, SigningKey: signingKey}
 		if rapid.Bool().Draw(t, "encrypted") {
 			opts.EncryptionKey = &blocklist.EncryptionKey{1}
 		}
@@ -511,6 +511,7 @@ func TestListAgainstModel(t *testing.T) {
 		m := newModel(c)
 		var used [][16]byte
 		appended := 0 // of used: those before the events that are drawn now
+		var replica *blocklist.List
 		nextID := uint64(0)
 
 		drawKeys := func(addresses bool, least int) (k blocklist.Keys) {
@@ -656,6 +657,44 @@ func TestListAgainstModel(t *testing.T) {
 					t.Fatal(err)
 				}
 				compare(t, u, m, r.State())
+			},
+			"advance": func(*rapid.T) {
+				path := filepath.Join(dir, "advanced")
+				if opts.EncryptionKey == nil && m.hasFaces() {
+					return
+				}
+				if replica == nil {
+					if err := l.Publish(path); err != nil {
+						t.Fatal(err)
+					}
+					if replica, err = blocklist.Load(path, &blocklist.LoadOptions{Now: c.now, EncryptionKey: opts.EncryptionKey, TrustedKeys: trusted}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				var deltas [][]byte
+				for at := rapid.Uint64Range(0, replica.State().Seq()).Draw(t, "from"); at < m.seq; {
+					delta, end, err := l.Delta(context.Background(), at, rapid.Uint64Range(at+1, m.seq).Draw(t, "to"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					deltas, at = append(deltas, delta), end
+				}
+				if _, err := replica.Advance(deltas...); err != nil {
+					t.Fatal(err)
+				}
+				if !replica.State().SearchesFaces() || rapid.IntRange(0, 9).Draw(t, "reload") == 0 {
+					// Faces came, or were withdrawn.
+					if err := l.Publish(path); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := replica.ReloadFrom(path, deltas...); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if got, want := replica.State().Position(), l.State().Position(); got != want {
+					t.Fatalf("the replica is at %v, the list at %v", got, want)
+				}
+				compare(t, u, m, replica.State())
 			},
 			"": func(t *rapid.T) {
 				compare(t, u, m, l.State())

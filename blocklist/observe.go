@@ -44,7 +44,8 @@ type Op string
 const (
 	OpOpen    Op = "list open"
 	OpReload  Op = "list reload"
-	OpAppend  Op = "list append" // one commit, of the events of one or more calls
+	OpAdvance Op = "list advance" // by deltas
+	OpAppend  Op = "list append"  // one commit, of the events of one or more calls
 	OpCompact Op = "list compact"
 	OpErase   Op = "list erase"
 	OpPublish Op = "list publish"

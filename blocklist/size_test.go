@@ -1,0 +1,48 @@
+package blocklist_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"testing"
+
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
+)
+
+// The sizes of deltas, which docs/fleet.md counts with: rules for one address, each
+// of a case of its own, and pictures with 16 hashes, with and without features.
+func TestDeltaSizes(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, nil)
+	caseOf := func(i int) (id [16]byte) {
+		sum := sha256.Sum256(fmt.Appendf(nil, "case %d", i))
+		return [16]byte(sum[:])
+	}
+	var addresses, pictures []blocklist.Event
+	for i := range 1000 {
+		e := addedRule(t, p.l, uint64(i+10), fmt.Sprintf("https://example.com/%d", i))
+		e.Rule.Case, e.Rule.Kind = caseOf(i), 3
+		addresses = append(addresses, e)
+	}
+	for i := range 100 {
+		e := addedRule(t, p.l, uint64(i+5000))
+		e.Rule.Case, e.Rule.Kind, e.Rule.Scope = caseOf(i), 3, blocklist.ScopeDuplicate
+		for k := range 16 {
+			e.Rule.Keys.Hashes = append(e.Rule.Keys.Hashes, blocklist.HashKey{
+				Hash: phash.FromPDQ(sha256.Sum256(fmt.Appendf(nil, "hash %d %d", i, k))), Variant: uint8(k),
+			})
+		}
+		pictures = append(pictures, e)
+	}
+	size := func(name string, most int, events []blocklist.Event) {
+		from := p.l.State().Seq()
+		mustAppend(t, p.l, events...)
+		n := len(mustDelta(t, p.l, from, p.l.State().Seq()))
+		t.Logf("%s: %d bytes", name, n)
+		if n > most {
+			t.Errorf("%s: a delta of %d bytes, at most %d are meant", name, n, most)
+		}
+	}
+	size("1,000 rules for an address", 56_000, addresses)
+	size("100 pictures with 16 hashes", 66_000, pictures)
+}
