@@ -635,39 +635,57 @@ func (l *List) journal() (*log, error) {
 // with faces cannot be published, because it has no keys (ErrReadOnly); copy its
 // file instead.
 func (l *List) Publish(path string) error {
-	l.publish.Lock()
-	defer l.publish.Unlock()
-	start := time.Now()
-	err := l.publishTo(path)
-	l.report(start, Observation{Op: OpPublish, Count: l.State().rules, Err: err})
+	_, err := l.Snapshot(path)
 	return err
 }
 
-// publishTo is Publish. The lock for it is held.
-func (l *List) publishTo(path string) error {
+// SnapshotInfo describes a snapshot that was published.
+type SnapshotInfo struct {
+	Position Position
+	// FacesUntil is the time from which its faces must not be used. The zero Time
+	// means that it has none.
+	FacesUntil time.Time
+}
+
+// Snapshot is Publish, and describes the snapshot.
+func (l *List) Snapshot(path string) (SnapshotInfo, error) {
+	l.publish.Lock()
+	defer l.publish.Unlock()
+	start := time.Now()
+	info, err := l.publishTo(path)
+	l.report(start, Observation{Op: OpPublish, Count: l.State().rules, Err: err})
+	return info, err
+}
+
+// publishTo is Snapshot. The lock for it is held.
+func (l *List) publishTo(path string) (info SnapshotInfo, err error) {
 	if l.writer != nil {
 		j, err := l.journal()
 		if err == nil {
 			err = l.writer.faceKeys.retainLive(j, l.State(), l.settledUnix())
 		}
 		if err != nil {
-			return err
+			return info, err
 		}
 	}
 	m, err := l.moment()
 	if err != nil {
-		return err
+		return info, err
 	}
 	defer m.forget()
 	if l.closed.Load() { // the State may be the empty one
-		return fmt.Errorf("blocklist: %w", ErrClosed)
+		return info, fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	if l.open.EncryptionKey != nil {
 		if err := l.finishReplacing(path); err != nil {
-			return fmt.Errorf("blocklist: %w", err)
+			return info, fmt.Errorf("blocklist: %w", err)
 		}
 	}
-	return l.writeSnapshotFile(path, &m, writeOptions{
+	info.Position = m.view.Position()
+	if len(m.keys) > 0 {
+		info.FacesUntil = m.at.Truncate(time.Second).Add(l.faceLifetime)
+	}
+	return info, l.writeSnapshotFile(path, &m, writeOptions{
 		publish: true, signingKey: l.signingKey, faceLifetime: l.faceLifetime, endedBefore: l.endedBefore(),
 	})
 }

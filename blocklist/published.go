@@ -63,7 +63,8 @@ func (l *List) refresh(path string) (found bool, err error) {
 	case err != nil:
 		return true, fmt.Errorf("blocklist: %w", err)
 	case p.damaged:
-		return true, l.publishTo(path)
+		_, err := l.publishTo(path)
+		return true, err
 	case len(p.events) == 0:
 		return false, nil
 	}
@@ -85,7 +86,8 @@ func (l *List) refresh(path string) (found bool, err error) {
 	if p.signed && l.signingKey == nil {
 		return true, fmt.Errorf("blocklist: the file is signed, and there is no key to sign another: %w", ErrSignature)
 	}
-	return true, l.publishTo(path)
+	_, err = l.publishTo(path)
+	return true, err
 }
 
 // isNotThere reports whether an error says that there is no file at a path: what
