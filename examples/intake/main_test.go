@@ -302,7 +302,7 @@ func TestNotice(t *testing.T) {
 	open := o.visitor.post("/ask/open_opt_out?lang=th", 200, "images", "@dogs.jpg", "claim", "depicted", "requester.name", "ก", "requester.email", "k@example.org")
 	contains(t, open, "เราได้รับคำขอของท่านแล้ว")
 	id = number.FindString(open)
-	contains(t, o.alice.decide(id, "reject", 200, "reason", "other"), "rejected")
+	contains(t, o.alice.decide(id, "reject", 200, "reason", "not_illegal"), "rejected")
 }
 
 // What is too large is said to be, and not read to its end.
@@ -421,6 +421,6 @@ func TestPages(t *testing.T) {
 
 	// A decision is followed by the page, which can be loaded again.
 	o.alice.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	o.alice.decide(id, "reject", http.StatusSeeOther, "reason", "other")
+	o.alice.decide(id, "reject", http.StatusSeeOther, "reason", "not_illegal")
 	contains(t, o.alice.get("/desk/case/"+id+"?note=done", 200), "Done.")
 }

@@ -145,7 +145,7 @@ func (s *server) decide(w http.ResponseWriter, r *http.Request, reviewer string)
 		}
 		err = s.desk.Accept(r.Context(), c.ID, g)
 	case "reject":
-		err = s.desk.Reject(r.Context(), c.ID, act, "")
+		err = s.desk.Reject(r.Context(), c.ID, desk.Refusal{Actor: act})
 	case "reverse":
 		err = s.desk.Reverse(r.Context(), c.ID, act)
 	case "resolve":

@@ -7,11 +7,25 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Plain is what the path of a field looks like that can stand in an error or in
 // a log.
 var Plain = regexp.MustCompile(`^[A-Za-z0-9_.\[\]]{1,64}$`)
+
+// Unprintable reports whether a character cannot stand in a text that others
+// read: a control character other than line breaks and tabs, or one of the two
+// that override the direction of the text behind them, by which a name can disguise
+// the address next to it. Other format characters stay, because scripts need them
+// and because phones copy them with a name.
+func Unprintable(r rune) bool {
+	switch r {
+	case '\n', '\r', '\t':
+		return false
+	}
+	return unicode.IsControl(r) || r == 0x202D || r == 0x202E
+}
 
 // Index returns the path of element i of a field.
 func Index(field string, i int) string { return fmt.Sprintf("%s[%d]", field, i) }

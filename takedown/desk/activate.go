@@ -40,8 +40,9 @@ func (d *Desk) begin(ctx context.Context) error {
 // inForce returns the messages about rules that apply from now on.
 func (c *caseRecord) inForce() []message {
 	msgs := []message{{Case: c.ID, Type: MessageInForce}}
-	if c.Kind != request.KindAuthorityOrder { // Article 17(5)
-		msgs = append(msgs, message{Case: c.ID, Type: MessageStatement})
+	told := MessageStatement
+	if c.Kind == request.KindAuthorityOrder { // Article 17(5)
+		told = MessageOrderNotice
 	}
-	return msgs
+	return append(msgs, message{Case: c.ID, Type: told})
 }

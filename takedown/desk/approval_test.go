@@ -40,7 +40,7 @@ func TestComplete_OnlyWhereAsked(t *testing.T) {
 			wantSecond(t, "by one", d.Accept(ctx, id, desk.Grant{Actor: alice}))
 			return nil
 		}, desk.StateSecondReview},
-		{"rejected", func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice, "") }, desk.StateRejected},
+		{"rejected", func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, refuse(alice)) }, desk.StateRejected},
 		{"withdrawn", func(d *desk.Desk, id takedown.CaseID) error { return d.Withdraw(ctx, id, desk.Actor{}) }, desk.StateWithdrawn},
 		{"in force", func(d *desk.Desk, id takedown.CaseID) error {
 			acceptByTwo(t, d, id, desk.Grant{})
@@ -175,11 +175,11 @@ func TestCase_TermsOfNoGrant(t *testing.T) {
 	before := of(d, c.ID)
 	wantSecond(t, "by one", d.Accept(ctx, c.ID, limited))
 	same("approved by one", before, of(d, c.ID))
-	ok(t, d.Reject(ctx, c.ID, alice, ""))
+	ok(t, d.Reject(ctx, c.ID, refuse(alice)))
 	rejected := before
 	rejected.Outcome = desk.OutcomeRejected
 	rejected.Items = slices.Clone(before.Items)
-	rejected.Items[0].Outcome, rejected.Items[0].Reason = desk.OutcomeRejected, alice.Reason
+	rejected.Items[0].Outcome, rejected.Items[0].Reason = desk.OutcomeRejected, "not_illegal"
 	same("rejected after it", rejected, of(d, c.ID))
 
 	if c, err = d.Submit(ctx, faceOptOut(portrait(t, 2, 0))); err != nil {

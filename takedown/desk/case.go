@@ -171,6 +171,8 @@ type CaseItem struct {
 	// Views are the views of a picture that a reviewer chose; nil means those that
 	// are registered by default.
 	Views []blocklist.View `json:"views,omitempty"`
+	// As is what a reviewer decided that the address is: see [ItemDecision].Address.
+	As request.ItemKind `json:"as,omitempty"`
 	// Effect is the effect of the rule that enforces the item; zero until granted.
 	Effect blocklist.Effect `json:"effect,omitempty"`
 	Rule   uint64           `json:"rule,omitempty"` // that enforces it
@@ -240,6 +242,32 @@ type Case struct {
 	LegalHold bool `json:"legal_hold,omitempty"`
 	// Claim is that of an opt-out.
 	Claim request.Claim `json:"claim,omitempty"`
+	// Version counts the states of what a reviewer decides about: the request, its
+	// items and its evidence. It begins with 1. See [Grant].Seen.
+	Version int `json:"version"`
+	// Finding is that of the last decision. It is kept sealed and erased with the
+	// request.
+	Finding Finding `json:"-"`
+	// Same is the case that covers the request, of a case that was rejected as
+	// OutcomeDuplicateOf.
+	Same takedown.CaseID `json:"same,omitzero"`
+	// Reason is the code of the reason of the last decision.
+	Reason string `json:"reason,omitempty"`
+
+	// The next fields are what reports count. They are codes, and survive an erasure.
+
+	// Ground is the ground that the request gives.
+	Ground request.Ground `json:"ground,omitempty"`
+	// Country is where the requester lives, LawCountry the country whose law is
+	// named, or the state of an order.
+	Country    string `json:"country,omitempty"`
+	LawCountry string `json:"law_country,omitempty"`
+	// Synthetic and Minor are the answers of an [request.IntimateImage].
+	Synthetic request.Answer `json:"synthetic,omitempty"`
+	Minor     request.Answer `json:"minor,omitempty"`
+	// OnTerms reports that the decision rests on the operator's terms and not on a
+	// law.
+	OnTerms bool `json:"on_terms,omitempty"`
 }
 
 // A caseRecord is a case as the desk stores it: with what is its own affair.
@@ -271,6 +299,9 @@ type caseRecord struct {
 	// numbers of items mean the same as long as the two are equal.
 	Completions      int `json:"completions,omitempty"`
 	AboutCompletions int `json:"about_completions,omitempty"`
+
+	// Sealed is the finding, sealed under the key of the case.
+	Sealed []byte `json:"finding,omitempty"`
 
 	material []request.Material // of a request that is not stored yet; see Desk.material
 	files    []storedFile       // where the images of the request lie

@@ -108,7 +108,7 @@ func TestDeadlines(t *testing.T) {
 				ok(t, err)
 			}
 			if tc.extend {
-				ok(t, o.ExtendDeadline(ctx, c.ID, alice))
+				ok(t, o.ExtendDeadline(ctx, c.ID, alice, "We wait for the publisher."))
 			}
 			list, err := o.DueOf(ctx, c.ID)
 			ok(t, err)
@@ -308,7 +308,7 @@ func TestExtend_InTime(t *testing.T) {
 			ok(t, err)
 		}
 		o.set(tc.at)
-		err := o.ExtendDeadline(ctx, c.ID, desk.Actor{By: "alice", Reason: "complex"})
+		err := o.ExtendDeadline(ctx, c.ID, desk.Actor{By: "alice", Reason: "complex"}, "We wait for the publisher.")
 		var late *desk.TooLateError
 		if errors.As(err, &late) != tc.late || err != nil && !tc.late {
 			t.Errorf("UK %t, at %v: %v", tc.uk, tc.at, err)

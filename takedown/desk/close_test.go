@@ -48,7 +48,7 @@ func TestCloseCase_OnlyAfterItsEnd(t *testing.T) {
 			if c = o.wantState(t, c.ID, tc.state); len(c.Rules) != tc.rules {
 				t.Errorf("rules %v, want %d", c.Rules, tc.rules)
 			}
-			ok(t, o.Reject(ctx, c.ID, bob, ""))
+			ok(t, o.Reject(ctx, c.ID, refuse(bob)))
 			wantVerdict(t, "rejected", o.Enforcer().FilterURL(r.ImageURLs[0]), takedown.Allow)
 			ok(t, o.CloseCase(ctx, c.ID, bob))
 		})

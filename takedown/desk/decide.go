@@ -2,10 +2,12 @@ package desk
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -37,8 +39,15 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 		default:
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
+		if err := c.seen(g.Seen); err != nil {
+			return change{}, err
+		}
 		if request.IsReply(c.Kind) {
 			return d.acceptReply(ctx, c, g, now, &second)
+		}
+		g, err := d.refusing(c, g)
+		if err != nil {
+			return change{}, err
 		}
 		if err := d.takeViews(c, found); err != nil {
 			return change{}, err
@@ -56,15 +65,27 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 		if err != nil {
 			return change{}, err
 		}
-		c.happened(MilestoneDecided, now)
-		ch.material = c.material
-		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
-		if d.opts.KeepPictures {
-			ch.keep = grantedImages(c)
+		if err := d.decided(c, &ch, g, now); err != nil {
+			return change{}, err
 		}
 		return ch, nil
 	})
 	return errors.Join(err, second)
+}
+
+// decided notes a grant in its case, and adds to a change what is told and kept.
+func (d *Desk) decided(c *caseRecord, ch *change, g Grant, now time.Time) error {
+	if err := d.store.find(c, g.Finding); err != nil {
+		return err
+	}
+	c.Reason = g.Reason
+	c.happened(MilestoneDecided, now) // again, after a complaint
+	ch.material = c.material
+	ch.messages = []message{{Case: c.ID, Type: decisionMessage(c), Reason: g.Reason}}
+	if d.opts.KeepPictures {
+		ch.keep = grantedImages(c)
+	}
+	return nil
 }
 
 // undo returns a function that takes back what plan writes into a case: a grant
@@ -136,6 +157,13 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 		if c.over(now) {
 			return change{}, &MoveError{id, StateExpired, StateEnforcing}
 		}
+		if err := c.seen(g.Seen); err != nil {
+			return change{}, err
+		}
+		g, err := d.refusing(c, g)
+		if err != nil {
+			return change{}, err
+		}
 		if err := d.takeViews(c, found); err != nil {
 			return change{}, err
 		}
@@ -149,52 +177,101 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 			return change{}, err
 		}
 		ch, err := d.replace(c, rules, covers, StateInForce, g.Actor, now)
-		c.happened(MilestoneDecided, now) // again, after a complaint
-		ch.material = c.material
-		ch.messages = []message{{Case: id, Type: decisionMessage(c), Reason: g.Reason}}
-		if d.opts.KeepPictures {
-			ch.keep = grantedImages(c)
+		if err != nil {
+			return change{}, err
 		}
-		return ch, err
+		if err := d.decided(c, &ch, g, now); err != nil {
+			return change{}, err
+		}
+		return ch, nil
 	})
 	return errors.Join(err, second)
 }
 
-// Reject closes a case without any effect. outcome may be rejected (the default),
-// out of scope, covered by another case, or manifestly unfounded.
-func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, a Actor, outcome Outcome) error {
+// Reject closes a case without any effect.
+//
+// It fails with a [*GrantError] when the refusal has no reason that its letter can
+// give, with a [*ChangedError] when the case has changed since Refusal.Seen, and
+// with a [*MoveError] when the case is not waiting for a decision.
+func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, r Refusal) error {
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch c.State {
 		case StateInForce, StateCounter, StateCourtHold:
 			return change{}, &MoveError{id, c.State, StateRejected}
 		}
-		c.Outcome = OutcomeRejected
-		if outcome != "" {
-			switch outcome {
-			case OutcomeRejected, OutcomeOutOfScope, OutcomeDuplicateOf, OutcomeUnfounded:
-				c.Outcome = outcome
-			default:
-				return change{}, fmt.Errorf("takedown: %q is no way to reject", outcome)
-			}
+		if err := c.seen(r.Seen); err != nil {
+			return change{}, err
 		}
-		for i := range c.Items {
-			if it := &c.Items[i]; it.Ended == "" {
-				it.Outcome, it.Reason = c.Outcome, a.Reason
-			}
-		}
-		ch, err := d.replace(c, nil, nil, StateRejected, a, now)
-		c.First = nil
-		c.happened(MilestoneDecided, now)
-		ch.messages = []message{{Case: id, Type: MessageRejected, Reason: a.Reason}}
-		return ch, err
+		return d.rejecting(c, r, now)
 	})
+}
+
+// rejecting is the change that rejects a case.
+func (d *Desk) rejecting(c *caseRecord, r Refusal, now time.Time) (change, error) {
+	c.Outcome = cmp.Or(r.Outcome, OutcomeRejected)
+	switch c.Outcome {
+	case OutcomeRejected, OutcomeOutOfScope, OutcomeUnfounded:
+		if r.Same != (takedown.CaseID{}) {
+			return change{}, &GrantError{c.ID, fmt.Sprintf("Refusal.Same belongs to the outcome %s", OutcomeDuplicateOf)}
+		}
+	case OutcomeDuplicateOf:
+		if err := d.covers(c, r.Same); err != nil {
+			return change{}, err
+		}
+		c.Same = r.Same
+	default:
+		return change{}, fmt.Errorf("takedown: %q is no way to reject", r.Outcome)
+	}
+	reason, err := d.why(c.ID, r.Reason, c.Outcome, &r.Finding)
+	if err != nil {
+		return change{}, err
+	}
+	c.Reason = reason
+	for i := range c.Items {
+		if it := &c.Items[i]; it.Ended == "" {
+			it.Outcome, it.Reason = c.Outcome, reason
+		}
+	}
+	ch, err := d.replace(c, nil, nil, StateRejected, r.Actor, now)
+	if err != nil {
+		return change{}, err
+	}
+	if err := d.store.find(c, r.Finding); err != nil {
+		return change{}, err
+	}
+	c.First = nil
+	c.happened(MilestoneDecided, now)
+	if reason != reasonSpam {
+		ch.messages = []message{{Case: c.ID, Type: MessageRejected, Reason: reason}}
+	}
+	return ch, nil
+}
+
+// covers refuses a case that cannot cover another one.
+func (d *Desk) covers(c *caseRecord, id takedown.CaseID) error {
+	if id == (takedown.CaseID{}) || id == c.ID {
+		return &GrantError{c.ID, fmt.Sprintf("the outcome %s needs the case that covers it, in Refusal.Same", OutcomeDuplicateOf)}
+	}
+	same, err := d.store.get(id)
+	if err != nil {
+		return err
+	}
+	if same.ended() || request.IsReply(same.Kind) {
+		return &GrantError{c.ID, fmt.Sprintf("case %v is %s and cannot cover it", id, same.State)}
+	}
+	return nil
 }
 
 // AskInfo asks the requester to complete the request. missing are the paths of the
 // missing fields, as in [request.Problem].Field; they replace those of an earlier
-// call. The case waits until [Desk.Complete]. An approval that waited for a second
+// call. question is what else the reviewer wants to know, in words; it may be
+// empty. The case waits until [Desk.Complete]. An approval that waited for a second
 // reviewer is void.
-func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing []string) error {
+func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing []string, question ...string) error {
+	words := strings.TrimSpace(strings.Join(question, "\n\n"))
+	if err := checkWords("question", words, maxFinding); err != nil {
+		return err
+	}
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		c.Problems = nil
 		for _, f := range missing {
@@ -213,7 +290,7 @@ func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing
 			c.note(c.State, c.State, a, now)
 		}
 		c.First = nil
-		return change{messages: []message{{Case: id, Type: MessageNeedsInfo, Reason: a.Reason}}}, nil
+		return change{messages: []message{{Case: id, Type: MessageNeedsInfo, Reason: a.Reason, Words: words}}}, nil
 	})
 }
 
@@ -236,7 +313,12 @@ func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Actor) error {
 		if len(rules) == 0 {
 			return change{}, &GrantError{id, "a hold blocks addresses and identical pictures; of a face, or a picture on the allow list's hash, it has to be decided"}
 		}
-		return d.replace(c, rules, covers, c.State, a, now)
+		first := len(c.Rules) == 0
+		ch, err := d.replace(c, rules, covers, c.State, a, now)
+		if first {
+			ch.messages = []message{{Case: id, Type: MessageHeld}}
+		}
+		return ch, err
 	})
 }
 
@@ -247,7 +329,9 @@ func (d *Desk) ReleaseHold(ctx context.Context, id takedown.CaseID, a Actor) err
 		if !c.undecided() || len(c.Rules) == 0 {
 			return change{}, &MoveError{id, c.State, "hold_released"}
 		}
-		return d.replace(c, nil, nil, c.State, a, now)
+		ch, err := d.replace(c, nil, nil, c.State, a, now)
+		ch.messages = []message{{Case: id, Type: MessageHoldOver}}
+		return ch, err
 	})
 }
 
@@ -359,11 +443,17 @@ func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Actor) error {
 	})
 }
 
-// ExtendDeadline records that the requester was notified, with the reasons, that
-// more time is needed. It fails with a [*TooLateError] when the time limit for
-// that notice is over.
-func (d *Desk) ExtendDeadline(ctx context.Context, id takedown.CaseID, a Actor) error {
-	return d.noted(ctx, id, MilestoneExtended, a)
+// ExtendDeadline tells the requester that more time is needed, and why, in words.
+// A desk without a Notifier only records it. It fails with a [*TooLateError] when
+// the time limit for that notice is over.
+func (d *Desk) ExtendDeadline(ctx context.Context, id takedown.CaseID, a Actor, why string) error {
+	if err := checkWords("why", why, maxFinding); err != nil {
+		return err
+	}
+	if strings.TrimSpace(why) == "" {
+		return &takedown.ArgumentError{Name: "why", Why: "the requester has to be told why more time is needed"}
+	}
+	return d.noted(ctx, id, MilestoneExtended, a, message{Case: id, Type: MessageExtended, Words: why})
 }
 
 // MarkNotified records that the requester was notified of the decision. It is for
@@ -372,7 +462,7 @@ func (d *Desk) MarkNotified(ctx context.Context, id takedown.CaseID, a Actor) er
 	return d.noted(ctx, id, MilestoneInformed, a)
 }
 
-func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Actor) error {
+func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Actor, told ...message) error {
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -389,7 +479,7 @@ func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act
 		}
 		c.happened(m, now)
 		c.note(c.State, State(m), a, now)
-		return change{}, nil
+		return change{messages: told}, nil
 	})
 }
 
@@ -506,7 +596,7 @@ func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Actor) error {
 		}
 		c.happened(MilestoneErased, now)
 		c.note(c.State, "erased", a, now)
-		c.Party, c.Token, c.Problems, c.Request = nil, nil, nil, nil
+		c.Party, c.Token, c.Problems, c.Request, c.Sealed = nil, nil, nil, nil, nil
 		c.Pictures = nil
 		ch, err := d.endFaces(c, a, now)
 		ch.erase, ch.forget = true, len(c.Rules) == 0

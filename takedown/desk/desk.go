@@ -145,6 +145,16 @@ type Options struct {
 	// algorithms improve. Pictures that were sent for a face, and pictures with
 	// only the face granted, are not kept.
 	KeepPictures bool
+	// Reasons are codes of reasons for a refusal in addition to those of [Reasons].
+	// Give their words to package texts, in Catalogue.Reasons.
+	Reasons []string
+	// Lookup returns what the operator's index has at a canonical address. It is
+	// called for each address of a request, without a lock, and must not block for
+	// long; nil leaves open whether an address is that of a picture or of a page.
+	Lookup func(address string) request.Found
+	// Hosts reports that the addresses of a host are taken although its name is one
+	// of a private network, for example in a company; nil refuses them all.
+	Hosts func(host string) bool
 	// Policy is the version of the operator's policy, which is written into each
 	// entry of the log. It is a code, as in [Actor].
 	Policy string

@@ -343,13 +343,13 @@ func TestMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reject(ctx, rejected.ID, desk.Actor{By: "reviewer-1", Reason: "not_illegal"}, ""); err != nil {
+	if err := d.Reject(ctx, rejected.ID, refuse(desk.Actor{By: "reviewer-1", Reason: "not_illegal"})); err != nil {
 		t.Fatal(err)
 	}
 	var me *desk.MoveError
 	for name, err := range map[string]error{
 		"accept twice":    d.Accept(ctx, accepted, desk.Grant{}),
-		"reject accepted": d.Reject(ctx, accepted, desk.Actor{}, ""),
+		"reject accepted": d.Reject(ctx, accepted, refuse(desk.Actor{})),
 		"accept rejected": d.Accept(ctx, rejected.ID, desk.Grant{}),
 		"withdraw reject": d.Withdraw(ctx, rejected.ID, desk.Actor{}),
 	} {
@@ -364,7 +364,7 @@ func TestMoves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Reject(ctx, pending.ID, desk.Actor{Reason: "a free text about somebody"}, ""); err == nil {
+	if err := d.Reject(ctx, pending.ID, desk.Refusal{Actor: desk.Actor{Reason: "a free text about somebody"}}); err == nil {
 		t.Error("a free text was taken for a reason code")
 	}
 	if err := d.Withdraw(ctx, pending.ID, desk.Actor{}); err != nil {

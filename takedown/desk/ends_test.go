@@ -134,7 +134,7 @@ func TestKeepPictures_OfAFace(t *testing.T) {
 		{"a picture taken back", both, withdraw(0), [2]bool{false, true}},
 		{"the faces taken back", both, withdraw(2, 3), [2]bool{true, true}},
 		{"changed to a picture and the faces", both, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Amend(ctx, id, one)) }, [2]bool{true, false}},
-		{"rejected", desk.Grant{}, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Reject(ctx, id, alice, "")) }, [2]bool{false, false}},
+		{"rejected", desk.Grant{}, func(t *testing.T, d *desk.Desk, id takedown.CaseID) { ok(t, d.Reject(ctx, id, refuse(alice))) }, [2]bool{false, false}},
 	} {
 		d := faceDesk(t, t.TempDir(), func(o *desk.Options) { o.FaceEmbedder, o.KeepPictures = a, true })
 		c, err := d.Submit(ctx, request.OpenOptOut{Requester: person, Images: images(meant, shown), Claim: request.ClaimDepicted, Biometric: stated(consent)})
@@ -212,7 +212,7 @@ func TestFaceOptOut_PlacesStay(t *testing.T) {
 		a.shows(t, content(t, f), portrait(t, 1, uint64(i)))
 	}
 	vector := portrait(t, 1, 9)
-	gone := desk.ItemDecision{Outcome: desk.OutcomeRejected}
+	gone := desk.ItemDecision{Outcome: desk.OutcomeRejected, Reason: "not_illegal"}
 	for _, tc := range []struct {
 		name   string
 		items  map[int]desk.ItemDecision // 0 to 2 are the pictures, 3 the vector
@@ -258,7 +258,7 @@ func TestFaceOptOut_PlacesStay(t *testing.T) {
 func TestLegalHold_KeepsNoFace(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*desk.Desk, takedown.CaseID) error{
-		"rejected": func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, alice, "") },
+		"rejected": func(d *desk.Desk, id takedown.CaseID) error { return d.Reject(ctx, id, refuse(alice)) },
 		"withdrawn": func(d *desk.Desk, id takedown.CaseID) error {
 			return errors.Join(d.Accept(ctx, id, desk.Grant{}), d.Withdraw(ctx, id, desk.Actor{}))
 		},

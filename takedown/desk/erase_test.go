@@ -194,7 +194,7 @@ func TestErase_Pictures(t *testing.T) {
 	}
 	ok(t, d.Accept(ctx, ids[0], desk.Grant{Actor: alice}))
 	ok(t, d.Hold(ctx, ids[1], alice))
-	ok(t, d.Reject(ctx, ids[1], alice, ""))
+	ok(t, d.Reject(ctx, ids[1], refuse(alice)))
 	c, err := d.Case(ctx, ids[0])
 	ok(t, err)
 	if len(c.Pictures) != 1 || c.Pictures[0].Hash.IsZero() || c.Pictures[0].SHA256 != sha256.Sum256(testJPEG(t, 1)) {

@@ -33,6 +33,7 @@ func (d *Desk) AddEvidence(ctx context.Context, id takedown.CaseID, evidence []E
 		}
 		first := c.EvidenceCount
 		c.EvidenceCount += len(evidence)
+		c.Version++
 		c.note(c.State, c.State, Actor{Reason: "evidence"}, now)
 		return change{evidence: evidence, firstEvidence: first}, nil
 	})

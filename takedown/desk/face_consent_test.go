@@ -93,8 +93,8 @@ func TestStatement17_FaceOfAnOwner(t *testing.T) {
 	t.Parallel()
 	s := desk.NewStatementOfReasons(&desk.Case{Kind: request.KindOpenOptOut, Claim: request.ClaimOwner, Granted: takedown.ScopeFace})
 	row, err := s.TransparencyRow("", day0)
-	if s.Ground != request.GroundPrivacy || strings.Contains(s.Text(), "copyright") || row.Category != "STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS" {
-		t.Errorf("%s\n%s, %v", s.Text(), row.Category, err)
+	if s.Ground != request.GroundPrivacy || strings.Contains(statementText(t, s), "copyright") || row.Category != "STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS" {
+		t.Errorf("%s\n%s, %v", statementText(t, s), row.Category, err)
 	}
 }
 
@@ -139,7 +139,7 @@ func TestFaceOptOut_SeveralPeople(t *testing.T) {
 		items := map[int]desk.ItemDecision{}
 		for _, group := range tc.people[1:] {
 			for _, i := range group {
-				items[i] = desk.ItemDecision{Outcome: desk.OutcomeRejected}
+				items[i] = desk.ItemDecision{Outcome: desk.OutcomeRejected, Reason: "not_illegal"}
 			}
 		}
 		p, err = d.Preview(ctx, c.ID, index{}.items, &desk.Grant{Items: items})

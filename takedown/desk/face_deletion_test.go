@@ -267,7 +267,7 @@ func childFaces(dir string) error {
 		}
 		fmt.Printf("submitted %v %d\n", c.ID, person)
 		if i%4 == 3 {
-			if err := d.Reject(ctx, c.ID, desk.Actor{}, ""); err != nil {
+			if err := d.Reject(ctx, c.ID, refuse(desk.Actor{})); err != nil {
 				return err
 			}
 			fmt.Printf("ended %v %d\n", c.ID, person)

@@ -174,7 +174,7 @@ func TestFaceOptOut_Grant(t *testing.T) {
 		if c, err = d.Case(ctx, c.ID); err != nil || c.State != desk.StateInReview {
 			t.Errorf("%s: %s, %v", tc.name, c.State, err)
 		}
-		ok(t, d.Reject(ctx, c.ID, alice, ""))
+		ok(t, d.Reject(ctx, c.ID, refuse(alice)))
 	}
 	id := accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{Face: desk.FaceThreshold{Block: 0.95, Review: 0.75}})
 	e := d.Enforcer()
@@ -244,7 +244,7 @@ func TestOpenOptOut_PictureOrFace(t *testing.T) {
 		{"the face", desk.Grant{Scope: takedown.ScopeFace, Items: map[int]desk.ItemDecision{
 			0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeNotMeant}}}, takedown.Allow, takedown.Block, desk.OutcomeAccepted, takedown.ScopeFace, "kept", "accepted"},
 		{"the face by its item", desk.Grant{Items: map[int]desk.ItemDecision{
-			0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeRejected}, 2: {Scope: takedown.ScopeFace}}}, takedown.Allow, takedown.Block, desk.OutcomePartly, takedown.ScopeFace, "kept", "partial"},
+			0: {Outcome: desk.OutcomeNotMeant}, 1: {Outcome: desk.OutcomeRejected, Reason: "not_illegal"}, 2: {Scope: takedown.ScopeFace}}}, takedown.Allow, takedown.Block, desk.OutcomePartly, takedown.ScopeFace, "kept", "partial"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			looked = 0
@@ -487,7 +487,7 @@ func TestFaceOptOut_Letters(t *testing.T) {
 			if !strings.Contains(said[desk.MessageWithdrawn], words.destroyed) {
 				t.Errorf("%s, withdrawn:\n%s", lang, said[desk.MessageWithdrawn])
 			}
-			if s := said[desk.MessageStatement]; !open && !strings.Contains(s, "every picture that shows the face") {
+			if s := said[desk.MessageStatement]; !open && !strings.Contains(s, "every picture in which the face appears") {
 				t.Errorf("statement of reasons:\n%s", s)
 			}
 		}
@@ -700,7 +700,7 @@ func TestFaceOptOut_RejectedAndOpenedAgain(t *testing.T) {
 		d := faceDesk(t, dir, func(o *desk.Options) { o.FaceEmbedder = embedder })
 		c, err := d.Submit(ctx, tc.request)
 		ok(t, err)
-		ok(t, d.Reject(ctx, c.ID, alice, ""))
+		ok(t, d.Reject(ctx, c.ID, refuse(alice)))
 		c, err = d.Case(ctx, c.ID)
 		ok(t, err)
 		wantUnreadable(t, tc.name+", rejected", dir, c, tc.traces)

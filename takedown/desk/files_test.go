@@ -211,7 +211,7 @@ func BenchmarkSubmit_Large(b *testing.B) {
 			select {
 			case id := <-done:
 				start := time.Now()
-				ok(b, d.Reject(ctx, id, alice, ""))
+				ok(b, d.Reject(ctx, id, refuse(alice)))
 				longest = max(longest, time.Since(start))
 				running = false
 			case <-time.After(5 * time.Millisecond):

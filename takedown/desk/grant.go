@@ -49,6 +49,12 @@ type Grant struct {
 	// the years 1 to 9999. A zero Start means at once, a zero End means for ever.
 	// End is after now.
 	Start, End time.Time
+	// Finding has the words of the decision.
+	Finding Finding
+	// Seen is the [Case].Version that the reviewer looked at. If the case has
+	// another version now, the call fails with a [*ChangedError]. Zero does not
+	// compare.
+	Seen int
 
 	// asBefore keeps what is in force: the thresholds of a face, what the rule of an
 	// item does, and the scopes of pictures that have come onto the allow list.
@@ -77,8 +83,13 @@ type ItemDecision struct {
 	// Outcome is OutcomeAccepted, the default, or one of the others except
 	// OutcomePartly. OutcomeNotMeant is for an [request.OpenOptOut] only.
 	Outcome Outcome
-	Reason  string         // a code, as in Actor
-	Scope   takedown.Scope // zero is that of the grant
+	// Reason is a code, as in Actor. A refused item needs a reason, as in [Refusal];
+	// the default is that of the grant.
+	Reason string
+	Scope  takedown.Scope // zero is that of the grant
+	// Address decides what an address is of which [request.Item].MaybePage is set:
+	// request.ItemImageURL or request.ItemPageURL. Empty blocks it as both.
+	Address request.ItemKind
 	// Views, unless nil, are the views of a picture that are registered: frames of
 	// an animation, readings of a transparent picture, or rectangles. They need not
 	// be among those that Preview shows. Nil registers those that are the default.
@@ -202,7 +213,7 @@ func (d *Desk) unseen(c *caseRecord, mats []request.Material, item int) bool {
 // letter, the terms that it comes to, and what is blocked by them, face by face.
 // Of a reply, which blocks nothing, it has the request.
 func (d *Desk) approved(c *caseRecord, g Grant) ([]byte, error) {
-	g.Actor = Actor{}
+	g.Actor, g.Finding, g.Seen = Actor{}, Finding{}, 0 // each reviewer has words of their own
 	mats, err := d.material(c)
 	if err != nil {
 		return nil, err

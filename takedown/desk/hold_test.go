@@ -130,7 +130,7 @@ func TestUnhold(t *testing.T) {
 		if c = o.wantState(t, c.ID, state); len(c.Rules) != 0 || c.Outcome != "" {
 			t.Errorf("%s: rules %v, %q", state, c.Rules, c.Outcome)
 		}
-		o.wantLetters(t, c.ID)
+		o.wantLetters(t, c.ID, desk.MessageHoldOver)
 		wantVerdict(t, "lifted", o.Enforcer().FilterURL(u), takedown.Allow)
 		if list, err := o.Due(ctx, time.Time{}); err != nil || len(list) != 1 || list[0].Deadline.Name != "remove" {
 			t.Errorf("%s: due %+v, %v", state, list, err)

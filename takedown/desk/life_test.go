@@ -36,7 +36,7 @@ var day0 = time.Date(2026, 1, 30, 10, 0, 0, 0, time.UTC) // a Friday
 func newOffice(tb testing.TB, opts ...func(*desk.Options)) *office {
 	tb.Helper()
 	o := &office{clock: &clock{t: day0}}
-	options := &desk.Options{Now: o.Now, Notifier: o, Policy: "policy-7", FaceModels: faceModels}
+	options := &desk.Options{Now: o.Now, Notifier: o, Policy: "policy-7", Reasons: []string{"satire", "overriding_grounds"}, FaceModels: faceModels}
 	for _, f := range opts {
 		f(options)
 	}
@@ -111,6 +111,14 @@ func (o *office) wantLetters(tb testing.TB, id takedown.CaseID, want ...desk.Mes
 	if diff := cmp.Diff(want, o.letters(id)); diff != "" {
 		tb.Errorf("messages (-want +got):\n%s", diff)
 	}
+}
+
+// refuse is a refusal by somebody, for a reason that letters have words for.
+func refuse(a desk.Actor) desk.Refusal {
+	if !slices.Contains(append(desk.Reasons(), "satire", "overriding_grounds", "spam"), a.Reason) {
+		a.Reason = "not_illegal"
+	}
+	return desk.Refusal{Actor: a}
 }
 
 var alice, bob = desk.Actor{By: "alice", Reason: "well_founded"}, desk.Actor{By: "bob", Reason: "well_founded"}
@@ -229,7 +237,7 @@ func TestLife_DSANotice(t *testing.T) {
 	if err := o.Accept(ctx, late.ID, desk.Grant{Actor: bob}); err == nil {
 		t.Error("a closed case was reversed")
 	}
-	ok(t, o.Reject(ctx, late.ID, bob, desk.OutcomeOutOfScope))
+	ok(t, o.Reject(ctx, late.ID, desk.Refusal{Actor: bob, Outcome: desk.OutcomeOutOfScope}))
 }
 
 // A DSA notice with gaps is taken in where somebody can act on it and ask: it
@@ -285,7 +293,7 @@ func TestLife_ComplaintAboutARejection(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	c := o.submit(t, notice("https://example.org/a.jpg"))
-	ok(t, o.Reject(ctx, c.ID, alice, desk.OutcomeUnfounded))
+	ok(t, o.Reject(ctx, c.ID, desk.Refusal{Actor: alice, Outcome: desk.OutcomeUnfounded}))
 	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageRejected)
 	o.set(day0.AddDate(0, 7, 0))
 	complaint := o.submit(t, request.Complaint{Requester: person, Case: c.ID, Party: request.PartyNotifier, Grounds: "Look again."})
@@ -440,13 +448,13 @@ func TestLife_GDPR(t *testing.T) {
 	if err := o.Erase(ctx, c.ID, alice); err == nil {
 		t.Error("erased before it was decided")
 	}
-	ok(t, o.ExtendDeadline(ctx, c.ID, desk.Actor{By: "alice", Reason: "complex"}))
+	ok(t, o.ExtendDeadline(ctx, c.ID, desk.Actor{By: "alice", Reason: "complex"}, "We wait for the publisher."))
 	if got := due("inform_extended"); got != time.Date(2026, 4, 30, 12, 0, 0, 0, time.UTC) || !due("inform").IsZero() {
 		t.Errorf("after the extension, inform by %v", got)
 	}
-	ok(t, o.Reject(ctx, c.ID, desk.Actor{By: "alice", Reason: "overriding_grounds"}, ""))
+	ok(t, o.Reject(ctx, c.ID, refuse(desk.Actor{By: "alice", Reason: "overriding_grounds"})))
 	wantVerdict(t, "the hold ends with the decision", o.Enforcer().FilterURL(u), takedown.Allow)
-	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageRejected)
+	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageHeld, desk.MessageExtended, desk.MessageRejected)
 	if !due("inform_extended").IsZero() {
 		t.Error("informed, but the clock runs")
 	}
@@ -498,7 +506,7 @@ func TestLife_AuthorityOrder(t *testing.T) {
 	c := o.submit(t, r)
 	end := day0.AddDate(0, 1, 0)
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: end}))
-	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageInForce)
+	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageInForce, desk.MessageOrderNotice)
 	wantVerdict(t, "in Germany", o.Enforcer().In("DE").FilterURL(u), takedown.Block)
 	wantVerdict(t, "in France", o.Enforcer().In("FR").FilterURL(u), takedown.Allow)
 	wider := desk.Grant{Actor: alice, Territories: []string{"EU27"}, End: end, Wider: "order_was_extended"}

@@ -40,7 +40,7 @@ func TestLog_WhoAndWhy(t *testing.T) {
 	}{
 		{func(a desk.Actor) error { return o.LegalHold(ctx, c.ID, true, a) }, desk.StateInReview, "legal_hold"},
 		{func(a desk.Actor) error { return o.LegalHold(ctx, c.ID, false, a) }, desk.StateInReview, "legal_hold_ended"},
-		{func(a desk.Actor) error { return o.ExtendDeadline(ctx, c.ID, a) }, desk.StateInReview, "extended"},
+		{func(a desk.Actor) error { return o.ExtendDeadline(ctx, c.ID, a, "We wait for the publisher.") }, desk.StateInReview, "extended"},
 		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, []string{"reason"}) }, desk.StateInReview, desk.StateNeedsInfo},
 		{func(a desk.Actor) error { return o.AskInfo(ctx, c.ID, a, []string{"rights"}) }, desk.StateNeedsInfo, desk.StateNeedsInfo},
 		{func(a desk.Actor) error { return o.Hold(ctx, c.ID, a) }, desk.StateNeedsInfo, desk.StateEnforcing},

@@ -35,6 +35,18 @@ const (
 	MessageReversed        MessageType = "reversed"
 	MessageExpired         MessageType = "expired"
 	MessageSupport         MessageType = "support" // where somebody shown in an intimate picture finds help
+	// MessageHeld: what the request names is blocked until the decision; HoldOver:
+	// that ended without a decision.
+	MessageHeld     MessageType = "held"
+	MessageHoldOver MessageType = "hold_over"
+	MessageExtended MessageType = "extended" // more time is needed: has Words
+	// MessageExcepted: an objection was accepted, and a picture that is not the
+	// recipient's is no longer blocked by the case. What the case covers stays
+	// blocked.
+	MessageExcepted MessageType = "excepted"
+	// MessageOrderNotice is to the affected party of an order, Article 9(5): has
+	// Statement, and no To.
+	MessageOrderNotice MessageType = "order_notice"
 )
 
 // MessageTypes returns all types of messages, for catalogues of texts.
@@ -43,7 +55,7 @@ func MessageTypes() []MessageType { return slices.Clone(messageTypes) }
 var messageTypes = []MessageType{
 	MessageReceipt, MessageConfirmEmail, MessageNeedsInfo, MessageAccepted, MessagePartial, MessageRejected,
 	MessageInForce, MessageStatement, MessageCounterReceived, MessageRestored, MessageWithdrawn, MessageReversed,
-	MessageExpired, MessageSupport,
+	MessageExpired, MessageSupport, MessageHeld, MessageHoldOver, MessageExtended, MessageExcepted, MessageOrderNotice,
 }
 
 // decides reports whether a message tells a decision.
@@ -73,7 +85,26 @@ type Message struct {
 	// items whose matches are held for review; the others block.
 	Asked, Granted          takedown.Scope
 	Accepted, Refused, Held int
-	Items                   []CaseItem
+	Items                   []MessageItem
+	// Outcome is that of the case, Finding the words of its decision.
+	Outcome Outcome
+	Finding Finding
+	// ChildSafety reports that the case is about a child. Such a message must not
+	// describe what the case is about.
+	ChildSafety bool
+	// Claim is that of an opt-out, Party that of a complaint.
+	Claim request.Claim
+	Party request.Party
+	// Country is where the recipient lives, for help nearby. It may be empty.
+	Country string
+	// Authority and Reference are those of an order.
+	Authority, Reference string
+	// Words are the words of a reviewer to the recipient: a question, or the reason
+	// why more time is needed.
+	Words string
+	// OtherReviewer reports that somebody else decided about a complaint than about
+	// the decision that it is against.
+	OtherReviewer bool
 	// Territories, Start and End are those of the grant. No territories means
 	// worldwide, a zero Start means at once, and a zero End means never.
 	Territories []string
@@ -101,6 +132,14 @@ type Message struct {
 	// has no such deadline.
 	ComplaintWindow Span
 	Statement       *StatementOfReasons
+}
+
+// MessageItem is an item of a case in a message to its requester.
+type MessageItem struct {
+	CaseItem
+	// Given is the address as the requester wrote it; empty for items that are no
+	// addresses, and after an erasure.
+	Given string
 }
 
 // Recipient is the person to write to. It is personal data.
@@ -132,6 +171,7 @@ type message struct {
 	Until  time.Time       `json:"until,omitzero"`
 	Reason string          `json:"reason,omitempty"`
 	Reply  takedown.CaseID `json:"reply,omitzero"`
+	Words  string          `json:"words,omitempty"`
 
 	id uint64
 }
@@ -327,7 +367,7 @@ func (d *Desk) compose(m message) (Message, error) {
 	now := d.clock()
 	msg := Message{
 		ID: m.id, Type: m.Type, Time: now, Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Granted,
-		Items: c.Items, Territories: c.Territories, Start: c.Start, End: c.End, Reason: m.Reason, Token: m.Token, Until: m.Until, Reply: m.Reply,
+		Territories: c.Territories, Start: c.Start, End: c.End, Reason: m.Reason, Token: m.Token, Until: m.Until, Reply: m.Reply,
 	}
 	for _, it := range c.Items {
 		switch it.Outcome {
@@ -347,7 +387,7 @@ func (d *Desk) compose(m message) (Message, error) {
 			msg.Deadline = x.NotAfter
 		}
 	}
-	if m.Reply != (takedown.CaseID{}) {
+	if m.Reply != (takedown.CaseID{}) && m.Type != MessageExcepted {
 		reply, err := d.store.whole(m.Reply, false)
 		if err != nil {
 			return Message{}, err
@@ -362,11 +402,12 @@ func (d *Desk) compose(m message) (Message, error) {
 	if m.Type == MessageNeedsInfo {
 		msg.Problems = slices.Clone(c.Problems)
 	}
-	if m.Type == MessageStatement {
-		s := NewStatementOfReasons(&c.Case)
-		s.ComplaintWindow = d.complaintWindow(&c.Case)
-		msg.Statement = &s
-		return msg, nil
+	if m.Type == MessageStatement || m.Type == MessageOrderNotice {
+		msg.Statement, err = d.statement(c)
+		return msg, err
+	}
+	if err := d.explain(&msg, c, m); err != nil {
+		return Message{}, err
 	}
 	if c.Request != nil {
 		who := c.Request.From()

@@ -157,7 +157,7 @@ func TestDesk_Life(t *testing.T) {
 		grant := func(t *rapid.T, k *known) desk.Grant {
 			g := desk.Grant{Actor: desk.Actor{By: rapid.SampledFrom([]string{"alice", "bob"}).Draw(t, "by")}}
 			if rapid.Bool().Draw(t, "mixed") {
-				g.Items = map[int]desk.ItemDecision{rapid.IntRange(0, 1).Draw(t, "item"): {Outcome: desk.OutcomeRejected}}
+				g.Items = map[int]desk.ItemDecision{rapid.IntRange(0, 1).Draw(t, "item"): {Outcome: desk.OutcomeRejected, Reason: "not_illegal"}}
 			}
 			if rapid.IntRange(0, 4).Draw(t, "limited") == 0 {
 				g.End = now.Now().Add(48 * time.Hour)
@@ -266,7 +266,7 @@ func TestDesk_Life(t *testing.T) {
 			},
 			"reject": func(t *rapid.T) {
 				k := pick(t)
-				do(t, k, func() error { return d.Reject(ctx, k.id, bob, "") }, desk.StateRejected)
+				do(t, k, func() error { return d.Reject(ctx, k.id, refuse(bob)) }, desk.StateRejected)
 			},
 			"ask": func(t *rapid.T) {
 				k := pick(t)

@@ -20,16 +20,18 @@ func TestMoves_Typed(t *testing.T) {
 	accept := func(o *office, id takedown.CaseID) error { return o.Accept(ctx, id, desk.Grant{Actor: alice}) }
 	type f = func(*office, takedown.CaseID) error
 	methods := map[string]f{
-		"Accept":       accept,
-		"Change":       func(o *office, id takedown.CaseID) error { return o.Amend(ctx, id, desk.Grant{Actor: alice}) },
-		"Reject":       func(o *office, id takedown.CaseID) error { return o.Reject(ctx, id, alice, "") },
-		"AskInfo":      func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, []string{"explanation"}) },
-		"Hold":         func(o *office, id takedown.CaseID) error { return o.Hold(ctx, id, alice) },
-		"ReleaseHold":  func(o *office, id takedown.CaseID) error { return o.ReleaseHold(ctx, id, alice) },
-		"Restore":      func(o *office, id takedown.CaseID) error { return o.Restore(ctx, id, alice) },
-		"CourtHold":    func(o *office, id takedown.CaseID) error { return o.CourtHold(ctx, id, alice) },
-		"Release":      func(o *office, id takedown.CaseID) error { return o.Release(ctx, id, alice) },
-		"Extend":       func(o *office, id takedown.CaseID) error { return o.ExtendDeadline(ctx, id, alice) },
+		"Accept":      accept,
+		"Change":      func(o *office, id takedown.CaseID) error { return o.Amend(ctx, id, desk.Grant{Actor: alice}) },
+		"Reject":      func(o *office, id takedown.CaseID) error { return o.Reject(ctx, id, refuse(alice)) },
+		"AskInfo":     func(o *office, id takedown.CaseID) error { return o.AskInfo(ctx, id, alice, []string{"explanation"}) },
+		"Hold":        func(o *office, id takedown.CaseID) error { return o.Hold(ctx, id, alice) },
+		"ReleaseHold": func(o *office, id takedown.CaseID) error { return o.ReleaseHold(ctx, id, alice) },
+		"Restore":     func(o *office, id takedown.CaseID) error { return o.Restore(ctx, id, alice) },
+		"CourtHold":   func(o *office, id takedown.CaseID) error { return o.CourtHold(ctx, id, alice) },
+		"Release":     func(o *office, id takedown.CaseID) error { return o.Release(ctx, id, alice) },
+		"Extend": func(o *office, id takedown.CaseID) error {
+			return o.ExtendDeadline(ctx, id, alice, "We wait for the publisher.")
+		},
 		"Told":         func(o *office, id takedown.CaseID) error { return o.MarkNotified(ctx, id, alice) },
 		"LegalHold":    func(o *office, id takedown.CaseID) error { return o.LegalHold(ctx, id, true, alice) },
 		"CloseCase":    func(o *office, id takedown.CaseID) error { return o.CloseCase(ctx, id, alice) },

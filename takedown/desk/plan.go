@@ -253,10 +253,11 @@ func (p *plan) address(i int, scope takedown.Scope, named bool) error {
 	}
 	it := &p.c.Items[i]
 	it.Granted = takedown.ScopeURL
-	images, pages := []string{p.mats[i].Address}, []string(nil)
-	if it.Kind == request.ItemPageURL {
-		images, pages = pages, images
+	it.As = cmp.Or(p.g.Items[i].Address, it.As)
+	if it.As != "" && (!it.MaybePage || it.As != request.ItemImageURL && it.As != request.ItemPageURL) {
+		return p.refuse("item %d: its address cannot be decided to be that of a %q", i, it.As)
 	}
+	images, pages := it.addresses(p.mats[i].Address)
 	keys, err := addressKeys(p.list, images, pages)
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: %w", p.c.ID, err)
@@ -264,6 +265,31 @@ func (p *plan) address(i int, scope takedown.Scope, named bool) error {
 	p.addresses.Keys.Addresses = append(p.addresses.Keys.Addresses, keys...)
 	p.addressed = append(p.addressed, i)
 	return nil
+}
+
+// addresses returns the address of an item as that of a picture, of a page, or of
+// both.
+func (it *CaseItem) addresses(address string) (images, pages []string) {
+	both := it.MaybePage && it.As == ""
+	if cmp.Or(it.As, it.Kind) == request.ItemImageURL || both {
+		images = []string{address}
+	}
+	if cmp.Or(it.As, it.Kind) == request.ItemPageURL || both {
+		pages = []string{address}
+	}
+	return images, pages
+}
+
+// addressKinds returns the lists on which the address of an item stands.
+func (it *CaseItem) addressKinds() (kinds []blocklist.AddressKind) {
+	images, pages := it.addresses("")
+	if images != nil {
+		kinds = append(kinds, blocklist.ImageAddress)
+	}
+	if pages != nil {
+		kinds = append(kinds, blocklist.PageAddress)
+	}
+	return kinds
 }
 
 // picture plans a picture, or a hash alone.

@@ -243,7 +243,7 @@ func TestEvidence(t *testing.T) {
 	if err := d.AddEvidence(ctx, c.ID, make([]desk.Evidence, 999)); err == nil {
 		t.Error("1,001 pieces of evidence were taken")
 	}
-	ok(t, d.Reject(ctx, c.ID, alice, ""))
+	ok(t, d.Reject(ctx, c.ID, refuse(alice)))
 	ok(t, d.Erase(ctx, c.ID, alice))
 	if _, err := d.Evidence(ctx, c.ID); !errors.Is(err, desk.ErrErased) {
 		t.Errorf("after the erasure: %v", err)

@@ -62,19 +62,17 @@ func (r *rekeying) addresses(e blocklist.Event, digest func(blocklist.AddressKin
 		if i >= len(r.mats) {
 			return nil, fmt.Errorf("%w: case %v has lost the address of item %d", ErrStore, r.c.ID, i)
 		}
-		kind := blocklist.ImageAddress
-		if it.Kind == request.ItemPageURL {
-			kind = blocklist.PageAddress
+		for _, kind := range it.addressKinds() {
+			key, err := digest(kind, r.mats[i].Address)
+			var refused *blocklist.AddressError
+			if errors.As(err, &refused) {
+				continue // by today's rules it is no address, and nothing has it
+			}
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, blocklist.Address{Kind: kind, Digest: key})
 		}
-		key, err := digest(kind, r.mats[i].Address)
-		var refused *blocklist.AddressError
-		if errors.As(err, &refused) {
-			continue // by today's rules it is no address, and nothing has it
-		}
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, blocklist.Address{Kind: kind, Digest: key})
 	}
 	if list == nil {
 		return lostAddresses(e.Rule.Keys.Addresses), nil

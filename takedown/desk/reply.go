@@ -146,6 +146,10 @@ func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now 
 	if wait, err := d.approve(reply, g, now, second); wait || err != nil {
 		return change{}, err
 	}
+	if err := d.store.find(reply, g.Finding); err != nil {
+		return change{}, err
+	}
+	reply.Reason = g.Reason
 	target, err := d.load(ctx, reply.About)
 	if err != nil {
 		return change{}, err
@@ -453,6 +457,7 @@ const itemsEnded State = "items_ended"
 // again at the rest, and a hold goes on for it.
 func (d *Desk) reviewed(c *caseRecord, a Actor, now time.Time) (change, error) {
 	c.First = nil
+	c.Version++
 	c.note(c.State, itemsEnded, a, now)
 	if c.State == StateSecondReview {
 		if err := c.move(StateInReview, a, now); err != nil {

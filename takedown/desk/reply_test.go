@@ -98,7 +98,7 @@ func TestCounterNotice_NamesItems(t *testing.T) {
 	if err := o.Accept(ctx, third.ID, desk.Grant{Actor: bob}); !errors.As(err, &ge) {
 		t.Errorf("a counter-notice about what was restored: %v", err)
 	}
-	ok(t, o.Reject(ctx, third.ID, bob, ""))
+	ok(t, o.Reject(ctx, third.ID, refuse(bob)))
 
 	// A court keeps what the one names, whatever happens to the rest.
 	ok(t, o.CourtHold(ctx, two.ID, alice))
@@ -294,7 +294,7 @@ func TestDeadlines_OfReplies(t *testing.T) {
 		if diff := cmp.Diff(tc.want, names()); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", c.Kind, diff)
 		}
-		ok(t, o.Reject(ctx, c.ID, bob, ""))
+		ok(t, o.Reject(ctx, c.ID, refuse(bob)))
 		if got := names(); got != nil {
 			t.Errorf("%v, rejected: %v", c.Kind, got)
 		}
@@ -343,7 +343,7 @@ func TestComplaint_ByEitherParty(t *testing.T) {
 			if tc.grant != nil {
 				ok(t, o.Accept(ctx, id, *tc.grant))
 			} else {
-				ok(t, o.Reject(ctx, id, alice, ""))
+				ok(t, o.Reject(ctx, id, refuse(alice)))
 			}
 			if tc.then != nil {
 				ok(t, tc.then(o, id))
@@ -388,14 +388,14 @@ func TestObjection_OfARejection(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	id := o.submit(t, notice(published...)).ID
-	ok(t, o.Reject(ctx, id, alice, ""))
+	ok(t, o.Reject(ctx, id, refuse(alice)))
 	reply := o.submit(t, objection(t, id))
 	var move *desk.MoveError
 	if err := o.Accept(ctx, reply.ID, desk.Grant{Actor: bob}); !errors.As(err, &move) || move.To != desk.StateReversed {
 		t.Errorf("Accept: %v", err)
 	}
 	o.wantState(t, id, desk.StateRejected)
-	ok(t, o.Reject(ctx, reply.ID, bob, ""))
+	ok(t, o.Reject(ctx, reply.ID, refuse(bob)))
 }
 
 // What a case did before it was taken up again does not count as done in the
@@ -406,7 +406,7 @@ func TestComplaint_SecondRound(t *testing.T) {
 	r := samples(t, takedown.CaseID{})[request.KindIntimateImage]
 	c := o.submit(t, r)
 	ok(t, o.Hold(ctx, c.ID, alice))
-	ok(t, o.Reject(ctx, c.ID, alice, ""))
+	ok(t, o.Reject(ctx, c.ID, refuse(alice)))
 	o.later(30 * 24 * time.Hour)
 	accept(t, o.Desk, request.Complaint{Requester: person, Case: c.ID, Party: request.PartyNotifier, Grounds: "Look again."}, desk.Grant{Actor: bob})
 	list, err := o.DueOf(ctx, c.ID)
@@ -425,7 +425,7 @@ func TestComplaint_LateAboutAClosedCase(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	id := o.submit(t, notice(published...)).ID
-	ok(t, o.Reject(ctx, id, alice, ""))
+	ok(t, o.Reject(ctx, id, refuse(alice)))
 	o.set(day0.AddDate(0, 6, 0))
 	ok(t, o.CloseCase(ctx, id, alice))
 	r := request.Complaint{Requester: person, Case: id, Party: request.PartyNotifier, Grounds: "Look again."}
@@ -480,7 +480,7 @@ func TestReply_LastItemWhileOthersAreReopened(t *testing.T) {
 	for _, erased := range []bool{false, true} {
 		for _, withdrawn := range []bool{true, false} {
 			o := newOffice(t)
-			rejected := desk.ItemDecision{Outcome: desk.OutcomeRejected}
+			rejected := desk.ItemDecision{Outcome: desk.OutcomeRejected, Reason: "not_illegal"}
 			n := notice(published...)
 			id := accept(t, o.Desk, n, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: rejected, 2: rejected}})
 			accept(t, o.Desk, request.Complaint{Requester: n.Requester, Case: id, Party: request.PartyNotifier, Grounds: "Look again."}, desk.Grant{Actor: bob})

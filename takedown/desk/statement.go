@@ -3,7 +3,9 @@ package desk
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +33,10 @@ const (
 // the requester.
 type StatementOfReasons struct {
 	Case takedown.CaseID
+	// Addresses are the restricted addresses, as far as the restriction is about
+	// addresses: (a). [StatementOfReasons.For] leaves those of one publisher. For a
+	// copy that was found by its likeness, the operator adds where it found it.
+	Addresses []string
 	// Number counts the restrictions of the case, from 1; each change of its terms
 	// is a new restriction. 0 means that the case has never been in force.
 	Number int
@@ -51,14 +57,60 @@ type StatementOfReasons struct {
 	// picture and software then applies that to copies, it is partially automated.
 	AutomatedDetection bool
 	AutomatedDecision  bool
-	// Ground is why: (d), (e).
-	Ground request.Ground
-	// Law and Explanation are the operator's statement. The default Law is the
-	// legal basis of the kind of request.
-	Law, Explanation string
+	// Ground is why: (d), or (e) if OnTerms is set. Law is the provision, or the
+	// clause of the terms, and Explanation the reason why the content breaks it.
+	// Facts are those on which the decision relies: (b). The words come from the
+	// [Finding] of the decision: see [StatementOfReasons.Lacks].
+	Ground                  request.Ground
+	OnTerms                 bool
+	Facts, Law, Explanation string
+	// Synthetic and Minor report that the content is made by a machine, and that it
+	// shows a minor.
+	Synthetic, Minor bool
+	// Order is the order that the restriction follows; nil for other cases. It is
+	// erased with its case.
+	Order *OrderTerms
 	// ComplaintWindow is how long the affected party can complain: (f). Zero means
 	// no limit.
 	ComplaintWindow Span
+}
+
+// OrderTerms is what the affected party is told of an order: Article 9(5).
+type OrderTerms struct{ Authority, Reference, LegalBasis, Reasons, Redress string }
+
+// For returns the statement for the publisher of one host: without the addresses of
+// others. It has no addresses if the host has none.
+func (s StatementOfReasons) For(host string) StatementOfReasons {
+	all := s.Addresses
+	s.Addresses = nil
+	for _, a := range all {
+		if u, err := url.Parse(a); err == nil && strings.EqualFold(u.Hostname(), host) {
+			s.Addresses = append(s.Addresses, a)
+		}
+	}
+	return s
+}
+
+// Hosts returns the hosts of the restricted addresses. Each publisher gets a
+// statement of its own: see [StatementOfReasons.For].
+func (s StatementOfReasons) Hosts() (hosts []string) {
+	for _, a := range s.Addresses {
+		if u, err := url.Parse(a); err == nil && !slices.Contains(hosts, u.Hostname()) {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
+}
+
+// Lacks returns the points of Article 17(3) for which the reviewer gave no words:
+// "facts", "law" and "explanation". Letters and rows then have general words.
+func (s StatementOfReasons) Lacks() (points []string) {
+	for _, x := range []struct{ name, text string }{{"facts", s.Facts}, {"law", s.Law}, {"explanation", s.Explanation}} {
+		if x.text == "" {
+			points = append(points, x.name)
+		}
+	}
+	return points
 }
 
 // NewStatementOfReasons returns the statement of reasons of a case in force. If
@@ -94,103 +146,66 @@ func NewStatementOfReasons(c *Case) StatementOfReasons {
 	if slices.Contains(c.Flags, FlagFlaggerConfirmed) { // anybody can say that they are one
 		s.Origin = OriginTrustedFlagger
 	}
-	s.Ground, s.Law = groundOf(c)
-	s.Explanation = "The request was reviewed and found to be justified as far as stated above."
+	s.Ground = groundOf(c)
+	s.OnTerms, s.Facts, s.Law, s.Explanation = c.OnTerms, c.Finding.Facts, c.Finding.Law, c.Finding.Explanation
+	if s.Law == "" && (c.Kind == request.KindDMCANotice || c.Kind == request.KindIntimateImage) {
+		s.OnTerms = true // these laws are of the United States: no ground of illegality in the EU
+	}
+	s.Synthetic, s.Minor = c.Synthetic == request.AnswerYes, c.Minor == request.AnswerYes
+	if o, ok := c.Request.(request.AuthorityOrder); ok {
+		s.Order = &OrderTerms{o.Authority, o.Reference, o.LegalBasis, o.Reasons, o.Redress}
+	}
 	return s
 }
 
-// groundOf returns the ground of a case, and words for the law it rests on. They
-// are never the requester's own, which may tell who that is: the operator fills
-// in Law.
-func groundOf(c *Case) (request.Ground, string) {
-	switch r := c.Request.(type) {
-	case request.DSANotice:
-		return r.Ground, "the law that the notice refers to"
-	}
+// groundOf returns the ground of a case.
+func groundOf(c *Case) request.Ground {
 	switch c.Kind {
 	case request.KindDMCANotice:
-		return request.GroundCopyright, "17 U.S.C. 512"
+		return request.GroundCopyright
 	case request.KindGDPRRequest:
-		return request.GroundPrivacy, "Regulation (EU) 2016/679, Articles 17, 18 and 21"
+		return request.GroundPrivacy
 	case request.KindIntimateImage:
-		return request.GroundIntimateImage, "47 U.S.C. 223a"
-	case request.KindAuthorityOrder:
-		return request.GroundOther, "the law that the order refers to"
+		return request.GroundIntimateImage
 	case request.KindImageOptOut, request.KindOpenOptOut, request.KindHashEntry, request.KindFaceOptOut:
 		// The owner of a picture has no right to all those that show the face.
 		if c.Claim == request.ClaimOwner && c.Granted != takedown.ScopeFace {
-			return request.GroundCopyright, "the right of the owner of the picture"
+			return request.GroundCopyright
 		}
-		return request.GroundPrivacy, "the right of the depicted person to object"
+		return request.GroundPrivacy
 	}
-	return request.GroundUnspecified, "the law that the request refers to"
+	return c.Ground
 }
 
-// grounds has a row for each Ground: its words, and its category and keyword in
+// law returns Law, or general words for it. They are never the requester's own,
+// which may tell who that is.
+func (s *StatementOfReasons) law() string {
+	switch {
+	case s.Law != "":
+		return s.Law
+	case s.OnTerms:
+		return "the operator's rules for requests"
+	case s.Kind == request.KindGDPRRequest:
+		return "Regulation (EU) 2016/679, Articles 17, 18 and 21"
+	}
+	return "the law that the request refers to"
+}
+
+// grounds has a row for each Ground: its category and keyword in
 // the Transparency Database.
-var grounds = map[request.Ground]struct{ words, category, keyword string }{
-	request.GroundUnspecified:      {"illegal content, not specified further", "STATEMENT_CATEGORY_NOT_SPECIFIED_NOTICE", ""},
-	request.GroundCopyright:        {"infringement of copyright", "STATEMENT_CATEGORY_INTELLECTUAL_PROPERTY_INFRINGEMENTS", "KEYWORD_COPYRIGHT_INFRINGEMENT"},
-	request.GroundTrademark:        {"infringement of a trade mark", "STATEMENT_CATEGORY_INTELLECTUAL_PROPERTY_INFRINGEMENTS", "KEYWORD_TRADEMARK_INFRINGEMENT"},
-	request.GroundPrivacy:          {"violation of privacy and data protection", "STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS", "KEYWORD_RIGHT_TO_BE_FORGOTTEN"},
-	request.GroundIntimateImage:    {"intimate image shared without consent", "STATEMENT_CATEGORY_CYBER_VIOLENCE", "KEYWORD_NON_CONSENSUAL_IMAGE_SHARING"},
-	request.GroundImpersonation:    {"impersonation", "STATEMENT_CATEGORY_SCAMS_AND_FRAUD", "KEYWORD_IMPERSONATION_ACCOUNT_HIJACKING"},
-	request.GroundDefamation:       {"defamation", "STATEMENT_CATEGORY_ILLEGAL_OR_HARMFUL_SPEECH", "KEYWORD_DEFAMATION"},
-	request.GroundHate:             {"hate speech", "STATEMENT_CATEGORY_ILLEGAL_OR_HARMFUL_SPEECH", "KEYWORD_HATE_SPEECH"},
-	request.GroundFraud:            {"fraud", "STATEMENT_CATEGORY_SCAMS_AND_FRAUD", ""},
-	request.GroundMinors:           {"danger to minors", "STATEMENT_CATEGORY_PROTECTION_OF_MINORS", ""},
-	request.GroundChildSexualAbuse: {"child sexual abuse material", "STATEMENT_CATEGORY_PROTECTION_OF_MINORS", "KEYWORD_CHILD_SEXUAL_ABUSE_MATERIAL"},
-	request.GroundOther:            {"other illegal content", "STATEMENT_CATEGORY_NOT_SPECIFIED_NOTICE", ""},
-}
-
-var originWords = map[Origin]string{
-	OriginArticle16:      "a notice under Article 16 of Regulation (EU) 2022/2065",
-	OriginTrustedFlagger: "a notice of a trusted flagger",
-	OriginOther:          "a request of another kind",
-	OriginOwnInitiative:  "our own initiative",
-}
-
-// Text returns the statement in English, with the points of Article 17(3).
-func (s StatementOfReasons) Text() string {
-	var b strings.Builder
-	where := "worldwide"
-	if len(s.Territories) > 0 {
-		where = "in " + strings.Join(s.Territories, ", ")
-	}
-	until := "without end"
-	if !s.To.IsZero() {
-		until = "until " + s.To.UTC().Format(time.DateOnly)
-	}
-	what := "is not shown in our service any more"
-	if s.Effect == blocklist.EffectReview {
-		what = "is held back until a person has looked at it"
-	}
-	reaches := map[takedown.Scope]string{
-		takedown.ScopeURL: "the address itself", takedown.ScopeBytes: "the same file at any address",
-		takedown.ScopeIdentical: "the identical picture at any address", takedown.ScopeDuplicate: "the picture and its copies at any address",
-		takedown.ScopeFace: "every picture that shows the face, at any address",
-	}
-	held := ""
-	if s.Held > 0 {
-		held = fmt.Sprintf(" Beyond that, it is held back until a person has looked at it: %s.", reaches[s.Held])
-	}
-	fmt.Fprintf(&b, "Statement of reasons, case %v\n\n", s.Case)
-	fmt.Fprintf(&b, "(a) Restriction: content of yours %s. It reaches %s, %s, from %s, %s.%s\n", what, reaches[s.Scope], where, s.From.UTC().Format(time.DateOnly), until, held)
-	fmt.Fprintf(&b, "(b) Facts: it goes back to %s (%v).\n", originWords[s.Origin], s.Kind)
-	fmt.Fprintf(&b, "(c) Automated means: content %s found by automated means; %s.\n",
-		map[bool]string{true: "may have been", false: "was not"}[s.AutomatedDetection],
-		map[string]string{
-			"AUTOMATED_DECISION_FULLY":         "the decision was made by them",
-			"AUTOMATED_DECISION_PARTIALLY":     "a person decided about the reference, software applies it to copies",
-			"AUTOMATED_DECISION_NOT_AUTOMATED": "the decision was made by a person",
-		}[s.automatedDecision()])
-	fmt.Fprintf(&b, "(d) Legal ground: %s; %s. %s\n", grounds[s.Ground].words, s.Law, s.Explanation)
-	window := ""
-	if s.ComplaintWindow != (Span{}) {
-		window = " for " + s.ComplaintWindow.String() + " from this message"
-	}
-	fmt.Fprintf(&b, "(f) Redress: you can complain to us free of charge%s, turn to a certified out-of-court dispute settlement body, or go to court.\n", window)
-	return b.String()
+var grounds = map[request.Ground]struct{ category, keyword string }{
+	request.GroundUnspecified:      {"STATEMENT_CATEGORY_NOT_SPECIFIED_NOTICE", ""},
+	request.GroundCopyright:        {"STATEMENT_CATEGORY_INTELLECTUAL_PROPERTY_INFRINGEMENTS", "KEYWORD_COPYRIGHT_INFRINGEMENT"},
+	request.GroundTrademark:        {"STATEMENT_CATEGORY_INTELLECTUAL_PROPERTY_INFRINGEMENTS", "KEYWORD_TRADEMARK_INFRINGEMENT"},
+	request.GroundPrivacy:          {"STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS", "KEYWORD_RIGHT_TO_BE_FORGOTTEN"},
+	request.GroundIntimateImage:    {"STATEMENT_CATEGORY_CYBER_VIOLENCE", "KEYWORD_NON_CONSENSUAL_IMAGE_SHARING"},
+	request.GroundImpersonation:    {"STATEMENT_CATEGORY_SCAMS_AND_FRAUD", "KEYWORD_IMPERSONATION_ACCOUNT_HIJACKING"},
+	request.GroundDefamation:       {"STATEMENT_CATEGORY_ILLEGAL_OR_HARMFUL_SPEECH", "KEYWORD_DEFAMATION"},
+	request.GroundHate:             {"STATEMENT_CATEGORY_ILLEGAL_OR_HARMFUL_SPEECH", "KEYWORD_HATE_SPEECH"},
+	request.GroundFraud:            {"STATEMENT_CATEGORY_SCAMS_AND_FRAUD", ""},
+	request.GroundMinors:           {"STATEMENT_CATEGORY_PROTECTION_OF_MINORS", ""},
+	request.GroundChildSexualAbuse: {"STATEMENT_CATEGORY_PROTECTION_OF_MINORS", "KEYWORD_CHILD_SEXUAL_ABUSE_MATERIAL"},
+	request.GroundOther:            {"STATEMENT_CATEGORY_NOT_SPECIFIED_NOTICE", ""},
 }
 
 func (s StatementOfReasons) automatedDecision() string {
@@ -202,6 +217,10 @@ func (s StatementOfReasons) automatedDecision() string {
 	}
 	return "AUTOMATED_DECISION_NOT_AUTOMATED"
 }
+
+// ErrNoRow is returned for a restriction of which the Transparency Database gets no
+// row: that of an order, Article 17(5).
+var ErrNoRow = errors.New("takedown: statement of reasons: an order of an authority makes no row")
 
 // TransparencyRow is a statement of reasons in the form of the DSA Transparency
 // Database: POST /api/v1/statement, or up to 100 rows under "statements". Empty
@@ -263,26 +282,27 @@ func (r TransparencyRow) Check() error {
 // out. The row must have no personal data: Law and Explanation are the operator's
 // words.
 func (s StatementOfReasons) TransparencyRow(puid string, contentDate time.Time) (TransparencyRow, error) {
+	if s.Kind == request.KindAuthorityOrder {
+		return TransparencyRow{}, ErrNoRow
+	}
 	yes := map[bool]string{true: "Yes", false: "No"}
 	g := grounds[s.Ground]
 	row := TransparencyRow{
-		PUID:                      cmp.Or(puid, fmt.Sprintf("%v-%d", s.Case, s.Number)),
-		DecisionVisibility:        []string{"DECISION_VISIBILITY_CONTENT_DISABLED"},
-		DecisionGround:            "DECISION_GROUND_ILLEGAL_CONTENT",
-		IllegalContentLegalGround: cut(s.Law, 500),
-		IllegalContentExplanation: cut(s.Explanation, 2000),
-		ContentType:               []string{"CONTENT_TYPE_IMAGE"},
-		Category:                  g.category,
-		ContentDate:               contentDate.UTC().Format(time.DateOnly),
-		ApplicationDate:           s.From.UTC().Format(time.DateOnly),
-		DecisionFacts:             fmt.Sprintf("A request of the kind %v was reviewed and accepted; the restriction reaches as far as %q.", s.Kind, s.Scope),
-		SourceType:                string(s.Origin),
-		AutomatedDetection:        yes[s.AutomatedDetection],
-		AutomatedDecision:         s.automatedDecision(),
+		PUID:               cmp.Or(puid, fmt.Sprintf("%v-%d", s.Case, s.Number)),
+		DecisionVisibility: []string{"DECISION_VISIBILITY_CONTENT_DISABLED"},
+		ContentType:        []string{"CONTENT_TYPE_IMAGE"},
+		Category:           g.category,
+		ContentDate:        contentDate.UTC().Format(time.DateOnly),
+		ApplicationDate:    s.From.UTC().Format(time.DateOnly),
+		DecisionFacts:      cut(s.Facts, 5000),
+		SourceType:         string(s.Origin),
+		AutomatedDetection: yes[s.AutomatedDetection],
+		AutomatedDecision:  s.automatedDecision(),
 	}
-	if g.keyword != "" {
-		row.CategorySpecification = []string{g.keyword}
+	if row.DecisionFacts == "" {
+		row.DecisionFacts = fmt.Sprintf("A request of the kind %v was reviewed and accepted; the restriction reaches as far as %q.", s.Kind, s.Scope)
 	}
+	s.legal(&row)
 	if !s.To.IsZero() {
 		row.EndDateVisibility = s.To.UTC().Format(time.DateOnly)
 	}
@@ -301,6 +321,36 @@ func (s StatementOfReasons) TransparencyRow(puid string, contentDate time.Time) 
 		return row, fmt.Errorf("takedown: statement of reasons: the restriction does not apply in the EU or the EEA; the database does not take it")
 	}
 	return row, row.Check()
+}
+
+// legal writes on which ground a restriction rests, and of what content. The
+// database keeps the fields of one of the two grounds only.
+func (s *StatementOfReasons) legal(row *TransparencyRow) {
+	explanation := cmp.Or(s.Explanation, "The request was reviewed and found to be justified as far as stated.")
+	if s.OnTerms {
+		row.DecisionGround = "DECISION_GROUND_INCOMPATIBLE_CONTENT"
+		row.IncompatibleGround, row.IncompatibleExplanation = cut(s.law(), 500), cut(explanation, 2000)
+		row.IncompatibleIllegal = "No"
+	} else {
+		row.DecisionGround = "DECISION_GROUND_ILLEGAL_CONTENT"
+		row.IllegalContentLegalGround, row.IllegalContentExplanation = cut(s.law(), 500), cut(explanation, 2000)
+	}
+	keyword := grounds[s.Ground].keyword
+	if s.Synthetic {
+		row.ContentType = []string{"CONTENT_TYPE_SYNTHETIC_MEDIA"}
+		switch s.Ground {
+		case request.GroundIntimateImage:
+			keyword = "KEYWORD_NON_CONSENSUAL_MATERIAL_DEEPFAKE"
+		case request.GroundChildSexualAbuse:
+			keyword = "KEYWORD_CHILD_SEXUAL_ABUSE_MATERIAL_DEEPFAKE"
+		}
+	}
+	if keyword != "" {
+		row.CategorySpecification = []string{keyword}
+	}
+	if minors := "STATEMENT_CATEGORY_PROTECTION_OF_MINORS"; s.Minor && row.Category != minors {
+		row.CategoryAddition = []string{minors}
+	}
 }
 
 // cut shortens a text to max characters.

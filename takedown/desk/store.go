@@ -443,6 +443,9 @@ func (s *caseStore) addRequest(tx StoreTx, c *caseRecord) (gone bool, err error)
 		return false, err
 	}
 	c.Request, c.Pictures, c.files, err = decodeStored(b)
+	if err == nil {
+		err = s.addFinding(c, key)
+	}
 	if err == nil && len(c.files) > 0 {
 		c.Request = request.WithImages(c.Request, s.files(c.ID, c.files))
 	}

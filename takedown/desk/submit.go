@@ -117,7 +117,7 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 // checkRequest looks at a request with what the desk brings to it.
 func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
 	return request.Check(ctx, r, &request.CheckOptions{
-		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Desk: true, Embedder: d.opts.FaceEmbedder, Decoders: d.opts.Decoders,
+		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Hosts: d.opts.Hosts, Desk: true, Embedder: d.opts.FaceEmbedder, Decoders: d.opts.Decoders,
 		Slots: d.slots,
 	})
 }
@@ -140,10 +140,8 @@ func (d *Desk) takeIn(c *caseRecord, k *request.Checked) error {
 	c.Flags = k.Flags
 	c.Party = d.party(c.Request.From())
 	c.Claim = claimOf(c.Request)
-	c.AskedTerritories = nil
-	if o, ok := c.Request.(request.AuthorityOrder); ok {
-		c.AskedTerritories = o.Territories
-	}
+	c.Version++
+	c.countable()
 	mats := c.registered(k.Material)
 	for i, m := range mats {
 		if c.Items[i].Kind != request.ItemFace && d.isAllowed(&m) {
@@ -161,6 +159,27 @@ func (d *Desk) takeIn(c *caseRecord, k *request.Checked) error {
 		c.flag(FlagSeveralPeople)
 	}
 	return nil
+}
+
+// countable notes what reports count of a request, and what its clocks depend on.
+func (c *caseRecord) countable() {
+	c.AskedTerritories, c.Ground, c.Synthetic, c.Minor, c.LawCountry = nil, "", "", "", ""
+	c.Country = strings.ToUpper(c.Request.From().Country)
+	c.OnTerms = restsOnTerms(c.Kind)
+	switch r := c.Request.(type) {
+	case request.AuthorityOrder:
+		c.AskedTerritories, c.Ground, c.LawCountry = r.Territories, r.Ground, strings.ToUpper(r.State)
+	case request.DSANotice:
+		c.Ground = r.Ground
+	case request.IntimateImage:
+		c.Synthetic, c.Minor = r.Synthetic, r.MinorDepicted
+	case request.ImageOptOut:
+		c.LawCountry = strings.ToUpper(r.LawCountry)
+	case request.OpenOptOut:
+		c.LawCountry = strings.ToUpper(r.LawCountry)
+	case request.FaceOptOut:
+		c.LawCountry = strings.ToUpper(r.LawCountry)
+	}
 }
 
 // itemsOf returns the items of a request that nobody has decided about.

@@ -222,8 +222,9 @@ func TestValidate_Nonsense(t *testing.T) {
 	for _, u := range []string{
 		"https://localhost/", "http://127.0.0.1/x.jpg", "http://2130706433/", "http://[::1]/", "http://10.0.0.1/x.jpg", "http://192.168.1.1/", "http://169.254.1.1/",
 		"https://intranet/x.jpg", "https://x.localhost/", "https://user:pw@a.example/x.jpg", "https://user@a.example/",
+		"https://nas.local/x.jpg", "https://photos.corp.internal/x.jpg", "http://router.lan/x.jpg",
 	} {
-		if got := problems(request.Validate(notice(u), nil)); len(got) != 1 || !strings.HasPrefix(got[0], "image_urls[0]: invalid_address") {
+		if got := problems(request.Validate(notice(u), nil)); len(got) != 1 || !strings.HasPrefix(got[0], "image_urls[0]: internal_address") {
 			t.Errorf("%q: %v", u, got)
 		}
 	}

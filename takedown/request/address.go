@@ -64,60 +64,118 @@ func (c *checker) addresses(field string, entries []string, u use) {
 			continue
 		}
 		for _, text := range found {
+			pasted := text
 			text, page := inside(text)
 			a, err := blocklist.Canonical(text)
-			if err != nil || !public(text, a) {
+			switch {
+			case err != nil, strings.ContainsFunc(pasted, unicode.IsControl):
 				c.Add(path, CodeInvalidAddress)
+			case c.internal(text, a):
+				c.Add(path, CodeInternalAddress)
+			}
+			if c.Has(path) {
 				break
 			}
 			if slices.Contains(canonical, a) {
 				continue
 			}
 			canonical = append(canonical, a)
-			what := u
-			if u == useImage && page {
-				what = usePage // where it belongs: no picture has this address
-			}
-			switch what {
-			case useImage:
-				c.Items = append(c.Items, Item{Field: path, Kind: ItemImageURL, MaxScope: takedown.ScopeURL})
-				c.Material = append(c.Material, Material{Address: a})
-			case useNamed:
-				c.Named = append(c.Named, Named{path, a})
-			case usePage:
-				c.Items = append(c.Items, Item{Field: path, Kind: ItemPageURL, MaxScope: takedown.ScopeURL})
-				c.Material = append(c.Material, Material{Address: a})
-			}
+			c.address(path, pasted, a, u, page)
 		}
 	}
 }
 
-// inside returns the address that a person means by the address that was pasted:
-// that of the picture, or of the page, inside a search result, an image proxy or
-// an archive. page says that it is that of a page. Any other address stays.
-func inside(text string) (address string, page bool) {
-	r, ok := unwrap.Address(text, nil)
-	if !ok || len(r.Rules) == 0 || r.Kind == unwrap.Thumbnail || r.Kind == unwrap.Expiring {
-		return text, false
+// address adds one address of a field to what is to be blocked, or named. page
+// says how far it looks like that of a page.
+func (c *checker) address(path, pasted, canonical string, u use, page doubt) {
+	it := Item{Field: path, Kind: ItemImageURL, MaxScope: takedown.ScopeURL}
+	if c.Given == nil {
+		c.Given = map[string]string{}
 	}
-	return r.URL, r.Kind == unwrap.Page
+	c.Given[canonical] = pasted
+	switch u {
+	case useExample:
+		return
+	case useNamed:
+		c.Named = append(c.Named, Named{path, canonical})
+		return
+	case usePage:
+		it.Kind = ItemPageURL
+	}
+	if c.opts.Lookup != nil {
+		it.Found = c.opts.Lookup(canonical)
+	}
+	if u == useImage {
+		switch {
+		case it.Found == FoundPicture:
+		case it.Found == FoundPage, page == isPage:
+			it.Kind = ItemPageURL // where it belongs: no picture has this address
+		case page == maybePage:
+			it.MaybePage = true
+			c.Flag(FlagMaybePage)
+		}
+	}
+	c.Items, c.Material = append(c.Items, it), append(c.Material, Material{Address: canonical})
 }
 
-// public reports whether an address can be one of the web, by its form: it names
-// no machine of a network of somebody's own, and no user.
-func public(text, canonical string) bool {
+// doubt is how far an address that was given as that of a picture looks like that
+// of a page.
+type doubt uint8
+
+const (
+	isPicture doubt = iota
+	maybePage
+	isPage
+)
+
+// inside returns the address that a person means by the address that was pasted:
+// that of the picture, or of the page, inside a search result, an image proxy or
+// an archive. page says whether it is that of a page. Any other address stays.
+func inside(text string) (address string, page doubt) {
+	r, ok := unwrap.Address(text, nil)
+	if !ok || r.Kind == unwrap.Thumbnail || r.Kind == unwrap.Expiring || r.Kind == unwrap.Picture && len(r.Rules) == 0 {
+		return text, isPicture
+	}
+	switch r.Kind {
+	case unwrap.Unknown:
+		page = maybePage
+	case unwrap.Page:
+		page = isPage
+		if u, err := url.Parse(r.URL); err == nil && u.RawQuery != "" && len(r.Rules) == 0 {
+			page = maybePage // image.php?id=7 is a picture on many sites
+		}
+	}
+	if len(r.Rules) == 0 {
+		return text, page
+	}
+	return r.URL, page
+}
+
+// internalSuffixes are the endings of host names that no public name has: RFC
+// 6761, RFC 6762, RFC 8375 and the reservation of ".internal" by ICANN, and what
+// routers of homes and companies use.
+var internalSuffixes = []string{
+	".localhost", ".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".private", ".home.arpa", ".invalid", ".test", ".onion",
+}
+
+// internal reports whether an address names a machine of a private network, or a
+// user, by its form.
+func (c *checker) internal(text, canonical string) bool {
 	if u, err := url.Parse(text); err == nil && u.User != nil {
-		return false
+		return true
 	}
 	u, err := url.Parse(canonical)
 	if err != nil {
+		return true
+	}
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if c.opts.Hosts != nil && c.opts.Hosts(host) {
 		return false
 	}
-	host := u.Hostname()
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return ip.IsGlobalUnicast() && !ip.IsPrivate()
+		return !ip.IsGlobalUnicast() || ip.IsPrivate()
 	}
-	return strings.Contains(host, ".") && !strings.HasSuffix(host, ".localhost")
+	return !strings.Contains(host, ".") || slices.ContainsFunc(internalSuffixes, func(s string) bool { return strings.HasSuffix(host, s) })
 }
 
 // sources returns the addresses in a text, with those of the operator's service

@@ -129,6 +129,9 @@ func (c *checker) addFace(path string, t FaceTemplate) {
 
 // faces takes vectors that the sender made.
 func (c *checker) faces(field string, faces []takedown.Face) {
+	if c.opts.AddressesOnly {
+		return
+	}
 	for i, f := range faces {
 		path := fields.Index(field, i)
 		if f.IsZero() {
@@ -146,6 +149,9 @@ func (c *checker) faces(field string, faces []takedown.Face) {
 // faceImages looks for the face in each picture that was sent to show it.
 // Without the consent nobody looks for it.
 func (c *checker) faceImages(field string, images []File, marks []string, consent bool) {
+	if c.opts.AddressesOnly {
+		return
+	}
 	if len(images) > 0 && c.opts.Desk && c.opts.Embedder == nil {
 		c.Add(field, CodeNoEmbedder)
 	}
@@ -269,6 +275,9 @@ func (c *checker) biometric(field string, s Statement) {
 // picture, or the one that is marked. A picture without one is no problem: it
 // may be the picture that is meant.
 func (c *checker) openFaces(field string, images []File, marks []string) {
+	if c.opts.AddressesOnly {
+		return
+	}
 	if c.opts.Embedder == nil {
 		return
 	}

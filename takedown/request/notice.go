@@ -173,7 +173,11 @@ type AuthorityOrder struct {
 	Requester Requester `json:"requester"` // who transmits it
 	// Authority is the issuer of the order, Reference its number or file,
 	// LegalBasis its legal basis.
-	Authority  string `json:"authority" max:"500"`
+	Authority string `json:"authority" max:"500"`
+	// State is the state of the authority, ISO 3166-1 alpha-2; Ground is the type of
+	// illegal content. Both are for reports, and optional.
+	State      string `json:"state,omitempty"`
+	Ground     Ground `json:"ground,omitempty"`
 	Reference  string `json:"reference" max:"200"`
 	LegalBasis string `json:"legal_basis" max:"500"`
 	// Reasons are the reasons why the content is illegal. Redress are the
@@ -207,6 +211,8 @@ func (r AuthorityOrder) Asks() takedown.Scope {
 func (r AuthorityOrder) check(c *checker) {
 	r.Requester.check(c, needs{anyContact: true})
 	c.text("authority", r.Authority, true, maxShort)
+	c.country("state", r.State)
+	choice(c, "ground", r.Ground, false)
 	c.text("reference", r.Reference, true, maxName)
 	c.text("legal_basis", r.LegalBasis, true, maxShort)
 	c.text("reasons", r.Reasons, true, maxText)
@@ -226,4 +232,5 @@ func (r AuthorityOrder) check(c *checker) {
 			}
 		}
 	}
+	c.Flag(FlagAuthority)
 }

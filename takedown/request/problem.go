@@ -39,33 +39,36 @@ func (s Severity) String() string {
 type Code string
 
 const (
-	CodeRequired       Code = "required"          // the field is empty; Params["or"] are fields that would do as well, with commas
-	CodeTooLong        Code = "too_long"          // more than Params["max"] characters
-	CodeTooMany        Code = "too_many"          // more than Params["max"] items
-	CodeTooLarge       Code = "too_large"         // more than Params["max_bytes"] bytes or Params["max_pixels"] pixels
-	CodeTooManyPixels  Code = "too_many_pixels"   // more than Params["max_pixels"] pixels in all pictures of the request
-	CodeNotText        Code = "not_text"          // control characters or bytes that are not UTF-8
-	CodeInvalidEmail   Code = "invalid_email"     // not an email address
-	CodeInvalidPhone   Code = "invalid_phone"     // no number with + and 7 to 15 digits, nor one of the requester's country
-	CodeInvalidCountry Code = "invalid_country"   // not an ISO 3166-1 alpha-2 code
-	CodeInvalidLang    Code = "invalid_language"  // not a language tag (BCP 47)
-	CodeInvalidAddress Code = "invalid_address"   // not an http or https address that a picture can have
-	CodeInvalidChoice  Code = "invalid_choice"    // not one of the values that the field has
-	CodeNotAnImage     Code = "not_an_image"      // no known picture format
-	CodeUnsupported    Code = "unsupported_image" // a known format that is not decoded: Params["format"]
-	CodeDamagedImage   Code = "damaged_image"     // a picture that cannot be decoded
-	CodeInvalidHash    Code = "invalid_hash"      // not a PDQ hash that a picture can have
-	CodeUnknownCase    Code = "unknown_case"      // there is no case of that number to which this can refer
-	CodeNotInCase      Code = "not_in_case"       // the case that this refers to is not about that address
-	CodeDuplicate      Code = "duplicate"         // the same as item Params["of"]
-	CodeNotAccepted    Code = "not_accepted"      // a statement that the law asks for was not made
-	CodeNoConsent      Code = "no_consent"        // no template of a face may be made without explicit consent
-	CodeNotDepicted    Code = "not_depicted"      // only who is shown, or acts for them, can agree to a template of the face
-	CodeNoFace         Code = "no_face"           // no face was found in the picture
-	CodeSeveralFaces   Code = "several_faces"     // the picture shows Params["faces"] faces, and none is marked
-	CodeInvalidMark    Code = "invalid_mark"      // no point of the picture, or none on a face
-	CodeMixedModels    Code = "mixed_models"      // the faces of one request are of different models
-	CodeNoEmbedder     Code = "no_embedder"       // the service cannot make vectors of pictures; it takes vectors
+	CodeRequired       Code = "required"         // the field is empty; Params["or"] are fields that would do as well, with commas
+	CodeTooLong        Code = "too_long"         // more than Params["max"] characters
+	CodeTooMany        Code = "too_many"         // more than Params["max"] items
+	CodeTooLarge       Code = "too_large"        // more than Params["max_bytes"] bytes or Params["max_pixels"] pixels
+	CodeTooManyPixels  Code = "too_many_pixels"  // more than Params["max_pixels"] pixels in all pictures of the request
+	CodeNotText        Code = "not_text"         // control characters or bytes that are not UTF-8
+	CodeInvalidEmail   Code = "invalid_email"    // not an email address
+	CodeInvalidPhone   Code = "invalid_phone"    // no number with + and 7 to 15 digits, nor one of the requester's country
+	CodeInvalidCountry Code = "invalid_country"  // not an ISO 3166-1 alpha-2 code
+	CodeInvalidLang    Code = "invalid_language" // not a language tag (BCP 47)
+	CodeInvalidAddress Code = "invalid_address"  // not an http or https address that a picture can have
+	// CodeInternalAddress: the address is of a machine of a private network, or has
+	// the name of a user.
+	CodeInternalAddress Code = "internal_address"
+	CodeInvalidChoice   Code = "invalid_choice"    // not one of the values that the field has
+	CodeNotAnImage      Code = "not_an_image"      // no known picture format
+	CodeUnsupported     Code = "unsupported_image" // a known format that is not decoded: Params["format"]
+	CodeDamagedImage    Code = "damaged_image"     // a picture that cannot be decoded
+	CodeInvalidHash     Code = "invalid_hash"      // not a PDQ hash that a picture can have
+	CodeUnknownCase     Code = "unknown_case"      // there is no case of that number to which this can refer
+	CodeNotInCase       Code = "not_in_case"       // the case that this refers to is not about that address
+	CodeDuplicate       Code = "duplicate"         // the same as item Params["of"]
+	CodeNotAccepted     Code = "not_accepted"      // a statement that the law asks for was not made
+	CodeNoConsent       Code = "no_consent"        // no template of a face may be made without explicit consent
+	CodeNotDepicted     Code = "not_depicted"      // only who is shown, or acts for them, can agree to a template of the face
+	CodeNoFace          Code = "no_face"           // no face was found in the picture
+	CodeSeveralFaces    Code = "several_faces"     // the picture shows Params["faces"] faces, and none is marked
+	CodeInvalidMark     Code = "invalid_mark"      // no point of the picture, or none on a face
+	CodeMixedModels     Code = "mixed_models"      // the faces of one request are of different models
+	CodeNoEmbedder      Code = "no_embedder"       // the service cannot make vectors of pictures; it takes vectors
 )
 
 // Codes returns every Code, for catalogues of messages.
@@ -73,7 +76,7 @@ func Codes() []Code { return slices.Clone(codes) }
 
 var codes = []Code{
 	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeTooManyPixels, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
-	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
+	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInternalAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
 	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeNotInCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNotDepicted, CodeNoFace,
 	CodeSeveralFaces, CodeInvalidMark, CodeMixedModels, CodeNoEmbedder,
 }

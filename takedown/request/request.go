@@ -45,6 +45,12 @@ func Validate(r Request, profiles []Profile) error {
 	return Check(context.Background(), r, &CheckOptions{Profiles: profiles}).Err()
 }
 
+// GivenAddresses returns the addresses of a request as the requester wrote them, by
+// their canonical forms. It looks at nothing else.
+func GivenAddresses(r Request, mapper URLMapper) map[string]string {
+	return Check(context.Background(), r, &CheckOptions{Mapper: mapper, AddressesOnly: true}).Given
+}
+
 // Role is the relation of the requester to the matter.
 type Role string
 

@@ -46,7 +46,24 @@ type Item struct {
 	Kind  ItemKind `json:"kind"`
 	// MaxScope is the widest scope that can be granted for it.
 	MaxScope takedown.Scope `json:"max_scope"`
+	// MaybePage reports that the address may be that of a page: it was given as that
+	// of a picture, and it does not look like one. The desk blocks it as both, unless
+	// the reviewer decides: see desk.ItemDecision.
+	MaybePage bool `json:"maybe_page,omitempty"`
+	// Found is what the operator's index has at the address. It is FoundUnknown
+	// without a look-up.
+	Found Found `json:"found,omitempty"`
 }
+
+// Found is what an operator's index has at an address.
+type Found string
+
+const (
+	FoundUnknown Found = "" // nobody has looked
+	FoundPicture Found = "picture"
+	FoundPage    Found = "page"
+	FoundNothing Found = "nothing" // the address is not in the index
+)
 
 // ItemKind is the type of an item of a request.
 type ItemKind string
@@ -83,4 +100,9 @@ const (
 	// FlagTrustedFlagger: sent as a trusted flagger. The case has priority once
 	// the status is checked.
 	FlagTrustedFlagger Flag = "trusted_flagger"
+	// FlagAuthority: sent as a court or authority. See desk.Desk.ConfirmAuthority.
+	FlagAuthority Flag = "authority"
+	// FlagMaybePage: an address that was given as that of a picture may be that of a
+	// page. See [Item].MaybePage.
+	FlagMaybePage Flag = "maybe_page"
 )

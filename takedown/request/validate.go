@@ -53,8 +53,10 @@ type Checked struct {
 	Templates map[int]FaceTemplate // of the items that are faces
 	Pictures  []Picture            // one for each usable image
 	Named     []Named              // by a reply, of the items of its case
-	Flags     []Flag
-	Regime    Regime
+	// Given are the addresses as the requester wrote them, by their canonical forms.
+	Given  map[string]string
+	Flags  []Flag
+	Regime Regime
 	// Failed is the error of the embedder.
 	Failed error
 }
@@ -77,6 +79,14 @@ type CheckOptions struct {
 	// Mapper turns addresses of the operator's own service into those of the
 	// sources.
 	Mapper URLMapper
+	// Lookup, unless nil, returns what the operator's index has at a canonical
+	// address.
+	Lookup func(address string) Found
+	// Hosts, unless nil, reports that the addresses of a host are taken although its
+	// name is one of a private network.
+	Hosts func(host string) bool
+	// AddressesOnly skips pictures, hashes and faces.
+	AddressesOnly bool
 	// Desk reports that a desk makes the check. A desk looks for the faces in
 	// pictures with its Embedder, if it has one.
 	Desk     bool
@@ -214,14 +224,11 @@ func (c *checker) text(field, s string, required bool, max int) {
 }
 
 // isText refuses bytes that are not UTF-8 and control characters other than
-// line breaks and tabs. Format characters stay: several scripts need them.
+// line breaks and tabs, and characters that turn the direction of the text beside
+// them: see [fields.Unprintable]. Other format characters stay, because several
+// scripts need them.
 func isText(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t'
-	})
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, fields.Unprintable)
 }
 
 func (c *checker) email(field, s string, required bool) {
@@ -453,6 +460,9 @@ func announced(file []byte) int64 {
 // images decodes each image within the limits and computes what a registration
 // stores of it.
 func (c *checker) images(field string, images []File, required bool) {
+	if c.opts.AddressesOnly {
+		return
+	}
 	if len(images) == 0 {
 		c.required(field, !required)
 		return
@@ -476,6 +486,9 @@ func (c *checker) images(field string, images []File, required bool) {
 // hashKeys checks hashes that were computed elsewhere. A PDQ hash has exactly
 // half of its bits set; what has not is no hash of a picture.
 func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
+	if c.opts.AddressesOnly {
+		return
+	}
 	c.required(field, len(hashes) > 0 || !required)
 	if !c.limit(field, len(hashes), maxHashes) {
 		return

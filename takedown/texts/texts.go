@@ -21,6 +21,7 @@ import (
 	"golang.org/x/text/language"
 	"golang.org/x/text/language/display"
 	xmessage "golang.org/x/text/message"
+	"golang.org/x/text/unicode/bidi"
 
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -42,18 +43,34 @@ type Catalogue struct {
 	Fields map[string]string
 	// Reasons are words for reason codes, as in [desk.Actor].Reason, where a
 	// message has one: clauses without a full stop. They may include codes of the
-	// operator's own. A code without words is used unchanged.
+	// operator's own. A code without words is left out of a letter.
 	Reasons map[string]string
 	// Units are words for lengths of time, by [desk.Unit]: for one, and for
 	// other numbers. "{n}" stands for the number.
 	Units map[desk.Unit][2]string
 	// Dates is the format of dates.
 	Dates Dates
+	// Help are organisations that help people in intimate pictures, and Hotlines
+	// those for the safety of children, by the country of the recipient. Those of ""
+	// are for every country and come last.
+	Help, Hotlines map[string][]Organisation
 	// Templates has, for each type of message, a template of its name for the
 	// body, and one with ".subject" behind the name. They are given the
 	// [desk.Message]; see en.tmpl for the functions that they can use. A message
 	// without both of them is written in English.
+	//
+	// A template with a slash and a name behind that of the type wins over the general
+	// one: "rejected/complaint". The names are "child_safety" for a case about a
+	// child, "duplicate_of", the kind of the request, and "opt_out" for all opt-outs of
+	// pictures.
 	Templates *template.Template
+}
+
+// Organisation is an organisation that helps people.
+type Organisation struct {
+	Name  string `json:"name"`
+	Phone string `json:"phone,omitempty"`
+	URL   string `json:"url,omitempty"`
 }
 
 // Dates is the format of dates in a language.
@@ -80,6 +97,8 @@ type Options struct {
 	Catalogues []Catalogue
 	// Location is where the recipients' days begin; nil is UTC.
 	Location *time.Location
+	// Contact is where recipients can write to: an email address or a web address.
+	Contact string
 	// Logger logs each gap, at level Warn; nil logs nothing.
 	Logger *slog.Logger
 }
@@ -90,6 +109,7 @@ type Texts struct {
 	catalogues []Catalogue // the first is English, and complete
 	matcher    language.Matcher
 	location   *time.Location
+	contact    string
 	gaps       []Gap
 }
 
@@ -107,7 +127,7 @@ func New(opts *Options) (*Texts, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
-	t := &Texts{location: opts.Location}
+	t := &Texts{location: opts.Location, contact: opts.Contact}
 	if t.location == nil {
 		t.location = time.UTC
 	}
@@ -164,11 +184,15 @@ func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error)
 		Reasons map[string]string       `json:"reasons"`
 		Units   map[desk.Unit][2]string `json:"units"`
 		Dates   Dates                   `json:"dates"`
+
+		Help     map[string][]Organisation `json:"help"`
+		Hotlines map[string][]Organisation `json:"hotlines"`
 	}
 	if err := json.Unmarshal(b, &words); err != nil {
 		return c, fmt.Errorf("takedown: texts of %v: %w", lang, err)
 	}
 	c.Codes, c.Fields, c.Reasons, c.Units, c.Dates = words.Codes, words.Fields, words.Reasons, words.Units, words.Dates
+	c.Help, c.Hotlines = words.Help, words.Hotlines
 	name := lang.String() + ".tmpl"
 	c.Templates, err = template.New(name).Funcs(templateFuncs).ParseFS(fsys, path.Join(dir, name))
 	if err != nil {
@@ -181,6 +205,7 @@ func LoadCatalogue(fsys fs.FS, dir string, lang language.Tag) (Catalogue, error)
 func (c Catalogue) under(o Catalogue) (Catalogue, error) {
 	c.Codes, c.Fields = overlay(c.Codes, o.Codes), overlay(c.Fields, o.Fields)
 	c.Reasons, c.Units = overlay(c.Reasons, o.Reasons), overlay(c.Units, o.Units)
+	c.Help, c.Hotlines = overlay(c.Help, o.Help), overlay(c.Hotlines, o.Hotlines)
 	if o.Dates != (Dates{}) {
 		c.Dates = o.Dates
 	}
@@ -295,11 +320,16 @@ func (t *Texts) Message(m desk.Message) (subject, body string, err error) {
 		c = t.catalogues[0]
 	}
 	v := view{m, t, c}
-	subject, err = v.execute(string(m.Type) + ".subject")
+	name := v.template()
+	of := name + ".subject"
+	if c.Templates.Lookup(of) == nil {
+		of = string(m.Type) + ".subject"
+	}
+	subject, err = v.execute(of)
 	if err != nil {
 		return "", "", err
 	}
-	body, err = v.execute(string(m.Type))
+	body, err = v.execute(name)
 	if err != nil {
 		return "", "", err
 	}
@@ -325,6 +355,88 @@ type view struct {
 	desk.Message
 	texts *Texts
 	c     Catalogue
+}
+
+// template returns the name of the template for the body: the most special one
+// that there is.
+func (v view) template() string {
+	var variants []string
+	if v.ChildSafety {
+		variants = append(variants, "child_safety")
+	}
+	if v.Outcome == desk.OutcomeDuplicateOf {
+		variants = append(variants, "duplicate_of")
+	}
+	variants = append(variants, v.Kind.String())
+	switch v.Kind {
+	case request.KindImageOptOut, request.KindOpenOptOut:
+		variants = append(variants, "opt_out")
+	}
+	for _, variant := range variants {
+		if name := string(v.Type) + "/" + variant; v.c.Templates.Lookup(name) != nil {
+			return name
+		}
+	}
+	return string(v.Type)
+}
+
+// Contact is where the recipient can write to.
+func (v view) Contact() string { return v.texts.contact }
+
+// Help are the organisations that help the recipient, those of the recipient's
+// country first. Hotlines are those for the safety of children.
+func (v view) Help() []Organisation {
+	return v.organisations(func(c Catalogue) map[string][]Organisation { return c.Help })
+}
+
+func (v view) Hotlines() []Organisation {
+	return v.organisations(func(c Catalogue) map[string][]Organisation { return c.Hotlines })
+}
+
+func (v view) organisations(of func(Catalogue) map[string][]Organisation) []Organisation {
+	list := of(v.c)
+	if len(list) == 0 {
+		list = of(v.texts.catalogues[0])
+	}
+	var all []Organisation
+	if v.Country != "" {
+		all = append(all, list[strings.ToUpper(v.Country)]...)
+	}
+	return append(all, list[""]...)
+}
+
+// HasAddresses reports whether the case has items that are addresses.
+func (v view) HasAddresses() bool {
+	return slices.ContainsFunc(v.Items, func(it desk.MessageItem) bool {
+		return it.Kind == request.ItemImageURL || it.Kind == request.ItemPageURL
+	})
+}
+
+// Thing returns the words for an item: the address as the requester wrote it, or
+// the name of its field with its number.
+func (v view) Thing(it desk.MessageItem) string {
+	if it.Given != "" {
+		return isolate(it.Given)
+	}
+	return v.FieldName(it.Field)
+}
+
+// isolate keeps a text that somebody wrote from changing the direction of the text
+// beside it, in scripts that run from right to left.
+func isolate(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r >= 0x202A && r <= 0x202E || r >= 0x2066 && r <= 0x2069 {
+			return -1
+		}
+		return r
+	}, s)
+	if !strings.ContainsFunc(s, func(r rune) bool {
+		p, _ := bidi.LookupRune(r)
+		return p.Class() == bidi.R || p.Class() == bidi.AL
+	}) {
+		return s
+	}
+	return "\u2068" + s + "\u2069"
 }
 
 // Missing returns the texts of the problems, each with its field. A problem of
@@ -384,9 +496,10 @@ func fieldNames() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// Why returns the words for the code of a reason.
+// Why returns the words for the code of a reason. It is empty for a code without
+// words: letters have no codes.
 func (v view) Why(code string) string {
-	return cmp.Or(v.c.Reasons[code], v.texts.catalogues[0].Reasons[code], code)
+	return cmp.Or(v.c.Reasons[code], v.texts.catalogues[0].Reasons[code])
 }
 
 // templateFuncs are the names of the functions of the templates, for parsing.
@@ -402,6 +515,7 @@ func (v view) funcs() template.FuncMap {
 		"day":    func(t time.Time) string { return v.date(t, Dates.day) },
 		"span":   v.span,
 		"place":  v.place,
+		"name":   isolate,
 	}
 }
 

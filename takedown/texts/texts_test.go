@@ -101,7 +101,7 @@ func TestMessage_Language(t *testing.T) {
 	english := body(t, newTexts(t, nil), m)
 	contains(t, english, "The removal ends on 1 December 2026, 18:10 UTC.")
 	contains(t, english, "Germany, Thailand")
-	contains(t, english, "free of charge for 12 months from this message")
+	contains(t, english, "free of charge, for 12 months from this message")
 	m.To.Language = "th"
 	m.ComplaintWindow.N = 1
 	thai := body(t, newTexts(t, &texts.Options{Location: bangkok}), m)

@@ -1,0 +1,86 @@
+package desk
+
+import (
+	"slices"
+
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// explain adds to a message what its letter repeats and explains.
+func (d *Desk) explain(m *Message, c *caseRecord, stored message) error {
+	m.Outcome, m.Finding, m.Words, m.Claim, m.Country = c.Outcome, c.Finding, stored.Words, c.Claim, c.Country
+	m.ChildSafety = slices.Contains(c.Flags, request.FlagChildSafety)
+	for _, it := range c.Items {
+		m.Items = append(m.Items, MessageItem{CaseItem: it})
+	}
+	switch r := c.Request.(type) {
+	case nil:
+		return nil
+	case request.AuthorityOrder:
+		m.Authority, m.Reference = r.Authority, r.Reference
+	case request.Complaint:
+		m.Party = r.Party
+	}
+	switch m.Kind {
+	case request.KindCounterNotice:
+		if x, ok := d.clockOf(&c.Case, "restore", m.Time); ok {
+			m.NotBefore, m.NotAfter = x.NotBefore, x.NotAfter
+		}
+	case request.KindComplaint:
+		target, err := d.store.get(c.About)
+		if err != nil {
+			return err
+		}
+		m.OtherReviewer = c.decidedBy() != "" && target.decidedBy() != "" && c.decidedBy() != target.decidedBy()
+	}
+	return d.addGiven(m, c)
+}
+
+// addGiven adds the addresses as the requester wrote them.
+func (d *Desk) addGiven(m *Message, c *caseRecord) error {
+	if !slices.ContainsFunc(c.Items, func(it CaseItem) bool { return it.Kind == request.ItemImageURL || it.Kind == request.ItemPageURL }) {
+		return nil
+	}
+	mats, err := d.store.material(c.ID)
+	if err != nil {
+		return err
+	}
+	given := request.GivenAddresses(c.Request, d.opts.URLMapper)
+	for i := range min(len(mats), len(m.Items)) {
+		if m.Items[i].Given = given[mats[i].Address]; m.Items[i].Given == "" {
+			m.Items[i].Given = mats[i].Address // the mapper does something else now
+		}
+	}
+	return nil
+}
+
+// decidedBy returns who decided a case last.
+func (c *Case) decidedBy() string {
+	for _, m := range slices.Backward(c.Moves) {
+		switch m.To {
+		case StateEnforcing, StateRevoking, StateRejected, StateClosed, StateCounter, StateReversed, StateWithdrawn:
+			if m.By != "" {
+				return m.By
+			}
+		}
+	}
+	return ""
+}
+
+// statement returns the statement of reasons of a case, with the addresses that
+// it restricts.
+func (d *Desk) statement(c *caseRecord) (*StatementOfReasons, error) {
+	s := NewStatementOfReasons(&c.Case)
+	s.ComplaintWindow = d.complaintWindow(&c.Case)
+	mats, err := d.store.material(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	for i := range min(len(mats), len(c.Items)) {
+		if it := &c.Items[i]; it.Outcome == OutcomeAccepted && it.Granted == takedown.ScopeURL {
+			s.Addresses = append(s.Addresses, mats[i].Address)
+		}
+	}
+	return &s, nil
+}
