@@ -22,6 +22,7 @@ import (
 	"github.com/posener/complete"
 	"github.com/willabides/kongplete"
 
+	"github.com/staydown/staydown/cmd/staydown/internal/exchange"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/phash/avif"
 	"github.com/staydown/staydown/takedown"
@@ -68,6 +69,7 @@ type cli struct {
 	Diff    diffCmd    `cmd:"" help:"Compare two lists, rule by rule." group:"Lists"`
 	Dump    dumpCmd    `cmd:"" help:"Write all events of a list as JSON Lines, without loss." group:"Lists"`
 	Load    loadCmd    `cmd:"" help:"Make a list from what dump wrote." group:"Lists"`
+	Import  importCmds `cmd:"" help:"Import the list of another organisation, or withdraw it." group:"Lists"`
 	Keygen  keygenCmd  `cmd:"" help:"Make a key for signing or encrypting lists." group:"Lists"`
 	Sign    signCmd    `cmd:"" help:"Publish a list as a signed file for other machines." group:"Lists"`
 
@@ -178,7 +180,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { panic(exited(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
-		kong.Vars{"lists": listHelp},
+		kong.Vars{"lists": listHelp, "formats": strings.Join(exchange.Names(), ",")},
 	)
 	if os.Getenv("COMP_LINE") != "" {
 		kongplete.Complete(parser, kongplete.WithPredictor("file", complete.PredictFiles("*")))
