@@ -318,7 +318,7 @@ func (s importSource) with(n importCounts) importSource {
 }
 
 // importBatch is how many entries are appended in one commit.
-const importBatch = 10_000
+const importBatch = 50_000
 
 // read takes all entries.
 func (im *importer) read(entries func(func(exchange.Entry, error) bool)) error {

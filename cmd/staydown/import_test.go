@@ -9,8 +9,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
 )
 
 // pdqText makes a plausible PDQ hash.
@@ -162,7 +167,7 @@ func TestImport_NCMEC(t *testing.T) {
 	wants(t, out, "1 ended")
 	call(t, 0, "check", "-l", dir, a)
 	for name, text := range map[string]string{
-		"cut": doc(image("1", "<pdq>" + a + "</pdq>"))[:300], "empty": "", "other": "<a/>", "no namespace": "<queryResult><images/></queryResult>",
+		"cut": doc(image("1", "<pdq>"+a+"</pdq>"))[:300], "empty": "", "other": "<a/>", "no namespace": "<queryResult><images/></queryResult>",
 		"entities": `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x "y">]>` + doc(image("&x;", "<pdq>"+a+"</pdq>")),
 		"endless":  doc(image("1", "<md5>"+strings.Repeat("a", 3<<20)+"</md5>")),
 	} {
@@ -194,4 +199,79 @@ func TestImport_Addresses(t *testing.T) {
 	sums := write(t, "s.txt", strings.Repeat("ab", 32)+"  a.jpg\n"+strings.Repeat("AB", 20)+"\n"+strings.Repeat("12", 16)+"\nxyz\n")
 	out, _ = call(t, 1, "import", dir, sums, "--source", "sums", "--format", "digests", "--effect", "block")
 	wants(t, out, "4 entries, 3 added")
+}
+
+func TestExport(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(7, 8))
+	a, b := pdqText(r), pdqText(r)
+	dir := filepath.Join(t.TempDir(), "l")
+	call(t, 0, "import", dir, write(t, "a.txt", a+"\n"), "--source", "one", "--format", "pdq", "--effect", "block")
+	call(t, 0, "import", dir, write(t, "b.txt", b+"\n"), "--source", "two", "--format", "pdq", "--effect", "review", "--turned")
+	sum := strings.Repeat("ab", 32)
+	call(t, 0, "import", dir, write(t, "c.txt", sum+"\n"), "--source", "three", "--format", "digests", "--effect", "block")
+	out, _ := call(t, 0, "export", dir, "--format", "pdq")
+	wants(t, out, "hash,quality,rule,case,effect\n"+a+",,1,", ",block\n"+b+",,2,", ",review\n")
+	if n := strings.Count(out, "\n"); n != 3 {
+		t.Errorf("%d lines", n)
+	}
+	// What is exported is what is imported.
+	file := write(t, "again.csv", out)
+	again := filepath.Join(t.TempDir(), "again")
+	call(t, 0, "import", again, file, "--source", "x", "--format", "pdq", "--effect", "block")
+	call(t, 3, "check", "-l", again, a, b)
+	out, _ = call(t, 0, "export", dir, "--format", "pdq", "--source", "two")
+	if strings.Contains(out, a) {
+		t.Error("of another source")
+	}
+	out, _ = call(t, 0, "export", dir, "--format", "digests")
+	if out != sum+"\n" {
+		t.Errorf("%q", out)
+	}
+	out, _ = call(t, 0, "export", dir, "--format", "stopncii-feedback")
+	wants(t, out, `"count":2`, `{"hashValue":"`+a+`","feedbackValue":"Blocked"`, `{"hashValue":"`+b+`","feedbackValue":"PendingReview"`)
+	// A reviewer finds that b matches other pictures.
+	l, err := boltjournal.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(t.Context(), blocklist.Event{ID: [16]byte{1}, Type: blocklist.EventException, Target: 2, Keys: blocklist.Keys{Bytes: [][32]byte{{1}}}}); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	out, _ = call(t, 0, "export", dir, "--format", "stopncii-feedback", "--source", "two")
+	wants(t, out, `"NotBlocked"`)
+	call(t, 1, "export", dir, "--format", "pdq", "--source", "nobody")
+	call(t, 1, "export", dir, "--format", "lumen")
+	call(t, 1, "export", t.TempDir(), "--format", "pdq")
+}
+
+func TestExport_Lumen(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "desk")
+	d, err := desk.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agreed := request.Statement{Text: "I agree.", Accepted: time.Now()}
+	c, err := d.Submit(t.Context(), request.DMCANotice{
+		Requester: request.Requester{Name: "Jane Roe", Email: "jane@example.org", PostalAddress: "1 Road", Phone: "+4930123456", Country: "DE"},
+		Works:     []request.Work{{Description: "A photograph of two dogs.", Original: "https://jane.example/dogs.jpg"}},
+		ImageURLs: []string{"https://copy.example/dogs.jpg"}, GoodFaith: agreed, Accurate: agreed,
+		Authorised: agreed, Signature: "Jane Roe",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := call(t, 0, "export", dir, "--format", "lumen")
+	wants(t, out, `"type":"DMCA"`, c.ID.String(), "https://copy.example/dogs.jpg", "two dogs", redacted)
+	if strings.Contains(out, "Roe") || strings.Contains(out, "jane@") {
+		t.Errorf("a person is named: %s", out)
+	}
+	out, _ = call(t, 0, "export", dir, "--format", "lumen", "--with-names")
+	wants(t, out, "Jane Roe")
+	call(t, 2, "import", dir, "x", "--source", "x", "--format", "pdq", "--effect", "block")
 }

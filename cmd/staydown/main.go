@@ -70,6 +70,7 @@ type cli struct {
 	Dump    dumpCmd    `cmd:"" help:"Write all events of a list as JSON Lines, without loss." group:"Lists"`
 	Load    loadCmd    `cmd:"" help:"Make a list from what dump wrote." group:"Lists"`
 	Import  importCmds `cmd:"" help:"Import the list of another organisation, or withdraw it." group:"Lists"`
+	Export  exportCmd  `cmd:"" help:"Write hashes, feedback or notices in the form of another organisation." group:"Lists"`
 	Keygen  keygenCmd  `cmd:"" help:"Make a key for signing or encrypting lists." group:"Lists"`
 	Sign    signCmd    `cmd:"" help:"Publish a list as a signed file for other machines." group:"Lists"`
 
