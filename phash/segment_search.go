@@ -25,7 +25,10 @@ type Work struct {
 // at most a quarter of the entries. No data, made up on purpose or not, makes it
 // take longer than two or three scans.
 func (s *Segment) Search(h Hash, radius int, yield func(id uint32, distance int) bool) bool {
-	return s.SearchAll([]Hash{h}, radius, func(_ int, id uint32, distance int) bool { return yield(id, distance) })
+	x := search{s: s, hs: []Hash{h}, radius: radius}
+	ok := x.run(func(_ int, id uint32, distance int) bool { return yield(id, distance) })
+	runtime.KeepAlive(s) // the bytes may belong to an arena that goes when s does
+	return ok
 }
 
 // SearchAll is [Segment.Search] for several hashes: query is the index of the hash
@@ -75,19 +78,13 @@ type search struct {
 	plan   *plan // nil if all scan
 
 	// The queries that use the tables, and those that scan, by their index in hs.
-	byTable, byScan   [group]uint8
+	order             [group]uint8 // the first ones use the tables, the last ones scan
 	nByTable, nByScan int
 	work              Work // of all that use the tables
-
-	probes [batch]probe
-	n      int // of probes
-	lines  int // of memory that they take
-	found  survivors
-	close  [256]uint8 // of closeAVX2
 }
 
-func (x *search) tabled() []uint8 { return x.byTable[:x.nByTable] }
-func (x *search) scans() []uint8  { return x.byScan[:x.nByScan] }
+func (x *search) tabled() []uint8 { return x.order[:x.nByTable] }
+func (x *search) scans() []uint8  { return x.order[group-x.nByScan:] }
 
 func (x *search) run(yield func(query int, id uint32, distance int) bool) bool {
 	x.weigh()
@@ -97,10 +94,10 @@ func (x *search) run(yield func(query int, id uint32, distance int) bool) bool {
 	if x.nByTable == 0 {
 		return true
 	}
-	if x.s.low == nil {
+	switch {
+	case x.s.low == nil:
 		return x.inline(yield)
-	}
-	if x.nByTable >= inOrder && x.plan.chunk[0] <= maxOrdered {
+	case x.nByTable >= inOrder && x.plan.chunk[0] <= maxOrdered:
 		return x.pairedInOrder(yield)
 	}
 	return x.paired(yield)
@@ -130,28 +127,61 @@ func (s *Segment) chunkOf(w *[4]uint64, c int) uint32 {
 // whether it uses the tables. It also brings their offsets into the cache.
 func (x *search) weigh() {
 	s := x.s
-	var candidates [group]int
 	if 0 <= x.radius && x.radius < len(s.plans) {
 		x.plan = &s.plans[x.radius]
-		for c := range s.header.chunks {
-			for i := range x.hs {
-				n, probes := s.tables[c].weigh(s.chunkOf(&x.hs[i].w, c), int(x.plan.chunk[c]))
-				candidates[i] += n
-				x.work.Probes += probes
-			}
+	}
+	if x.plan == nil || len(x.hs) == 1 {
+		for i := range x.hs {
+			x.sort(i, x.candidates(&x.hs[i]))
+		}
+		return
+	}
+	// The buckets of one table for all queries, before those of the next.
+	var candidates [group]int
+	for c := range s.header.chunks {
+		for i := range x.hs {
+			n, probes := s.tables[c].weigh(s.chunkOf(&x.hs[i].w, c), int(x.plan.chunk[c]))
+			candidates[i] += n
+			x.work.Probes += probes
 		}
 	}
 	for i := range x.hs {
-		switch {
-		case x.hs[i].alg != s.header.algorithm || x.radius < 0: // finds nothing
-		case x.plan != nil && candidates[i] <= s.maxCandidates:
-			x.byTable[x.nByTable] = uint8(i)
-			x.nByTable++
-			x.work.Candidates += candidates[i]
-		default:
-			x.byScan[x.nByScan] = uint8(i)
-			x.nByScan++
+		x.sort(i, candidates[i])
+	}
+}
+
+// candidates adds up the buckets that the plan, if there is one, looks into for a
+// query.
+func (x *search) candidates(h *Hash) (n int) {
+	if x.plan == nil {
+		return 0
+	}
+	s, plan, probes := x.s, x.plan, 0
+	for c := range s.header.chunks {
+		t, v := &s.tables[c], s.chunkOf(&h.w, c)
+		for k := 0; k <= int(plan.chunk[c]); k++ {
+			for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
+				lo, hi := t.bucket(v ^ m)
+				n += int(hi - lo)
+				probes++
+			}
 		}
+	}
+	x.work.Probes += probes
+	return n
+}
+
+// sort decides whether query i, with so many candidates, uses the tables.
+func (x *search) sort(i, candidates int) {
+	switch {
+	case x.hs[i].alg != x.s.header.algorithm || x.radius < 0: // finds nothing
+	case x.plan != nil && candidates <= x.s.maxCandidates:
+		x.order[x.nByTable] = uint8(i)
+		x.nByTable++
+		x.work.Candidates += candidates
+	default:
+		x.nByScan++
+		x.order[group-x.nByScan] = uint8(i)
 	}
 }
 
@@ -184,14 +214,22 @@ func nextMask(m uint32, width int) (next uint32, more bool) {
 // probe is a bucket to look into.
 type probe struct {
 	lo, hi uint32
-	mask   uint32 // in what the chunk differs from the query's
-	left   uint16 // how many bits more may differ in what the bucket holds
-	c      uint8  // the table
-	q      uint8  // the query
+	// word is in what the chunk differs from the query's, in layoutInline, and the
+	// query's other chunk of the pair in layoutPaired.
+	word uint32
+	left uint16 // how many bits more may differ in what the bucket holds
+	c    uint8  // the table
+	q    uint8  // the query
+}
+
+// set sets the fields one by one: a composite literal is built elsewhere and then
+// copied, which waits for its parts.
+func (p *probe) set(lo, hi, word uint32, left, c int, q uint8) {
+	p.lo, p.hi, p.word, p.left, p.c, p.q = lo, hi, word, uint16(left), uint8(c), q
 }
 
 // Buckets are fetched before the first is read: batch of them, or as many as
-// have inFlight cache lines, whichever comes first. That is enough to have as
+// have inFlight bytes, whichever comes first. That is enough to have as
 // many loads under way as the processor can, and little enough that all are
 // still in its first-level cache when they are read. Prefetching, not loading,
 // keeps the loads from holding up what follows. All lines of a bucket are
@@ -199,8 +237,7 @@ type probe struct {
 // has nine, that takes a search of radius 46 from 1.0 to 0.7 ms.
 const (
 	batch    = 64
-	inFlight = 256
-	lineSize = 64
+	inFlight = 12 << 10
 )
 
 // scanBlock is how many hashes all scanning queries compare with before the
@@ -263,52 +300,62 @@ func (x *search) scan256(q uint8, lo, hi int, yield func(query int, id uint32, d
 	return true
 }
 
+// pending is the part of a search that is under way: probes whose buckets are being
+// fetched, and survivors that are not yet verified.
+type pending struct {
+	probes [batch]probe
+	found  survivors
+	close  [256]uint8 // of closeAVX2
+}
+
+// fetch fetches a bucket, whose entries have stride bytes each, and returns how many
+// bytes it has.
+func fetch(rest []byte, lo, hi uint32, stride int) int {
+	n := int(hi-lo) * stride
+	prefetchRange(&rest[int(lo)*stride], n)
+	return n
+}
+
 // inline searches layoutInline.
 func (x *search) inline(yield func(query int, id uint32, distance int) bool) bool {
-	s := x.s
+	s, hs, radius := x.s, x.hs, x.radius
+	var probes [batch]probe
+	n, size := 0, 0
 	for c := range s.header.chunks {
 		t := &s.tables[c]
 		// The last so many bits of the chunk are also in the rest.
 		shared := 8*t.stride - 64 + t.width
+		chunkRadius := int(x.plan.chunk[c])
 		for _, q := range x.tabled() {
-			v := s.chunkOf(&x.hs[q].w, c)
-			for k := 0; k <= int(x.plan.chunk[c]); k++ {
+			v := uint32(t.rotate(hs[q].w[0]) >> (64 - t.width))
+			for k := 0; k <= chunkRadius; k++ {
 				for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
 					lo, hi := t.bucket(v ^ m)
 					if lo == hi {
 						continue
 					}
-					left := uint16(x.radius - bits.OnesCount32(m>>shared))
-					if x.add(probe{lo, hi, m, left, uint8(c), q}, t.rest, t.stride) && !x.lookInline(yield) {
-						return false
+					size += fetch(t.rest, lo, hi, t.stride)
+					probes[n].set(lo, hi, m, radius-bits.OnesCount32(m>>shared), c, q)
+					if n++; n == batch || size >= inFlight {
+						if !x.lookInline(probes[:n], yield) {
+							return false
+						}
+						n, size = 0, 0
 					}
 				}
 			}
 		}
 	}
-	return x.lookInline(yield)
-}
-
-// add adds a probe, whose bucket lies in rest with entries of stride bytes, and
-// fetches it. It reports whether the probes are to be looked into now.
-func (x *search) add(p probe, rest []byte, stride int) bool {
-	size := int(p.hi-p.lo) * stride
-	prefetchRange(&rest[int(p.lo)*stride], size)
-	x.probes[x.n] = p
-	x.n++
-	x.lines += size/lineSize + 1
-	return x.n == batch || x.lines >= inFlight
+	return x.lookInline(probes[:n], yield)
 }
 
 // lookInline yields what the buckets hold within the radius.
-func (x *search) lookInline(yield func(query int, id uint32, distance int) bool) bool {
-	s := x.s
-	probes := x.probes[:x.n]
-	x.n, x.lines = 0, 0
+func (x *search) lookInline(probes []probe, yield func(query int, id uint32, distance int) bool) bool {
+	s, hs, radius := x.s, x.hs, x.radius
 	for i := range probes {
 		pr := &probes[i]
 		t := &s.tables[pr.c%pairedChunks]
-		q := x.hs[pr.q].w[0]
+		q := hs[pr.q].w[0]
 		rotated := t.rotate(q)
 		cut := uint(64 - 8*t.stride)
 		left := int(pr.left)
@@ -319,8 +366,8 @@ func (x *search) lookInline(yield func(query int, id uint32, distance int) bool)
 				break
 			}
 			y := (rotated ^ binary.LittleEndian.Uint64(bucket[at:])) << cut
-			d := x.radius - left + bits.OnesCount64(y)
-			diff := bits.RotateLeft64(y>>cut|uint64(pr.mask)<<(64-t.width), -t.at)
+			d := radius - left + bits.OnesCount64(y)
+			diff := bits.RotateLeft64(y>>cut|uint64(pr.word)<<(64-t.width), -t.at)
 			if s.seenBefore(int(pr.c), [4]uint64{diff}, x.plan) {
 				continue
 			}
@@ -376,25 +423,32 @@ func (s *Segment) seen(c int, diff *[4]uint64, p *plan) bool {
 // close enough as well; few are.
 func (x *search) paired(yield func(query int, id uint32, distance int) bool) bool {
 	s := x.s
+	var p pending
+	n, size := 0, 0
 	for c := range s.header.chunks {
 		t := &s.tables[c]
 		for _, q := range x.tabled() {
-			v := s.chunkOf(&x.hs[q].w, c)
+			v, other := s.chunkOf(&x.hs[q].w, c), s.chunkOf(&x.hs[q].w, c^1)
 			for k := 0; k <= int(x.plan.chunk[c]); k++ {
-				left := uint16(int(x.plan.pair[c/2]) - k)
+				left := int(x.plan.pair[c/2]) - k
 				for m, more := firstMask(k), true; more; m, more = nextMask(m, t.width) {
 					lo, hi := t.bucket(v ^ m)
 					if lo == hi {
 						continue
 					}
-					if x.add(probe{lo, hi, m, left, uint8(c), q}, t.rest, 2) && !x.lookPaired(yield) {
-						return false
+					size += fetch(t.rest, lo, hi, 2)
+					p.probes[n].set(lo, hi, other, left, c, q)
+					if n++; n == batch || size >= inFlight {
+						if !x.lookPaired(&p, n, yield) {
+							return false
+						}
+						n, size = 0, 0
 					}
 				}
 			}
 		}
 	}
-	return x.lookPaired(yield) && x.verify(yield)
+	return x.lookPaired(&p, n, yield) && x.verify(&p.found, yield)
 }
 
 // ordered holds the probes into one table for several queries, to sort them by
@@ -410,13 +464,14 @@ const inOrder = 8
 // pairedInOrder is paired for many queries.
 func (x *search) pairedInOrder(yield func(query int, id uint32, distance int) bool) bool {
 	s := x.s
+	var p pending
 	o := orderedPool.Get().(*ordered)
 	defer orderedPool.Put(o)
 	for c := range s.header.chunks {
 		width, n, each := s.tables[c].width, 0, 0
 		for _, q := range x.tabled() {
 			if n+each > len(o.probes) {
-				if !x.lookInOrder(c, o, n, yield) {
+				if !x.lookInOrder(c, o.order(n), &p, yield) {
 					return false
 				}
 				n = 0
@@ -430,16 +485,16 @@ func (x *search) pairedInOrder(yield func(query int, id uint32, distance int) bo
 			}
 			each = n - before
 		}
-		if !x.lookInOrder(c, o, n, yield) {
+		if !x.lookInOrder(c, o.order(n), &p, yield) {
 			return false
 		}
 	}
-	return x.lookPaired(yield) && x.verify(yield)
+	return x.verify(&p.found, yield)
 }
 
-// lookInOrder looks into the buckets of n probes of table c. They are sorted by
-// the upper half of the bucket's number, which is enough.
-func (x *search) lookInOrder(c int, o *ordered, n int, yield func(query int, id uint32, distance int) bool) bool {
+// order sorts the first n probes by the upper half of the bucket's number, which is
+// enough.
+func (o *ordered) order(n int) []uint32 {
 	var ends [257]uint32
 	for _, p := range o.probes[:n] {
 		ends[p>>24+1]++
@@ -452,18 +507,29 @@ func (x *search) lookInOrder(c int, o *ordered, n int, yield func(query int, id 
 		o.sorted[*end] = p
 		*end++
 	}
+	return o.sorted[:n]
+}
+
+// lookInOrder looks into the buckets of sorted probes of table c.
+func (x *search) lookInOrder(c int, sorted []uint32, p *pending, yield func(query int, id uint32, distance int) bool) bool {
 	t, pair := &x.s.tables[c], int(x.plan.pair[c/2])
-	for _, p := range o.sorted[:n] {
-		lo, hi := t.bucket(p >> 16)
+	n, size := 0, 0
+	for _, o := range sorted {
+		lo, hi := t.bucket(o >> 16)
 		if lo == hi {
 			continue
 		}
-		left := uint16(pair - int(p&0xff))
-		if x.add(probe{lo: lo, hi: hi, left: left, c: uint8(c), q: uint8(p >> 8)}, t.rest, 2) && !x.lookPaired(yield) {
-			return false
+		q := uint8(o >> 8)
+		size += fetch(t.rest, lo, hi, 2)
+		p.probes[n].set(lo, hi, x.s.chunkOf(&x.hs[q].w, c^1), pair-int(o&0xff), c, q)
+		if n++; n == batch || size >= inFlight {
+			if !x.lookPaired(p, n, yield) {
+				return false
+			}
+			n, size = 0, 0
 		}
 	}
-	return true
+	return x.lookPaired(p, n, yield)
 }
 
 // maxOrdered is the largest chunk radius with which the probes of a query fit
@@ -484,35 +550,38 @@ type survivors struct {
 // lanes is a one in each of the four 16-bit lanes of a word.
 const lanes = 0x0001_0001_0001_0001
 
-// lookPaired collects, and now and then verifies, what in the buckets may be
-// within the radius.
-func (x *search) lookPaired(yield func(query int, id uint32, distance int) bool) bool {
+// lookPaired collects, and now and then verifies, what in the buckets of the first n
+// probes may be within the radius. It looks at four entries at a time, with the bits
+// of each counted in its lane of a word.
+func (x *search) lookPaired(p *pending, n int, yield func(query int, id uint32, distance int) bool) bool {
 	s := x.s
-	probes := x.probes[:x.n]
-	x.n, x.lines = 0, 0
-	for i := range probes {
-		pr := &probes[i]
-		c := int(pr.c % pairedChunks)
-		rest := s.tables[c].rest
-		other := uint16(s.chunkOf(&x.hs[pr.q].w, c^1))
+	for i := range p.probes[:n] {
+		pr := &p.probes[i]
+		rest := s.tables[pr.c%pairedChunks].rest
 		at, hi := int(pr.lo), int(pr.hi)
 		if wideLanes && hi-at >= wideFrom {
-			for at < hi {
-				n := min(hi-at, len(x.close))
-				// The last block reads beyond the bucket, and must not beyond the table.
-				if 2*(at+n+wideBlock) > len(rest) {
-					break
-				}
-				for _, j := range x.close[:closeAVX2(&rest[2*at], n, other, pr.left, &x.close)] {
-					if !x.survives(at+int(j), pr, yield) {
-						return false
-					}
-				}
-				at += n
+			var ok bool
+			if at, ok = x.lookWide(p, pr, rest, yield); !ok {
+				return false
 			}
 		}
-		if at < hi && !x.lookFour(rest, at, other, pr, yield) {
-			return false
+		other := uint64(pr.word) * lanes
+		over := uint64(0x7fff-pr.left) * lanes // a count above left carries into the lane's highest bit
+		for ; at < hi; at += 4 {
+			y := binary.LittleEndian.Uint64(rest[2*at:]) ^ other
+			y -= y >> 1 & 0x5555_5555_5555_5555
+			y = y&0x3333_3333_3333_3333 + y>>2&0x3333_3333_3333_3333
+			y = (y + y>>4) & 0x0f0f_0f0f_0f0f_0f0f
+			y = (y + y>>8) & 0x001f_001f_001f_001f
+			for close := ^(y + over) & (lanes << 15); close != 0; close &= close - 1 {
+				place := at + bits.TrailingZeros64(close)/16
+				if place >= hi {
+					break // the lane belongs to the next bucket
+				}
+				if !x.survives(p, place, pr, yield) {
+					return false
+				}
+			}
 		}
 	}
 	return true
@@ -523,48 +592,43 @@ const (
 	wideBlock = 16 // entries that it reads at a time
 )
 
-// lookFour collects those of a bucket's entries, from at on, of which the other
-// chunk is close enough: four at a time, with the bits of each counted in its lane
-// of a word.
-func (x *search) lookFour(rest []byte, at int, chunk uint16, pr *probe, yield func(query int, id uint32, distance int) bool) bool {
-	other := uint64(chunk) * lanes
-	over := uint64(0x7fff-pr.left) * lanes // a count above left carries into the lane's highest bit
-	for ; at < int(pr.hi); at += 4 {
-		y := binary.LittleEndian.Uint64(rest[2*at:]) ^ other
-		y -= y >> 1 & 0x5555_5555_5555_5555
-		y = y&0x3333_3333_3333_3333 + y>>2&0x3333_3333_3333_3333
-		y = (y + y>>4) & 0x0f0f_0f0f_0f0f_0f0f
-		y = (y + y>>8) & 0x001f_001f_001f_001f
-		for close := ^(y + over) & (lanes << 15); close != 0; close &= close - 1 {
-			place := at + bits.TrailingZeros64(close)/16
-			if place >= int(pr.hi) {
-				break // the lane belongs to the next bucket
-			}
-			if !x.survives(place, pr, yield) {
-				return false
+// lookWide is lookPaired for a large bucket, as far as whole blocks can be read. It
+// returns the entry from which on it did not look.
+func (x *search) lookWide(p *pending, pr *probe, rest []byte, yield func(query int, id uint32, distance int) bool) (at int, ok bool) {
+	at, hi := int(pr.lo), int(pr.hi)
+	for at < hi {
+		n := min(hi-at, len(p.close))
+		// The last block reads beyond the bucket, and must not beyond the table.
+		if 2*(at+n+wideBlock) > len(rest) {
+			break
+		}
+		for _, j := range p.close[:closeAVX2(&rest[2*at], n, uint16(pr.word), pr.left, &p.close)] {
+			if !x.survives(p, at+int(j), pr, yield) {
+				return at, false
 			}
 		}
+		at += n
 	}
-	return true
+	return at, true
 }
 
 // survives collects an entry, and verifies them all when there are enough.
-func (x *search) survives(place int, pr *probe, yield func(query int, id uint32, distance int) bool) bool {
-	f := &x.found.list[x.found.n%batch]
+func (x *search) survives(p *pending, place int, pr *probe, yield func(query int, id uint32, distance int) bool) bool {
+	f := &p.found.list[p.found.n%batch]
 	f.place, f.c, f.q = uint32(place), pr.c, pr.q
 	if pr.c > 0 {
 		prefetch(&x.s.tables[pr.c%pairedChunks].positions[x.s.header.stride*place])
 	}
-	x.found.n++
-	return x.found.n < batch || x.verify(yield)
+	p.found.n++
+	return p.found.n < batch || x.verify(&p.found, yield)
 }
 
 // verify yields those of the survivors that are within the radius, and empties
 // the list.
-func (x *search) verify(yield func(query int, id uint32, distance int) bool) bool {
+func (x *search) verify(found *survivors, yield func(query int, id uint32, distance int) bool) bool {
 	s := x.s
-	list := x.found.list[:x.found.n]
-	x.found.n = 0
+	list := found.list[:found.n]
+	found.n = 0
 	stride := s.header.stride
 	unused := 32 - 8*stride
 	for i := range list {
