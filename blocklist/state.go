@@ -72,6 +72,26 @@ type Hit struct {
 	// the face was registered, not only its Review limit.
 	AtBlock bool
 
+	// The fields below are set in the hits of a Query only.
+
+	// Here reports that the rule applies in Query.Territory.
+	Here bool
+	// Old reports that an earlier query could find the hit: its key is not newer
+	// than Query.Since, and its rule had begun at Query.SinceTime.
+	Old bool
+	// HasExceptions reports that the rule has exceptions, and Excepted that one of
+	// them is for the picture.
+	HasExceptions, Excepted bool
+	// Allowed reports that the picture is on the allow list. It is set in hits by a
+	// hash, by features and by a face. Which rules the allow list protects the
+	// picture from is for the caller to decide.
+	Allowed bool
+	// HasFeatures is [State.HasFeatures]. It is set in hits by a hash.
+	HasFeatures bool
+	// Part is the part of the file that View stands for, as [State.ViewOf] returns
+	// it. It is set in hits by a hash and by features.
+	Part View
+
 	grant uint32
 }
 
@@ -373,9 +393,6 @@ func (v *State) HasException(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 	}
 	return false
 }
-
-// HasExceptions reports whether the rule of a hit has exceptions at all.
-func (v *State) HasExceptions(hit Hit) bool { return len(v.exceptionsOf(hit.Rule)) > 0 }
 
 // AllowedDistance returns the distance in bits from a picture to the nearest one
 // that is excepted from all rules (the allow list). It is 0 for an excepted file

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -39,9 +40,10 @@ func (e *Enforcer) checkFile(ctx context.Context, in where, r io.Reader, src Sou
 	}
 	start := e.observed.begin(queryCheckFile)
 	c := src.candidate()
-	f := fileCheck{inspection: inspection{ctx: ctx, opts: opts, c: &c}, w: weighing{e: e, in: in, far: true}}
+	f := fileCheck{inspection: inspection{ctx: ctx, opts: opts, c: &c}, w: e.begin(in), q: blocklist.Query{Territory: in.territory}}
+	f.w.far = true
 	err := f.run(r, &src)
-	e.count(&f.w, c.Hashes)
+	e.count(&f.w, &c.SHA256, c.Hashes)
 	d := f.w.decision()
 	if ctx.Err() != nil && err != nil && d.Verdict < Block {
 		d = Decision{Checked: d.Checked}
@@ -55,6 +57,7 @@ func (e *Enforcer) checkFile(ctx context.Context, in where, r io.Reader, src Sou
 type fileCheck struct {
 	inspection
 	w weighing
+	q blocklist.Query
 }
 
 // errDecided ends an inspection whose outcome is known.
@@ -63,13 +66,13 @@ var errDecided = errors.New("decided")
 func (f *fileCheck) run(r io.Reader, src *Source) error {
 	// Before the hashes are known, only hits of rules without exceptions count.
 	f.w.early = true
-	if f.lists(func() { f.w.exact(f.c) }); !f.w.open() {
+	if f.lists(func() { f.w.exact(&f.q, f.c) }); !f.w.open() {
 		return nil
 	}
 	file, err := readImage(f.ctx, r, f.c, src, f.opts.decoding())
-	f.w.file = f.c.SHA256
+	f.q.File = f.c.SHA256
 	if err == nil {
-		if f.lists(func() { f.w.exact(f.c) }); !f.w.open() {
+		if f.lists(func() { f.w.exact(&f.q, f.c) }); !f.w.open() {
 			return nil
 		}
 		err = f.decode(file, isImage(src, file), f.look)
@@ -85,7 +88,7 @@ func (f *fileCheck) run(r io.Reader, src *Source) error {
 // lists asks all lists.
 func (f *fileCheck) lists(ask func()) {
 	for i := range f.w.e.sources {
-		if f.w.enter(i) {
+		if f.w.enter(i, &f.q) {
 			ask()
 		}
 	}
@@ -99,17 +102,17 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 	}
 	f.put(frame)
 	i, w := len(f.c.Frames), &f.w
-	w.early, w.animated, w.frame = false, i > 0, i
+	w.early, f.q.Animated, w.terms.frame = false, i > 0, i
 	wanted := !f.opts.NoFeatures && f.needsFeatures()
 	// Features can weaken a match by hash. As long as they are not known, it counts
 	// as if they did.
-	f.lists(func() { w.nearOf(frame.Hashes, wanted && !f.c.Damage.Visible()) })
+	f.lists(func() { w.nearOf(&f.q, frame.Hashes, wanted && !f.c.Damage.Visible()) })
 	var err error
 	if w.open() && wanted {
 		*f.featuresAt(i), err = featuresOf(pic)
 		f.lists(func() {
 			if w.open() {
-				w.insideOf(i, f.c.Picture(i))
+				w.insideOf(&f.q, i, f.c.Picture(i))
 			}
 		})
 	}
@@ -117,7 +120,7 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 		*f.facesAt(i) = f.faces(pic)
 		f.lists(func() {
 			var seen faceCount
-			w.peopleOf(i, f.c.Picture(i), &seen)
+			w.peopleOf(&f.q, i, f.c.Picture(i), &seen)
 			w.settle(seen)
 		})
 	}
@@ -130,16 +133,16 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 // complete asks again what was asked before all of the file was known.
 func (f *fileCheck) complete() {
 	w, c := &f.w, f.c
-	w.early, w.animated, w.partly, w.undecodable = false, len(c.Frames) > 0, c.partly(), c.Undecodable
-	if w.shielded && w.animated {
+	w.early, f.q.Animated, w.partly, w.undecodable = false, len(c.Frames) > 0, c.partly(), c.Undecodable
+	if w.shielded && f.q.Animated {
 		w.candidate(c)
 		return
 	}
 	if w.postponed {
-		f.lists(func() { w.exact(c) })
+		f.lists(func() { w.exact(&f.q, c) })
 	}
 	if w.open() && w.doubted {
-		f.lists(func() { w.near(c) })
+		f.lists(func() { w.near(&f.q, c) })
 	}
 }
 

@@ -180,11 +180,14 @@ type Decision struct {
 // verdict, the more exact tier, the nearer hash, more points, the more similar
 // face, the older rule. A caller that makes several queries about one image keeps
 // the strongest decision.
-func (d Decision) Stronger(o Decision) bool { return d.compare(o) > 0 }
+func (d Decision) Stronger(o Decision) bool { return d.compare(&o) > 0 }
 
-func (d Decision) compare(o Decision) int {
+func (d *Decision) compare(o *Decision) int {
+	if d.Verdict != o.Verdict {
+		return cmp.Compare(d.Verdict, o.Verdict)
+	}
 	return cmp.Or(
-		cmp.Compare(d.Verdict, o.Verdict), cmp.Compare(o.Why, d.Why),
+		cmp.Compare(o.Why, d.Why),
 		cmp.Compare(o.Distance, d.Distance), cmp.Compare(d.Inliers, o.Inliers), cmp.Compare(d.Similarity, o.Similarity),
 		cmp.Compare(o.Rule, d.Rule),
 	)

@@ -374,10 +374,11 @@ type where struct {
 // for a closed list.
 func (e *Enforcer) Matches(c Candidate) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
-		w := weighing{e: e, all: map[matched]Decision{}}
+		w := e.begin(where{})
+		w.all = map[matched]Decision{}
 		w.candidate(&c)
 		checked := w.decision().Checked
-		for _, d := range slices.SortedFunc(maps.Values(w.all), func(a, b Decision) int { return -a.compare(b) }) {
+		for _, d := range slices.SortedFunc(maps.Values(w.all), func(a, b Decision) int { return -a.compare(&b) }) {
 			d.Checked = checked
 			if !yield(d) {
 				return

@@ -70,11 +70,11 @@ func (w *weighing) note(weak bool, h *blocklist.Hit) {
 // count counts a picture for the rules that it matched weakly, unless it is known
 // to be one that was asked for. It is no method of w: what w points to would
 // then escape to the heap with the counter.
-func (e *Enforcer) count(w *weighing, hashes []phash.Hash) {
+func (e *Enforcer) count(w *weighing, file *[32]byte, hashes []phash.Hash) {
 	if w.pending == 0 || w.known {
 		return
 	}
-	key, ok := pictureKey(&w.file, hashes)
+	key, ok := pictureKey(file, hashes)
 	if !ok {
 		return
 	}

@@ -98,7 +98,8 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 			if err == nil {
 				err = ctx.Err()
 			}
-			w := weighing{e: e, marks: at.Seen}
+			w := e.begin(where{})
+			w.marks = at.Seen
 			if err == nil {
 				if w.candidate(&it.Candidate); w.closed {
 					err = ErrClosed
@@ -108,7 +109,7 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 				yield(Found{}, err)
 				return
 			}
-			e.count(&w, it.Candidate.Hashes)
+			e.count(&w, &it.Candidate.SHA256, it.Candidate.Hashes)
 			at.FacesMissed = at.FacesMissed || w.facesMissed
 			at.After = it.Key
 			if d := w.decision(); d.Why != 0 && !yield(Found{it, d}, nil) {

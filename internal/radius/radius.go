@@ -14,24 +14,27 @@ const Max = 64
 
 // Radii are those of all algorithms, by the table of package phash, with the
 // host's own for PDQ.
-type Radii struct{ block, review int }
+type Radii struct{ pdq phash.Radii }
 
 // PDQ returns the radii with those of PDQ hashes that a host has set; 0 is the
 // default.
-func PDQ(block, review int) Radii { return Radii{block, review} }
+func PDQ(block, review int) Radii {
+	of := phash.AlgPDQ.Radii(0)
+	of.Block, of.Review = cmp.Or(block, of.Block), cmp.Or(review, of.Review)
+	of.Flat = min(of.Flat, of.Block)
+	return Radii{of}
+}
 
 // Of returns the radii of an algorithm in a list of n of its hashes.
-func (r Radii) Of(alg phash.Algorithm, n int) phash.Radii {
-	of := alg.Radii(n)
-	if alg == phash.AlgPDQ {
-		of.Block, of.Review = cmp.Or(r.block, of.Block), cmp.Or(r.review, of.Review)
-		of.Flat = min(of.Flat, of.Block)
+func (r *Radii) Of(alg phash.Algorithm, n int) phash.Radii {
+	if alg == phash.AlgPDQ { // those of PDQ do not depend on n
+		return r.pdq
 	}
-	return of
+	return alg.Radii(n)
 }
 
 // IsIdentical reports whether a hash at a distance is of the identical picture.
-func (r Radii) IsIdentical(alg phash.Algorithm, distance int) bool {
+func (r *Radii) IsIdentical(alg phash.Algorithm, distance int) bool {
 	return alg.IsValid() && distance <= r.Of(alg, 0).Identical
 }
 
@@ -58,7 +61,7 @@ const (
 // Shields reports whether the allow list keeps a picture on the allow list from a hit
 // by likeness with a rule of some kind. It does, but for orders, and for the
 // identical picture of a request for intimate ones, which only a hash shows.
-func (r Radii) Shields(kind uint8, byHash bool, alg phash.Algorithm, variant uint8, distance int) bool {
+func (r *Radii) Shields(kind uint8, byHash bool, alg phash.Algorithm, variant uint8, distance int) bool {
 	switch kind {
 	case KindAuthorityOrder:
 		return false
