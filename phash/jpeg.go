@@ -57,6 +57,10 @@ func jpegPicture(first, data []byte) []byte {
 // jpegMemory bounds the memory of decoding luma and colours, in bytes.
 const jpegMemory = 256 << 20
 
+// jpegBeyond is from how many grey levels on colours that are limited count; see
+// jpegdec.Picture.Beyond.
+const jpegBeyond = 0.2
+
 // jpegShortSide is the least short side, in pixels, of a JPEG that is reduced while
 // it is decoded, to save time. Then PDQ's window is four reduced pixels wide or
 // more, and the hash is within 2 bits of that of the full size
@@ -99,7 +103,7 @@ func decodeJPEG(ctx context.Context, data []byte, h jpegdec.Header) (d decoded, 
 	}
 	d.img = p.Image
 	d.damage = jpegDamage(&p.Damage)
-	d.suspect = p.Damage.Faults&^(jpegdec.NoEnd|jpegdec.BadSegment) != 0
+	d.suspect = p.Damage.Faults&^(jpegdec.NoEnd|jpegdec.BadSegment) != 0 || p.Beyond > jpegBeyond
 	if p.Model == jpegdec.YCbCr || p.Model == jpegdec.Gray && p.Scale > 1 {
 		d.colours = sync.OnceValue(func() image.Image {
 			// The caller's context belongs to the call that gave the picture. The

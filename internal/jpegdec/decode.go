@@ -110,6 +110,11 @@ type Picture struct {
 	// *image.CMYK. Its bounds begin at zero.
 	Image  image.Image
 	Damage Damage
+	// Beyond is by how many grey levels, in the mean, the luma of the colours
+	// differs from the luma of the file, because viewers limit colours that are
+	// out of range. It is estimated from the means of blocks, and is 0 where
+	// chroma was not read.
+	Beyond float64
 }
 
 // ReadHeader returns the header of a file, without decoding it.
@@ -182,6 +187,9 @@ type decoder struct {
 	budget  int64
 	damage  Damage
 	started bool // data of a wanted component was decoded
+
+	beyond int64 // see Picture.Beyond, in sum, in 1/16
+	means  int64 // units that were looked at for it
 }
 
 // component is one of the planes of a picture.
@@ -356,5 +364,6 @@ func (d *decoder) finish() (*Picture, error) {
 		return nil, fmt.Errorf("jpegdec: %w", err)
 	}
 	d.damage.finish(d)
-	return &Picture{Header: d.head, Scale: d.scale(), Image: d.image(), Damage: d.damage}, nil
+	beyond := float64(d.beyond) / (16 * float64(max(1, d.means)))
+	return &Picture{Header: d.head, Scale: d.scale(), Image: d.image(), Damage: d.damage, Beyond: beyond}, nil
 }

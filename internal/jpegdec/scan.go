@@ -41,6 +41,8 @@ type scan struct {
 	lost       bool // no more data up to the next restart
 	ended      bool // and none behind it
 	unit       func(s *scan, x, y int)
+	means      bool     // the means of blocks of luma and chroma can be compared
+	quant      [3]int32 // of their first coefficients
 }
 
 // scan decodes a scan, or leaves it if nothing in it is wanted. An error is that
@@ -94,6 +96,7 @@ func (d *decoder) scan() error {
 		s.unit = d.refineAC
 	}
 	d.started = true
+	d.prepareMeans(s)
 	return d.units(s)
 }
 
@@ -208,6 +211,9 @@ func (d *decoder) units(s *scan) error {
 			s.eobRun -= n
 		default:
 			s.unit(s, x, y)
+			if s.means {
+				d.compare(s)
+			}
 			if d.r.exhausted() {
 				s.lost = true
 				d.missing(s, m, m+1)

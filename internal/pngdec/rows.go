@@ -157,23 +157,14 @@ func (d *decoder) pass(t *raster.Target, w *raster.Work, p pass, pw, ph int) (ra
 			fault, err := raster.Stopped(err)
 			return fault, y, err
 		}
-		got, fault := d.in.fill(r.now)
-		if got <= 1 {
-			return fault, y, nil
+		if _, fault := d.in.fill(r.now); fault != raster.Sound {
+			return fault, y, nil // browsers show no part of a row
 		}
-		if !unfilter(r.now[:got], r.before, bpp) {
+		if !unfilter(r.now, r.before, bpp) {
 			return raster.Data, y, nil
 		}
-		pixels := pw
-		if fault != raster.Sound { // the beginning of a row
-			pixels = (got - 1) * 8 / (d.channels() * int(d.depth))
-		}
-		out := r.out[:min(pixels, pw)*t.Bytes()]
-		d.convert(out, r.now[1:got], t.Gray)
-		t.Pass(p.x0, p.dx, p.y0+y*p.dy, p.bw, p.bh, out)
-		if fault != raster.Sound {
-			return fault, y + 1, nil
-		}
+		d.convert(r.out, r.now[1:], t.Gray)
+		t.Pass(p.x0, p.dx, p.y0+y*p.dy, p.bw, p.bh, r.out)
 		r.now, r.before = r.before, r.now
 	}
 	return raster.Sound, ph, nil
