@@ -86,17 +86,21 @@ func survey(dir string) error {
 	if err != nil || cases {
 		return err
 	}
-	for _, p := range []struct {
-		part Part
-		path string
-	}{{PartKeys, filepath.Join(dir, "keys")}, {PartList, journalFile(dir)}} {
-		there, err := exists(p.path)
+	for _, part := range []Part{PartKeys, PartOperatorKey} {
+		there, err := exists(filepath.Join(dir, string(part)))
 		if err != nil {
 			return err
 		}
 		if there {
-			return &MismatchError{Part: PartCases, Fault: FaultMissing, Than: p.part}
+			return &MismatchError{Part: PartCases, Fault: FaultMissing, Than: part}
 		}
+	}
+	list, err := os.ReadDir(filepath.Join(dir, "list"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("takedown: %w", err)
+	}
+	if len(list) > 0 {
+		return &MismatchError{Part: PartCases, Fault: FaultMissing, Than: PartList}
 	}
 	return nil
 }
@@ -214,7 +218,11 @@ func openOperatorKey(dir string, opts *Options, fresh bool) (key [operatorKeySiz
 			return key, &MismatchError{Part: PartOperatorKey, Fault: FaultMissing, Than: PartCases}
 		}
 	}
-	return operatorKey(path)
+	key, err = operatorKey(path)
+	if errors.Is(err, errKeySize) && !fresh {
+		err = &MismatchError{Part: PartOperatorKey, Fault: FaultDamaged, Than: PartCases, Err: err}
+	}
+	return key, err
 }
 
 // keysError says what a file of keys that does not open is.
@@ -374,21 +382,6 @@ func (d *Desk) compareSnapshots() error {
 			return &MismatchError{Part: PartList, Fault: FaultFork, Than: PartList, Err: err}
 		case errors.Is(err, blocklist.ErrJournal):
 			return &MismatchError{Part: PartList, Fault: FaultOlder, Than: PartList, Err: err}
-		}
-	}
-	return nil
-}
-
-// comparePublished refuses a folder that is older than what it published. Files that
-// are out of reach, or unreadable, say nothing.
-func (d *Desk) comparePublished() error {
-	paths, err := d.store.publishedAt()
-	if err != nil {
-		return err
-	}
-	for _, path := range paths {
-		if err := d.checkPublished(path); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -55,6 +55,7 @@ type Desk struct {
 	closed      atomic.Bool
 	slots       chan struct{} // see Options.Slots
 	watching    clockWatch
+	publication publications
 
 	deadlines []Deadline
 	calendars map[string]Calendar
@@ -397,10 +398,18 @@ func (d *Desk) Enforcer() *takedown.Enforcer { return d.enf }
 // desk remembers the paths of encrypted files, up to 100, so that Expire can
 // rewrite them. It forgets a path when the file is removed or has no faces. Beyond
 // 100 the error wraps [ErrTooManyPublished].
+//
+// Publish does not replace a file that is newer than the list, or of another
+// history: the folder was restored from a copy, and nodes would refuse the new file,
+// or forget rules. The error is a [*MismatchError].
 func (d *Desk) Publish(ctx context.Context, path string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	return d.published(path, func() error { return d.publish(path) })
+}
+
+func (d *Desk) publish(path string) error {
 	if done, err := d.prepare(path); done || err != nil {
 		return err
 	}

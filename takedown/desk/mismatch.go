@@ -27,11 +27,11 @@ type Fault string
 
 // The faults of a Part.
 const (
-	FaultMissing Fault = "missing"             // or empty
-	FaultOlder   Fault = "older"               // than another part
-	FaultFork    Fault = "of another history"  // it was restored from a copy and used since
-	FaultForeign Fault = "of another desk"     // or sealed under another operator key
-	FaultDamaged Fault = "damaged at the head" // so that it cannot be compared
+	FaultMissing Fault = "missing"            // or empty
+	FaultOlder   Fault = "older"              // than another part
+	FaultFork    Fault = "of another history" // it was restored from a copy and used since
+	FaultForeign Fault = "of another desk"    // or sealed under another operator key
+	FaultDamaged Fault = "damaged"            // so that it cannot be compared
 )
 
 // ErrMismatch is wrapped by every *MismatchError.

@@ -87,13 +87,15 @@ func keyError(err error) error {
 	return fmt.Errorf("takedown: %w", err)
 }
 
+var errKeySize = errors.New("it is no key")
+
 // operatorKey reads the operator's key from a file of its own, and makes it
 // when there is none.
 func operatorKey(path string) (key [32]byte, err error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		if len(b) != len(key) {
-			return key, fmt.Errorf("takedown: operator key: the file has %d bytes, not %d", len(b), len(key))
+			return key, fmt.Errorf("takedown: operator key: the file has %d bytes, not %d: %w", len(b), len(key), errKeySize)
 		}
 		return [32]byte(b), nil
 	}
