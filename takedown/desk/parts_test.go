@@ -89,7 +89,7 @@ var makeFolders = sync.OnceValue(func() *folders {
 	accept(e, d, optOut(e, 1), desk.Grant{})
 	must(d.Compact(ctx), d.Publish(ctx, filepath.Join(f.today, "published.snap")))
 	z := granted(d, "z")
-	must(d.Reject(ctx, open.ID, alice, ""), d.Close())
+	must(d.Reject(ctx, open.ID, desk.Refusal{Actor: desk.Actor{By: "alice", Reason: "spam"}}), d.Close())
 	f.now = truth{inForce: []promise{b, c, y, z}, over: []promise{a, x}, erased: b.id, keys: liveKeys(f.today)}
 
 	d = live(f.other)
