@@ -110,6 +110,9 @@ type Moved struct {
 const (
 	// FlagFlaggerConfirmed: that status was checked, see [Desk.ConfirmFlagger].
 	FlagFlaggerConfirmed request.Flag = "flagger_confirmed"
+	// FlagAuthorityConfirmed: a person verified that an order comes from the authority
+	// that it names, see [Desk.ConfirmAuthority].
+	FlagAuthorityConfirmed request.Flag = "authority_confirmed"
 	// FlagEarlierClaim: another case, of another requester, is in force for the
 	// same picture.
 	FlagEarlierClaim request.Flag = "earlier_claim"

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/staydown/staydown/internal/territory"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -73,10 +74,16 @@ type Pause struct {
 type Deadline struct {
 	Regime request.Regime
 	Name   string // what has to be done
-	// Kind is the kind of request for which it is done; zero is all of the regime
-	// that block something. Of replies to a case, only those that are named here
-	// have deadlines.
-	Kind takedown.Kind
+	// Kinds are the kinds of requests for which it is done, whatever their regime.
+	// Empty is all of the regime that block something. Of replies to a case, only
+	// those that are named here have deadlines.
+	Kinds []takedown.Kind
+	// Claim, unless empty, selects the opt-outs with that claim, and Countries the
+	// requests of people who live there, or that name the law of one of these
+	// countries: ISO 3166-1, or the sets "EU27" and "EEA30". A case can have
+	// deadlines of several regimes.
+	Claim     request.Claim
+	Countries []string
 	// Start is the milestone from which the time is counted. If, unless empty, is
 	// a milestone that must also have happened.
 	Start, If Milestone
@@ -92,26 +99,12 @@ type Deadline struct {
 	// Pausable reports that the clock stands still while the case waits for its
 	// requester. A business day counts if the clock is running at its end.
 	Pausable bool
-	// Basis is the provision.
+	// Basis is the provision, or another source of the row.
 	Basis string
-}
-
-// Deadlines are the deadlines that the library knows. They are an engineer's
-// reading, not legal advice.
-var Deadlines = []Deadline{
-	{Regime: request.RegimeDSA, Name: "confirm_receipt", Start: MilestoneReceived, Done: []Milestone{MilestoneReceiptTold, MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(4): without undue delay"},
-	{Regime: request.RegimeDSA, Name: "decide", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 16(5), (6): timely, without undue delay"},
-	{Regime: request.RegimeDSA, Name: "answer_complaint", Kind: request.KindComplaint, Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "DSA Art. 20(4), (5): timely, without undue delay"},
-	{Regime: request.RegimeDSA, Name: "complaint_window", Start: MilestoneInformed, Done: []Milestone{MilestoneClosed}, NotBefore: Span{6, UnitMonths}, Basis: "DSA Art. 20(1): at least six months from when the decision is told"},
-	{Regime: request.RegimeDMCA, Name: "take_down", Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(c)(1)(C): expeditiously"},
-	{Regime: request.RegimeDMCA, Name: "pass_on", Kind: request.KindCounterNotice, Start: MilestoneReceived, Done: []Milestone{MilestoneDecided, MilestoneEnded}, Basis: "17 U.S.C. 512(g)(2)(B): promptly"},
-	{Regime: request.RegimeDMCA, Name: "restore", Kind: request.KindCounterNotice, Start: MilestoneCounterReceived, Done: []Milestone{MilestoneCourtNotice, MilestoneEnded}, NotBefore: Span{10, UnitBusinessDays}, NotAfter: Span{14, UnitBusinessDays}, Calendar: "us", Basis: "17 U.S.C. 512(g)(2)(C)"},
-	{Regime: request.RegimeGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Basis: "GDPR Art. 12(3), (4)"},
-	{Regime: request.RegimeGDPR, Name: "inform_extended", Start: MilestoneReceived, If: MilestoneExtended, Done: []Milestone{MilestoneInformed}, NotAfter: Span{3, UnitMonths}, Basis: "GDPR Art. 12(3): two further months, told within the first"},
-	{Regime: request.RegimeUKGDPR, Name: "inform", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed, MilestoneExtended}, NotAfter: Span{1, UnitMonths}, Calendar: "uk", Pausable: true, Basis: "UK GDPR Art. 12A"},
-	{Regime: request.RegimeUKGDPR, Name: "inform_extended", Start: MilestoneReceived, If: MilestoneExtended, Done: []Milestone{MilestoneInformed}, NotAfter: Span{3, UnitMonths}, Calendar: "uk", Pausable: true, Basis: "UK GDPR Art. 12A"},
-	{Regime: request.RegimeTakeItDown, Name: "remove", Start: MilestoneReceived, Done: []Milestone{MilestoneEnforced, MilestoneDecided, MilestoneEnded}, NotAfter: Span{48, UnitHours}, Basis: "47 U.S.C. 223a(a)(3)"},
-	{Regime: request.RegimeOrder, Name: "report_effect", Start: MilestoneReceived, Done: []Milestone{MilestoneInformed}, Basis: "DSA Art. 9(1): without undue delay"},
+	// Verified is the day on which Basis was compared with the text of the law, as
+	// "2026-11-21". A row of [Deadlines] without it is off by default: see
+	// Options.UnverifiedDeadlines.
+	Verified string
 }
 
 // Calendar defines which days are business days, and in which time zone days
@@ -207,8 +200,10 @@ func (c Calendar) addPaused(start time.Time, s Span, pauses []Pause, now time.Ti
 
 // Due is something that has to be done about a case.
 type Due struct {
-	Case     takedown.CaseID
-	Kind     takedown.Kind
+	Case takedown.CaseID
+	Kind takedown.Kind
+	// Priority ranks the case before its deadline does: 0 comes first. See [ByUrgency].
+	Priority uint8
 	Deadline Deadline
 	// Start is from when it is counted.
 	Start time.Time
@@ -232,10 +227,23 @@ func (d *Due) by() (t time.Time, ok bool) {
 
 // of reports whether a row is for a case.
 func (row *Deadline) of(c *Case) bool {
-	if row.Kind != 0 && row.Kind != c.Kind || row.Kind == 0 && request.IsReply(c.Kind) {
+	switch {
+	case len(row.Kinds) > 0 && !slices.Contains(row.Kinds, c.Kind),
+		len(row.Kinds) == 0 && (request.IsReply(c.Kind) || row.Regime != c.Regime),
+		row.Claim != "" && row.Claim != c.Claim,
+		len(row.Countries) > 0 && !amongPlaces(row.Countries, c.Country) && !amongPlaces(row.Countries, c.LawCountry):
 		return false
 	}
-	return row.Regime == c.Regime
+	return true
+}
+
+// amongPlaces reports whether a country is one of some countries and sets of countries.
+func amongPlaces(places []string, country string) bool {
+	if country == "" {
+		return false
+	}
+	elsewhere, err := territory.Beyond([]string{country}, places)
+	return err == nil && !elsewhere
 }
 
 // clock computes the times of a deadline of a case. ok is false when it has not
@@ -245,7 +253,10 @@ func (row *Deadline) clock(c *Case, calendars map[string]Calendar, now time.Time
 	if !ok || row.If != "" && c.Times[row.If].IsZero() {
 		return d, false
 	}
-	d = Due{Case: c.ID, Kind: c.Kind, Deadline: *row, Start: start}
+	if at := c.Times[MilestoneEmailConfirmed]; row.Regime == request.RegimeOperator && handlings[c.Kind].waits && at.After(start) {
+		start = at // nobody could act on it before
+	}
+	d = Due{Case: c.ID, Kind: c.Kind, Priority: priorityOf(c), Deadline: *row, Start: start}
 	cal := calendars[row.Calendar]
 	for _, x := range []struct {
 		span Span
@@ -272,6 +283,9 @@ func due(c *Case, rows []Deadline, calendars map[string]Calendar, now time.Time)
 		}
 		if row.NotBefore == (Span{}) && (c.State == StateWithdrawn || c.State == StateClosed || c.Erased()) {
 			continue // nobody waits for it any more, or nobody can be told
+		}
+		if row.Regime == request.RegimeOperator && c.State == StateUnconfirmed {
+			continue
 		}
 		if d, ok := row.clock(c, calendars, now); ok {
 			list = append(list, d)
@@ -302,8 +316,8 @@ func (d *Desk) complaintWindow(c *Case) Span {
 	return Span{}
 }
 
-// Due returns the deadlines of all cases that end before a time, the most urgent
-// first. An action that a law requires without undue delay is due since its clock
+// Due returns the deadlines of all cases that end before a time: by the priority of
+// their cases, then the most urgent first. An action that a law requires without undue delay is due since its clock
 // began. The zero time lists all deadlines.
 func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
 	now := d.clock()
@@ -336,7 +350,7 @@ func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error
 	slices.SortStableFunc(list, func(a, b Due) int {
 		at, _ := a.by()
 		bt, _ := b.by()
-		return cmp.Or(at.Compare(bt), cmp.Compare(a.Case.String(), b.Case.String()))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), at.Compare(bt), cmp.Compare(a.Case.String(), b.Case.String()))
 	})
 	return list, cmp.Or(err, ctx.Err())
 }

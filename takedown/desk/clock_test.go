@@ -2,6 +2,7 @@ package desk_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -88,7 +89,11 @@ func TestDeadlines(t *testing.T) {
 		{"UK pauses, extended", uk, 72 * time.Hour, true, map[string]string{"inform_extended": "2026-05-03 12:00"}},
 		{"TAKE IT DOWN", all[request.KindIntimateImage], 0, false, map[string]string{"remove": "2026-02-02 12:00"}},
 		{"an order", all[request.KindAuthorityOrder], 0, false, map[string]string{"report_effect": ""}},
-		{"the operator's own", all[request.KindImageOptOut], 0, false, map[string]string{"answer": "2026-02-05 12:00"}},
+		{"the operator's own", all[request.KindImageOptOut], 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00"}},
+		{"of who lives in Germany", livingIn(t, "DE", request.ClaimDepicted), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00", "inform_opt_out": "2026-02-28 12:00"}},
+		{"of an owner in Germany", livingIn(t, "DE", request.ClaimOwner), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00"}},
+		{"of who lives in Britain", livingIn(t, "gb", request.ClaimDepicted), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00", "inform_opt_out": "2026-02-28 12:00"}},
+		{"of who lives in Thailand", livingIn(t, "TH", request.ClaimDepicted), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00", "erase": "2026-05-01 12:00"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -274,10 +279,61 @@ func TestDue_PausedBusinessDays(t *testing.T) {
 			o.set(at(tc.now))
 			list, err := o.DueOf(ctx, c.ID)
 			ok(t, err)
+			list = slices.DeleteFunc(list, func(x desk.Due) bool { return x.Deadline.Name != "answer" })
 			if len(list) != 1 || !list[0].NotAfter.Equal(at(tc.want)) || list[0].Paused != tc.paused {
 				t.Errorf("%+v, want %s", list, tc.want)
 			}
 		})
+	}
+}
+
+// livingIn is an opt-out of somebody who lives in a country.
+func livingIn(tb testing.TB, country string, claim request.Claim) request.Request {
+	r := optOut(tb, 1)
+	r.Requester.Country, r.Claim = country, claim
+	return r
+}
+
+// Every kind of request has a deadline; rows that nobody compared with the law are
+// off; and the queue has its priorities.
+func TestDue_Everything(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	about := o.submit(t, samples(t, takedown.CaseID{})[request.KindDMCANotice])
+	ok(t, o.Accept(ctx, about.ID, desk.Grant{Actor: alice}))
+	for kind, r := range samples(t, about.ID) {
+		if list, err := o.DueOf(ctx, o.submit(t, r).ID); err != nil || len(list) == 0 {
+			t.Errorf("nothing is due about a %v: %v", kind, err)
+		}
+	}
+	intimate := samples(t, takedown.CaseID{})[request.KindIntimateImage].(request.IntimateImage)
+	intimate.Requester.Country = "GB"
+	names := func(o *office) (list []string) {
+		due, err := o.DueOf(ctx, o.submit(t, intimate).ID)
+		ok(t, err)
+		for _, x := range due {
+			list = append(list, x.Deadline.Name)
+		}
+		slices.Sort(list)
+		return list
+	}
+	if got := names(o); !slices.Equal(got, []string{"remove"}) {
+		t.Errorf("by default: %v", got)
+	}
+	if got := names(newOffice(t, func(opts *desk.Options) { opts.UnverifiedDeadlines = true })); !slices.Equal(got, []string{"remove", "remove_uk"}) {
+		t.Errorf("with those that are not verified: %v", got)
+	}
+	for _, row := range desk.Deadlines {
+		if _, err := time.Parse(time.DateOnly, row.Verified); row.Verified != "" && err != nil || row.Basis == "" {
+			t.Errorf("%s of %s: verified on %q, basis %q", row.Name, row.Regime, row.Verified, row.Basis)
+		}
+	}
+	intimate.MinorDepicted = request.AnswerYes
+	child := o.submit(t, intimate)
+	list, err := o.Due(ctx, time.Time{})
+	ok(t, err)
+	if list[0].Case != child.ID || !slices.IsSortedFunc(list, func(a, b desk.Due) int { return int(a.Priority) - int(b.Priority) }) {
+		t.Errorf("the queue begins with %+v", list[0])
 	}
 }
 

@@ -228,7 +228,7 @@ func priorityOf(c *Case) byte {
 		return 0
 	case c.Kind == request.KindIntimateImage:
 		return 1
-	case c.Kind == request.KindAuthorityOrder, slices.Contains(c.Flags, FlagFlaggerConfirmed):
+	case c.Kind == request.KindAuthorityOrder, slices.Contains(c.Flags, FlagFlaggerConfirmed), slices.Contains(c.Flags, FlagAuthorityConfirmed):
 		return 2
 	}
 	return 3

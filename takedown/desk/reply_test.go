@@ -278,8 +278,8 @@ func TestDeadlines_OfReplies(t *testing.T) {
 		want []string
 	}{
 		{counter(t, id, published[0]), []string{"pass_on"}},
-		{objection(t, id), nil},
-		{request.Withdrawal{Requester: person, Case: id}, nil},
+		{objection(t, id), []string{"answer_objection"}},
+		{request.Withdrawal{Requester: person, Case: id}, []string{"promise"}},
 		{request.Complaint{Requester: person, Case: id, Party: request.PartyAffected, Grounds: "Wrong."}, []string{"answer_complaint"}},
 	} {
 		c := o.submit(t, tc.r)

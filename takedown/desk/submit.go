@@ -334,7 +334,7 @@ func (d *Desk) complete(ctx context.Context, id takedown.CaseID, r request.Reque
 		}
 		for _, f := range flags {
 			switch f {
-			case FlagSeveralPeople, FlagFlaggerConfirmed: // of the faces, and the sender, that were replaced
+			case FlagSeveralPeople, FlagFlaggerConfirmed, FlagAuthorityConfirmed: // of the faces, and the sender, that were replaced
 			default:
 				c.flag(f)
 			}
@@ -394,18 +394,26 @@ func (d *Desk) sameItems(c *caseRecord, before []CaseItem, mats []request.Materi
 // it, a statement of reasons does not name a trusted flagger as the source of the
 // notice. It fails with a [*MoveError] for a case that was not sent by a flagger.
 func (d *Desk) ConfirmFlagger(ctx context.Context, id takedown.CaseID, a Actor) error {
-	if err := a.check(); err != nil {
+	return d.confirmSender(ctx, id, a, request.FlagTrustedFlagger, FlagFlaggerConfirmed)
+}
+
+// ConfirmAuthority records that a person verified that an order comes from the
+// authority that it names, in a way that the order itself does not tell. a.By is
+// required. It fails with a [*MoveError] for a case that is no order.
+func (d *Desk) ConfirmAuthority(ctx context.Context, id takedown.CaseID, a Actor) error {
+	return d.confirmSender(ctx, id, a, request.FlagAuthority, FlagAuthorityConfirmed)
+}
+
+func (d *Desk) confirmSender(ctx context.Context, id takedown.CaseID, a Actor, said, confirmed request.Flag) error {
+	if err := a.decider(); err != nil {
 		return err
 	}
-	if a.By == "" {
-		return errors.New("takedown: who has checked the list of trusted flaggers? By is required")
-	}
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
-		if !slices.Contains(c.Flags, request.FlagTrustedFlagger) || c.Erased() {
-			return change{}, &MoveError{id, c.State, State(FlagFlaggerConfirmed)}
+		if !slices.Contains(c.Flags, said) || c.Erased() {
+			return change{}, &MoveError{id, c.State, State(confirmed)}
 		}
-		c.flag(FlagFlaggerConfirmed)
-		c.note(c.State, State(FlagFlaggerConfirmed), a, now)
+		c.flag(confirmed)
+		c.note(c.State, State(confirmed), a, now)
 		return change{}, nil
 	})
 }

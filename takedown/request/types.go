@@ -87,6 +87,9 @@ const (
 	RegimeUKGDPR     Regime = "uk_gdpr"      // the UK GDPR
 	RegimeTakeItDown Regime = "take_it_down" // 47 U.S.C. 223a
 	RegimeOrder      Regime = "order"        // orders of authorities
+	RegimePDPA       Regime = "pdpa"         // the Personal Data Protection Act of Thailand
+	RegimeUKOSA      Regime = "uk_osa"       // the Online Safety Act of the UK
+	RegimeIndia      Regime = "india"        // the IT Rules of India
 )
 
 // Flag is a note on a case for its reviewers. Flags have no effect by themselves,

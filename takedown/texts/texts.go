@@ -515,6 +515,7 @@ func (v view) funcs() template.FuncMap {
 		"day":    func(t time.Time) string { return v.date(t, Dates.day) },
 		"span":   v.span,
 		"place":  v.place,
+		"by":     v.by,
 		"name":   isolate,
 	}
 }
@@ -528,6 +529,14 @@ func (v view) date(t time.Time, layout func(Dates) string) string {
 		d = v.texts.catalogues[0].Dates
 	}
 	return d.format(layout(d), t.In(v.texts.location))
+}
+
+// by writes a time that ends something: the day before, if it is the end of a day.
+func (v view) by(t time.Time) string {
+	if end := t.In(v.texts.location); end.Hour() == 0 && end.Minute() == 0 {
+		return v.date(t.Add(-time.Minute), Dates.day)
+	}
+	return v.date(t, Dates.layout)
 }
 
 // span writes a length of time.
