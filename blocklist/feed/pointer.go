@@ -45,8 +45,8 @@ type pointer struct {
 	Wait int64 `json:"wait,omitempty"`
 	// Retain is how long files may be kept, in seconds.
 	Retain int64 `json:"retain"`
-	// Least is the least number of a base that a reader may still use.
-	Least uint64 `json:"least,omitempty"`
+	// Least is the time of the oldest base that a reader may still use.
+	Least int64 `json:"least,omitempty"`
 	Base  file   `json:"base"`
 	// From is the event after which the deltas begin; each begins where the one
 	// before it ends.
@@ -147,17 +147,21 @@ func (p *pointer) sign(keys []ed25519.PrivateKey) ([]byte, error) {
 	}
 	text := append([]byte(pointerContext), content...)
 	text = append(text, '\n')
-	signed := len(text)
+	signed := slices.Clone(text)
 	for _, k := range keys {
-		text = hex.AppendEncode(text, k.Public().(ed25519.PublicKey))
-		text = append(text, ' ')
-		text = base64.RawURLEncoding.AppendEncode(text, ed25519.Sign(k, text[:signed]))
-		text = append(text, '\n')
+		text = appendSignature(text, k, signed)
 	}
 	if len(text) > maxPointer {
 		return nil, fmt.Errorf("feed: pointer of %d bytes, at most %d are possible: %w", len(text), maxPointer, blocklist.ErrLimit)
 	}
 	return text, nil
+}
+
+func appendSignature(text []byte, k ed25519.PrivateKey, signed []byte) []byte {
+	text = hex.AppendEncode(text, k.Public().(ed25519.PublicKey))
+	text = append(text, ' ')
+	text = base64.RawURLEncoding.AppendEncode(text, ed25519.Sign(k, signed))
+	return append(text, '\n')
 }
 
 // parsePointer reads a pointer, if one of the trusted keys signed it. Nothing of
@@ -206,7 +210,7 @@ func verifyPointer(signed, lines []byte, trusted []ed25519.PublicKey) error {
 		key, signature, _ := strings.Cut(line, " ")
 		k, err1 := hex.DecodeString(key)
 		s, err2 := base64.RawURLEncoding.Strict().DecodeString(signature)
-		if err1 != nil || err2 != nil || len(k) != ed25519.PublicKeySize {
+		if err1 != nil || err2 != nil || len(k) != ed25519.PublicKeySize || hex.EncodeToString(k) != key {
 			return fmt.Errorf("feed: pointer: a signature is not one: %w", ErrPointer)
 		}
 		if !slices.ContainsFunc(trusted, func(t ed25519.PublicKey) bool { return t.Equal(ed25519.PublicKey(k)) }) {
@@ -225,7 +229,7 @@ func (p *pointer) check() string {
 	switch {
 	case len(p.List) != 16 || len(p.Digest) != 32:
 		return "an id or a digest has another length"
-	case p.Base.Seq > p.Seq || p.Least > p.Base.Seq:
+	case p.Base.Seq > p.Seq || p.Least > p.Base.At:
 		return "its base is newer than the list, or older than allowed"
 	case p.Base.Size <= 0 || p.Base.At <= 0 || p.Written <= 0:
 		return "a size or a time is missing"

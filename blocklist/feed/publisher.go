@@ -500,12 +500,14 @@ func (p *Publisher) addBase(ctx context.Context, next *pointer, why reason) (at 
 	if err != nil {
 		return at, fmt.Errorf("feed: %w", err)
 	}
-	next.Base = file{Seq: info.Position.Seq, Size: size, At: p.o.Now().Unix(), SHA256: hashText(h.Sum(nil))}
+	// Later than the base before, whatever the clock shows: Least depends on it.
+	written := max(p.o.Now().Unix(), next.Base.At+1)
+	next.Base = file{Seq: info.Position.Seq, Size: size, At: written, SHA256: hashText(h.Sum(nil))}
 	if !info.FacesUntil.IsZero() {
 		next.Base.Faces = info.FacesUntil.Unix()
 	}
 	if why == becauseOfFaces {
-		next.Least = next.Base.Seq
+		next.Least = next.Base.At
 	}
 	return info.Position, p.store.Put(ctx, baseName(&next.Base), f, size)
 }

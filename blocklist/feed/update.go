@@ -98,7 +98,7 @@ func (f *Feed) needsBase(p *pointer) bool {
 	}
 	now := f.o.Now()
 	_, _, covered := p.chain(b.Seq)
-	return b.Seq < p.Least || now.Sub(time.Unix(b.At, 0)) > f.baseLife || f.own.deltas >= longLog && !covered
+	return b.At < p.Least || now.Sub(time.Unix(b.At, 0)) > f.baseLife || f.own.deltas >= longLog && !covered
 }
 
 // takeNote applies the delta of a note, if it brings the list to the pointer.
