@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/staydown/staydown/blocklist"
 )
@@ -24,8 +25,10 @@ type Listener interface {
 
 // Note is what a bell carries. It is signed: a Note from a stranger has no effect.
 type Note struct {
-	// Position is where the list stands.
+	// Position is where the list stands, and Written when the publisher signed the
+	// pointer. Readers take both from the pointer.
 	Position blocklist.Position
+	Written  time.Time
 	// Pointer is the pointer of the feed.
 	Pointer []byte
 	// Delta, unless nil, is the newest delta of the pointer.
@@ -47,8 +50,8 @@ func (n Note) AppendBinary(b []byte) ([]byte, error) {
 // MarshalBinary implements encoding.BinaryMarshaler with AppendBinary.
 func (n Note) MarshalBinary() ([]byte, error) { return n.AppendBinary(nil) }
 
-// UnmarshalBinary reads what AppendBinary wrote. Position stays zero: a reader
-// takes it from the pointer, after it has verified that.
+// UnmarshalBinary reads what AppendBinary wrote. Position and Written stay
+// zero: a reader takes them from the pointer, after it has verified that.
 func (n *Note) UnmarshalBinary(b []byte) error {
 	if len(b) < 4 || len(b) > 4+maxPointer+MaxNoteDelta {
 		return fmt.Errorf("feed: note of %d bytes: %w", len(b), ErrPointer)

@@ -173,7 +173,18 @@ func (s *httpSource) latest(ctx context.Context, tag string) ([]byte, string, bo
 		return nil, tag, true, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxPointer+1))
-	return text, resp.Header.Get("ETag"), false, err
+	return text, tagOf(resp.Header), false, err
+}
+
+// tagOf returns the tag of an answer, if it can be relied on. Some servers make it
+// of the time of the file in seconds: a pointer that was just written may get a
+// successor with the same tag.
+func tagOf(h http.Header) string {
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	if date, failed := http.ParseTime(h.Get("Date")); err == nil && failed == nil && date.Sub(modified) < 2*time.Second {
+		return ""
+	}
+	return h.Get("ETag")
 }
 
 func (s *httpSource) open(ctx context.Context, name string, offset int64) (io.ReadCloser, int64, error) {

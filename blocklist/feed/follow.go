@@ -124,7 +124,7 @@ type Info struct {
 // the network. Without a copy it loads the list first, and returns the error if
 // that fails.
 func Follow(ctx context.Context, location string, opts *Options) (*Feed, error) {
-	f := &Feed{rings: make(chan Note, 16), missed: make(chan struct{}, 1)}
+	f := &Feed{rings: make(chan Note, 64), missed: make(chan struct{}, 1)}
 	if opts != nil {
 		f.o = *opts
 	}

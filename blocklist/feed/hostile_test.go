@@ -536,3 +536,41 @@ func TestRetryAfter(t *testing.T) {
 		t.Errorf("the server asked to wait for an hour, and was asked %d times", n)
 	}
 }
+
+// Some servers make the ETag of the time in seconds. A pointer that was just
+// written is requested again, and not asked for by such a tag.
+func TestTagOfSeconds(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.add(1)
+	d.publish()
+	m := &mirror{dir: d.to}
+	var conditional atomic.Int64
+	modified := time.Now().Add(-time.Hour)
+	m.set(func(w http.ResponseWriter, r *http.Request, name string) bool {
+		if r.Header.Get("If-None-Match") != "" {
+			conditional.Add(1)
+		}
+		w.Header().Set("ETag", fmt.Sprintf("%q", modified.Format(time.Stamp)))
+		w.Header().Set("Last-Modified", modified.UTC().Format(http.TimeFormat))
+		w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+		b, err := os.ReadFile(filepath.Join(d.to, name))
+		if err != nil {
+			t.Error(err)
+		}
+		w.Write(b)
+		return true
+	})
+	f := follow(t, serve(t, m), manual(t))
+	for i := range 3 {
+		if err := f.Poll(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			modified = time.Now()
+		}
+	}
+	if n := conditional.Load(); n != 2 {
+		t.Errorf("%d requests had a condition, want 2", n)
+	}
+}

@@ -47,7 +47,7 @@ type pointer struct {
 	Retain int64 `json:"retain"`
 	// Least is the time of the oldest base that a reader may still use.
 	Least int64 `json:"least,omitempty"`
-	Base  file   `json:"base"`
+	Base  file  `json:"base"`
 	// From is the event after which the deltas begin; each begins where the one
 	// before it ends.
 	From   uint64 `json:"from"`

@@ -590,7 +590,7 @@ func (p *Publisher) trim(next *pointer, now time.Time) {
 
 // ring tells the bells.
 func (p *Publisher) ring(ctx context.Context, now *pointer, text, delta []byte) {
-	n := Note{Position: now.position(), Pointer: text}
+	n := Note{Position: now.position(), Written: now.writtenAt(), Pointer: text}
 	if len(delta) <= MaxNoteDelta && len(now.Deltas) > 0 {
 		n.Delta = delta
 	}
