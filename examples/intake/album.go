@@ -3,10 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/jpeg"
-	"io"
 	"iter"
 	"os"
 	"path/filepath"
@@ -98,12 +98,18 @@ func decode(file []byte) (image.Image, error) {
 	return pic.Image(), nil
 }
 
-// thumbnail writes a small JPEG of a picture, without anything else that is in
-// its file.
-func thumbnail(w io.Writer, file []byte) error {
+// thumbnail returns a small JPEG of a picture, without anything else that is in its
+// file.
+func (a album) thumbnail(_ context.Context, key string) ([]byte, error) {
+	_, file, ok := a.get(key)
+	if !ok {
+		return nil, errors.New("there is no such picture")
+	}
 	pic, err := decode(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return jpeg.Encode(w, imaging.Fit(pic, 240, 240, imaging.Lanczos), &jpeg.Options{Quality: 80})
+	var b bytes.Buffer
+	err = jpeg.Encode(&b, imaging.Fit(pic, 320, 320, imaging.Lanczos), &jpeg.Options{Quality: 80})
+	return b.Bytes(), err
 }

@@ -1,20 +1,18 @@
-// Intake is a small web server with the forms by which people ask for removals,
-// in English and Thai, and the pages on which reviewers decide: everything goes
-// through a desk.Desk.
+// Intake is a complete takedown service in one program: the pages on which people
+// ask for removals, in English and Thai, the console on which reviewers decide,
+// and a mailbox that shows the letters. It is package web on a desk.
 //
 //	go run ./examples/intake
 //
-// Then open http://localhost:8080. Reviewers are at /desk/, as alice, bob or
-// carol with the password "demo"; the pictures of the quickstart serve as the
-// index in which a preview looks. Messages are not sent but shown at
-// /desk/messages. The data is in a temporary folder unless -dir names one.
-//
-// It is an example: a real service has users of its own, sends email, and limits
-// how often somebody may ask.
+// Then open http://localhost:8080. Reviewers are at /desk/, as alice, bob or carol
+// with the password "demonstration"; a few cases are waiting. The pictures of the
+// quickstart serve as the index in which a preview looks. Letters are not sent but
+// shown at /mailbox. The data is in a temporary folder unless -dir names one.
 package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -27,40 +25,55 @@ import (
 	"time"
 )
 
+type config struct {
+	listen, dir, photos, password string
+	seed                          bool
+}
+
 func main() {
-	listen := flag.String("listen", "localhost:8080", "address to listen on")
-	dir := flag.String("dir", "", "folder of the desk; a temporary one by default")
-	photos := flag.String("photos", "", "folder of pictures that serve as the index; those of examples/quickstart by default")
-	password := flag.String("password", "demo", "password of the reviewers alice, bob and carol")
+	var c config
+	flag.StringVar(&c.listen, "listen", "localhost:8080", "address to listen on")
+	flag.StringVar(&c.dir, "dir", "", "folder of the desk; a temporary one by default")
+	flag.StringVar(&c.photos, "photos", "", "folder of pictures that serve as the index; those of examples/quickstart by default")
+	flag.StringVar(&c.password, "password", "demonstration", "password of the reviewers alice, bob and carol, of 10 characters or more")
+	flag.BoolVar(&c.seed, "seed", true, "begin with a few cases, when the folder is new")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *listen, *dir, *photos, *password, func(addr string) { fmt.Printf("listening on http://%s\n", addr) }); err != nil {
+	if err := run(ctx, c, func(addr string) {
+		fmt.Printf("for people:    http://%s/\nfor reviewers: http://%s/desk/ (alice, bob or carol)\nletters:       http://%s/mailbox\n", addr, addr, addr)
+	}); err != nil {
 		fmt.Fprintln(os.Stderr, "intake:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until ctx ends. It calls ready with the address.
-func run(ctx context.Context, listen, dir, photos, password string, ready func(addr string)) (err error) {
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "staydown-intake-"); err != nil {
+func run(ctx context.Context, c config, ready func(addr string)) (err error) {
+	if c.dir == "" {
+		if c.dir, err = os.MkdirTemp("", "staydown-intake-"); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		defer func() { err = errors.Join(err, os.RemoveAll(c.dir)) }()
 	}
-	if photos == "" {
+	if c.photos == "" {
 		_, file, _, _ := runtime.Caller(0)
-		photos = filepath.Join(filepath.Dir(file), "..", "quickstart", "photos")
+		c.photos = filepath.Join(filepath.Dir(file), "..", "quickstart", "photos")
 	}
-	s, err := newServer(dir, photos, map[string]string{"alice": password, "bob": password, "carol": password})
+	l, err := net.Listen("tcp", c.listen)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	s, err := newService(c, "http://"+l.Addr().String())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	l, err := net.Listen("tcp", listen)
-	if err != nil {
-		return err
+	if c.seed {
+		if err := s.seed(ctx); err != nil {
+			return err
+		}
 	}
 	srv := &http.Server{
 		Handler:           s,
@@ -77,4 +90,17 @@ func run(ctx context.Context, listen, dir, photos, password string, ready func(a
 		return err
 	}
 	return nil
+}
+
+// keyOf is the key of the pages, which lies beside the desk: the links of letters
+// work after a restart.
+func keyOf(dir string) ([]byte, error) {
+	path := filepath.Join(dir, "web.key")
+	key, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		key = make([]byte, 32)
+		rand.Read(key)
+		err = os.WriteFile(path, key, 0o600)
+	}
+	return key, err
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/contact"
@@ -112,6 +113,13 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 		return Case{}, err
 	}
 	return c.Case, nil
+}
+
+// Check looks at a request as [Desk.Submit] does, and stores nothing. It is for
+// pages that show what was understood before a request is sent. It does not look
+// for the case that a reply refers to.
+func (d *Desk) Check(ctx context.Context, r request.Request) *request.Checked {
+	return d.checkRequest(ctx, r)
 }
 
 // checkRequest looks at a request with what the desk brings to it.
@@ -433,7 +441,7 @@ func (e *TokenError) Error() string {
 // to it. A token works once, for 48 hours.
 func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
-		sum := sha256.Sum256([]byte(strings.ToLower(strings.TrimSpace(token))))
+		sum := sha256.Sum256([]byte(plainToken(token)))
 		if len(c.Token) == 0 || subtle.ConstantTimeCompare(sum[:], c.Token) != 1 || now.After(c.TokenSent.Add(confirmFor)) {
 			return change{}, &TokenError{id}
 		}
@@ -458,13 +466,36 @@ func (d *Desk) Resend(ctx context.Context, id takedown.CaseID) error {
 	})
 }
 
+// plainToken is a token without what people add or mistake when they type it.
+func plainToken(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case 'o', 'O':
+			return '0'
+		case 'i', 'I', 'l', 'L':
+			return '1'
+		case 'u', 'U':
+			return 'v'
+		case '-', ' ', '\t', '\n', '\r':
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, s)
+}
+
 // newToken gives a case a new token for the confirmation of its email address,
 // and returns the message that has it. The one before it stops to work.
 func (c *caseRecord) newToken(now time.Time) message {
-	var b [16]byte
-	rand.Read(b[:])
-	token := takedown.CaseID(b).String()
-	sum := sha256.Sum256([]byte(token))
+	// 50 bits: too many to guess in the time that it is valid, and few enough to
+	// type. Letters that look like digits are left out.
+	const letters = "abcdefghjkmnpqrstvwxyz0123456789"
+	b := make([]byte, 10)
+	rand.Read(b)
+	for i := range b {
+		b[i] = letters[b[i]%byte(len(letters))]
+	}
+	token := string(b[:5]) + "-" + string(b[5:])
+	sum := sha256.Sum256([]byte(plainToken(token)))
 	c.Token, c.TokenSent = sum[:], now
 	return message{Case: c.ID, Type: MessageConfirmEmail, Token: token, Until: now.Add(confirmFor)}
 }

@@ -42,6 +42,9 @@ type Options struct {
 	// Ignore are names of form fields that are not fields of the request, for
 	// example a token against forgery.
 	Ignore []string
+	// Ignored, unless nil, is called with each field of Ignore that is not empty, for
+	// example to look at a field that only programs fill in.
+	Ignored func(name, value string)
 	// Now is the time when the form was received, which is stored as the time when
 	// its statements were accepted. The zero time means time.Now.
 	Now time.Time
@@ -255,7 +258,13 @@ func (f *form) request() (request.Request, error) {
 	}
 	r := reflect.New(reflect.TypeOf(empty)).Elem()
 	for _, ff := range f.fields {
-		if ff.name == "kind" || slices.Contains(f.opts.Ignore, ff.name) {
+		if ff.name == "kind" {
+			continue
+		}
+		if slices.Contains(f.opts.Ignore, ff.name) {
+			if f.opts.Ignored != nil {
+				f.opts.Ignored(ff.name, string(ff.value))
+			}
 			continue
 		}
 		if err := f.set(r, ff); err != nil {

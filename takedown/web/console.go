@@ -1,0 +1,356 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/request"
+)
+
+// console adds the reviewers' pages.
+func (h *Handler) console(mux *http.ServeMux) {
+	if l, ok := h.opts.Login.(http.Handler); ok { // it has pages of its own
+		mux.Handle("/desk/login/", http.StripPrefix("/desk/login", l))
+	}
+	for pattern, page := range map[string]func(http.ResponseWriter, *http.Request, Reviewer){
+		"GET /desk/{$}":                 h.queue,
+		"GET /desk/case/{id}":           h.review,
+		"POST /desk/case/{id}":          h.decide,
+		"GET /desk/case/{id}/image/{n}": h.caseImage,
+		"GET /desk/case/{id}/view/{n}":  h.viewImage,
+		"GET /desk/case/{id}/letter":    h.letter,
+		"GET /desk/index/{key...}":      h.indexImage,
+		"GET /desk/alarms":              h.alarms,
+		"GET /desk/due":                 h.due,
+		"GET /desk/numbers":             h.numbers,
+		"GET /desk/export.csv":          h.export,
+		"POST /desk/bulk":               h.bulk,
+	} {
+		mux.HandleFunc(pattern, h.forReviewers(page))
+	}
+}
+
+// forReviewers shows a page to reviewers only.
+func (h *Handler) forReviewers(page func(http.ResponseWriter, *http.Request, Reviewer)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		who, ok := h.opts.Login.Reviewer(r)
+		if !ok {
+			h.opts.Login.Challenge(w, r)
+			return
+		}
+		page(w, r, who)
+	}
+}
+
+// consolePage is a page of the console. It is in English, unless the operator
+// brings other words.
+func (h *Handler) consolePage(r *http.Request, who Reviewer, title string, data any) page {
+	p := h.page(r, title, data)
+	p.Reviewer = &who
+	return p
+}
+
+// mayOpen reports whether a reviewer may see a case.
+func (who Reviewer) mayOpen(c *desk.Case) bool {
+	return who.Roles.Has(RoleChildren) || !slices.Contains(c.Flags, request.FlagChildSafety)
+}
+
+// caseOf returns the case that a path names, if the reviewer may see it.
+func (h *Handler) caseOf(w http.ResponseWriter, r *http.Request, who Reviewer) (c desk.Case, ok bool) {
+	id, err := takedown.ParseCaseID(plainID(r.PathValue("id")))
+	if err == nil {
+		c, err = h.desk.Case(r.Context(), id)
+	}
+	if err != nil || !who.mayOpen(&c) {
+		p := h.consolePage(r, who, "missing", nil)
+		h.render(w, r, http.StatusNotFound, "missing", p)
+		return c, false
+	}
+	return c, true
+}
+
+// reviewPage is a case as a reviewer sees it.
+type reviewPage struct {
+	Case      desk.Case
+	Who       request.Requester
+	Said      []line
+	Addresses []understood
+	Images    []int
+	Erased    bool
+	Blur      bool
+	Preview   *desk.Preview
+	Problem   string
+	Scopes    []option
+	Effects   []option
+	Refusals  []option // reasons
+	Grounds   []option
+	Due       []desk.Due
+	Log       []desk.LogEntry
+	Evidence  []desk.Evidence
+	Items     []reviewItem
+	// Moves that are possible now.
+	CanDecide, CanAsk, CanHold, CanRelease, CanReverse, CanAmend, CanClose, CanErase bool
+	Second                                                                           bool // another reviewer has accepted it
+	FaceAsked                                                                        bool
+	Countries                                                                        []option
+	Seen                                                                             string
+	About                                                                            string
+	AskFields                                                                        []option
+	Note                                                                             string
+}
+
+type reviewItem struct {
+	desk.CaseItem
+	N    int
+	What string
+}
+
+func (h *Handler) review(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	c, ok := h.caseOf(w, r, who)
+	if !ok {
+		return
+	}
+	p := h.consolePage(r, who, "review", nil)
+	if n := r.URL.Query().Get("note"); n != "" && p.W.has("note."+n) {
+		p.Note = p.W.of("note." + n)
+	}
+	h.showReview(w, r, http.StatusOK, p, c)
+}
+
+func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int, p page, c desk.Case) {
+	v := reviewPage{Case: c, Erased: c.Erased(), Blur: sensitive(&c)}
+	if c.Request != nil { // the personal data was not erased
+		v.Who = c.Request.From()
+		if d := h.doorOf(c.Kind); d != nil {
+			v.Said = h.linesOf(p.W, d, c.Request)
+		}
+		for i, f := range request.Images(c.Request) {
+			if !f.IsZero() { // not one of several faces that is gone
+				v.Images = append(v.Images, i)
+			}
+		}
+	}
+	values := valuesOf(c.Request)
+	for i, it := range c.Items {
+		v.Items = append(v.Items, reviewItem{it, i, valueAt(values, it.Field)})
+	}
+	h.possible(&v, p)
+	var err error
+	if v.Due, err = h.desk.DueOf(r.Context(), c.ID); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	if v.Evidence, err = h.desk.Evidence(r.Context(), c.ID); err != nil && !errors.Is(err, desk.ErrErased) {
+		h.fail(w, r, err)
+		return
+	}
+	if c.Asked != 0 && v.CanDecide || len(c.Rules) > 0 {
+		preview, err := h.desk.Preview(r.Context(), c.ID, h.opts.Index, nil)
+		if err != nil {
+			v.Problem = err.Error()
+		} else {
+			v.Preview = &preview
+		}
+	}
+	v.FaceAsked = c.Asked == takedown.ScopeFace && !slices.ContainsFunc(c.Items, func(it desk.CaseItem) bool { return it.Kind == request.ItemFace })
+	p.Title = p.W.of("kind." + c.Kind.String())
+	p.Data = v
+	h.render(w, r, status, "review", p)
+}
+
+// sensitive reports whether the pictures of a case are blurred until a reviewer
+// asks for them.
+func sensitive(c *desk.Case) bool {
+	return c.Kind == request.KindIntimateImage || slices.Contains(c.Flags, request.FlagChildSafety)
+}
+
+// possible fills in which moves a case can make, and what can be chosen.
+func (h *Handler) possible(v *reviewPage, p page) {
+	c := &v.Case
+	v.CanDecide = slices.Contains([]desk.State{desk.StateInReview, desk.StateSecondReview, desk.StateNeedsInfo}, c.State)
+	v.CanAsk = c.State == desk.StateInReview || c.State == desk.StateSecondReview
+	v.Second = c.State == desk.StateSecondReview
+	held := len(c.Rules) > 0 && v.CanDecide
+	v.CanHold, v.CanRelease = v.CanDecide && !held && c.Asked != 0, held
+	v.CanReverse = c.State == desk.StateInForce || c.State == desk.StateCourtHold
+	v.CanAmend = c.State == desk.StateInForce
+	v.CanClose = slices.Contains([]desk.State{desk.StateRejected, desk.StateWithdrawn, desk.StateReversed, desk.StateRestored, desk.StateExpired}, c.State)
+	v.CanErase = !c.Erased() && !v.CanDecide && c.State != desk.StateUnconfirmed
+	if c.About != noCase {
+		v.About = c.About.String()
+	}
+	for x := min(c.Asked, takedown.ScopeDuplicate); c.Asked > takedown.ScopeURL && x >= takedown.ScopeBytes; x-- {
+		v.Scopes = append(v.Scopes, option{strconv.Itoa(int(x)), p.W.of("scope." + x.String()), x == c.Asked})
+	}
+	if c.Asked == takedown.ScopeFace {
+		v.Scopes = append([]option{{strconv.Itoa(int(takedown.ScopeFace)), p.W.of("scope.face"), true}}, v.Scopes...)
+	}
+	v.Refusals, v.Grounds = h.reasons(p.W, refusals), h.reasons(p.W, acceptances)
+	v.Countries = p.W.countries
+	if d := h.doorOf(c.Kind); d != nil {
+		for _, f := range d.fields() {
+			if f.Type != "mark" {
+				v.AskFields = append(v.AskFields, option{Value: f.Name, Label: h.label(p.W, d.Name, c.Kind.String(), bareName(f.Name))})
+			}
+		}
+	}
+}
+
+// The codes of reasons that a reviewer chooses from: see the catalogue of package
+// texts.
+var (
+	refusals = []string{"incomplete", "not_found", "which_picture", "not_recognisable", "not_the_person", "not_the_owner", "no_authority", "disputed",
+		"permitted_use", "not_illegal", "public_interest", "legal_claims", "too_common", "too_little_detail", "already_blocked", "nothing_new", "too_late",
+		"abusive", "order_unverified", "not_our_service"}
+	acceptances = []string{"depicted", "owner", "illegal", "intimate", "minor", "order", "terms", "goodwill"}
+)
+
+func (h *Handler) reasons(w words, codes []string) (list []option) {
+	for _, code := range codes {
+		if text, ok := h.opts.Texts.Reason(w.lang, code); ok {
+			list = append(list, option{Value: code, Label: text})
+		}
+	}
+	return list
+}
+
+var errChoose = errors.New("choose what to do")
+
+// decide does what the reviewer chose, and sends the browser to the case as it is
+// then, so that loading the page again does nothing again.
+func (h *Handler) decide(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	c, ok := h.caseOf(w, r, who)
+	if !ok {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
+	if err := r.ParseForm(); err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	note, err := h.move(r, who, &c)
+	if err == nil {
+		h.redirect(w, r, "/desk/case/"+c.ID.String()+"?note="+note)
+		return
+	}
+	if c, ok = h.caseOf(w, r, who); ok {
+		p := h.consolePage(r, who, "review", nil)
+		p.Alert = err.Error()
+		h.showReview(w, r, http.StatusUnprocessableEntity, p, c)
+	}
+}
+
+// moves are what a reviewer can do with a case, by the name of the button, with
+// the role that it needs.
+var moves = map[string]struct {
+	role Roles
+	do   func(h *Handler, r *http.Request, who Reviewer, c *desk.Case, a desk.Actor) error
+}{
+	"accept": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		g, err := grantOf(r, c, a)
+		if err != nil {
+			return err
+		}
+		return h.desk.Accept(r.Context(), c.ID, g)
+	}},
+	"amend": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		g, err := grantOf(r, c, a)
+		if err != nil {
+			return err
+		}
+		return h.desk.Amend(r.Context(), c.ID, g)
+	}},
+	"reject": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.Reject(r.Context(), c.ID, a, desk.Outcome(r.FormValue("outcome")))
+	}},
+	"ask": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.AskInfo(r.Context(), c.ID, a, r.Form["missing"])
+	}},
+	"hold": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.Hold(r.Context(), c.ID, a)
+	}},
+	"release": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.ReleaseHold(r.Context(), c.ID, a)
+	}},
+	"reverse": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.Reverse(r.Context(), c.ID, a)
+	}},
+	"close": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.CloseCase(r.Context(), c.ID, a)
+	}},
+	"extend": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.ExtendDeadline(r.Context(), c.ID, a)
+	}},
+	"flagger": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.ConfirmFlagger(r.Context(), c.ID, a)
+	}},
+	"settle": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.SettleAlarms(r.Context(), c.ID, a)
+	}},
+	"erase": {RolePrivacy, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.Erase(r.Context(), c.ID, a)
+	}},
+	"keep": {RolePrivacy, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.LegalHold(r.Context(), c.ID, true, a)
+	}},
+	"unkeep": {RolePrivacy, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.LegalHold(r.Context(), c.ID, false, a)
+	}},
+	"resolve": {RoleDecide, func(h *Handler, r *http.Request, who Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.resolve(r, a)
+	}},
+}
+
+// move makes the move of the button that was pressed. It returns the note for the
+// page after it.
+func (h *Handler) move(r *http.Request, who Reviewer, c *desk.Case) (note string, err error) {
+	name := r.FormValue("do")
+	m, ok := moves[name]
+	if !ok {
+		return "", errChoose
+	}
+	if !who.Roles.Has(m.role) {
+		return "", errors.New("your role does not allow that")
+	}
+	err = m.do(h, r, who, c, who.actor(strings.TrimSpace(r.FormValue("reason"))))
+	var second *desk.SecondReviewError
+	if errors.As(err, &second) {
+		return "second", nil
+	}
+	return name, err
+}
+
+// grantOf reads the terms of a grant from the form of a case.
+func grantOf(r *http.Request, c *desk.Case, a desk.Actor) (desk.Grant, error) {
+	g := desk.Grant{Actor: a, Wider: r.FormValue("wider")}
+	if n, err := strconv.ParseUint(r.FormValue("scope"), 10, 8); err == nil {
+		g.Scope = takedown.Scope(n)
+	}
+	for _, t := range r.Form["territory"] {
+		if t != "" {
+			g.Territories = append(g.Territories, t)
+		}
+	}
+	if day := r.FormValue("end"); day != "" {
+		end, err := parseDay(day)
+		if err != nil {
+			return g, err
+		}
+		g.End = end
+	}
+	for i := range c.Items {
+		n := strconv.Itoa(i)
+		if o := r.FormValue("item" + n); o != "" {
+			if g.Items == nil {
+				g.Items = map[int]desk.ItemDecision{}
+			}
+			g.Items[i] = desk.ItemDecision{Outcome: desk.Outcome(o), Reason: r.FormValue("why" + n)}
+		}
+	}
+	return g, nil
+}
