@@ -266,10 +266,10 @@ var moves = map[string]struct {
 		return h.desk.Amend(r.Context(), c.ID, g)
 	}},
 	"reject": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
-		return h.desk.Reject(r.Context(), c.ID, a, desk.Outcome(r.FormValue("outcome")))
+		return h.desk.Reject(r.Context(), c.ID, desk.Refusal{Actor: a, Outcome: desk.Outcome(r.FormValue("outcome")), Finding: findingOf(r), Seen: seenOf(r)})
 	}},
 	"ask": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
-		return h.desk.AskInfo(r.Context(), c.ID, a, r.Form["missing"])
+		return h.desk.AskInfo(r.Context(), c.ID, a, r.Form["missing"], r.FormValue("words"))
 	}},
 	"hold": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.desk.Hold(r.Context(), c.ID, a)
@@ -284,7 +284,7 @@ var moves = map[string]struct {
 		return h.desk.CloseCase(r.Context(), c.ID, a)
 	}},
 	"extend": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
-		return h.desk.ExtendDeadline(r.Context(), c.ID, a)
+		return h.desk.ExtendDeadline(r.Context(), c.ID, a, r.FormValue("words"))
 	}},
 	"flagger": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.desk.ConfirmFlagger(r.Context(), c.ID, a)
@@ -327,7 +327,7 @@ func (h *Handler) move(r *http.Request, who Reviewer, c *desk.Case) (note string
 
 // grantOf reads the terms of a grant from the form of a case.
 func grantOf(r *http.Request, c *desk.Case, a desk.Actor) (desk.Grant, error) {
-	g := desk.Grant{Actor: a, Wider: r.FormValue("wider")}
+	g := desk.Grant{Actor: a, Wider: r.FormValue("wider"), Finding: findingOf(r), Seen: seenOf(r)}
 	if n, err := strconv.ParseUint(r.FormValue("scope"), 10, 8); err == nil {
 		g.Scope = takedown.Scope(n)
 	}
@@ -353,4 +353,16 @@ func grantOf(r *http.Request, c *desk.Case, a desk.Actor) (desk.Grant, error) {
 		}
 	}
 	return g, nil
+}
+
+// findingOf reads the words of a decision.
+func findingOf(r *http.Request) desk.Finding {
+	text := func(name string) string { return strings.TrimSpace(r.FormValue(name)) }
+	return desk.Finding{Facts: text("facts"), Law: text("law"), Explanation: text("explanation"), OnTerms: r.FormValue("on_terms") != ""}
+}
+
+// seenOf is the version of the case that the page showed.
+func seenOf(r *http.Request) int {
+	n, _ := strconv.Atoi(r.FormValue("seen"))
+	return n
 }

@@ -119,15 +119,21 @@ func (h *Handler) letter(w http.ResponseWriter, r *http.Request, who Reviewer) {
 		return
 	}
 	m := desk.Message{Type: desk.MessageAccepted, Time: h.opts.Now(), Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Asked,
-		Accepted: len(c.Items), Items: c.Items, Reason: r.FormValue("reason")}
+		Accepted: len(c.Items), Outcome: desk.OutcomeAccepted, Reason: r.FormValue("reason"), Finding: findingOf(r), Claim: c.Claim,
+		ChildSafety: slices.Contains(c.Flags, request.FlagChildSafety)}
+	values := valuesOf(c.Request)
+	for _, it := range c.Items {
+		m.Items = append(m.Items, desk.MessageItem{CaseItem: it, Given: valueAt(values, it.Field)})
+	}
 	if r.FormValue("do") == "reject" {
-		m.Type, m.Granted, m.Accepted, m.Refused = desk.MessageRejected, 0, 0, len(c.Items)
+		m.Type, m.Granted, m.Accepted, m.Refused, m.Outcome = desk.MessageRejected, 0, 0, len(c.Items), desk.OutcomeRejected
 	}
 	if n, err := strconv.ParseUint(r.FormValue("scope"), 10, 8); err == nil && m.Type == desk.MessageAccepted {
 		m.Granted = takedown.Scope(n)
 	}
 	if c.Request != nil {
 		from := c.Request.From()
+		m.Country = from.Country
 		m.To = desk.Recipient{Name: from.FullName(), Email: from.Email, Language: from.Language}
 	}
 	subject, body, err := h.opts.Texts.Message(m)

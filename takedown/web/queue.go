@@ -146,7 +146,7 @@ func (h *Handler) bulk(w http.ResponseWriter, r *http.Request, who Reviewer) {
 			}
 		}
 		if err == nil {
-			err = h.desk.Reject(r.Context(), id, who.actor("spam"), desk.OutcomeUnfounded)
+			err = h.desk.Reject(r.Context(), id, desk.Refusal{Actor: who.actor("spam")})
 		}
 		if err != nil {
 			failed++
