@@ -251,3 +251,54 @@ func (k *File) WipeDamaged(n uint64) error {
 	k.damaged, k.torn = left, make([]bool, len(left))
 	return nil
 }
+
+// CopyMarked writes a file with a mark to path, with the keys that were made when
+// this one had n slots, each in its place, and with the given mark. A key that is gone
+// stays gone. An older file at path is overwritten and removed first.
+func (k *File) CopyMarked(fsys fsx.FS, path string, m Mark, n uint64) error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	err := Remove(fsys, path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Create(path)
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	to := &File{f: f, wrap: k.wrap, marked: true, first: k.first}
+	if err = to.begin(m); err == nil {
+		err = k.copySlots(f, n)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = fsys.SyncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return nil
+}
+
+// copySlots copies the first n slots as they are.
+func (k *File) copySlots(to fsx.File, n uint64) error {
+	buf := make([]byte, slotSize<<10)
+	defer clear(buf)
+	end := min(k.end, k.first+int64(n)*slotSize)
+	for at := k.first; at < end; {
+		some := buf[:min(int64(len(buf)), end-at)]
+		if _, err := k.f.ReadAt(some, at); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if _, err := to.WriteAt(some, at); err != nil {
+			return err
+		}
+		at += int64(len(some))
+	}
+	return nil
+}

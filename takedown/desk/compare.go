@@ -118,39 +118,41 @@ type deskRecord struct {
 // record reads it.
 func (s *caseStore) record() (r deskRecord, err error) {
 	err = s.db.View(func(tx StoreTx) error {
-		v, err := tx.Get(BucketMeta, keyVersion)
-		if err != nil {
-			return err
-		}
-		if r.fresh = v == nil; r.fresh {
-			return nil
-		}
-		if err := checkVersion(v); err != nil {
-			return err
-		}
-		b, err := tx.Get(BucketMeta, keyDesk)
-		if err != nil {
-			return err
-		}
-		if len(b) <= 16 {
-			return fmt.Errorf("%w: %q has %d bytes", ErrStore, keyDesk, len(b))
-		}
-		r.id, r.check = [16]byte(b), bytes.Clone(b[16:])
-		if b, err = tx.Get(BucketMeta, keyKeys); err != nil {
-			return err
-		}
-		if len(b) != 8 {
-			return fmt.Errorf("%w: %q has %d bytes", ErrStore, keyKeys, len(b))
-		}
-		r.keys = binary.BigEndian.Uint64(b)
-		if r.head, err = headOf(tx, r.id); err != nil {
-			return err
-		}
-		if b, err = tx.Get(BucketMeta, keyDelivered); err == nil && b != nil {
-			r.list, err = parseReached(b)
-		}
+		r, err = recordIn(tx)
 		return err
 	})
+	return r, err
+}
+
+func recordIn(tx StoreTx) (r deskRecord, err error) {
+	v, err := tx.Get(BucketMeta, keyVersion)
+	if r.fresh = v == nil; r.fresh || err != nil {
+		return r, err
+	}
+	if err := checkVersion(v); err != nil {
+		return r, err
+	}
+	b, err := tx.Get(BucketMeta, keyDesk)
+	if err != nil {
+		return r, err
+	}
+	if len(b) <= 16 {
+		return r, fmt.Errorf("%w: %q has %d bytes", ErrStore, keyDesk, len(b))
+	}
+	r.id, r.check = [16]byte(b), bytes.Clone(b[16:])
+	if b, err = tx.Get(BucketMeta, keyKeys); err != nil {
+		return r, err
+	}
+	if len(b) != 8 {
+		return r, fmt.Errorf("%w: %q has %d bytes", ErrStore, keyKeys, len(b))
+	}
+	r.keys = binary.BigEndian.Uint64(b)
+	if r.head, err = headOf(tx, r.id); err != nil {
+		return r, err
+	}
+	if b, err = tx.Get(BucketMeta, keyDelivered); err == nil && b != nil {
+		r.list, err = parseReached(b)
+	}
 	return r, err
 }
 
@@ -306,8 +308,8 @@ func (d *Desk) expectList() error {
 	return err
 }
 
-// compareList compares the list with the case store, in both directions.
-func (d *Desk) compareList() error {
+// compareFolder compares the list with the case store, in both directions.
+func (d *Desk) compareFolder() error {
 	r, err := d.store.record()
 	if err != nil {
 		return err
@@ -331,10 +333,7 @@ func (d *Desk) compareList() error {
 	if err := d.compareOutbox(r.list.Seq); err != nil {
 		return err
 	}
-	if err := d.compareSnapshots(); err != nil {
-		return err
-	}
-	return d.comparePublished()
+	return d.compareSnapshots()
 }
 
 // compareOutbox refuses events that the list has and no outbox: they are of moves
@@ -504,6 +503,7 @@ type stamping struct {
 	Store
 	s *caseStore
 
+	failed   lastFailure // of the last commit
 	clock    *clockWatch
 	updates  sync.Mutex        // held by Update
 	mu       sync.Mutex        // guards the rest
@@ -520,12 +520,16 @@ func (t *stamping) Update(f func(StoreTx) error) error {
 	t.updates.Lock()
 	defer t.updates.Unlock()
 	var st stamp
+	var own error
 	err := t.Store.Update(func(tx StoreTx) error {
-		if err := f(tx); err != nil {
-			return err
+		if own = f(tx); own != nil {
+			return own
 		}
 		return t.stamp(tx, &st)
 	})
+	if own == nil { // f has not failed: the store has, or it has not
+		t.failed.set(err)
+	}
 	if err != nil {
 		return err
 	}

@@ -190,6 +190,30 @@ type Options struct {
 // If only the list has lost the keys of faces, Open makes their rules anew. It
 // updates published files as [Desk.Expire] does, if it can.
 func Open(dir string, opts *Options) (*Desk, error) {
+	d, err := newDesk(dir, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("takedown: %w", err)
+	}
+	if err := d.openFiles(); err != nil {
+		return nil, err
+	}
+	if err := d.compareFolder(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.comparePublished(); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := d.finishOpening(context.Background()); err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// newDesk checks the options, and opens nothing.
+func newDesk(dir string, opts *Options) (*Desk, error) {
 	if opts == nil {
 		opts = new(Options)
 	}
@@ -222,47 +246,52 @@ func Open(dir string, opts *Options) (*Desk, error) {
 			return nil, fmt.Errorf("takedown: Deadlines: %s of %s is for the kinds %v; a row in its place has these Kinds, not %v", row.Name, row.Regime, row.Kinds, o.Kinds)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("takedown: %w", err)
-	}
-	var err error
-	if d.store, err = openCases(dir, opts, indexTerms{d.deadlines, d.calendars}); err != nil {
-		return nil, err
+	return d, nil
+}
+
+// openFiles opens the case store, the keys and the list. A new folder is begun.
+func (d *Desk) openFiles() (err error) {
+	if d.store, err = openCases(d.dir, &d.opts, indexTerms{d.deadlines, d.calendars}); err != nil {
+		return err
 	}
 	d.store.stamp.clock = &d.watching
 	if err := d.checkClock(); err != nil {
-		return nil, errors.Join(err, d.store.close())
+		return errors.Join(err, d.store.close())
 	}
 	if d.list, err = d.openList(); err != nil {
-		return nil, errors.Join(err, d.store.close())
+		return errors.Join(err, d.store.close())
 	}
 	if err := d.enforce(); err != nil {
-		return nil, errors.Join(err, d.Close())
+		return errors.Join(err, d.Close())
 	}
-	if err := d.compareList(); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
+	return nil
+}
+
+// finishOpening changes what is certain, when the files are compared: it finishes what
+// a crash cut short.
+func (d *Desk) finishOpening(ctx context.Context) error {
 	published, err := d.store.published()
 	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return err
 	}
 	d.publishes.Store(published)
-	ctx := context.Background()
-	if err := errors.Join(d.bind(), d.store.settleKeys(), d.store.buildIndex()); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	if err := errors.Join(removeTrials(dir), d.store.dropLeftUploads(), d.settleAllowed(ctx), d.replay()); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	if err := d.expireFaces(ctx); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	if err := errors.Join(d.restoreFaces(ctx), d.begin(ctx)); err != nil {
-		return nil, errors.Join(err, d.Close())
+	for _, step := range []func() error{
+		d.bind, d.store.settleKeys, d.store.buildIndex,
+		func() error { return removeTrials(d.dir) },
+		d.store.dropLeftUploads,
+		func() error { return d.settleAllowed(ctx) },
+		d.replay,
+		func() error { return d.expireFaces(ctx) },
+		func() error { return d.restoreFaces(ctx) },
+		func() error { return d.begin(ctx) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	// A published file out of reach does not keep the desk shut: Expire says so.
 	_ = d.report(OpRefresh, true, func() error { return d.refreshPublished(ctx) })
-	return d, nil
+	return nil
 }
 
 // enforce makes the enforcers over the desk's list.

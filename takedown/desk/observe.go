@@ -12,8 +12,9 @@ import (
 // Operations of a desk, beside those of its list and its enforcer.
 const (
 	OpSubmit  blocklist.Op = "desk submit"
-	OpMove    blocklist.Op = "desk move"    // of a case: Accept, Reject, Withdraw and all others
-	OpNotify  blocklist.Op = "desk notify"  // messages, and rules that begin, after another call; Notify itself tells its caller
+	OpMove    blocklist.Op = "desk move"   // of a case: Accept, Reject, Withdraw and all others
+	OpNotify  blocklist.Op = "desk notify" // messages, and rules that begin, after another call; Notify itself tells its caller
+	OpBackup  blocklist.Op = "desk backup"
 	OpRefresh blocklist.Op = "desk refresh" // published files, when the desk is opened
 )
 
