@@ -62,6 +62,7 @@ type cli struct {
 	Compare compareCmd `cmd:"" help:"Compare two pictures as a list would, tier by tier." group:"Pictures"`
 
 	Check checkCmd `cmd:"" help:"Tell whether addresses, pictures and hashes are blocked, by which case, since when." group:"Answers"`
+	Serve serveCmd `cmd:"" help:"Answer over HTTP, for programs in other languages." group:"Answers"`
 	Sweep sweepCmd `cmd:"" help:"Find everything in a folder or a table of an index that must go." group:"Answers"`
 
 	Inspect inspectCmd `cmd:"" help:"Show what a list is: its number, age, size, signature, or one of its rules." group:"Lists"`

@@ -65,6 +65,12 @@ func DecisionOf(ctx context.Context) takedown.Decision {
 // ServeHTTP implements http.Handler.
 func (u *Uploads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	limit := cmp.Or(u.MaxBytes, DefaultMaxBytes)
+	if r.Body != nil {
+		// Many clients read the answer when they have sent all, so a request that is
+		// refused is read too, within bounds.
+		body := r.Body
+		defer func() { io.CopyN(io.Discard, body, limit) }()
+	}
 	if r.ContentLength > limit {
 		http.Error(w, ErrTooLong.Error(), http.StatusRequestEntityTooLarge)
 		return
