@@ -25,8 +25,23 @@ type Work struct {
 // at most a quarter of the entries. No data, made up on purpose or not, makes it
 // take longer than two or three scans.
 func (s *Segment) Search(h Hash, radius int, yield func(id uint32, distance int) bool) bool {
-	x := search{s: s, hs: []Hash{h}, radius: radius}
-	ok := x.run(func(_ int, id uint32, distance int) bool { return yield(id, distance) })
+	if h.alg != s.header.algorithm || radius < 0 {
+		return true
+	}
+	ok := true
+	if s.Indexed(radius) {
+		x := search{s: s, hs: []Hash{h}, radius: radius}
+		ok = x.run(func(_ int, id uint32, distance int) bool { return yield(id, distance) })
+	} else {
+		ok = s.scan(&h, radius, 0, s.header.distinct, func(k, d int) bool {
+			for i, end := s.entriesOf(k); i < end; i++ {
+				if !yield(s.id(i), d) {
+					return false
+				}
+			}
+			return true
+		})
+	}
 	runtime.KeepAlive(s) // the bytes may belong to an arena that goes when s does
 	return ok
 }
@@ -252,11 +267,7 @@ func (x *search) scan(yield func(query int, id uint32, distance int) bool) bool 
 	n := x.s.header.distinct
 	for lo := 0; lo < n; lo += scanBlock {
 		for _, q := range x.scans() {
-			if x.s.low == nil {
-				if !x.scan64(q, lo, min(lo+scanBlock, n), yield) {
-					return false
-				}
-			} else if !x.scan256(q, lo, min(lo+scanBlock, n), yield) {
+			if !x.s.scan(&x.hs[q], x.radius, lo, min(lo+scanBlock, n), func(k, d int) bool { return x.emit(q, k, d, yield) }) {
 				return false
 			}
 		}
@@ -264,36 +275,42 @@ func (x *search) scan(yield func(query int, id uint32, distance int) bool) bool 
 	return true
 }
 
-// scan64 compares with the hashes from lo to hi.
-func (x *search) scan64(q uint8, lo, hi int, yield func(query int, id uint32, distance int) bool) bool {
-	w := x.hs[q].w[0]
-	for k, b := lo, x.s.high[8*lo:8*hi]; len(b) >= 8; k, b = k+1, b[8:] {
+// scan compares a hash with those from lo to hi, and calls emit for each that is
+// within the radius.
+func (s *Segment) scan(h *Hash, radius, lo, hi int, emit func(k, d int) bool) bool {
+	if s.low == nil {
+		return s.scan64(h.w[0], radius, lo, hi, emit)
+	}
+	return s.scan256(h.w, radius, lo, hi, emit)
+}
+
+func (s *Segment) scan64(w uint64, radius, lo, hi int, emit func(k, d int) bool) bool {
+	for k, b := lo, s.high[8*lo:8*hi]; len(b) >= 8; k, b = k+1, b[8:] {
 		d := bits.OnesCount64(w ^ binary.LittleEndian.Uint64(b))
-		if d <= x.radius && !x.emit(q, k, d, yield) {
+		if d <= radius && !emit(k, d) {
 			return false
 		}
 	}
 	return true
 }
 
-// scan256 compares with the hashes from lo to hi, the second half only where the
-// first is within the radius, if few are.
-func (x *search) scan256(q uint8, lo, hi int, yield func(query int, id uint32, distance int) bool) bool {
-	firstHalf := x.radius
-	if x.radius >= scanWhole {
+// scan256 compares the second half only where the first is within the radius, if few
+// are.
+func (s *Segment) scan256(w [4]uint64, radius, lo, hi int, emit func(k, d int) bool) bool {
+	firstHalf := radius
+	if radius >= scanWhole {
 		firstHalf = 128
 	}
-	w := x.hs[q].w
-	for k, b := lo, x.s.high[16*lo:16*hi]; len(b) >= 16; k, b = k+1, b[16:] {
+	for k, b := lo, s.high[16*lo:16*hi]; len(b) >= 16; k, b = k+1, b[16:] {
 		d := bits.OnesCount64(w[3]^binary.LittleEndian.Uint64(b)) +
 			bits.OnesCount64(w[2]^binary.LittleEndian.Uint64(b[8:]))
 		if d > firstHalf {
 			continue
 		}
-		low := x.s.low[16*k:][:16]
+		low := s.low[16*k:][:16]
 		d += bits.OnesCount64(w[1]^binary.LittleEndian.Uint64(low)) +
 			bits.OnesCount64(w[0]^binary.LittleEndian.Uint64(low[8:]))
-		if d <= x.radius && !x.emit(q, k, d, yield) {
+		if d <= radius && !emit(k, d) {
 			return false
 		}
 	}

@@ -54,9 +54,9 @@ type matched struct {
 	rule uint64
 }
 
-// begin returns a weighing that has asked no list yet.
-func (e *Enforcer) begin(in where) weighing {
-	return weighing{e: e, terms: terms{in: in, bare: e.bare, shields: &e.radii}}
+// begin sets what the queries of a zero weighing depend on.
+func (w *weighing) begin(e *Enforcer, in where) {
+	w.e, w.terms.in, w.terms.bare, w.terms.shields = e, in, e.bare, &e.radii
 }
 
 // enter takes the next list to be asked; false if it is closed. A closed list is
@@ -79,7 +79,8 @@ func (w *weighing) enter(i int, q *blocklist.Query) bool {
 // decide answers about an address and hashes; what is empty is not compared.
 func (e *Enforcer) decide(in where, imageURL, pageURL string, hashes []phash.Hash) Decision {
 	start := e.observed.begin(queryFilter)
-	w := e.begin(in)
+	var w weighing
+	w.begin(e, in)
 	q := blocklist.Query{Hashes: hashes, Territory: in.territory}
 	for i := range e.sources {
 		if w.enter(i, &q) {
@@ -97,7 +98,8 @@ func (e *Enforcer) decide(in where, imageURL, pageURL string, hashes []phash.Has
 // check answers about everything that is known of a candidate.
 func (e *Enforcer) check(in where, c *Candidate) Decision {
 	start := e.observed.begin(queryCheck)
-	w := e.begin(in)
+	var w weighing
+	w.begin(e, in)
 	w.candidate(c)
 	e.count(&w, &c.SHA256, c.Hashes)
 	d := w.decision()
@@ -375,9 +377,15 @@ func (s Stale) verdict() Verdict {
 func (w *weighing) ask(h phash.Hash) {
 	t := &w.terms
 	t.why = TierHash
-	if alg := h.Algorithm(); alg != t.alg || w.fresh {
-		t.alg, t.radii, w.fresh = alg, w.e.radii.Of(alg, w.view.HashCount(alg)), false
+	alg := h.Algorithm()
+	if alg == t.alg && !w.fresh {
+		return
 	}
+	n := 0
+	if alg != phash.AlgPDQ { // whose radii do not depend on n
+		n = w.view.HashCount(alg)
+	}
+	t.alg, t.radii, w.fresh = alg, t.shields.Of(alg, n), false
 }
 
 // take takes a hit into account. It always returns true: all hits count.

@@ -40,7 +40,8 @@ func (e *Enforcer) checkFile(ctx context.Context, in where, r io.Reader, src Sou
 	}
 	start := e.observed.begin(queryCheckFile)
 	c := src.candidate()
-	f := fileCheck{inspection: inspection{ctx: ctx, opts: opts, c: &c}, w: e.begin(in), q: blocklist.Query{Territory: in.territory}}
+	f := fileCheck{inspection: inspection{ctx: ctx, opts: opts, c: &c}, q: blocklist.Query{Territory: in.territory}}
+	f.w.begin(e, in)
 	f.w.far = true
 	err := f.run(r, &src)
 	e.count(&f.w, &c.SHA256, c.Hashes)

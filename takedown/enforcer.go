@@ -374,7 +374,8 @@ type where struct {
 // for a closed list.
 func (e *Enforcer) Matches(c Candidate) iter.Seq[Decision] {
 	return func(yield func(Decision) bool) {
-		w := e.begin(where{})
+		var w weighing
+		w.begin(e, where{})
 		w.all = map[matched]Decision{}
 		w.candidate(&c)
 		checked := w.decision().Checked

@@ -98,7 +98,8 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 			if err == nil {
 				err = ctx.Err()
 			}
-			w := e.begin(where{})
+			var w weighing
+			w.begin(e, where{})
 			w.marks = at.Seen
 			if err == nil {
 				if w.candidate(&it.Candidate); w.closed {
