@@ -53,10 +53,10 @@ func (q *Query) FindBytes(yield func(Hit) bool) bool {
 }
 
 // FindHash is [State.FindHash].
-func (q *Query) FindHash(asked phash.Hash, radius int, yield func(Hit) bool) bool {
-	return q.state.FindHash(asked, radius, func(h Hit) bool {
+func (q *Query) FindHash(asked *phash.Hash, radius int, yield func(Hit) bool) bool {
+	return q.state.FindHash(*asked, radius, func(h Hit) bool {
 		q.complete(&h)
-		h.HasFeatures, h.Allowed = q.state.HasFeatures(h), q.isAllowed(asked)
+		h.HasFeatures, h.Allowed = q.state.HasFeatures(h), q.isAllowed(*asked)
 		return yield(h)
 	})
 }
@@ -96,9 +96,6 @@ func (q *Query) complete(h *Hit) {
 	v := q.state
 	h.Here = h.Worldwide || !q.Territory.IsZero() && v.InForceIn(*h, q.Territory)
 	h.Old = h.Event <= q.Since && v.hasBegun(h.Rule, q.SinceTime)
-	if h.View != 0 {
-		h.Part, _ = v.ViewOf(*h)
-	}
 	if h.HasExceptions = v.hasExceptions() && len(v.exceptionsOf(h.Rule)) > 0; h.HasExceptions {
 		h.Excepted = v.HasException(*h, q.file(), q.Hashes)
 	}

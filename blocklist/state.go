@@ -88,9 +88,6 @@ type Hit struct {
 	Allowed bool
 	// HasFeatures is [State.HasFeatures]. It is set in hits by a hash.
 	HasFeatures bool
-	// Part is the part of the file that View stands for, as [State.ViewOf] returns
-	// it. It is set in hits by a hash and by features.
-	Part View
 
 	grant uint32
 }

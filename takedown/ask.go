@@ -194,8 +194,8 @@ func (w *weighing) lookUpNegative(q *blocklist.Query) {
 		return
 	}
 	negative := q.Hashes[0].Negative()
-	w.ask(negative)
-	q.FindHash(negative, w.terms.radii.Identical, func(h blocklist.Hit) bool { return w.take(&h) })
+	w.ask(phash.AlgPDQ)
+	q.FindHash(&negative, w.terms.radii.Identical, func(h blocklist.Hit) bool { return w.take(&h) })
 }
 
 // inside looks for registered pictures inside those of a candidate, and then again
@@ -279,12 +279,13 @@ func (w *weighing) address(q *blocklist.Query, kind blocklist.AddressKind, u str
 }
 
 func (w *weighing) lookUp(q *blocklist.Query) {
-	for _, h := range q.Hashes {
+	for i := range q.Hashes {
+		h := &q.Hashes[i]
 		if h.IsZero() {
 			continue
 		}
 		w.checked |= TierHash
-		w.ask(h)
+		w.ask(h.Algorithm())
 		q.FindHash(h, w.terms.radii.Reach(w.far), func(h blocklist.Hit) bool { return w.take(&h) })
 	}
 }
@@ -372,12 +373,11 @@ func (s Stale) verdict() Verdict {
 	return Unknown
 }
 
-// ask takes a hash to be looked up. The radii of hashes of 64 bits shrink as the list
+// ask takes a hash of an algorithm to be looked up. The radii of hashes of 64 bits shrink as the list
 // grows: see phash.Radii.
-func (w *weighing) ask(h phash.Hash) {
+func (w *weighing) ask(alg phash.Algorithm) {
 	t := &w.terms
 	t.why = TierHash
-	alg := h.Algorithm()
 	if alg == t.alg && !w.fresh {
 		return
 	}
@@ -400,6 +400,10 @@ func (w *weighing) take(h *blocklist.Hit) bool {
 	d := weigh(h, t)
 	if d.Verdict <= Allow {
 		return true
+	}
+	// The view describes the match, and has no part in its weight.
+	if h.View != 0 {
+		d.View, _ = w.view.ViewOf(*h)
 	}
 	w.note(d.Weak, h)
 	if d.compare(&w.best) > 0 {

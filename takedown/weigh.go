@@ -54,7 +54,7 @@ func weigh(h *blocklist.Hit, t *terms) Decision {
 	}
 	d := Decision{
 		Verdict: v, Why: t.why, List: t.list.name, Rule: h.Rule, Case: h.Case, Kind: Kind(h.Kind), Scope: h.Scope,
-		Derived: h.Derived, View: h.Part, Weak: isWeak(h, t),
+		Derived: h.Derived, Weak: isWeak(h, t),
 	}
 	switch t.why {
 	case TierHash:
