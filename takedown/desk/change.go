@@ -19,6 +19,7 @@ type change struct {
 	// delivered is where the list is with these events.
 	delivered reached
 	messages  []message
+	confirmed bool // the email address of the first case is confirmed
 	// Of the first case, when it is new or amended.
 	request  request.Request
 	files    []storedFile       // the images of the request
@@ -235,6 +236,11 @@ func (s *caseStore) forget(tx StoreTx, ch *change, _ sealedChange) error {
 }
 
 func (s *caseStore) putMessages(tx StoreTx, ch *change, _ sealedChange) error {
+	if c := ch.cases[0]; ch.confirmed && c.Request != nil {
+		if err := s.confirmed(tx, c.ID, c.Request.From().Email, s.now()); err != nil {
+			return err
+		}
+	}
 	for _, m := range ch.messages {
 		if err := s.putMessage(tx, m); err != nil {
 			return err

@@ -115,6 +115,7 @@ func TestDeadlines(t *testing.T) {
 			if tc.extend {
 				ok(t, o.ExtendDeadline(ctx, c.ID, alice, "We wait for the publisher."))
 			}
+			o.settle()
 			list, err := o.DueOf(ctx, c.ID)
 			ok(t, err)
 			got := map[string]string{}
@@ -165,6 +166,7 @@ func TestDue_EveryRegime(t *testing.T) {
 			o := newOffice(t)
 			due := func(before time.Time) (names []string) {
 				t.Helper()
+				o.settle()
 				list, err := o.Due(ctx, before)
 				ok(t, err)
 				for _, x := range list {

@@ -64,11 +64,8 @@ type Desk struct {
 	publishes atomic.Bool // the list, without a ListKey
 
 	// mu serialises the moves of cases. Reads, and enforcement, take no lock.
-	mu sync.Mutex
-	// sending serialises the delivery of messages, so that each is handed over
-	// once as long as the process lives.
-	sending sync.Mutex
-	waiting atomic.Bool // there may be messages that nobody has looked for
+	mu     sync.Mutex
+	sender sender
 	// publishing serialises what is done about published files with faces.
 	publishing sync.Mutex
 }
@@ -99,6 +96,12 @@ type Options struct {
 	URLMapper request.URLMapper
 	// Notifier receives the messages to people; nil sends no messages.
 	Notifier Notifier
+	// MessagesPerDay is how many messages an address gets in a day (UTC); the others
+	// wait for the next one. 0 means DefaultMessagesPerDay, and a negative number
+	// means no limit. UnconfirmedPerDay is the same for an address that waits for
+	// its confirmation (see ConfirmEmail) and was not confirmed in another case; 0
+	// means DefaultUnconfirmedPerDay.
+	MessagesPerDay, UnconfirmedPerDay int
 	// Observer, unless nil, receives the events of the desk, its list and its
 	// enforcer. Logger logs them. Both also receive failures in the background,
 	// for example messages that the Notifier did not take, and published files
@@ -126,7 +129,9 @@ type Options struct {
 	// published only with a ListKey.
 	FaceLifetime time.Duration
 	// ConfirmEmail asks requesters who give an email address to confirm it: see
-	// [Desk.Confirm]. It needs a Notifier.
+	// [Desk.Confirm]. It needs a Notifier. Until then the address gets the message
+	// with the token, and what a reviewer decides, without the name of its owner.
+	// The other messages wait.
 	ConfirmEmail bool
 	// MatchBudget is the number of different pictures that a rule may match weakly
 	// in one day, on all nodes together, before [Desk.AddMatchCounts] raises an
@@ -209,6 +214,7 @@ func Open(dir string, opts *Options) (*Desk, error) {
 	if err := d.finishOpening(context.Background()); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
+	d.startSender()
 	return d, nil
 }
 
@@ -254,6 +260,7 @@ func (d *Desk) openFiles() (err error) {
 	if d.store, err = openCases(d.dir, &d.opts, indexTerms{d.deadlines, d.calendars}); err != nil {
 		return err
 	}
+	d.store.now = d.clock
 	d.store.stamp.clock = &d.watching
 	if err := d.checkClock(); err != nil {
 		return errors.Join(err, d.store.close())
@@ -401,8 +408,10 @@ func (d *Desk) replay() error {
 
 // Close releases the folder. The desk's Enforcer then answers [takedown.Unknown],
 // and methods of the Desk fail with [takedown.ErrClosed]. Closing a Desk again
-// returns nil.
+// returns nil. Close ends the context of a running call of the Notifier, and waits
+// up to 5 seconds for it to return.
 func (d *Desk) Close() error {
+	d.stopSender()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed.Swap(true) {

@@ -31,7 +31,11 @@
 // and [Desk.AllowList] manage the allow list. [Desk.AddMatchCounts], [Desk.Alarms]
 // and [Desk.SettleAlarms] manage the match budget.
 //
-// People and clocks: [Desk.Notify] sends the waiting messages. [Desk.MarkNotified]
+// Cases: [Desk.Find] and [Desk.Count] select cases by state, deadline, person,
+// address or picture, from an index.
+//
+// People and clocks: the desk passes messages to the [Notifier] in the background;
+// [Desk.Notify] does it at once. [Desk.MarkNotified]
 // records a message that was sent without it. [Desk.Due] and [Desk.DueOf] list
 // deadlines. [Desk.ExtendDeadline] records that the requester knows of a delay.
 //

@@ -76,6 +76,7 @@ func TestErase(t *testing.T) {
 	r, secrets := secretive(t)
 	c, err := d.Submit(ctx, r)
 	ok(t, err)
+	ok(t, d.Notify(ctx))
 	for _, m := range opts.Notifier.(*office).sent {
 		if m.Type == desk.MessageConfirmEmail {
 			token = m.Token

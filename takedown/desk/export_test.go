@@ -205,3 +205,17 @@ func HandlingOf(k takedown.Kind) (found, hasTarget bool) {
 
 // VerifyIndex compares the index of a desk with its cases.
 func (d *Desk) VerifyIndex() error { return d.store.verifyIndex() }
+
+// DueAt returns the time by which the index ranks a case, and PriorityOf its priority.
+func (d *Desk) DueAt(id takedown.CaseID) time.Time {
+	at, _ := d.store.terms.earliest(&d.Record(id).Case)
+	return at
+}
+
+var PriorityOf = priorityOf
+
+// HoldSender keeps the goroutine that sends from sending; SendDue does what it does in
+// one round.
+func (d *Desk) HoldSender() { d.sender.cancel(); <-d.sender.done }
+
+func (d *Desk) SendDue(ctx context.Context) { _, _, _ = d.sendDue(ctx) }

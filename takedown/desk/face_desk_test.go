@@ -473,6 +473,7 @@ func TestFaceOptOut_Letters(t *testing.T) {
 			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
 			ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 			said := map[desk.MessageType]string{}
+			o.settle()
 			for _, m := range o.sent {
 				_, body, err := texts.Message(m)
 				ok(t, err)

@@ -94,6 +94,7 @@ func TestOpen_RestoresFaces(t *testing.T) {
 				return list
 			}
 			was := cases()
+			ok(t, d.Notify(ctx))
 			sent := letters.Load()
 			if sent == 0 {
 				t.Fatal("nobody was told anything")
@@ -126,6 +127,7 @@ func TestOpen_RestoresFaces(t *testing.T) {
 				}
 				_, _, err = d.VerifyLog(ctx)
 				ok(t, err)
+				ok(t, d.Notify(ctx))
 				if n := letters.Load(); n != sent {
 					t.Errorf("%d letters, had %d", n, sent)
 				}

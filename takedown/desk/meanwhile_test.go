@@ -64,66 +64,6 @@ func (t interruptedTx) Get(b desk.Bucket, key []byte) ([]byte, error) {
 	return v, err
 }
 
-// noticed is a store that calls a function after a reader has found no messages.
-type noticed struct {
-	desk.Store
-	none atomic.Pointer[func()]
-}
-
-func (s *noticed) View(f func(desk.StoreTx) error) error {
-	looked, n := false, 0
-	err := s.Store.View(func(tx desk.StoreTx) error {
-		return f(noticedTx{tx, func(b desk.Bucket, found bool) {
-			looked = looked || b == desk.BucketMessages
-			if b == desk.BucketMessages && found {
-				n++
-			}
-		}})
-	})
-	if looked && n == 0 {
-		if f := s.none.Swap(nil); f != nil {
-			(*f)()
-		}
-	}
-	return err
-}
-
-type noticedTx struct {
-	desk.StoreTx
-	scanned func(b desk.Bucket, found bool)
-}
-
-func (t noticedTx) Scan(b desk.Bucket, prefix, from []byte, f func(key, value []byte) error) error {
-	t.scanned(b, false)
-	return t.StoreTx.Scan(b, prefix, from, func(k, v []byte) error {
-		t.scanned(b, true)
-		return f(k, v)
-	})
-}
-
-// A message that comes when another call has looked for messages for the last
-// time, but is not done yet, is sent all the same, also if that call was
-// cancelled.
-func TestNotify_Meanwhile(t *testing.T) {
-	t.Parallel()
-	cancelled, cancel := context.WithCancel(ctx)
-	cancel()
-	for name, ctx := range map[string]context.Context{"": ctx, "cancelled": cancelled} {
-		s := &noticed{Store: storetest.Memory()}
-		o := newOffice(t, func(opts *desk.Options) { opts.Store = s })
-		var id takedown.CaseID
-		submit := func() { id = o.submit(t, notice("https://example.org/a.jpg")).ID }
-		s.none.Store(&submit)
-		if err := o.Desk.Notify(ctx); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if id == (takedown.CaseID{}) {
-			t.Fatal("nothing came meanwhile")
-		}
-		o.wantLetters(t, id, desk.MessageReceipt)
-	}
-}
-
 // Who reads a case sees it before or after a move, whenever the move is made,
 // and never one that looks damaged: the answer to that would be a backup, with
 // the face in it.

@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -70,15 +69,20 @@ func (t MessageType) decides() bool {
 // A message never lists where copies of a picture were found. Otherwise a person
 // could use a request about a face to search for that face.
 type Message struct {
-	// ID is the same when a message is handed over again after a crash.
-	ID     uint64
-	Type   MessageType
-	Time   time.Time
-	Case   takedown.CaseID
-	Kind   takedown.Kind
-	Regime request.Regime
+	// ID is the same in every attempt to hand over a message. Attempt counts the
+	// attempts from 1 on. In a later attempt, a Notifier may have taken the message
+	// already: the desk was stopped before it could note that.
+	ID      uint64
+	Attempt int
+	Type    MessageType
+	Time    time.Time
+	Case    takedown.CaseID
+	Kind    takedown.Kind
+	Regime  request.Regime
 	// To is the recipient: the requester of the case. It is empty for a statement
 	// of reasons: the operator has to identify the affected person.
+	//
+	// As long as an address waits for its confirmation, To has no Name.
 	To Recipient
 	// Asked and Granted are the scopes of the case, Accepted and Refused the
 	// numbers of its items, Items their results. Held is the number of accepted
@@ -148,10 +152,15 @@ type Recipient struct {
 	Language                          string // BCP 47, may be empty
 }
 
-// Notifier sends messages to people, by email or another way. A message is passed
-// again, with the same ID, until Notify returns nil. The desk's methods call
-// Notify before they return, one message at a time; it should put the message into
-// a queue.
+// Notifier sends messages to people, by email or another way. A goroutine of the desk
+// calls Notify, with one message at a time; no method of the desk waits for it,
+// except [Desk.Notify]. Notify has to return when its context ends, which is after a
+// minute or when the desk is closed.
+//
+// A message is passed again, with the same ID, until Notify returns nil: after a
+// minute, and then after twice the time before, up to six hours. So every message is
+// delivered at least once, and again only if the process ends between a delivery and
+// the note of it.
 type Notifier interface {
 	Notify(ctx context.Context, m Message) error
 }
@@ -172,16 +181,16 @@ type message struct {
 	Reason string          `json:"reason,omitempty"`
 	Reply  takedown.CaseID `json:"reply,omitzero"`
 	Words  string          `json:"words,omitempty"`
+	// AfterConfirm says that the message is not sent to an address before the
+	// requester has confirmed it, because nobody but the sender of the request has
+	// caused it.
+	AfterConfirm bool `json:"after_confirm,omitempty"`
 
-	id uint64
+	id       uint64
+	attempts uint32
 }
 
-// messageKey is the number of a message and its case, so that those of a case
-// can be found.
-func messageKey(id uint64, c takedown.CaseID) []byte {
-	return append(binary.BigEndian.AppendUint64(nil, id), c[:]...)
-}
-
+// putMessage stores a message that is due now.
 func (s *caseStore) putMessage(tx StoreTx, m message) error {
 	if !s.notify {
 		return nil
@@ -209,164 +218,18 @@ func (s *caseStore) putMessage(tx StoreTx, m message) error {
 	if err := tx.Put(BucketMeta, keyMessages, binary.BigEndian.AppendUint64(nil, id)); err != nil {
 		return err
 	}
-	return tx.Put(BucketMessages, messageKey(id, m.Case), seal(key, label("message", m.Case), b))
-}
-
-// dropMessages forgets the messages of a case.
-func (s *caseStore) dropMessages(tx StoreTx, id takedown.CaseID) error {
-	var keys [][]byte
-	err := tx.Scan(BucketMessages, nil, nil, func(k, _ []byte) error {
-		if bytes.HasSuffix(k, id[:]) {
-			keys = append(keys, bytes.Clone(k))
-		}
-		return nil
-	})
-	for _, k := range keys {
-		err = errors.Join(err, tx.Delete(BucketMessages, k))
-	}
-	return err
-}
-
-// messages returns those that wait, oldest first.
-func (s *caseStore) messages() (list []message, err error) {
-	err = s.db.View(func(tx StoreTx) error {
-		return tx.Scan(BucketMessages, nil, nil, func(k, v []byte) error {
-			if len(k) != 24 {
-				return fmt.Errorf("%w: a message has a key of %d bytes", ErrStore, len(k))
-			}
-			m := message{id: binary.BigEndian.Uint64(k), Case: takedown.CaseID(k[8:])}
-			key, err := s.keys.get(m.Case)
-			if errors.Is(err, ErrErased) {
-				return nil // it goes with the erasure that is under way
-			}
-			if err != nil {
-				return err
-			}
-			b, err := unseal(key, label("message", m.Case), v)
-			if err != nil {
-				return err
-			}
-			if err := json.Unmarshal(b, &m); err != nil {
-				return fmt.Errorf("takedown: case store: a message: %w", err)
-			}
-			list = append(list, m)
-			return nil
-		})
-	})
-	return list, err
-}
-
-// flush hands over what waits. What the Notifier does not take now, it is
-// offered again by the next call and by [Desk.Notify].
-func (d *Desk) flush(ctx context.Context) {
-	begun, sent := d.notify(ctx)
-	if sent != nil && !errors.Is(sent, takedown.ErrClosed) {
-		sent = ErrNotTaken // what a Notifier returns may name its recipient
-	}
-	_ = d.report(OpNotify, true, func() error { return errors.Join(begun, sent) })
-}
-
-// ErrNotTaken is returned when the Notifier did not take a message. Only
-// [Desk.Notify] returns the Notifier's own errors, because they may name people.
-var ErrNotTaken = errors.New("takedown: messages were not taken; they are offered again by the next call, and Desk.Notify returns why")
-
-// Notify passes all waiting messages to the Notifier and returns its errors. This
-// includes messages about granted rules whose start date has come. The desk's
-// other methods do the same by themselves. Call Notify to retry after an outage or
-// a restart, and on days without other calls.
-func (d *Desk) Notify(ctx context.Context) error { return errors.Join(d.notify(ctx)) }
-
-// notify returns what failed of beginning rules, and of sending messages.
-func (d *Desk) notify(ctx context.Context) (begun, err error) {
-	// A case that cannot be read keeps no message of another from its recipient.
-	begun = d.begin(ctx)
-	if d.opts.Notifier == nil {
-		return begun, nil
-	}
-	// If another call is at it, that one looks once more before it is done. Whoever
-	// sends for others does not stop because its own caller has.
-	d.waiting.Store(true)
-	for d.waiting.Load() && d.sending.TryLock() {
-		d.waiting.Store(false)
-		err = d.sendAll(ctx)
-		d.sending.Unlock()
-		ctx = context.WithoutCancel(ctx)
-	}
-	return begun, err
-}
-
-// sendAll sends what waits, and what comes meanwhile.
-func (d *Desk) sendAll(ctx context.Context) error {
-	for {
-		if sent, err := d.send(ctx); sent == 0 || err != nil {
-			return err
-		}
-	}
-}
-
-func (d *Desk) send(ctx context.Context) (sent int, err error) {
-	list, err := d.store.messages()
-	if err != nil {
-		return 0, err
-	}
-	var errs []error
-	for _, m := range list {
-		if err := ctx.Err(); err != nil {
-			return sent, err
-		}
-		msg, err := d.compose(m)
-		if err == nil {
-			err = d.opts.Notifier.Notify(ctx, msg)
-		}
-		if err == nil {
-			err = d.sent(m)
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		sent++
-	}
-	return sent, errors.Join(errs...)
-}
-
-// sent forgets a message that was taken; one that tells a decision starts the
-// clocks that run from that.
-func (d *Desk) sent(m message) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c, err := d.store.get(m.Case)
-	if err != nil {
-		return err
-	}
-	return d.store.db.Update(func(tx StoreTx) error {
-		if err := tx.Delete(BucketMessages, messageKey(m.id, m.Case)); err != nil {
-			return err
-		}
-		told := MilestoneInformed
-		switch {
-		case m.Type == MessageReceipt:
-			told = MilestoneReceiptTold
-		case !m.Type.decides() || c.Times[MilestoneDecided].IsZero():
-			return nil
-		}
-		if !c.Times[told].IsZero() {
-			return nil
-		}
-		c.happened(told, d.clock())
-		return d.store.putCase(tx, c)
-	})
+	return putScheduled(tx, id, m.Case, s.now(), 0, seal(key, label("message", m.Case), b))
 }
 
 // compose makes the message out of its case.
-func (d *Desk) compose(m message) (Message, error) {
+func (d *Desk) compose(m message) (msg Message, to recipientState, err error) {
 	c, err := d.store.whole(m.Case, false)
 	if err != nil {
-		return Message{}, err
+		return Message{}, to, err
 	}
 	now := d.clock()
-	msg := Message{
-		ID: m.id, Type: m.Type, Time: now, Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Granted,
+	msg = Message{
+		ID: m.id, Attempt: int(m.attempts), Type: m.Type, Time: now, Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Granted,
 		Territories: c.Territories, Start: c.Start, End: c.End, Reason: m.Reason, Token: m.Token, Until: m.Until, Reply: m.Reply,
 	}
 	for _, it := range c.Items {
@@ -390,7 +253,7 @@ func (d *Desk) compose(m message) (Message, error) {
 	if m.Reply != (takedown.CaseID{}) && m.Type != MessageExcepted {
 		reply, err := d.store.whole(m.Reply, false)
 		if err != nil {
-			return Message{}, err
+			return Message{}, to, err
 		}
 		if x, ok := d.clockOf(&reply.Case, "restore", now); ok {
 			msg.NotBefore, msg.NotAfter = x.NotBefore, x.NotAfter
@@ -404,14 +267,35 @@ func (d *Desk) compose(m message) (Message, error) {
 	}
 	if m.Type == MessageStatement || m.Type == MessageOrderNotice {
 		msg.Statement, err = d.statement(c)
-		return msg, err
+		return msg, to, err
 	}
 	if err := d.explain(&msg, c, m); err != nil {
-		return Message{}, err
+		return Message{}, to, err
 	}
 	if c.Request != nil {
 		who := c.Request.From()
 		msg.To = Recipient{who.FullName(), contact.Email(who.Email), who.Phone, who.PostalAddress, who.Language}
+		to.digest = d.store.recipientDigest(who.Email, who.Phone)
+		if to.unconfirmed = d.opts.ConfirmEmail && msg.To.Email != "" && c.Times[MilestoneEmailConfirmed].IsZero(); to.unconfirmed {
+			msg.hideSender()
+		}
 	}
-	return msg, nil
+	if c.Token != nil {
+		to.until = c.TokenSent.Add(confirmFor)
+	}
+	return msg, to, nil
+}
+
+// hideSender takes out of a message to an address that waits for its confirmation
+// what the sender of the request has written, because the address can be of
+// somebody else. What a reviewer has decided keeps the addresses that it is about.
+func (m *Message) hideSender() {
+	m.To.Name = ""
+	if m.Type != MessageConfirmEmail {
+		return
+	}
+	m.Authority, m.Reference = "", ""
+	for i := range m.Items {
+		m.Items[i].Given = ""
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
@@ -65,6 +66,13 @@ func TestOptions_Observer(t *testing.T) {
 	if n, _ := w.count(takedown.OpFilter); n < 1 || n > 40 {
 		t.Errorf("%d of 5,000 queries were sampled", n)
 	}
+	for range 500 { // the sender is a goroutine of its own
+		if n, _ := w.count(desk.OpNotify); n > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	ok(t, d.Close())
 	if n, err := w.count(desk.OpNotify); n == 0 || !errors.Is(err, desk.ErrNotTaken) {
 		t.Errorf("messages that were not taken: %d, %v", n, err)
 	}

@@ -384,30 +384,36 @@ func TestTexts_Messages(t *testing.T) {
 	t.Parallel()
 	texts, err := texts.New(nil)
 	ok(t, err)
-	o := newOffice(t, func(opts *desk.Options) { opts.ConfirmEmail = true })
+	o := newOffice(t, func(opts *desk.Options) { opts.ConfirmEmail, opts.UnconfirmedPerDay = true, -1 })
+	submit := func(r request.Request) desk.Case {
+		c := o.submit(t, r)
+		ok(t, o.Confirm(ctx, c.ID, o.last(desk.MessageConfirmEmail).Token))
+		return c
+	}
 	secret := notice("https://secret-host.example/a.jpg", "https://secret-host.example/b.jpg")
-	c := o.submit(t, secret)
+	c := submit(secret)
 	ok(t, o.AddEvidence(ctx, c.ID, []desk.Evidence{{Candidate: takedown.Candidate{ImageURLs: []string{"https://found-host.example/copy.jpg"}}}}))
 	ok(t, o.AskInfo(ctx, c.ID, alice, []string{"explanation"}))
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "satire"}}}))
 	ok(t, o.Reverse(ctx, c.ID, bob))
-	c = o.submit(t, secret)
+	c = submit(secret)
 	ok(t, o.Reject(ctx, c.ID, refuse(desk.Actor{By: "alice", Reason: "not_illegal"})))
-	c = o.submit(t, secret)
+	c = submit(secret)
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: day0.Add(time.Hour)}))
 	o.later(time.Hour)
 	if _, err := o.Expire(ctx); err != nil {
 		t.Fatal(err)
 	}
-	dmca := o.submit(t, samples(t, takedown.CaseID{})[request.KindDMCANotice])
+	dmca := submit(samples(t, takedown.CaseID{})[request.KindDMCANotice])
 	ok(t, o.Accept(ctx, dmca.ID, desk.Grant{Actor: alice}))
 	counter := o.submit(t, samples(t, dmca.ID)[request.KindCounterNotice])
 	ok(t, o.Accept(ctx, counter.ID, desk.Grant{Actor: alice}))
 	o.later(30 * 24 * time.Hour)
 	ok(t, o.Restore(ctx, counter.ID, alice))
-	c = o.submit(t, samples(t, takedown.CaseID{})[request.KindIntimateImage])
+	c = submit(samples(t, takedown.CaseID{})[request.KindIntimateImage])
 	ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 
+	o.settle()
 	seen := map[desk.MessageType]bool{}
 	for _, m := range o.sent {
 		seen[m.Type] = true

@@ -426,6 +426,7 @@ func TestComplaint_LateAboutAClosedCase(t *testing.T) {
 	o := newOffice(t)
 	id := o.submit(t, notice(published...)).ID
 	ok(t, o.Reject(ctx, id, refuse(alice)))
+	o.settle()
 	o.set(day0.AddDate(0, 6, 0))
 	ok(t, o.CloseCase(ctx, id, alice))
 	r := request.Complaint{Requester: person, Case: id, Party: request.PartyNotifier, Grounds: "Look again."}

@@ -80,7 +80,9 @@ const (
 	// is written in the transaction that moves the case, and removed in the one
 	// that finishes the move. Open replays the remaining events.
 	BucketOutbox   Bucket = "outbox"
-	BucketMessages Bucket = "messages" // 8 bytes → a message that is to be sent, sealed under the key of the case
+	BucketMessages Bucket = "messages" // id + 8 bytes → a message that is to be sent, sealed under the key of the case: see sender.go
+	BucketSchedule Bucket = "schedule" // time of the next attempt + 8 bytes + id → nothing; the messages by time
+	BucketSent     Bucket = "sent"     // keyed digests of addresses → how many messages they got in a day, and when they were confirmed
 	BucketLog      Bucket = "log"      // 8 bytes → hash, LogEntry
 	BucketAllowed  Bucket = "allowed"  // 16 bytes → a picture of the allow list, JSON, and the CRC-32C of it
 	// By what cases are found: see index.go. It has no personal data in plain, and
@@ -90,7 +92,7 @@ const (
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketLog, BucketAllowed, BucketIndex,
+	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketSchedule, BucketSent, BucketLog, BucketAllowed, BucketIndex,
 }
 
 var (
@@ -270,6 +272,7 @@ type caseStore struct {
 	policy   string
 	notify   bool // somebody wants messages
 	terms    indexTerms
+	now      func() time.Time
 	near     nearTable
 
 	id    [16]byte // of the desk

@@ -85,14 +85,14 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 	if target != nil && c.Kind == request.KindComplaint && d.complaintIsLate(target, now) {
 		c.Flags = append(c.Flags, FlagLate)
 	}
-	msgs := []message{{Case: c.ID, Type: MessageReceipt}}
+	msgs := []message{{Case: c.ID, Type: MessageReceipt, AfterConfirm: true}}
 	if c.Kind == request.KindIntimateImage {
-		msgs = append(msgs, message{Case: c.ID, Type: MessageSupport})
+		msgs = append(msgs, message{Case: c.ID, Type: MessageSupport, AfterConfirm: true})
 	}
 	c.State = d.firstState(c)
 	if c.State == StateNeedsInfo {
 		c.Pauses = []Pause{{From: now}}
-		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo})
+		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo, AfterConfirm: true})
 	}
 	if d.opts.ConfirmEmail && r.From().Email != "" {
 		msgs = append(msgs, c.newToken(now))
@@ -447,11 +447,12 @@ func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) er
 		}
 		c.Token = nil
 		c.happened(MilestoneEmailConfirmed, now)
+		ch := change{confirmed: true}
 		if c.State == StateUnconfirmed {
-			return change{}, c.move(StateInReview, Actor{}, now)
+			return ch, c.move(StateInReview, Actor{}, now)
 		}
 		c.note(c.State, State(MilestoneEmailConfirmed), Actor{}, now)
-		return change{}, nil
+		return ch, nil
 	})
 }
 
