@@ -83,7 +83,7 @@ func TestFind_Model(t *testing.T) {
 				}
 				err = d.Accept(ctx, pick(), g)
 			case "reject":
-				err = d.Reject(ctx, pick(), alice, "")
+				err = d.Reject(ctx, pick(), refuse(alice))
 			case "withdraw":
 				err = d.Withdraw(ctx, pick(), desk.Actor{})
 			case "close":

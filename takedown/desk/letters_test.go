@@ -101,8 +101,21 @@ type letterDesk struct {
 	n    byte
 }
 
+// forget drops what was sent; only drops messages that are not of some kind.
+func (d *letterDesk) forget() { d.only(func(desk.Message) bool { return false }) }
+
+func (d *letterDesk) only(want func(desk.Message) bool) {
+	d.settle()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.sent = slices.DeleteFunc(d.sent, func(m desk.Message) bool { return !want(m) })
+}
+
 // take keeps what was sent since the last call, with numbers that do not change.
 func (d *letterDesk) take(title string) {
+	d.settle()
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, m := range d.sent {
 		m.Case, m.ID = takedown.CaseID{d.n}, 0
 		if m.Reply != (takedown.CaseID{}) {
@@ -127,7 +140,7 @@ func (d *letterDesk) take(title string) {
 }
 
 func allLetters(t *testing.T) []sampleLetter {
-	d := &letterDesk{office: newOffice(t, func(o *desk.Options) { o.OneReviewer = true }), t: t, n: 1}
+	d := &letterDesk{office: newOffice(t, func(o *desk.Options) { o.OneReviewer, o.MessagesPerDay = true, -1 }), t: t, n: 1}
 	words := desk.Finding{Explanation: "We looked at each address."}
 	for _, kind := range request.Kinds() {
 		if request.IsReply(kind) {
@@ -140,6 +153,7 @@ func allLetters(t *testing.T) []sampleLetter {
 				n.ImageURLs = []string{"HTTPS://Example.org/Holiday.jpg?utm_source=x", "https://example.org/second.jpg"}
 				r = n
 			}
+			defer d.settle() // the deadline in a message is that of when it is sent
 			return d.submit(t, r)
 		}
 		c := submit()
@@ -184,24 +198,27 @@ func refusalFor(k takedown.Kind) string {
 func (d *letterDesk) partial() {
 	n := notice("https://example.org/first.jpg", "https://example.org/article")
 	c := d.submit(d.t, n)
-	d.sent = nil
+	d.forget()
 	ok(d.t, d.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "alice"}, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected, Reason: "which_picture"}}}))
 	d.take("dsa notice, accepted in part")
 }
 
 func (d *letterDesk) duplicate() {
 	c, again := d.submit(d.t, optOut(d.t, 30)), d.submit(d.t, optOut(d.t, 30))
-	d.sent = nil
+	d.forget()
 	ok(d.t, d.Reject(ctx, again.ID, desk.Refusal{Actor: desk.Actor{By: "alice"}, Outcome: desk.OutcomeDuplicateOf, Same: c.ID}))
 	d.take("image opt out, a second time")
 }
 
 func (d *letterDesk) held() {
 	c := d.submit(d.t, samples(d.t, takedown.CaseID{})[request.KindGDPRRequest])
-	d.sent = nil
+	d.forget()
 	ok(d.t, d.Hold(ctx, c.ID, alice))
+	d.settle()
 	ok(d.t, d.ReleaseHold(ctx, c.ID, alice))
+	d.settle()
 	ok(d.t, d.ExtendDeadline(ctx, c.ID, alice, "We asked the publisher of the picture, and wait for the answer."))
+	d.settle()
 	ok(d.t, d.AskInfo(ctx, c.ID, alice, []string{"situation"}, "Which of the people in the picture are you?"))
 	d.take("gdpr request")
 }
@@ -217,7 +234,7 @@ func (d *letterDesk) replies() {
 				x.Party = request.PartyAffected
 				r = x
 			}
-			d.sent = nil
+			d.forget()
 			c := d.submit(d.t, r)
 			if accepted {
 				d.take(name)
@@ -232,7 +249,7 @@ func (d *letterDesk) replies() {
 				}
 				continue
 			}
-			d.sent = nil
+			d.forget()
 			if c, err := d.Case(ctx, c.ID); err == nil && c.State == desk.StateInReview {
 				ok(d.t, d.Reject(ctx, c.ID, desk.Refusal{Actor: desk.Actor{By: "bob", Reason: "nothing_new"}}))
 			}
@@ -247,10 +264,10 @@ func (d *letterDesk) child() {
 	c := d.submit(d.t, r)
 	d.take("a report about a child")
 	ok(d.t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
-	d.sent = slices.DeleteFunc(d.sent, func(m desk.Message) bool { return m.Type == desk.MessageStatement })
+	d.only(func(m desk.Message) bool { return m.Type != desk.MessageStatement })
 	d.take("a report about a child, accepted")
 	c = d.submit(d.t, r)
-	d.sent = nil
+	d.forget()
 	ok(d.t, d.Reject(ctx, c.ID, desk.Refusal{Actor: desk.Actor{By: "alice", Reason: "not_found"}}))
 	d.take("a report about a child, refused")
 }
@@ -258,7 +275,7 @@ func (d *letterDesk) child() {
 func (d *letterDesk) ends() {
 	c := d.submit(d.t, optOut(d.t, 31))
 	ok(d.t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Start: d.Now().Add(time.Hour), End: d.Now().Add(48 * time.Hour)}))
-	d.sent = slices.DeleteFunc(d.sent, func(m desk.Message) bool { return m.Type != desk.MessageAccepted })
+	d.only(func(m desk.Message) bool { return m.Type == desk.MessageAccepted })
 	d.take("image opt out, for a time")
 	d.later(72 * time.Hour)
 	_, err := d.Expire(ctx)
@@ -266,7 +283,7 @@ func (d *letterDesk) ends() {
 	d.take("image opt out, over")
 	c = d.submit(d.t, optOut(d.t, 32))
 	ok(d.t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
-	d.sent = nil
+	d.forget()
 	ok(d.t, d.Reverse(ctx, c.ID, desk.Actor{By: "bob", Reason: "disputed"}))
 	d.take("image opt out")
 }
