@@ -73,6 +73,11 @@ type Options struct {
 	Salvage bool
 	// Map is as in LoadOptions, for the snapshots in the folder.
 	Map bool
+	// NewEpoch makes Rekey, without addresses, raise the epoch of the list. Nodes then
+	// take the list, from the number of events on that they have, although it has
+	// another history: it was restored from an older copy, and what came since is
+	// given up. Other functions ignore it.
+	NewEpoch bool
 	// PublicSuffix reports whether names below a host are given to other people,
 	// for example below github.io. No rule can block a public suffix. If nil, only
 	// single labels and usual second levels of countries, for example co.uk, are

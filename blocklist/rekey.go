@@ -55,6 +55,8 @@ func Rekey(ctx context.Context, dir string, old, fresh Journal, oldOpts, newOpts
 		id.Secret = newIdentity(id.List).Secret
 		id.Rules = AddressRules
 		id.Epoch++
+	} else if to.NewEpoch {
+		id.Epoch++
 	}
 	if err := copyEvents(ctx, source, fresh, &id, &to, addresses); err != nil {
 		return err
@@ -155,7 +157,7 @@ func copyEvents(ctx context.Context, old *log, store Journal, id *identity, o *O
 	if err := flush(); err != nil {
 		return err
 	}
-	if fresh.last != old.last || addresses == nil && fresh.digest != old.digest {
+	if fresh.last != old.last || id.Epoch == old.id.Epoch && fresh.digest != old.digest {
 		return fmt.Errorf("blocklist: %d of %d events were copied: %w", fresh.last, old.last, ErrJournal)
 	}
 	return nil

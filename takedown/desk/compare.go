@@ -31,6 +31,7 @@ import (
 var (
 	keyDesk     = []byte("desk") // id of the desk, and the same sealed under the operator's key
 	keyKeys     = []byte("keys") // how many keys were made
+	keyKept     = []byte("kept") // how many were made before Recover gave up newer cases
 	keyDestroys = []byte("destroy ")
 )
 
@@ -140,13 +141,9 @@ func recordIn(tx StoreTx) (r deskRecord, err error) {
 		return r, fmt.Errorf("%w: %q has %d bytes", ErrStore, keyDesk, len(b))
 	}
 	r.id, r.check = [16]byte(b), bytes.Clone(b[16:])
-	if b, err = tx.Get(BucketMeta, keyKeys); err != nil {
+	if r.keys, err = numberIn(tx, keyKeys); err != nil {
 		return r, err
 	}
-	if len(b) != 8 {
-		return r, fmt.Errorf("%w: %q has %d bytes", ErrStore, keyKeys, len(b))
-	}
-	r.keys = binary.BigEndian.Uint64(b)
 	if r.head, err = headOf(tx, r.id); err != nil {
 		return r, err
 	}
@@ -246,13 +243,28 @@ func keysError(err error) error {
 // begin writes the record of a new desk.
 func (s *caseStore) begin() error {
 	return s.db.Update(func(tx StoreTx) error {
-		check := seal(s.operator, label("desk", s.id), s.id[:])
-		return errors.Join(
-			tx.Put(BucketMeta, keyVersion, []byte{storeVersion}),
-			tx.Put(BucketMeta, keyDesk, append(bytes.Clone(s.id[:]), check...)),
-			tx.Put(BucketMeta, keyKeys, make([]byte, 8)),
-		)
+		return errors.Join(tx.Put(BucketMeta, keyVersion, []byte{storeVersion}), putDesk(tx, s.id, s.operator), putNumber(tx, keyKeys, 0))
 	})
+}
+
+// putDesk stores the id of the desk, and a value that opens with the operator's key.
+func putDesk(tx StoreTx, id [16]byte, operator [operatorKeySize]byte) error {
+	return tx.Put(BucketMeta, keyDesk, append(bytes.Clone(id[:]), seal(operator, label("desk", id), id[:])...))
+}
+
+func putNumber(tx StoreTx, key []byte, n uint64) error {
+	return tx.Put(BucketMeta, key, binary.BigEndian.AppendUint64(nil, n))
+}
+
+func numberIn(tx StoreTx, key []byte) (uint64, error) {
+	b, err := tx.Get(BucketMeta, key)
+	if err == nil && b != nil && len(b) != 8 {
+		err = fmt.Errorf("%w: %q has %d bytes", ErrStore, key, len(b))
+	}
+	if err != nil || b == nil {
+		return 0, err
+	}
+	return binary.BigEndian.Uint64(b), nil
 }
 
 // compareKeys compares the file of keys with the case store, in both directions.
@@ -489,7 +501,11 @@ func (s *caseStore) unnamed(gone []takedown.CaseID) ([]takedown.CaseID, error) {
 	}); err != nil {
 		return nil, err
 	}
-	for _, id := range s.keys.f.IDs() {
+	var kept uint64
+	if err := s.db.View(func(tx StoreTx) (err error) { kept, err = numberIn(tx, keyKept); return err }); err != nil {
+		return nil, err
+	}
+	for _, id := range s.keys.f.Since(kept) {
 		if !keep[id] && !slices.Contains(gone, takedown.CaseID(id)) {
 			gone = append(gone, id)
 		}
@@ -579,7 +595,7 @@ func (t *stamping) stamp(tx StoreTx, st *stamp) (err error) {
 		return err
 	}
 	if made != st.made {
-		if err := tx.Put(BucketMeta, keyKeys, binary.BigEndian.AppendUint64(nil, st.made)); err != nil {
+		if err := putNumber(tx, keyKeys, st.made); err != nil {
 			return err
 		}
 	}

@@ -124,11 +124,13 @@ func (d *Desk) noteCopy(path string, at reached) error {
 func (d *Desk) published(path string, publish func() error) error {
 	at := d.here()
 	err := d.checkPublished(path)
-	if err == nil {
+	mismatch := err != nil
+	if !mismatch {
 		err = publish()
 	}
-	if err == nil {
-		err = d.noteCopy(path, at)
+	if err == nil || mismatch {
+		// Open, and Recover, look there from now on.
+		err = errors.Join(err, d.noteCopy(path, at))
 	}
 	d.publication.note(path, d.clock(), err)
 	return err

@@ -326,16 +326,14 @@ func (d *Desk) enforce() (err error) {
 // openList opens the list of the desk. A list that follows older rules for
 // addresses is made anew. An unencrypted list is encrypted now if ListKey is set.
 func (d *Desk) openList() (*blocklist.List, error) {
-	dir, faceKey := filepath.Join(d.dir, "list"), d.store.listFaceKey()
+	dir, o := filepath.Join(d.dir, "list"), d.listOptions()
 	if err := d.expectList(); err != nil {
 		return nil, err
 	}
-	o := blocklist.Options{
-		Now: d.opts.Now, SigningKey: d.opts.SigningKey, EncryptionKey: d.opts.ListKey,
-		Settled: d.settled,
-		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime, Observer: d.opts.Observer, Logger: d.opts.Logger,
-	}
 	list, err := boltjournal.Open(dir, &o)
+	if errors.Is(err, blocklist.ErrJournal) {
+		err = &MismatchError{Part: PartList, Fault: FaultDamaged, Err: err}
+	}
 	if errors.Is(err, blocklist.ErrRules) {
 		if err = d.rekeyAddresses(dir, &o); err != nil {
 			return nil, err
@@ -355,6 +353,14 @@ func (d *Desk) openList() (*blocklist.List, error) {
 	return boltjournal.Open(dir, &o)
 }
 
+func (d *Desk) listOptions() blocklist.Options {
+	faceKey := d.store.listFaceKey()
+	return blocklist.Options{
+		Now: d.opts.Now, Settled: d.settled, SigningKey: d.opts.SigningKey, EncryptionKey: d.opts.ListKey,
+		FaceKey: &faceKey, FaceLifetime: d.opts.FaceLifetime, Observer: d.opts.Observer, Logger: d.opts.Logger,
+	}
+}
+
 // ErrListLost is wrapped by the [*MismatchError] for a list that lacks events that
 // the cases depend on. The list was lost, or is an older copy than the case store.
 var ErrListLost = errors.New("takedown: the list is older than the cases")
@@ -367,7 +373,11 @@ func openCases(dir string, opts *Options, terms indexTerms) (_ *caseStore, err e
 		if err := survey(dir); err != nil {
 			return nil, err
 		}
-		if db, err = OpenStore(filepath.Join(dir, "cases.db")); err != nil {
+		db, err = OpenStore(filepath.Join(dir, "cases.db"))
+		if errors.Is(err, ErrStore) {
+			err = &MismatchError{Part: PartCases, Fault: FaultDamaged, Err: err}
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -240,14 +240,14 @@ func (w *truth) check(t *testing.T, name, dir string) {
 // Every part of a folder in every state, every pair of two, and combinations at
 // random: Open refuses by name and destroys nothing, or every promise holds.
 //
-// STAYDOWN_PARTS sets the number of random combinations; the default is 400, and 40
-// with -short, which also tries a third of the pairs only.
+// STAYDOWN_PARTS sets the number of random combinations; the default is 400, and 30
+// with -short, which also tries a sixth of the pairs only.
 func TestOpen_Parts(t *testing.T) {
 	t.Parallel()
 	f := makeFolders()
 	random, every := 400, 1
 	if testing.Short() {
-		random, every = 40, 3
+		random, every = 30, 6
 	}
 	random = sharedtest.Count(t, "STAYDOWN_PARTS", random)
 	var all []map[string]string
@@ -289,4 +289,228 @@ func TestOpen_Parts(t *testing.T) {
 		t.Errorf("%d of %d folders open: the test shows little", opened, len(all))
 	}
 	t.Logf("%d of %d folders open, the others are refused", opened, len(all))
+}
+
+// What Open refuses, Recover repairs when everything may be lost: then the desk opens,
+// every rule that is in force has a case that can be withdrawn, and whatever is lost of
+// what was promised is in the report.
+func TestRecover_Parts(t *testing.T) {
+	t.Parallel()
+	f := makeFolders()
+	n, every := 150, 1
+	if testing.Short() {
+		n, every = 6, 12
+	}
+	rng := rand.New(rand.NewPCG(7, 2))
+	all := []map[string]string{}
+	i := 0
+	for k, p := range folderParts {
+		for _, s := range folderStates[1:] {
+			all = append(all, map[string]string{p: s})
+			for _, q := range folderParts[k+1:] {
+				for _, r := range folderStates[1:] {
+					if i++; i%every == 0 {
+						all = append(all, map[string]string{p: s, q: r})
+					}
+				}
+			}
+		}
+	}
+	for range sharedtest.Count(t, "STAYDOWN_PARTS", n) {
+		states := map[string]string{}
+		for _, p := range folderParts {
+			states[p] = folderStates[rng.IntN(len(folderStates))]
+		}
+		all = append(all, states)
+	}
+	repaired := 0
+	for _, states := range all {
+		dir := f.put(t, states)
+		d, err := desk.Open(dir, nil)
+		if err == nil {
+			ok(t, d.Close())
+			continue
+		}
+		// Without a choice it says which one is needed.
+		var m *desk.MismatchError
+		if _, err := desk.Recover(ctx, dir, nil); !errors.As(err, &m) || m.Choice() == "" {
+			t.Errorf("%v: no choice: %v", states, err)
+		}
+		kept := true
+		for _, p := range []string{"cases", "keys", "operator key"} {
+			kept = kept && (states[p] == "" || states[p] == "today's")
+		}
+		f.recovered(t, fmt.Sprint(states), dir, kept)
+		repaired++
+	}
+	t.Logf("%d folders were repaired", repaired)
+}
+
+// recovered repairs a folder, and looks at what is left.
+func (f *folders) recovered(t *testing.T, name, dir string, kept bool) {
+	t.Helper()
+	did, err := desk.Recover(ctx, dir, nil, desk.LoseOperatorKey, desk.LoseKeys, desk.LoseCases, desk.LoseList, desk.LoseSince)
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
+		return
+	}
+	if len(did.Repaired) == 0 {
+		t.Errorf("%s: nothing was repaired", name)
+	}
+	d, err := desk.Open(dir, nil)
+	if err != nil {
+		t.Errorf("%s: after Recover: %v", name, err)
+		return
+	}
+	defer func() { d.Close() }()
+	if kept {
+		// The cases know everything: nothing that was promised is lost.
+		for _, p := range f.now.inForce {
+			wantVerdict(t, name+": in force", d.Enforcer().FilterURL(p.url), takedown.Block)
+		}
+		for _, p := range f.now.over {
+			wantVerdict(t, name+": withdrawn before", d.Enforcer().FilterURL(p.url), takedown.Allow)
+		}
+		wantVerdict(t, name+": the picture", d.Enforcer().Filter("", hashes(t, testJPEG(t, 1))...), takedown.Block)
+		if len(did.NotEnforced)+len(did.Unreadable)+len(did.Adopted) > 0 {
+			t.Errorf("%s: %+v", name, did)
+		}
+	}
+	unreadable := 0
+	for _, p := range append(slices.Clone(f.now.inForce), f.now.over...) {
+		c, err := d.Case(ctx, p.id)
+		blocked := d.Enforcer().FilterURL(p.url).Verdict == takedown.Block
+		switch {
+		case errors.Is(err, desk.ErrNoCase):
+			if blocked {
+				t.Errorf("%s: %s is blocked, and has no case", name, p.url)
+			}
+			continue
+		case errors.Is(err, desk.ErrErased):
+			if unreadable++; !slices.Contains(did.Unreadable, p.id) {
+				t.Errorf("%s: case %v is unreadable, and not in the report", name, p.id)
+			}
+			var states []desk.Case
+			ok(t, eachCase(d, func(x desk.Case) bool {
+				if x.ID == p.id {
+					states = append(states, x)
+				}
+				return true
+			}))
+			c = states[0]
+		case err != nil:
+			t.Errorf("%s: case %v: %v", name, p.id, err)
+			continue
+		}
+		if (c.State == desk.StateInForce) != blocked {
+			t.Errorf("%s: %s: blocked %v, and its case is %s; %+v", name, p.url, blocked, c.State, did)
+		}
+		if c.State == desk.StateInForce {
+			if err := d.Withdraw(ctx, p.id, alice); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			wantVerdict(t, name+": withdrawn", d.Enforcer().FilterURL(p.url), takedown.Allow)
+		}
+	}
+	if unreadable > 0 && len(did.Unreadable) == 0 {
+		t.Errorf("%s: %d cases cannot be read, and none is in the report", name, unreadable)
+	}
+	id := accept(t, d, notice("https://example.org/after.jpg"), desk.Grant{})
+	wantVerdict(t, name+": a new case", d.Enforcer().FilterURL("https://example.org/after.jpg"), takedown.Block)
+	ok(t, d.Withdraw(ctx, id, alice))
+	path := filepath.Join(dir, "published.snap")
+	err = d.Publish(ctx, path)
+	if errors.Is(err, desk.ErrMismatch) {
+		// The cases that know where it was published are lost.
+		ok(t, d.Close())
+		if _, err := desk.Recover(ctx, dir, nil, desk.LoseSince); err != nil {
+			t.Errorf("%s: again: %v", name, err)
+		}
+		d = open(t, dir, nil)
+		err = d.Publish(ctx, path)
+	}
+	if err != nil {
+		t.Errorf("%s: Publish: %v", name, err)
+	}
+	if _, _, err := d.VerifyLog(ctx); err != nil {
+		t.Errorf("%s: %v", name, err)
+	}
+}
+
+// A whole folder that was restored from the night is older than what nodes have. It does
+// not open and does not publish, until that is accepted; then the nodes take its list.
+func TestRecover_OlderFolder(t *testing.T) {
+	t.Parallel()
+	f := makeFolders()
+	for name, choice := range map[string]struct {
+		states map[string]string
+		choice desk.Choice
+	}{
+		"folder": {map[string]string{"cases": "older", "keys": "older", "journal": "older", "snapshot": "older"}, desk.LoseSince},
+		"list":   {map[string]string{"journal": "older", "snapshot": "older"}, desk.LoseList},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := f.put(t, choice.states)
+			path := filepath.Join(dir, "published.snap")
+			node, err := blocklist.Load(path, nil)
+			ok(t, err)
+			had := node.State().Position()
+			var m *desk.MismatchError
+			if _, err := desk.Open(dir, nil); !errors.As(err, &m) || m.Choice() != choice.choice || m.Needs <= m.Has {
+				t.Fatalf("%v, want an older %s", err, name)
+			}
+			did, err := desk.Recover(ctx, dir, nil, choice.choice)
+			ok(t, err)
+			if did.Events == 0 {
+				t.Errorf("no event is lost: %+v", did)
+			}
+			d := open(t, dir, nil)
+			// Without the file, as on another machine: the list knows what it published.
+			ok(t, d.Publish(ctx, path))
+			if changed, err := node.Reload(); err != nil || !changed {
+				t.Fatalf("the node at %v: %v, %v", had, changed, err)
+			}
+			if now := node.State().Position(); now.Epoch != had.Epoch+1 || now.Seq < had.Seq {
+				t.Errorf("the node went from %v to %v", had, now)
+			}
+			ok(t, d.Verify(ctx))
+		})
+	}
+}
+
+// A folder that was restored without its published file, and went on, is a fork. It does
+// not publish over the file of the other.
+func TestPublish_Fork(t *testing.T) {
+	t.Parallel()
+	f := makeFolders()
+	dir := f.put(t, map[string]string{"cases": "older", "keys": "older", "journal": "older", "snapshot": "older", "published": "missing"})
+	d := open(t, dir, nil)
+	for i := range 30 {
+		accept(t, d, notice(fmt.Sprintf("https://example.org/fork-%d.jpg", i)), desk.Grant{})
+	}
+	path := filepath.Join(dir, "published.snap")
+	b, err := os.ReadFile(filepath.Join(f.today, "published.snap"))
+	ok(t, err)
+	ok(t, os.WriteFile(path, b, 0o600))
+	var m *desk.MismatchError
+	if err := d.Publish(ctx, path); !errors.As(err, &m) || m.Fault != desk.FaultFork || !errors.Is(err, blocklist.ErrFork) {
+		t.Errorf("%v, want a fork", err)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, b) {
+		t.Error("the file has changed")
+	}
+	ok(t, d.Close())
+	if _, err := desk.Open(dir, nil); !errors.As(err, &m) || m.Fault != desk.FaultFork {
+		t.Errorf("opened beside it: %v", err)
+	}
+	_, err = desk.Recover(ctx, dir, nil, desk.LoseSince)
+	ok(t, err)
+	d = open(t, dir, nil)
+	node, err := blocklist.Load(path, nil)
+	ok(t, err)
+	ok(t, d.Publish(ctx, path))
+	if changed, err := node.Reload(); err != nil || !changed {
+		t.Errorf("the node: %v, %v", changed, err)
+	}
 }

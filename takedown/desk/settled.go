@@ -66,6 +66,13 @@ func (w *clockWatch) look(now time.Time) time.Time {
 	return w.trusted
 }
 
+// trust believes the clock.
+func (w *clockWatch) trust(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trusted, w.jumped, w.stored = now, time.Time{}, [2]time.Time{}
+}
+
 func (w *clockWatch) state(now time.Time) ClockState {
 	w.look(now)
 	w.mu.Lock()
