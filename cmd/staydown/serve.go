@@ -198,7 +198,7 @@ func readTokens(path string) (map[[32]byte]string, error) {
 		if text, ok := strings.CutPrefix(fields[1], "sha256:"); ok {
 			b, err := hex.DecodeString(text)
 			if err != nil || len(b) != 32 {
-				return nil, fmt.Errorf("%s: line %d: 64 hex digits are expected behind sha256:", path, n)
+				return nil, fmt.Errorf("%s: line %d: behind sha256: are 64 hex digits", path, n)
 			}
 			sum = [32]byte(b)
 		}
