@@ -45,6 +45,10 @@ func (d *Desk) Evidence(ctx context.Context, id takedown.CaseID) (list []Evidenc
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	return d.evidence(id)
+}
+
+func (d *Desk) evidence(id takedown.CaseID) (list []Evidence, err error) {
 	key, err := d.store.keys.get(id)
 	if err != nil {
 		return nil, err

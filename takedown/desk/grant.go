@@ -51,6 +51,9 @@ type Grant struct {
 	Start, End time.Time
 	// Finding has the words of the decision.
 	Finding Finding
+	// ClaimantTold reports that the reviewer told the claimant of a counter-notice in
+	// another way, because the data of the claimant's case is erased.
+	ClaimantTold bool
 	// Seen is the [Case].Version that the reviewer looked at. If the case has
 	// another version now, the call fails with a [*ChangedError]. Zero does not
 	// compare.

@@ -71,6 +71,9 @@ func (d *Desk) checkTarget(k *request.Checked, r request.Request) (*caseRecord, 
 		k.Add("case", request.CodeUnknownCase)
 		return nil, nil
 	}
+	if p, ok := value(r).(request.Complaint); ok && p.Party == request.PartyNotifier && !d.sameParty(r, target) {
+		k.Flag(FlagOtherParty)
+	}
 	if w, ok := value(r).(request.Withdrawal); ok {
 		for i, n := range w.Items {
 			if n >= len(target.Items) {
@@ -95,7 +98,7 @@ func (d *Desk) checkNamed(k *request.Checked, target *caseRecord) error {
 		return err
 	}
 	for _, n := range k.Named {
-		if len(target.itemsAt(mats, n.Address)) == 0 && !k.Has(n.Field) {
+		if n.Picture == nil && len(target.itemsAt(mats, n.Address)) == 0 && !k.Has(n.Field) {
 			k.Add(n.Field, request.CodeNotInCase)
 		}
 	}
@@ -143,6 +146,13 @@ func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now 
 	if g.Scope != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || g.Face != (FaceThreshold{}) {
 		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no scope, items, territories, times or thresholds"}
 	}
+	// Also what came into force since it was sent, and what somebody has to decide
+	// for a person who cannot be told any more.
+	if risky, err := d.protected(reply); err != nil {
+		return change{}, err
+	} else if risky {
+		reply.flag(FlagOtherParty)
+	}
 	if wait, err := d.approve(reply, g, now, second); wait || err != nil {
 		return change{}, err
 	}
@@ -150,6 +160,9 @@ func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now 
 		return change{}, err
 	}
 	reply.Reason = g.Reason
+	if withoutCase(reply.Request) {
+		return d.acceptObjection(ctx, reply, g, now)
+	}
 	target, err := d.load(ctx, reply.About)
 	if err != nil {
 		return change{}, err
@@ -175,6 +188,9 @@ func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now 
 		}
 	case targetCounter:
 		after = StateCounter
+		if target.Erased() && !g.ClaimantTold {
+			return change{}, &GrantError{reply.ID, fmt.Sprintf("the data of case %v is erased, so its claimant cannot be told of the counter-notice, which 17 U.S.C. 512(g)(2)(B) demands; tell the claimant in another way, and set Grant.ClaimantTold", target.ID)}
+		}
 		if target.State != StateInForce {
 			err = &MoveError{target.ID, target.State, StateCounter}
 		} else if err = target.blocksSome(reply, items); err == nil {
@@ -188,14 +204,26 @@ func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now 
 	if err := reply.move(after, g.Actor, now); err != nil {
 		return change{}, err
 	}
-	reply.Outcome = OutcomeAccepted
-	reply.happened(MilestoneDecided, now)
-	if after == StateClosed {
-		reply.happened(MilestoneClosed, now)
-	}
-	ch.messages = append(ch.messages, message{Case: reply.ID, Type: MessageAccepted, Reason: g.Reason})
+	reply.accepted(&ch, after, g.Actor, now)
 	ch.target = target
 	return ch, nil
+}
+
+// accepted notes that a reply was accepted, and adds its letter to a change.
+func (c *caseRecord) accepted(ch *change, after State, a Actor, now time.Time) {
+	c.Outcome = OutcomeAccepted
+	c.happened(MilestoneDecided, now)
+	if after == StateClosed {
+		c.happened(MilestoneClosed, now)
+	}
+	ch.messages = append(ch.messages, message{Case: c.ID, Type: MessageAccepted, Reason: a.Reason})
+}
+
+// withoutCase reports whether an objection is about whatever blocks its pictures and
+// addresses.
+func withoutCase(r request.Request) bool {
+	o, ok := r.(request.Objection)
+	return ok && (o.Case == takedown.CaseID{} || len(o.Images) > 0)
 }
 
 // concerned returns the items of a case that a reply is about; none is all. They
@@ -223,6 +251,9 @@ func (d *Desk) concerned(reply, target *caseRecord) (items []int, err error) {
 		return nil, err
 	}
 	for _, n := range named {
+		if n.Address == "" {
+			continue
+		}
 		items = append(items, target.itemsAt(mats, n.Address)...)
 	}
 	if len(items) == 0 { // never all of it

@@ -438,9 +438,10 @@ func (e *TokenError) Error() string {
 }
 
 // Confirm confirms the email address of a requester by the token that was sent
-// to it. A token works once, for 48 hours.
+// to it. A token works once, for 48 hours. A withdrawal by the requester of its case
+// is carried out at once.
 func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) error {
-	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		sum := sha256.Sum256([]byte(plainToken(token)))
 		if len(c.Token) == 0 || subtle.ConstantTimeCompare(sum[:], c.Token) != 1 || now.After(c.TokenSent.Add(confirmFor)) {
 			return change{}, &TokenError{id}
@@ -453,6 +454,26 @@ func (d *Desk) Confirm(ctx context.Context, id takedown.CaseID, token string) er
 		}
 		c.note(c.State, State(MilestoneEmailConfirmed), Actor{}, now)
 		return ch, nil
+	})
+	if err == nil {
+		d.carryOut(ctx, id)
+	}
+	return err
+}
+
+// carryOut does at once what a withdrawal asks for, if its address is confirmed and
+// is that of the requester: nobody has to agree to it. If it cannot be done, it waits
+// for a reviewer as any other.
+func (d *Desk) carryOut(ctx context.Context, id takedown.CaseID) {
+	if c, err := d.store.get(id); err != nil || c.Kind != request.KindWithdrawal {
+		return
+	}
+	_ = d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if c.Kind != request.KindWithdrawal || c.State != StateInReview || slices.Contains(c.Flags, FlagOtherParty) {
+			return change{}, &MoveError{id, c.State, StateClosed}
+		}
+		var second error
+		return d.acceptReply(ctx, c, Grant{Actor: Actor{Reason: "confirmed"}}, now, &second)
 	})
 }
 

@@ -97,7 +97,7 @@ func (c *checker) address(path, pasted, canonical string, u use, page doubt) {
 	case useExample:
 		return
 	case useNamed:
-		c.Named = append(c.Named, Named{path, canonical})
+		c.Named = append(c.Named, Named{Field: path, Address: canonical})
 		return
 	case usePage:
 		it.Kind = ItemPageURL

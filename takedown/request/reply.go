@@ -69,14 +69,23 @@ func (r CounterNotice) check(c *checker) {
 }
 
 // Objection is the plain objection of the owner of a page or picture that was
-// blocked, where no statute gives them a counter-notice. When it is accepted, the
-// items that it names in the case are reversed, or all items.
+// blocked, where no statute gives them a counter-notice.
+//
+// With the number of a case, the items that it names in the case are reversed when
+// it is accepted, or all items. Without one, which is the usual form, it names
+// addresses or pictures. Each rule that blocks them then gets an exception for just
+// these pictures, and items of their addresses are reversed. What the rules block
+// besides stays blocked.
 type Objection struct {
-	Requester Requester       `json:"requester"`
-	Case      takedown.CaseID `json:"case"`
-	// ImageURLs are the addresses that the objection is about; empty means all
-	// items. An address that the case is not about is a problem.
+	Requester Requester `json:"requester"`
+	// Case is the case that the objection refers to. It is optional, because its
+	// number is known to the requester of the case only.
+	Case takedown.CaseID `json:"case,omitzero"`
+	// ImageURLs are the addresses that the objection is about, Images the pictures.
+	// With a Case, empty means all items, and an address that the case is not about
+	// is a problem. Without a Case, one of the two is required.
 	ImageURLs []string      `json:"image_urls,omitempty" max:"1000"`
+	Images    []File        `json:"images,omitempty" max:"20"`
 	Reason    CounterReason `json:"reason"`
 	// Explanation is the reason why the removal is wrong.
 	Explanation string    `json:"explanation" max:"5000"`
@@ -94,8 +103,9 @@ func (r Objection) From() Requester { return r.Requester }
 
 func (r Objection) check(c *checker) {
 	r.Requester.check(c, needsNameMail)
-	c.required("case", r.Case != takedown.CaseID{})
+	c.oneOf("image_urls", r.Case != takedown.CaseID{} || len(r.ImageURLs)+len(r.Images) > 0, "images")
 	c.addresses("image_urls", r.ImageURLs, useNamed)
+	c.namedImages("images", r.Images)
 	choice(c, "reason", r.Reason, true)
 	c.text("explanation", r.Explanation, true, maxText)
 	r.GoodFaith.check(c, "good_faith")

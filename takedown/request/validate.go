@@ -483,6 +483,18 @@ func (c *checker) images(field string, images []File, required bool) {
 	}
 }
 
+// namedImages is images for a reply: its pictures name what it is about, and are
+// no items.
+func (c *checker) namedImages(field string, images []File) {
+	items, mats := len(c.Items), len(c.Material)
+	c.images(field, images, false)
+	for i := range c.Items[items:] {
+		m := c.Material[mats+i]
+		c.Named = append(c.Named, Named{Field: c.Items[items+i].Field, Picture: &m})
+	}
+	c.Items, c.Material = c.Items[:items], c.Material[:mats]
+}
+
 // hashKeys checks hashes that were computed elsewhere. A PDQ hash has exactly
 // half of its bits set; what has not is no hash of a picture.
 func (c *checker) hashKeys(field string, hashes []phash.Hash, required bool) {
@@ -530,8 +542,11 @@ func choice[T interface {
 	}
 }
 
-// Named is an address by which a reply names an item of its case.
-type Named struct{ Field, Address string }
+// Named is an address, or a picture, by which a reply names what it is about.
+type Named struct {
+	Field, Address string
+	Picture        *Material // instead of an address
+}
 
 // Stored returns the data of a checked request by which its items are recognised.
 // A reply has no items of its own. For a reply, Stored returns the addresses that
@@ -540,6 +555,10 @@ type Named struct{ Field, Address string }
 func (c *Checked) Stored() []Material {
 	mats := c.Material
 	for _, n := range c.Named {
+		if n.Picture != nil {
+			mats = append(mats, *n.Picture)
+			continue
+		}
 		mats = append(mats, Material{Address: n.Address})
 	}
 	return mats
