@@ -1,10 +1,10 @@
 package phash
 
 import (
-	"fmt"
+	"image"
 	"math/bits"
 
-	"github.com/corona10/goimagehash"
+	"github.com/corona10/goimagehash/transforms"
 	"github.com/nfnt/resize"
 )
 
@@ -27,13 +27,24 @@ func (p *Picture) differenceDihedral() (hs [nOrientations]Hash, err error) {
 		if _, _, transpose := Orientation(o).rules(); transpose {
 			small = high
 		}
-		g, err := goimagehash.DifferenceHash(turn(small, Orientation(o).exif()))
-		if err != nil {
-			return hs, fmt.Errorf("phash: goimagehash: %w", err)
-		}
-		hs[o] = FromDifference(g.GetHash())
+		hs[o] = differenceOf(turn(small, Orientation(o).exif()))
 	}
 	return hs, nil
+}
+
+// differenceOf is goimagehash.DifferenceHash for a picture of 9 × 8: see
+// perceptionOf.
+func differenceOf(small image.Image) Hash {
+	h := uint64(0)
+	for _, row := range transforms.Rgb2Gray(small) {
+		for x, v := range row[1:] {
+			h <<= 1
+			if row[x] < v {
+				h |= 1
+			}
+		}
+	}
+	return FromDifference(h)
 }
 
 // turnedDifference: bit 63-(8i+j) says whether row i gets brighter from pixel j

@@ -34,7 +34,7 @@ func TestDifference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := phash.FromGoImageHash(g)
+		want, err := phash.Parse(g.ToString())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
-
-	"github.com/corona10/goimagehash"
 )
 
 // Hash is a perceptual hash together with the algorithm that made it. It is a
@@ -75,20 +73,6 @@ func FromWords(alg Algorithm, w [4]uint64) (Hash, error) {
 		}
 	}
 	return Hash{w: w, alg: alg}, nil
-}
-
-// FromGoImageHash converts a hash made by goimagehash. For a kind without an
-// [Algorithm], and for a nil pointer, the error wraps [ErrHashKind].
-func FromGoImageHash(h *goimagehash.ImageHash) (Hash, error) {
-	if h == nil {
-		return Hash{}, fmt.Errorf("phash: nil goimagehash hash: %w", ErrHashKind)
-	}
-	// goimagehash's text form names the kind as Parse does.
-	p, err := Parse(h.ToString())
-	if err != nil {
-		return Hash{}, fmt.Errorf("phash: goimagehash kind %d; accepted are %s: %w", h.GetKind(), accepted(), ErrHashKind)
-	}
-	return p, nil
 }
 
 // Algorithm returns the algorithm of h, AlgNone for the zero Hash.
@@ -219,9 +203,9 @@ func (h *Hash) UnmarshalBinary(b []byte) error {
 	return nil
 }
 
-// Parse reads the text form of a hash. It accepts "pdq:" and 64 hex digits, or
-// "p:" and 16 hex digits as goimagehash writes its perception hash. It also
-// accepts 64 bare hex digits, which are a PDQ hash. Upper and lower case digits
+// Parse reads the text form of a hash. It accepts "pdq:" and 64 hex digits, and "p:"
+// or "d:" and 16 hex digits, as goimagehash writes its perception hash and its
+// difference hash. It also accepts 64 bare hex digits, which are a PDQ hash. Upper and lower case digits
 // are accepted. The empty text is the zero Hash. Missing or extra characters, also
 // spaces around it, are errors of type *ParseError.
 func Parse(s string) (Hash, error) {

@@ -142,22 +142,8 @@ func TestDistance(t *testing.T) {
 	}
 }
 
-func TestFromGoImageHash(t *testing.T) {
+func TestParse_GoImageHash(t *testing.T) {
 	t.Parallel()
-	h, err := phash.FromGoImageHash(goimagehash.NewImageHash(0x8f3c, goimagehash.PHash))
-	if err != nil || h != phash.FromPerception(0x8f3c) {
-		t.Errorf("%v, %v", h, err)
-	}
-	for _, k := range []*goimagehash.ImageHash{
-		nil,
-		goimagehash.NewImageHash(1, goimagehash.AHash),
-		goimagehash.NewImageHash(1, goimagehash.WHash),
-		goimagehash.NewImageHash(1, goimagehash.Unknown),
-	} {
-		if h, err := phash.FromGoImageHash(k); !errors.Is(err, phash.ErrHashKind) || !h.IsZero() {
-			t.Errorf("%v: %v, %v; want ErrHashKind", k, h, err)
-		}
-	}
 	// The text forms are the same.
 	want := goimagehash.NewImageHash(0x123456789abcdef0, goimagehash.PHash)
 	if got, err := phash.Parse(want.ToString()); err != nil || got.Words()[0] != want.GetHash() {

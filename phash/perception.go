@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"sync"
 
-	"github.com/corona10/goimagehash"
+	"github.com/corona10/goimagehash/etcs"
+	"github.com/corona10/goimagehash/transforms"
 	"github.com/nfnt/resize"
 )
 
@@ -36,11 +38,32 @@ func (p *Picture) Perception() (Hash, error) {
 	if err != nil {
 		return Hash{}, err
 	}
-	h, err := goimagehash.PerceptionHash(img)
-	if err != nil {
-		return Hash{}, fmt.Errorf("phash: goimagehash: %w", err)
+	return perceptionOf(resize.Resize(64, 64, img, resize.Bilinear)), nil
+}
+
+// greys holds a picture of 64 × 64.
+var greys = sync.Pool{New: func() any { return ptr(make([]float64, 64*64)) }}
+
+func ptr[T any](v T) *T { return &v }
+
+// perceptionOf is goimagehash.PerceptionHash for a picture of 64 × 64. It puts
+// goimagehash's steps together, because that package itself links encoding/gob into
+// every program. Bit 63-i tells whether the i-th of the 64 lowest frequencies is
+// above their median.
+func perceptionOf(small image.Image) Hash {
+	grey := greys.Get().(*[]float64)
+	defer greys.Put(grey)
+	transforms.Rgb2GrayFast(small, grey)
+	transforms.DCT2DFast64(grey)
+	lowest := transforms.FlattenPixelsFast64(*grey, 8, 8)
+	median, h := etcs.MedianOfPixelsFast64(lowest), uint64(0)
+	for _, f := range lowest {
+		h <<= 1
+		if f > median {
+			h |= 1
+		}
 	}
-	return FromPerception(h.GetHash()), nil
+	return FromPerception(h)
 }
 
 // perceptionDihedral returns the perception hashes of the eight orientations.
@@ -53,11 +76,7 @@ func (p *Picture) perceptionDihedral() (hs [nOrientations]Hash, err error) {
 	}
 	small := resize.Resize(64, 64, img, resize.Bilinear)
 	for o := range hs {
-		g, err := goimagehash.PerceptionHash(turn(small, Orientation(o).exif()))
-		if err != nil {
-			return hs, fmt.Errorf("phash: goimagehash: %w", err)
-		}
-		hs[o] = FromPerception(g.GetHash())
+		hs[o] = perceptionOf(turn(small, Orientation(o).exif()))
 	}
 	return hs, nil
 }
