@@ -260,10 +260,11 @@ func (d Decision) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads what MarshalJSON wrote. It has no version: unknown names of
+// verdicts, tiers, kinds and scopes are errors.
 func (d *Decision) UnmarshalJSON(b []byte) (err error) {
 	var w wireDecision
-	if err := json.Unmarshal(b, &w); err != nil {
+	if err := unmarshal(b, &w); err != nil {
 		return err
 	}
 	got := Decision{

@@ -56,6 +56,7 @@ func (d wireDigest) IsZero() bool { return d == wireDigest{} }
 
 // wireCandidate is the JSON form of a Candidate.
 type wireCandidate struct {
+	Version     int          `json:"version"`
 	ImageURLs   []string     `json:"image_urls,omitempty"`
 	PageURLs    []string     `json:"page_urls,omitempty"`
 	SHA256      wireDigest   `json:"sha256,omitzero"`
@@ -81,7 +82,7 @@ type wireDamage struct {
 // MarshalJSON returns everything but the faces.
 func (c Candidate) MarshalJSON() ([]byte, error) {
 	w := wireCandidate{
-		ImageURLs: c.ImageURLs, PageURLs: c.PageURLs, SHA256: c.SHA256, Hashes: c.Hashes, Features: c.Features,
+		Version: wireVersion, ImageURLs: c.ImageURLs, PageURLs: c.PageURLs, SHA256: c.SHA256, Hashes: c.Hashes, Features: c.Features,
 		Damage: wireDamage{uint8(c.Damage.Reason), c.Damage.Missing}, LeftOut: c.LeftOut, Undecodable: c.Undecodable,
 	}
 	for _, f := range c.Frames {
@@ -90,10 +91,11 @@ func (c Candidate) MarshalJSON() ([]byte, error) {
 	return json.Marshal(w)
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote.
+// UnmarshalJSON reads what MarshalJSON wrote. An object without a version is read
+// as the first version. A later version is an error that names it.
 func (c *Candidate) UnmarshalJSON(b []byte) error {
 	var w wireCandidate
-	if err := json.Unmarshal(b, &w); err != nil {
+	if err := unmarshalVersion(b, "a candidate", &w); err != nil {
 		return err
 	}
 	if len(w.Frames) > maxWireFrames {
@@ -107,6 +109,30 @@ func (c *Candidate) UnmarshalJSON(b []byte) error {
 		c.Frames = append(c.Frames, Frame{Index: f.Index, Hashes: f.Hashes, Features: f.Features})
 	}
 	return nil
+}
+
+// unmarshalVersion reads a JSON object into v. Its version is looked at first: the
+// fields of a later version may have other types.
+func unmarshalVersion(b []byte, what string, v any) error {
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := unmarshal(b, &head); err != nil {
+		return err
+	}
+	if head.Version < 0 || head.Version > wireVersion {
+		return fmt.Errorf("%w: version %d of %s; this library reads versions up to %d", ErrWire, head.Version, what, wireVersion)
+	}
+	return unmarshal(b, v)
+}
+
+// unmarshal is json.Unmarshal with errors that wrap ErrWire.
+func unmarshal(b []byte, v any) error {
+	err := json.Unmarshal(b, v)
+	if err != nil && !errors.Is(err, ErrWire) {
+		return fmt.Errorf("%w: %w", ErrWire, err)
+	}
+	return err
 }
 
 // Match is a candidate with the decision of an enforcer about it. A node sends it
@@ -156,7 +182,8 @@ const (
 	maxWireList   = 10_000 // addresses, hashes and faces of a list
 )
 
-// The binary forms are a byte for the version, then the JSON form of what is
+// wireVersion is the version of the JSON forms and of the binary forms. These are a
+// byte for the version, then the JSON form of what is
 // small and the binary form of what is large.
 const wireVersion = 1
 
@@ -186,16 +213,16 @@ func (c Candidate) MarshalBinary() ([]byte, error) {
 
 // UnmarshalBinary reads what MarshalBinary wrote.
 func (c *Candidate) UnmarshalBinary(b []byte) error {
-	if len(b) == 0 || b[0] != wireVersion {
-		return fmt.Errorf("%w: another version", ErrWire)
+	if err := checkVersion(b, "a candidate"); err != nil {
+		return err
 	}
 	head, b, err := cutPart(b[1:])
 	if err != nil {
 		return err
 	}
 	var got Candidate
-	if err := json.Unmarshal(head, &got); err != nil {
-		return fmt.Errorf("%w: %w", ErrWire, err)
+	if err := unmarshal(head, &got); err != nil {
+		return err
 	}
 	for i := range 1 + len(got.Frames) {
 		var set []byte
@@ -214,6 +241,17 @@ func (c *Candidate) UnmarshalBinary(b []byte) error {
 		return fmt.Errorf("%w: %d bytes too many", ErrWire, len(b))
 	}
 	*c = got
+	return nil
+}
+
+// checkVersion checks the first byte of a binary form.
+func checkVersion(b []byte, what string) error {
+	switch {
+	case len(b) == 0:
+		return fmt.Errorf("%w: it is empty", ErrWire)
+	case b[0] != wireVersion:
+		return fmt.Errorf("%w: version %d of %s; this library reads version %d", ErrWire, b[0], what, wireVersion)
+	}
 	return nil
 }
 
@@ -256,8 +294,8 @@ func (c Candidate) MarshalSealed(key *blocklist.EncryptionKey) ([]byte, error) {
 
 // UnmarshalSealed reads what MarshalSealed wrote.
 func (c *Candidate) UnmarshalSealed(key *blocklist.EncryptionKey, sealed []byte) error {
-	if len(sealed) == 0 || sealed[0] != wireVersion {
-		return fmt.Errorf("%w: another version", ErrWire)
+	if err := checkVersion(sealed, "a sealed candidate"); err != nil {
+		return err
 	}
 	b, err := aesgcm.New(*key).Open(nil, nil, sealed[1:], []byte("candidate"))
 	if err != nil {

@@ -210,7 +210,7 @@ func TestWire_Text(t *testing.T) {
 	}
 	var zero takedown.Candidate
 	b, err := json.Marshal(zero)
-	if ok(t, err); string(b) != "{}" {
+	if ok(t, err); string(b) != `{"version":1}` {
 		t.Errorf("the zero candidate is %s", b)
 	}
 	var got takedown.Candidate
@@ -404,4 +404,40 @@ func FuzzCandidate_UnmarshalBinary(f *testing.F) {
 		var got takedown.Candidate
 		ok(t, got.UnmarshalBinary(again))
 	})
+}
+
+// Later versions of a candidate are refused by their number, and what is not the JSON
+// of the value is ErrWire.
+func TestWire_Versions(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		v          json.Unmarshaler
+		text, want string
+	}{
+		{new(takedown.Candidate), `{"version":2}`, "version 2"},
+		{new(takedown.Candidate), `{"version":9,"hashes":{"of":"another type"}}`, "version 9"},
+		{new(takedown.Candidate), `{"version":-1}`, "version -1"},
+		{new(takedown.Candidate), `{"version":"1"}`, "version"},
+		{new(takedown.Candidate), `[]`, ""},
+		{new(takedown.Candidate), `{"hashes":["pdq:0"]}`, "pdq"},
+		{new(takedown.Decision), `[]`, ""},
+		{new(takedown.Decision), `{"verdict":"maybe"}`, "verdict"},
+	} {
+		if err := tt.v.UnmarshalJSON([]byte(tt.text)); !errors.Is(err, takedown.ErrWire) || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%T of %s: %v", tt.v, tt.text, err)
+		}
+	}
+	// What was written before there was a version.
+	var c takedown.Candidate
+	if err := json.Unmarshal([]byte(`{"image_urls":["https://example.org/a.jpg"]}`), &c); err != nil || len(c.ImageURLs) != 1 {
+		t.Errorf("%v, %v", c, err)
+	}
+	for name, err := range map[string]error{
+		"candidate": new(takedown.Candidate).UnmarshalBinary([]byte{2, 0}),
+		"sealed":    new(takedown.Candidate).UnmarshalSealed(new(blocklist.EncryptionKey), []byte{2, 0}),
+	} {
+		if !errors.Is(err, takedown.ErrWire) || !strings.Contains(err.Error(), "version 2") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -60,7 +60,7 @@ const (
 	RoleAgent          Role = "agent"           // authorised by the person concerned or the rights holder
 	RoleLawyer         Role = "lawyer"          // counsel of either
 	RoleGuardian       Role = "guardian"        // parent or guardian of the person concerned
-	RoleTrustedFlagger Role = "trusted_flagger" // DSA Art. 22; the operator checks the status: see Desk.ConfirmFlagger
+	RoleTrustedFlagger Role = "trusted_flagger" // DSA Art. 22; the operator checks the status: see desk.Desk.ConfirmFlagger
 	RoleAuthority      Role = "authority"       // a court or public authority
 	RolePublisher      Role = "publisher"       // owner of a page or picture that was blocked
 )
