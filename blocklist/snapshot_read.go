@@ -636,9 +636,9 @@ func (b *base) parseFeatures(c *checker) error {
 	if segment.Len() != n {
 		return c.fail(ErrFormat, secFeatures, "%d pictures, %d expected", segment.Len(), n)
 	}
-	for e := range segment.All() {
-		if int64(e.ID) >= int64(n) {
-			return c.fail(ErrFormat, secFeatures, "picture %d of %d", e.ID, n)
+	for i := range n {
+		if id := segment.ID(i); int64(id) >= int64(n) {
+			return c.fail(ErrFormat, secFeatures, "picture %d of %d", id, n)
 		}
 	}
 	grants := array[uint32](c.content[secFeatureGrants])

@@ -7,7 +7,7 @@ import "iter"
 func (s *Segment) All() iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		for i := range s.n {
-			if !yield(Entry{s.picture(i), s.id(i)}) {
+			if !yield(Entry{s.picture(i), s.ID(i)}) {
 				return
 			}
 		}

@@ -1,7 +1,6 @@
 package features
 
 import (
-	"encoding/binary"
 	"image"
 	"math/bits"
 	"slices"
@@ -24,26 +23,15 @@ func (s *Segment) LinearVotes(f Features) []uint64 {
 			var v view
 			v.load(f, mir == 1)
 			var group []uint64
-			seen := 0
-			for i := range r.Len() {
+			for i := range r.len() {
 				for q, d := range v.desc {
-					dist := d.distance(r.descriptor(i))
-					if dist > voteDistance || bits.OnesCount64(d[0]^r.descriptor(i)[0]) > voteDistance/2 || siblingsDiffer(d, r.descriptor(i)) {
-						continue
-					}
-					n := 0
-					for t := range tables {
-						if key(d, t, s.keyBits) == key(r.descriptor(i), t, s.keyBits) {
-							n++
-						}
-					}
-					if n > 0 {
-						seen += n
+					dist := bits.OnesCount64(d[0] ^ r.signature(i))
+					if dist <= voteDistance && s.cut(wordOf(d)) == s.cut(r.word(i)) {
 						group = append(group, uint64(pic)<<28|uint64(mir)<<27|uint64(i)<<19|uint64(dist)<<10|uint64(q))
 					}
 				}
 			}
-			if seen > 1 {
+			if len(group) > 1 {
 				votes = append(votes, group...)
 			}
 		}
@@ -52,61 +40,8 @@ func (s *Segment) LinearVotes(f Features) []uint64 {
 	return votes
 }
 
-func siblingsDiffer(a, b descriptor) bool {
-	return bits.OnesCount32(sibling(a)^sibling(b)) > siblingDistance
-}
-
-// Tables returns all tables of the sets for keys of k bits, as NewSegment writes
-// them.
-func Tables(sets []Features, k int) []byte {
-	m := 0
-	for _, f := range sets {
-		m += f.Len()
-	}
-	s := &Segment{n: len(sets), m: m, keyBits: k}
-	s.place(0)
-	b := make([]byte, tables*s.tabSize)
-	w := newTableWriter(sets, m, k)
-	for t := range tables {
-		w.write(b[t*s.tabSize:][:s.tabSize], sets, t)
-	}
-	return b
-}
-
-// PlainTables returns the same, written the plain way: each key bit by bit, each
-// entry straight to its cell.
-func PlainTables(sets []Features, k int) []byte {
-	var all []byte
-	for t := range tables {
-		cells := make([]uint32, 1<<k+1)
-		for _, f := range sets {
-			for i := range f.Len() {
-				cells[key(f.descriptor(i), t, k)+1]++
-			}
-		}
-		for i := 1; i < len(cells); i++ {
-			cells[i] += cells[i-1]
-		}
-		b := make([]byte, (4*len(cells)+7)&^7, (4*len(cells)+7)&^7+entrySize*int(cells[1<<k]))
-		for i, c := range cells {
-			binary.LittleEndian.PutUint32(b[4*i:], c)
-		}
-		at := len(b)
-		b = b[:cap(b)]
-		for p, f := range sets {
-			for i := range f.Len() {
-				d := f.descriptor(i)
-				c := &cells[key(d, t, k)]
-				e := b[at+entrySize*int(*c):]
-				binary.LittleEndian.PutUint32(e, uint32(p)<<8|uint32(i))
-				binary.LittleEndian.PutUint32(e[4:], sibling(d))
-				*c++
-			}
-		}
-		all = append(all, b...)
-	}
-	return all
-}
+// NewSegmentOf is NewSegment with lean records, or with rich ones.
+func NewSegmentOf(entries []Entry, lean bool) (*Segment, error) { return newSegment(entries, lean) }
 
 // Test is a comparison of a descriptor.
 type Test = test
@@ -176,3 +111,61 @@ func FitProjective(ps []Pair, x, y float64) (u, v float64, ok bool) {
 	u, v = t.apply(x, y)
 	return u, v, ok
 }
+
+// LeanPoints and LeanThumb bound lean records.
+const (
+	LeanPoints = leanPoints
+	LeanThumb  = leanThumb
+)
+
+// RecordOf returns the record of f.
+func RecordOf(f Features, lean bool) Features {
+	var k work
+	return Features{k.appendRecord(nil, f, lean)}
+}
+
+// Raw returns the bytes of f.
+func (f Features) Raw() []byte { return f.b }
+
+// Thumbnail returns the pixels of the thumbnail.
+func (f Features) Thumbnail() []uint8 {
+	g, _ := f.luma(nil)
+	return g.pix
+}
+
+// Tolerance returns by how much the thumbnail of a record may be off.
+func (f Features) Tolerance() int { return int(f.b[headerSize+f.Len()*f.pointBytes()]) }
+
+// InkLen returns the length of the fine picture.
+func (f Features) InkLen() int {
+	if !f.HasInk() {
+		return 0
+	}
+	return len(f.inkBytes())
+}
+
+// CodeThumbnail returns the code of a picture, and what it will be read as.
+func CodeThumbnail(pix []uint8, w, tolerance int) (b, got []uint8) {
+	got = slices.Clone(pix)
+	var c thumbCoder
+	b, _ = c.appendThumb(nil, gray{w, len(pix) / w, w, got}, tolerance, 1<<20)
+	return b, got
+}
+
+// ReadThumbnail reads a code.
+func ReadThumbnail(b []byte, w, pixels int) []uint8 {
+	pix := make([]uint8, pixels)
+	var c thumbCoder
+	c.readThumb(b, w, pix)
+	return pix
+}
+
+// WithoutIDs returns the bytes of s with zeros for the IDs.
+func (s *Segment) WithoutIDs() []byte {
+	b := slices.Clone(s.b)
+	clear(b[s.ids:s.recs])
+	return b
+}
+
+// RecordsAt returns where the records begin.
+func (s *Segment) RecordsAt() int { return s.recs }

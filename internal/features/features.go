@@ -85,13 +85,11 @@ func Open(b []byte) (Features, error) {
 		return Features{}, fmt.Errorf("features: %d bytes where the header says %d: %w", len(b), n, ErrFormat)
 	}
 	f := Features{b[:n:n]}
-	w, h := f.size()
-	for i := range f.Len() {
+	if i := f.outside(); i >= 0 {
 		p := f.point(i)
-		if int(p.x) >= 32*w || int(p.y) >= 32*h || p.scale >= 16*maxLevels {
-			return Features{}, fmt.Errorf("features: point %d at %d,%d scale %d lies outside the working picture %d × %d: %w",
-				i, p.x, p.y, p.scale, w, h, ErrFormat)
-		}
+		w, h := f.size()
+		return Features{}, fmt.Errorf("features: point %d at %d,%d scale %d lies outside the working picture %d × %d: %w",
+			i, p.x, p.y, p.scale, w, h, ErrFormat)
 	}
 	return f, nil
 }
@@ -190,23 +188,42 @@ type keypoint struct {
 }
 
 func (f Features) point(i int) keypoint {
+	if f.isRecord() {
+		return unpack(f.packed(i))
+	}
 	b := f.b[headerSize+f.Len()*descSize+i*pointSize:][:pointSize]
 	return keypoint{binary.LittleEndian.Uint16(b), binary.LittleEndian.Uint16(b[2:]), b[4], b[5]}
 }
 
+// descriptor returns a descriptor; of a record only the signature.
 func (f Features) descriptor(i int) descriptor {
+	if f.isRecord() {
+		return descriptor{f.signature(i)}
+	}
 	b := f.b[headerSize+i*descSize:][:descSize]
 	return descriptor{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]),
 		binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])}
 }
 
-// luma returns the thumbnail.
-func (f Features) luma() gray {
+// luma returns the thumbnail, in place where it can; buf is used where it cannot, and
+// returned, grown if needed.
+func (f Features) luma(buf []uint8) (gray, []uint8) {
 	w, h := int(binary.LittleEndian.Uint16(f.b[10:])), int(binary.LittleEndian.Uint16(f.b[12:]))
-	return gray{w, h, w, f.b[headerSize+f.Len()*(descSize+pointSize):][:w*h]}
+	b := f.b[headerSize+f.Len()*f.pointBytes():][:f.lumaBytes()]
+	if !f.isRecord() {
+		return gray{w, h, w, b}, buf
+	}
+	if cap(buf) < w*h {
+		buf = make([]uint8, w*h)
+	}
+	buf = buf[:w*h]
+	var c thumbCoder
+	c.readThumb(b, w, buf)
+	return gray{w, h, w, buf}, buf
 }
 
-// IsCompact reports whether f is in the form of Compact; the zero Features is.
+// IsCompact reports whether f is in the form of Compact, or in that of a segment; the
+// zero Features is.
 func (f Features) IsCompact() bool { return f.b == nil || f.b[3]&flagCompact != 0 }
 
 // Look returns what the picture looks like; Natural for the zero Features.
@@ -214,7 +231,7 @@ func (f Features) Look() Look {
 	if f.b == nil {
 		return Natural
 	}
-	return Look(f.b[3] >> lookShift)
+	return Look(f.b[3] >> lookShift & 3)
 }
 
 // Compact returns the form of f that is registered: the best RegisteredPoints
@@ -224,7 +241,7 @@ func (f Features) Compact() Features {
 		return f
 	}
 	n := min(f.Len(), RegisteredPoints)
-	l := f.luma()
+	l, _ := f.luma(nil)
 	w, h := lumaSize(l.w, l.h, compactLuma)
 	b := make([]byte, headerSize, headerSize+n*(descSize+pointSize)+w*h)
 	copy(b, f.b)
@@ -317,8 +334,9 @@ func (f Features) poor() *PoorError {
 	e.Blocks = bits.OnesCount64(blocks)
 	if c.b != nil {
 		var l looker
-		e.Textured, e.Faint, e.Rich = l.texture(c.luma())
-		e.Repeats = l.repeats(c.luma())
+		g, _ := c.luma(nil)
+		e.Textured, e.Faint, e.Rich = l.texture(g)
+		e.Repeats = l.repeats(g)
 	}
 	return e
 }

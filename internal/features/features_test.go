@@ -440,7 +440,7 @@ func TestOpen_Errors(t *testing.T) {
 	}
 }
 
-// TestSegment_LinearScan checks the look-up tables against a comparison of
+// TestSegment_LinearScan checks the lists against a comparison of
 // every asked point with every registered one.
 func TestSegment_LinearScan(t *testing.T) {
 	t.Parallel()
@@ -501,7 +501,7 @@ func TestSegment_Binary(t *testing.T) {
 		{"more points", change(16, raw[16]+1), features.ErrFormat},
 		{"huge number of points", change(23, 0xff), features.ErrFormat},
 		{"longer records", change(24, raw[24]+1), features.ErrFormat},
-		{"offset", change(32+8, raw[32+8]+1), features.ErrFormat},
+		{"older version", change(6, 1), features.ErrVersion},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -717,7 +717,12 @@ func FuzzOpenSegment(f *testing.F) {
 	fs := mustExtract(f, scene(4, 100, 80))
 	f.Add(mustSegment(f).Bytes())
 	f.Add(mustSegment(f, features.Entry{Features: fs, ID: 3}, features.Entry{}).Bytes())
-	f.Add([]byte("SDFSEG\x01\x00"))
+	lean, err := features.NewSegmentOf([]features.Entry{{Features: fs, ID: 3}, {}}, true)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(lean.Bytes())
+	f.Add([]byte("SDFSEG\x02\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := features.OpenSegment(b)
 		if err != nil {
@@ -727,6 +732,12 @@ func FuzzOpenSegment(f *testing.F) {
 			t.Fatal("what was opened is not what is written")
 		}
 		search(s, fs)
+		for e := range s.All() {
+			e.Features.Len()
+		}
+		if s.Check() == nil {
+			mustSegment(t, slices.Collect(s.All())...)
+		}
 	})
 }
 
@@ -759,31 +770,6 @@ func manySets(tb testing.TB, n int) []features.Features {
 		}
 	}
 	return sets
-}
-
-func TestNewSegment_TablesArePlainOnes(t *testing.T) {
-	t.Parallel()
-	sets := manySets(t, 300)
-	for _, tt := range []struct {
-		name string
-		sets []features.Features
-		k    int
-	}{
-		{"none", nil, 8},
-		{"empty sets", []features.Features{{}, sets[0], {}}, 8},
-		{"one bucket", sets[:3], 12},
-		{"two buckets", sets[:40], 13},
-		{"as many as fit", sets, 13},
-		{"most cells empty", sets[:200], 18},
-		{"longest keys", sets[:10], 24},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			if !bytes.Equal(features.PlainTables(tt.sets, tt.k), features.Tables(tt.sets, tt.k)) {
-				t.Errorf("tables of %d sets with keys of %d bits are not the plain ones", len(tt.sets), tt.k)
-			}
-		})
-	}
 }
 
 func BenchmarkNewSegment(b *testing.B) {

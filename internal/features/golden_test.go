@@ -10,5 +10,10 @@ var golden = [5][2]string{
 	{"092a5e8750fde8fc", "90912698809d7f39"},
 }
 
-// goldenMatches is the same for the matches of copies of one of them.
-const goldenMatches = "edb56680d31d44bf"
+// goldenMatches is the same for the matches of copies of one of them, goldenRich and
+// goldenLean for segments.
+const (
+	goldenMatches = "5d61bc64a9555fb6"
+	goldenRich    = "c32182b83a69f373"
+	goldenLean    = "32cc21724b2754b9"
+)

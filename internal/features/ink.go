@@ -79,8 +79,7 @@ func (f Features) HasInk() bool { return f.b != nil && f.b[3]&flagInk != 0 }
 
 // inkBytes returns the encoded fine picture of f.
 func (f Features) inkBytes() []byte {
-	w, h := int(binary.LittleEndian.Uint16(f.b[10:])), int(binary.LittleEndian.Uint16(f.b[12:]))
-	return f.b[headerSize+f.Len()*(descSize+pointSize)+w*h:]
+	return f.b[headerSize+f.Len()*f.pointBytes()+f.lumaBytes():]
 }
 
 // ink unpacks the fine picture of f into buf.

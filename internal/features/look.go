@@ -14,7 +14,10 @@ type looker struct {
 	ink   inkLooker
 	w, h  int     // working size of the asked picture
 	warp  []uint8 // the asked picture as the registered one would show it
-	in    []bool  // where it shows anything
+	// registered is the thumbnail that is compared, and thumb its memory.
+	registered gray
+	thumb      []uint8
+	in         []bool // where it shows anything
 
 	gw, gh int        // squares across and down
 	cells  []uint8    // what comparing the cell whose first square this is came to
@@ -68,7 +71,8 @@ const (
 func (l *looker) load(f Features) {
 	l.w, l.h = f.size()
 	l.asked = f
-	l.mips.load(f.luma())
+	g, _ := f.luma(nil)
+	l.mips.load(g)
 	l.ink.asked.mips = l.ink.asked.mips[:0]
 }
 
@@ -115,7 +119,9 @@ func halve(g gray, buf []uint8) (gray, []uint8) {
 // are the points that were found.
 func (l *looker) compare(f Features, t projective, mirrored bool, in []pair, m *Match) {
 	l.inside = l.inside[:0]
-	r := f.luma()
+	var r gray
+	r, l.thumb = f.luma(l.thumb)
+	l.registered = r
 	rw, rh := f.size()
 	l.lay(r, rw, rh, l.mips.mips, t, mirrored)
 	l.gw, l.gh = (r.w-2)/cellStep, (r.h-2)/cellStep
@@ -358,7 +364,7 @@ func (l *looker) countPoints(f Features, t projective, in []pair) float64 {
 			least, rate = uint8(i*32), v
 		}
 	}
-	r := f.luma()
+	r := l.registered
 	w, h := f.size()
 	l.near = zeroed(l.near, l.gw*l.gh)
 	add := func(k keypoint, which int) {
@@ -490,7 +496,7 @@ func (l *looker) largest(in func(i int) bool) (decided, all int) {
 // countInside fills the fields of m that speak of points: only those inside the
 // rectangle of squares x0, y0 to x1, y1 speak for it.
 func (l *looker) countInside(f Features, t projective, in []pair, x0, y0, x1, y1 int, m *Match) {
-	r := f.luma()
+	r := l.registered
 	w, h := f.size()
 	steps := stepsOf(affineScale(t.middle(f)))
 	within := func(k keypoint) bool {

@@ -294,6 +294,8 @@ type work struct {
 	tx, ty []taps
 	wx, wy []int32
 	acc    []uint32
+	pixels []uint8
+	coder  thumbCoder
 }
 
 // resize brings g to the size of dst, which must have been reset to it, and

@@ -75,16 +75,16 @@ const (
 )
 
 const (
-	// voteDistance is the greatest number of differing bits of two descriptors
-	// that count as a vote.
-	voteDistance = 48
-	// siblingDistance is the same for the 32 sibling bits.
-	siblingDistance = 6
-	// maxCell is the number of entries that are looked at in a cell, spread over
-	// it: what more pictures show says nothing about each of them. Where they are
-	// one picture, registered so many times, the same ones of them are looked at
-	// for every point, and are found.
-	maxCell = 128
+	// voteDistance is the greatest number of differing bits of two signatures
+	// that count as a vote. Of the points of copies that are found where they should
+	// be, 88 % differ in so many bits or fewer, of unlike ones 0.06 %.
+	voteDistance = 12
+	// maxList is the number of postings that are looked at in a list, in runs of
+	// listRun spread over it: what more pictures show says nothing about each of them.
+	// The runs of all long lists lie near the same pictures, because lists are in
+	// their order. So where one picture is registered very often, some of its
+	// registrations are looked at for every point, and are found.
+	maxList, listRun = 1_024, 32
 	// maxGroup is the number of votes of one picture that are weighed, maxSeeds
 	// the number of them, the nearest ones, whose map is tried.
 	maxGroup, maxSeeds = 320, 48
@@ -119,10 +119,8 @@ type Searcher struct {
 	points   int // of the asked picture
 	views    [2]view
 	votes    []uint64
-	cands    []candidate
-	counts   []uint8             // of the votes of each picture and side, or passedOver
-	scores   []uint32            // and what they weigh
-	touched  []uint32            // the pictures and sides that have votes
+	tally    []tally             // of the pictures and sides that have votes, by hash
+	touched  []uint32            // which of tally are used
 	like     [2][MaxPoints]int32 // the votes of each asked point
 	ranks    [1 << 13]uint32     // the scores of all segments so far
 	hyps     []hypothesis
@@ -136,6 +134,13 @@ type Searcher struct {
 
 	// KeepNone makes Search yield also what belongs to no band, for measuring.
 	KeepNone bool
+}
+
+// tally is what the votes of a picture and side come to.
+type tally struct {
+	key   uint32 // picture<<1 | mirrored, plus 1; 0 for none
+	count uint8  // up to someVotes, or passedOver
+	score uint32 // what they weigh
 }
 
 // Counts of votes: from someVotes on it does not matter how many.
@@ -227,7 +232,7 @@ func (x *Searcher) Matches(yield func(s *Segment, m Match) bool) {
 			continue
 		}
 		m := v.m
-		m.ID = h.in.id(h.pic)
+		m.ID = h.in.ID(h.pic)
 		if !yield(h.in, m) {
 			break
 		}
@@ -241,7 +246,7 @@ func (x *Searcher) Matches(yield func(s *Segment, m Match) bool) {
 func (x *Searcher) sameAs(h *hypothesis) *verified {
 	for i := range x.verified {
 		o := &x.hyps[x.verified[i].hyp]
-		if o.score == h.score && o.mir == h.mir && o.t == h.t && bytes.Equal(o.in.picture(o.pic).b, h.in.picture(h.pic).b) {
+		if o.mir == h.mir && bytes.Equal(o.in.picture(o.pic).b, h.in.picture(h.pic).b) {
 			return &x.verified[i]
 		}
 	}
@@ -296,83 +301,121 @@ func (v *view) cell(k keypoint) int {
 // those that are out would cost most of the time and be no candidates anyway.
 func (s *Segment) vote(x *Searcher, keep func(id uint32) bool) {
 	x.votes, x.touched = x.votes[:0], x.touched[:0]
-	if len(x.scores) < 2*s.n {
-		x.counts, x.scores = make([]uint8, 2*s.n), make([]uint32, 2*s.n)
+	if len(x.tally) == 0 {
+		x.tally = make([]tally, 1<<12)
 	}
-	for mir := range x.views {
-		v := &x.views[mir]
-		for q, d := range v.desc {
-			s.candidates(x, d)
-			// Three passes, so that the reads of each do not wait for one
-			// another: they are scattered over all records and miss the caches.
-			for i, c := range x.cands {
-				x.cands[i].at = s.recs + int(s.offset(int(c.point>>8))) + headerSize + int(c.point&255)*descSize
-			}
-			near := x.cands[:0]
-			for _, c := range x.cands {
-				// Only a damaged table names a point beyond its record.
-				if c.at+descSize <= s.tabs && bits.OnesCount64(binary.LittleEndian.Uint64(s.b[c.at:])^d[0]) <= voteDistance/2 {
-					near = append(near, c)
-				}
-			}
-			first := len(x.votes)
-			for _, c := range near {
-				b := s.b[c.at : c.at+descSize]
-				dist := descriptor{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]),
-					binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])}.distance(d)
-				pic, r := int(c.point>>8), int(c.point&255)
-				if dist > voteDistance || r >= s.picture(pic).Len() || !x.admit(s, pic, mir, keep) {
-					continue
-				}
-				x.votes = append(x.votes, uint64(pic)<<28|uint64(mir)<<27|uint64(r)<<19|uint64(dist)<<10|uint64(q))
-			}
-			votes := x.votes[first:]
-			x.like[mir][q] = int32(len(votes))
-			for _, vote := range votes {
-				g := uint32(vote >> 27)
-				x.counts[g] = min(x.counts[g]+1, someVotes)
-				x.scores[g] += uint32(x.worth(mir, q, int(vote>>10&511)))
-			}
+	for l := range 2 * x.points {
+		mir, q := l/x.points, l%x.points
+		first := len(x.votes)
+		s.scan(x, mir, q, keep)
+		votes := x.votes[first:]
+		x.like[mir][q] = int32(len(votes))
+		for _, vote := range votes {
+			t := x.tallyOf(uint32(vote >> 27))
+			t.count = min(t.count+1, someVotes)
+			t.score += uint32(x.worth(mir, q, int(vote>>10&511)))
 		}
 	}
 	least := x.leastScore()
 	kept := x.votes[:0]
 	for _, v := range x.votes {
-		if g := v >> 27; x.counts[g] == someVotes && x.scores[g] >= least {
+		if t := x.tallyOf(uint32(v >> 27)); t.count == someVotes && t.score >= least {
 			kept = append(kept, v)
 		}
 	}
-	for _, g := range x.touched {
-		x.counts[g], x.scores[g] = 0, 0
+	for _, i := range x.touched {
+		x.tally[i] = tally{}
 	}
 	slices.Sort(kept)
 	x.votes = slices.Compact(kept)
 }
 
-// admit reports whether votes for a picture count, and notes that it has one.
-func (x *Searcher) admit(s *Segment, pic, mir int, keep func(id uint32) bool) bool {
-	g := uint32(pic<<1 | mir)
-	if x.counts[g] == 0 {
-		x.touched = append(x.touched, g)
-		if keep != nil && !keep(s.id(pic)) {
-			x.counts[g] = passedOver
+// scan adds to x.votes those of an asked point.
+func (s *Segment) scan(x *Searcher, mir, q int, keep func(id uint32) bool) {
+	d := x.views[mir].desc[q]
+	lo, hi := s.list(wordOf(d))
+	n := hi - lo
+	l := s.b[s.lists+postingSize*lo:][:postingSize*n]
+	runs, length := 1, n
+	if n > maxList {
+		runs, length = maxList/listRun, listRun
+	}
+	for run := range runs {
+		from := n / runs * run
+		sigs := l[8*from:][:8*length]
+		for i := 0; len(sigs) >= 8; i++ {
+			dist := bits.OnesCount64(binary.LittleEndian.Uint64(sigs) ^ d[0])
+			sigs = sigs[8:]
+			if dist > voteDistance {
+				continue
+			}
+			at := from + i
+			pic := int(binary.LittleEndian.Uint32(l[8*n+4*at:]))
+			if pic >= s.n || !x.admit(s, uint32(pic<<1|mir), keep) {
+				continue
+			}
+			r := uint64(l[12*n+2*at+1])
+			x.votes = append(x.votes, uint64(pic)<<28|uint64(mir)<<27|r<<19|uint64(dist)<<10|uint64(q))
 		}
 	}
-	return x.counts[g] != passedOver
 }
+
+// tallyOf returns the tally of a picture and side, a new one if there is none.
+func (x *Searcher) tallyOf(g uint32) *tally {
+	mask := uint32(len(x.tally) - 1)
+	for i := g * 2_654_435_769 >> 7 & mask; ; i = (i + 1) & mask {
+		switch t := &x.tally[i]; t.key {
+		case g + 1:
+			return t
+		case 0:
+			if 2*len(x.touched) >= len(x.tally) {
+				x.growTally()
+				return x.tallyOf(g)
+			}
+			t.key = g + 1
+			x.touched = append(x.touched, i)
+			return t
+		}
+	}
+}
+
+func (x *Searcher) growTally() {
+	old := x.tally
+	x.tally = make([]tally, 2*len(old))
+	used := x.touched
+	x.touched = make([]uint32, 0, len(old))
+	for _, i := range used {
+		*x.tallyOf(old[i].key - 1) = old[i]
+	}
+}
+
+// admit reports whether votes for a picture and side count, and notes that it has one.
+func (x *Searcher) admit(s *Segment, g uint32, keep func(id uint32) bool) bool {
+	t := x.tallyOf(g)
+	if t.count == 0 && keep != nil && t.score == 0 {
+		t.score = 1 // asked
+		if !keep(s.ID(int(g >> 1))) {
+			t.count = passedOver
+		}
+	}
+	return t.count != passedOver
+}
+
+// closeness is what a vote at a distance weighs at most.
+func closeness(dist int) int { return 4*(voteDistance-dist) + 8 }
 
 // worth returns what a vote of an asked point weighs.
 func (x *Searcher) worth(mir, q, dist int) int {
-	return (voteDistance + 8 - dist) << scoreShift / (int(x.like[mir][q]) + 3)
+	return closeness(dist) << scoreShift / (int(x.like[mir][q]) + 3)
 }
 
 // leastScore returns the score from which on there are, in all segments so far, at
 // most maxVoted pictures with two votes or more; those that are as good as the last
 // of them are all in or, unless they are the best, all out.
 func (x *Searcher) leastScore() uint32 {
-	for _, g := range x.touched {
-		if x.counts[g] == someVotes {
-			x.ranks[min(x.scores[g]>>rankShift, uint32(len(x.ranks)-1))]++
+	for _, i := range x.touched {
+		if t := &x.tally[i]; t.count == someVotes {
+			x.ranks[min(t.score>>rankShift, uint32(len(x.ranks)-1))]++
 		}
 	}
 	n := 0
@@ -388,37 +431,8 @@ func (x *Searcher) leastScore() uint32 {
 	return 0
 }
 
-// candidate is an entry of a table: picture<<8 | point, and where its
-// descriptor lies.
-type candidate struct {
-	point uint32
-	at    int
-}
-
-// candidates fills x.cands with the entries of all tables that share their key
-// and nearly all sibling bits with d.
-func (s *Segment) candidates(x *Searcher, d descriptor) {
-	x.cands = x.cands[:0]
-	sib := sibling(d)
-	for t := range tables {
-		tab := s.b[s.tabs+t*s.tabSize:][:s.tabSize]
-		k := int(key(d, t, s.keyBits))
-		lo, hi := binary.LittleEndian.Uint32(tab[4*k:]), binary.LittleEndian.Uint32(tab[4*k+4:])
-		if hi <= lo || uint64(hi) > uint64(s.m) {
-			continue
-		}
-		ents := tab[(4*(1<<s.keyBits+1)+7)&^7:]
-		ents = ents[entrySize*int(lo) : entrySize*int(hi)]
-		step := entrySize * (1 + (len(ents)-1)/(entrySize*maxCell))
-		for len(ents) >= entrySize {
-			e := binary.LittleEndian.Uint64(ents)
-			ents = ents[min(step, len(ents)):]
-			if bits.OnesCount32(uint32(e>>32)^sib) <= siblingDistance && int(uint32(e)>>8) < s.n {
-				x.cands = append(x.cands, candidate{point: uint32(e)})
-			}
-		}
-	}
-}
+// likeness returns about the distance of two descriptors, by their signatures alone.
+func likeness(a, b uint64) int { return 4 * bits.OnesCount64(a^b) }
 
 func (d descriptor) distance(o descriptor) int {
 	return bits.OnesCount64(d[0]^o[0]) + bits.OnesCount64(d[1]^o[1]) +
@@ -449,6 +463,9 @@ func (s *Segment) weigh(x *Searcher) {
 		last, run := -1, 0
 		for _, g := range group {
 			r := int(g >> 19 & 255)
+			if r >= f.len() {
+				break // a damaged list names points that the record lacks
+			}
 			if r != last {
 				last, run = r, 0
 			}
@@ -542,7 +559,7 @@ func (x *Searcher) support(i int, collect bool) (score, n int) {
 		}
 		last = w.r
 		n++
-		score += voteDistance + 8 - w.dist
+		score += closeness(w.dist)
 		if collect {
 			x.pairs = append(x.pairs, pair{rx, ry, qx, qy, int32(w.r), int32(w.q), int32(w.dist)})
 		}
@@ -692,7 +709,7 @@ func (x *Searcher) guide(f Features, v *view, t projective, near, grow float64, 
 		reach = min(reach, 48)
 		x0, x1 := int(max(px-reach, 0))>>gridShift, int(min(px+reach, float64(v.w-1)))>>gridShift
 		y0, y1 := int(max(py-reach, 0))>>gridShift, int(min(py+reach, float64(v.h-1)))>>gridShift
-		d := f.descriptor(r)
+		d := f.signature(r)
 		angle := k.angle + turn
 		best, bestDist := -1, maxBits+1
 		for cy := y0; cy <= y1; cy++ {
@@ -708,7 +725,7 @@ func (x *Searcher) guide(f Features, v *view, t projective, near, grow float64, 
 				if float64(ex*ex)+float64(ey*ey) > reach*reach {
 					continue
 				}
-				if dist := d.distance(v.desc[q]); dist < bestDist {
+				if dist := likeness(d, v.desc[q][0]); dist < bestDist {
 					best, bestDist = int(q), dist
 				}
 			}
