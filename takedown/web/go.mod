@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/staydown/staydown v0.0.0
+	github.com/wneessen/go-mail v0.7.2
 	golang.org/x/image v0.43.0
 	golang.org/x/text v0.38.0
 )

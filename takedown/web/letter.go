@@ -25,12 +25,12 @@ func (h *Handler) Message(m desk.Message) (subject, body string, err error) {
 	var b strings.Builder
 	b.WriteString(strings.TrimRight(body, "\n"))
 	if h.opts.URL != "" && m.Token != "" {
-		b.WriteString("\n\n" + words.of("letter.confirm") + "\n" + h.opts.URL + "/confirm/" + m.Case.String() + "/" + m.Token)
+		b.WriteString("\n\n" + words.of("letter.confirm") + "\n" + h.opts.URL + "/confirm/" + m.Case.String() + "/" + m.Token + "?lang=" + words.lang)
 	}
 	secret := h.secrets.ofCase(m.Case)
 	b.WriteString("\n" + words.of("secret") + ": " + secret)
 	if h.opts.URL != "" {
-		b.WriteString("\n\n" + words.of("letter.case") + "\n" + h.opts.URL + "/case/" + m.Case.String() + "/" + secret)
+		b.WriteString("\n\n" + words.of("letter.case") + "\n" + h.opts.URL + "/case/" + m.Case.String() + "/" + secret + "?lang=" + words.lang)
 	}
 	b.WriteString("\n\n" + h.opts.Service.Name)
 	if h.opts.Service.Contact != "" {

@@ -271,7 +271,7 @@ func TestOptOut(t *testing.T) {
 
 	// The link in the letter works on another device, and needs a press.
 	letter := o.letter("/confirm/")
-	link := find(t, `https://search.example/takedown(/confirm/\S+)`, letter)
+	link := find(t, `https://search.example/takedown(/confirm/\S+)\?lang=en`, letter)
 	phone := o.visitor()
 	contains(t, phone.get(link, 200), "One press")
 	token := link[strings.LastIndex(link, "/")+1:]
