@@ -15,6 +15,10 @@ import (
 type Query struct {
 	// File is the SHA-256 of the file, or zero.
 	File [32]byte
+	// SHA1 and MD5 are the other digests of the file, or zero: see
+	// [State.NeedsDigests].
+	SHA1 [20]byte
+	MD5  [16]byte
 	// Hashes are those of the picture. Exceptions and the allow list are compared
 	// with them and with File.
 	Hashes []phash.Hash
@@ -44,9 +48,9 @@ func (q *Query) FindURL(kind AddressKind, rawURL string, yield func(Hit) bool) e
 	})
 }
 
-// FindBytes is [State.FindBytes] for File.
+// FindBytes is [State.FindFile] for File, SHA1 and MD5.
 func (q *Query) FindBytes(yield func(Hit) bool) bool {
-	return q.state.FindBytes(q.File, func(h Hit) bool {
+	return q.state.FindFile(&Digests{q.File, q.SHA1, q.MD5}, func(h Hit) bool {
 		q.complete(&h)
 		return yield(h)
 	})

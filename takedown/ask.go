@@ -110,7 +110,7 @@ func (e *Enforcer) check(in where, c *Candidate) Decision {
 // candidate asks all lists about a candidate.
 func (w *weighing) candidate(c *Candidate) {
 	w.far, w.partly, w.undecodable = true, c.partly(), c.Undecodable
-	q := blocklist.Query{File: c.SHA256, Animated: len(c.Frames) > 0, Territory: w.terms.in.territory}
+	q := blocklist.Query{File: c.SHA256, SHA1: c.SHA1, MD5: c.MD5, Animated: len(c.Frames) > 0, Territory: w.terms.in.territory}
 	for i := range w.e.sources {
 		if w.enter(i, &q) {
 			w.exact(&q, c)
@@ -139,7 +139,7 @@ func (w *weighing) exact(q *blocklist.Query, c *Candidate) {
 	if !q.Animated {
 		q.Hashes = c.Hashes
 	}
-	if q.File != [32]byte{} {
+	if q.File != [32]byte{} || q.SHA1 != [20]byte{} || q.MD5 != [16]byte{} {
 		w.look(TierBytes)
 		q.FindBytes(func(h blocklist.Hit) bool { return w.take(&h) })
 	}

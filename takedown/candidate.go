@@ -30,6 +30,10 @@ type Candidate struct {
 	PageURLs []string
 	// SHA256 is the digest of the file as it was fetched, or zero.
 	SHA256 [32]byte
+	// SHA1 and MD5 are its other digests, or zero. Some lists of other organisations
+	// name files by them. CheckFile computes them only if a list needs them.
+	SHA1 [20]byte
+	MD5  [16]byte
 	// Hashes are the hashes of the picture, as phash.HashesToAsk returns them. An
 	// index stores only the first of them, which can be used alone. For an
 	// animation they are the hashes of its first frame. All must be of one

@@ -70,8 +70,8 @@ func (f *fileCheck) run(r io.Reader, src *Source) error {
 	if f.lists(func() { f.w.exact(&f.q, f.c) }); !f.w.open() {
 		return nil
 	}
-	file, err := readImage(f.ctx, r, f.c, src, f.opts.decoding())
-	f.q.File = f.c.SHA256
+	file, err := readImage(f.ctx, r, f.c, src, f.opts.decoding(), f.needsDigests())
+	f.q.File, f.q.SHA1, f.q.MD5 = f.c.SHA256, f.c.SHA1, f.c.MD5
 	if err == nil {
 		if f.lists(func() { f.w.exact(&f.q, f.c) }); !f.w.open() {
 			return nil
@@ -84,6 +84,16 @@ func (f *fileCheck) run(r io.Reader, src *Source) error {
 		err = nil
 	}
 	return errors.Join(err, f.noFaces)
+}
+
+// needsDigests reports whether a list has files by SHA-1 or MD5.
+func (f *fileCheck) needsDigests() bool {
+	for i := range f.w.e.sources {
+		if sha1, md5 := f.w.e.sources[i].list.State().NeedsDigests(); sha1 || md5 {
+			return true
+		}
+	}
+	return false
 }
 
 // lists asks all lists.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/md5"  // to compare with lists that have no better digest
+	"crypto/sha1" // the same
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -102,7 +104,7 @@ func InspectContext(ctx context.Context, r io.Reader, src Source, opts *InspectO
 		opts = new(InspectOptions)
 	}
 	c := src.candidate()
-	file, err := readImage(ctx, r, &c, &src, opts.decoding())
+	file, err := readImage(ctx, r, &c, &src, opts.decoding(), true)
 	if err != nil {
 		return c, err
 	}
@@ -131,11 +133,15 @@ func isImage(src *Source, head []byte) bool {
 	return phash.Sniff(head) != phash.FormatUnknown || strings.HasPrefix(strings.ToLower(strings.TrimSpace(src.MediaType)), "image/")
 }
 
-// readImage reads r to its end and notes its digest. It returns the part of an
+// readImage reads r to its end and notes its digest; with others set, also its
+// SHA-1 and MD5. It returns the part of an
 // image that may be decoded, and the first bytes of anything else.
-func readImage(ctx context.Context, r io.Reader, c *Candidate, src *Source, decode *phash.DecodeOptions) ([]byte, error) {
-	digest := sha256.New()
+func readImage(ctx context.Context, r io.Reader, c *Candidate, src *Source, decode *phash.DecodeOptions, others bool) ([]byte, error) {
+	digest, digest1, digest5 := sha256.New(), sha1.New(), md5.New()
 	body := io.TeeReader(contextReader{ctx, r}, digest)
+	if others {
+		body = io.TeeReader(contextReader{ctx, r}, io.MultiWriter(digest, digest1, digest5))
+	}
 	file, err := io.ReadAll(io.LimitReader(body, sniffed))
 	if err == nil && (isImage(src, file) || decode.Decoders[phash.FormatUnknown] != nil) {
 		// One byte more than the limit: the decoder then knows that there is more.
@@ -153,6 +159,10 @@ func readImage(ctx context.Context, r io.Reader, c *Candidate, src *Source, deco
 		return nil, fmt.Errorf("takedown: reading an image: %w", err)
 	}
 	digest.Sum(c.SHA256[:0])
+	if others {
+		digest1.Sum(c.SHA1[:0])
+		digest5.Sum(c.MD5[:0])
+	}
 	return file, nil
 }
 

@@ -42,17 +42,32 @@ func (d wireDigest) MarshalText() ([]byte, error) {
 	return []byte(hex.EncodeToString(d[:])), nil
 }
 
-func (d *wireDigest) UnmarshalText(text []byte) error {
-	if len(text) != 64 {
-		return fmt.Errorf("%w: a SHA-256 of %d digits, not 64", ErrWire, len(text))
+func (d *wireDigest) UnmarshalText(text []byte) error { return digestText(d[:], "SHA-256", text) }
+
+// digestText reads a digest in hexadecimal digits.
+func digestText(d []byte, name string, text []byte) error {
+	if len(text) != 2*len(d) {
+		return fmt.Errorf("%w: a %s of %d digits, not %d", ErrWire, name, len(text), 2*len(d))
 	}
-	if _, err := hex.Decode(d[:], text); err != nil {
-		return fmt.Errorf("%w: a SHA-256 that is not hexadecimal", ErrWire)
+	if _, err := hex.Decode(d, text); err != nil {
+		return fmt.Errorf("%w: a %s that is not hexadecimal", ErrWire, name)
 	}
 	return nil
 }
 
 func (d wireDigest) IsZero() bool { return d == wireDigest{} }
+
+// wireSHA1 and wireMD5 are other digests in hexadecimal digits.
+type (
+	wireSHA1 [20]byte
+	wireMD5  [16]byte
+)
+
+func (d wireSHA1) MarshalText() ([]byte, error) { return []byte(hex.EncodeToString(d[:])), nil }
+func (d wireMD5) MarshalText() ([]byte, error)  { return []byte(hex.EncodeToString(d[:])), nil }
+
+func (d *wireSHA1) UnmarshalText(text []byte) error { return digestText(d[:], "SHA-1", text) }
+func (d *wireMD5) UnmarshalText(text []byte) error  { return digestText(d[:], "MD5", text) }
 
 // wireCandidate is the JSON form of a Candidate.
 type wireCandidate struct {
@@ -60,6 +75,8 @@ type wireCandidate struct {
 	ImageURLs   []string     `json:"image_urls,omitempty"`
 	PageURLs    []string     `json:"page_urls,omitempty"`
 	SHA256      wireDigest   `json:"sha256,omitzero"`
+	SHA1        wireSHA1     `json:"sha1,omitzero"`
+	MD5         wireMD5      `json:"md5,omitzero"`
 	Hashes      []phash.Hash `json:"hashes,omitempty"`
 	Features    Features     `json:"features,omitzero"`
 	Frames      []wireFrame  `json:"frames,omitempty"`
@@ -82,7 +99,7 @@ type wireDamage struct {
 // MarshalJSON returns everything but the faces.
 func (c Candidate) MarshalJSON() ([]byte, error) {
 	w := wireCandidate{
-		Version: wireVersion, ImageURLs: c.ImageURLs, PageURLs: c.PageURLs, SHA256: c.SHA256, Hashes: c.Hashes, Features: c.Features,
+		Version: wireVersion, ImageURLs: c.ImageURLs, PageURLs: c.PageURLs, SHA256: c.SHA256, SHA1: wireSHA1(c.SHA1), MD5: wireMD5(c.MD5), Hashes: c.Hashes, Features: c.Features,
 		Damage: wireDamage{uint8(c.Damage.Reason), c.Damage.Missing}, LeftOut: c.LeftOut, Undecodable: c.Undecodable,
 	}
 	for _, f := range c.Frames {
@@ -102,7 +119,7 @@ func (c *Candidate) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("%w: %d frames, at most %d", ErrWire, len(w.Frames), maxWireFrames)
 	}
 	*c = Candidate{
-		ImageURLs: w.ImageURLs, PageURLs: w.PageURLs, SHA256: w.SHA256, Hashes: w.Hashes, Features: w.Features,
+		ImageURLs: w.ImageURLs, PageURLs: w.PageURLs, SHA256: w.SHA256, SHA1: w.SHA1, MD5: w.MD5, Hashes: w.Hashes, Features: w.Features,
 		Damage: phash.Damage{Reason: phash.DamageReason(w.Damage.Reason), Missing: w.Damage.Missing}, LeftOut: w.LeftOut, Undecodable: w.Undecodable,
 	}
 	for _, f := range w.Frames {

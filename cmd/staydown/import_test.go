@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/md5"
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
@@ -148,8 +149,10 @@ func TestImport_NCMEC(t *testing.T) {
 		return `<image><member id="42">M</member><timestamp>2026-01-01T00:00:00Z</timestamp><id>` + id + `</id><classification>A1</classification><fingerprints>` + prints + `</fingerprints></image>`
 	}
 	dogs := photo(t, "dogs.jpg")
-	sums, _ := call(t, 0, "hash", "--json", dogs)
-	_ = sums
+	data, err := os.ReadFile(dogs)
+	if err != nil {
+		t.Fatal(err)
+	}
 	file := write(t, "a.xml", doc(image("1", "<md5>"+strings.Repeat("ab", 16)+"</md5><sha1>"+strings.Repeat("cd", 20)+"</sha1><pdna>AAAA</pdna><pdq>"+a+"</pdq>")+
 		image("2", "<pdna>AAAA</pdna>")+image("3", "<md5>zz</md5>")+`<video><id>v</id></video>`+image("", "<md5>"+strings.Repeat("ab", 16)+"</md5>")))
 	dir := filepath.Join(t.TempDir(), "l")
@@ -162,6 +165,10 @@ func TestImport_NCMEC(t *testing.T) {
 	wants(t, out, "1 rules, 2 addresses and files, 1 hashes")
 	out, _ = call(t, 0, "import", "list", dir)
 	wants(t, out, "restricted")
+	call(t, 0, "check", "-l", dir, dogs)
+	args[2] = write(t, "s.xml", doc(image("9", fmt.Sprintf("<md5>%x</md5>", md5.Sum(data)))))
+	call(t, 0, args...)
+	call(t, 3, "check", "-l", dir, dogs)
 	args[2] = write(t, "b.xml", doc(`<deletedImage><member id="42">M</member><id>1</id><timestamp>2026-01-02T00:00:00Z</timestamp></deletedImage>`))
 	out, _ = call(t, 0, args...)
 	wants(t, out, "1 ended")
