@@ -588,6 +588,9 @@ func (p *Publisher) trim(next *pointer, now time.Time) {
 	next.Deltas = slices.Delete(next.Deltas, 0, drop)
 }
 
+// ringTimeout is how long a bell can keep a publisher from its work.
+const ringTimeout = 2 * time.Second
+
 // ring tells the bells.
 func (p *Publisher) ring(ctx context.Context, now *pointer, text, delta []byte) {
 	n := Note{Position: now.position(), Written: now.writtenAt(), Pointer: text}
@@ -596,7 +599,10 @@ func (p *Publisher) ring(ctx context.Context, now *pointer, text, delta []byte) 
 	}
 	for _, b := range p.o.Bells {
 		start := time.Now()
-		if err := b.Ring(ctx, n); err != nil {
+		limited, cancel := context.WithTimeout(ctx, ringTimeout)
+		err := b.Ring(limited, n)
+		cancel()
+		if err != nil {
 			o := blocklist.Observation{Op: OpRing, Took: time.Since(start), Seq: now.Seq, Background: true, Err: err}
 			o.Report(p.o.Observer, p.o.Logger)
 		}
