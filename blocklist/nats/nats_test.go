@@ -226,9 +226,7 @@ func TestStreamIsLost(t *testing.T) {
 	}
 	nc := connect(t, url)
 	stream := natsbell.Stream{Name: "LISTS", Subject: subject}
-	if err := natsbell.EnsureStream(t.Context(), nc, stream); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, "a stream", func() bool { return natsbell.EnsureStream(t.Context(), nc, stream) == nil })
 	d := newDesk(t, natsbell.NewBell(nc, subject))
 	var feeds []*feed.Feed
 	for range 3 {
@@ -268,9 +266,13 @@ func TestStreamIsLost(t *testing.T) {
 	}
 	s = start(t, t.TempDir(), port)
 	eventually(t, "a connection", nc.IsConnected)
-	if err := natsbell.EnsureStream(t.Context(), nc, stream); err != nil {
-		t.Fatal(err)
+	// JetStream may need a moment more than the server.
+	ensure := func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		return natsbell.EnsureStream(ctx, nc, stream) == nil
 	}
+	eventually(t, "a stream", ensure)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
