@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
+	"syscall"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -110,8 +111,28 @@ func (d *DB) guard(f func() error) (err error) {
 		d.damage.Store(&damage)
 		err = damage
 	}()
-	return f()
+	return withErrno(f())
 }
+
+// withErrno makes an error wrap that of the system, where bbolt has only its text.
+func withErrno(err error) error {
+	if err == nil || errors.As(err, new(syscall.Errno)) {
+		return err
+	}
+	for _, e := range []syscall.Errno{syscall.ENOSPC, syscall.EFBIG, syscall.EDQUOT, syscall.EROFS, syscall.EIO} {
+		if strings.HasSuffix(err.Error(), e.Error()) {
+			return systemError{err, e}
+		}
+	}
+	return err
+}
+
+type systemError struct {
+	error
+	errno syscall.Errno
+}
+
+func (e systemError) Unwrap() []error { return []error{e.error, e.errno} }
 
 // ofFile reports whether the panic p, which is running, comes of what is in the
 // file: a memory fault, or a panic in bbolt. A panic in a caller's function is a

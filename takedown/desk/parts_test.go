@@ -514,3 +514,73 @@ func TestPublish_Fork(t *testing.T) {
 		t.Errorf("the node: %v, %v", changed, err)
 	}
 }
+
+// Files that were copied one after the other from a folder in use, in any order, are
+// refused by name, or have every promise that was made before the copy began.
+func TestOpen_CopiesOfALiveFolder(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir, nil)
+	// Another process, or the same one, does not get the folder.
+	if _, err := desk.Open(dir, nil); !errors.Is(err, blocklist.ErrLocked) {
+		t.Errorf("a second Open: %v, want ErrLocked", err)
+	}
+	if _, err := desk.Recover(ctx, dir, nil, desk.LoseCases, desk.LoseKeys, desk.LoseList); !errors.Is(err, blocklist.ErrLocked) {
+		t.Errorf("Recover of an open desk: %v, want ErrLocked", err)
+	}
+	var mu sync.Mutex
+	var acked []promise
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			u := fmt.Sprintf("https://example.org/%d.jpg", i)
+			id := accept(t, d, notice(u), desk.Grant{})
+			mu.Lock()
+			acked = append(acked, promise{id, u})
+			mu.Unlock()
+		}
+	})
+	rng := rand.New(rand.NewPCG(3, 1))
+	n, opened := 40, 0
+	if testing.Short() {
+		n = 12
+	}
+	for range n {
+		mu.Lock()
+		before := slices.Clone(acked)
+		mu.Unlock()
+		copied := t.TempDir()
+		ok(t, os.Mkdir(filepath.Join(copied, "list"), 0o700))
+		names := []string{"cases.db", "keys", "operator.key", "list/journal.db"}
+		rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		for _, name := range names {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			ok(t, err)
+			ok(t, os.WriteFile(filepath.Join(copied, name), b, 0o600))
+		}
+		c, err := desk.Open(copied, nil)
+		if err != nil {
+			if !slices.ContainsFunc(refusals, func(known error) bool { return errors.Is(err, known) }) {
+				t.Errorf("refused, but not by name: %v", err)
+			}
+			continue
+		}
+		opened++
+		for _, p := range before {
+			wantVerdict(t, "a copy", c.Enforcer().FilterURL(p.url), takedown.Block)
+			if x, err := c.Case(ctx, p.id); err != nil || x.State != desk.StateInForce {
+				t.Errorf("a copy: case %v: %s, %v", p.id, x.State, err)
+			}
+		}
+		ok(t, c.Close())
+	}
+	close(stop)
+	wg.Wait()
+	t.Logf("%d of %d copies opened", opened, n)
+}
