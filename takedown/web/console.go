@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -345,14 +347,36 @@ func grantOf(r *http.Request, c *desk.Case, a desk.Actor) (desk.Grant, error) {
 	}
 	for i := range c.Items {
 		n := strconv.Itoa(i)
-		if o := r.FormValue("item" + n); o != "" {
+		d := desk.ItemDecision{Outcome: desk.Outcome(r.FormValue("item" + n)), Reason: r.FormValue("why" + n)}
+		for _, text := range r.Form["view"+n] {
+			view, err := parseView(text)
+			if err != nil {
+				return g, err
+			}
+			d.Views = append(d.Views, view)
+		}
+		if d.Outcome != "" || d.Views != nil {
 			if g.Items == nil {
 				g.Items = map[int]desk.ItemDecision{}
 			}
-			g.Items[i] = desk.ItemDecision{Outcome: desk.Outcome(o), Reason: r.FormValue("why" + n)}
+			g.Items[i] = d
 		}
 	}
 	return g, nil
+}
+
+// parseView reads a view as the page of a case names it: its frame and reading.
+func parseView(text string) (v blocklist.View, err error) {
+	frame, reading, _ := strings.Cut(text, "/")
+	n, err := strconv.ParseUint(frame, 10, 32)
+	if err != nil {
+		return v, errors.New("the view is none of the picture")
+	}
+	m, err := strconv.ParseUint(reading, 10, 8)
+	if err != nil {
+		return v, errors.New("the view is none of the picture")
+	}
+	return blocklist.View{Frame: uint32(n), Reading: phash.Reading(m)}, nil
 }
 
 // findingOf reads the words of a decision.

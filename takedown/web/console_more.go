@@ -173,6 +173,8 @@ type numbersPage struct {
 	Oldest   time.Time
 	Reversed int
 	Decided  int
+	Problems []desk.HealthProblem
+	Status   desk.Status
 }
 
 type count struct {
@@ -188,7 +190,12 @@ type kindNumbers struct {
 }
 
 func (h *Handler) numbers(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	n := numbersPage{}
+	n := numbersPage{Problems: h.desk.Health(r.Context())}
+	var err error
+	if n.Status, err = h.desk.Status(r.Context()); err != nil {
+		h.fail(w, r, err)
+		return
+	}
 	states, kinds := map[string]int{}, map[string]*kindNumbers{}
 	for c, err := range h.desk.Cases(r.Context()) {
 		if err != nil {

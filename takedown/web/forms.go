@@ -158,8 +158,9 @@ var doors = []door{
 			}}, who}},
 	{Name: "objection", Kind: request.KindObjection, Topic: "blocked", Groups: []group{
 		{"objection", []field{
-			theCase,
-			{Name: "image_urls", Type: "addresses"},
+			{Name: "image_urls", Type: "addresses", Need: either},
+			{Name: "images", Type: "files", Need: either},
+			{Name: "case", Type: "text"},
 			{Name: "reason", Type: "choice", Need: required, Choices: []string{"owner", "authorised", "fair_use", "no_right", "not_used", "other"}},
 			{Name: "explanation", Type: "area", Need: required},
 		}}, who, {"statement", []field{{Name: "good_faith", Type: "box", Need: required}}}}},
