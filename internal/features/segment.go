@@ -17,8 +17,8 @@ const (
 	// the point and its geometry in 16.
 	postingSize = 14
 
-	// leanFrom is the number of pictures above which records are lean.
-	leanFrom = 50_000
+	// LeanFrom is the number of pictures above which records are lean.
+	LeanFrom = 50_000
 
 	// MaxSegment is the number of pictures that a segment holds at most.
 	MaxSegment = 1 << 22
@@ -91,23 +91,29 @@ func (s *Segment) place() {
 //
 // Beside the segment and the entries it takes 4 bytes for each point.
 func NewSegment(entries []Entry) (*Segment, error) {
-	return newSegment(entries, len(entries) > leanFrom)
+	return newSegment(entries, len(entries) > LeanFrom)
 }
 
 func newSegment(entries []Entry, lean bool) (*Segment, error) {
-	if len(entries) > MaxSegment {
-		return nil, fmt.Errorf("features: %d pictures, a segment holds at most %d", len(entries), MaxSegment)
+	return NewSegmentFunc(len(entries), lean, func(i int) Entry { return entries[i] })
+}
+
+// NewSegmentFunc is NewSegment of n pictures that a function returns, the same ones each
+// time. It is called twice for each of them. The records are lean if lean.
+func NewSegmentFunc(n int, lean bool, entry func(i int) Entry) (*Segment, error) {
+	if n > MaxSegment {
+		return nil, fmt.Errorf("features: %d pictures, a segment holds at most %d", n, MaxSegment)
 	}
 	// The records first, behind one another: their sizes say where all else lies.
 	var k work
 	var size, points int
 	var one []byte
-	for i := range entries {
-		one = k.appendRecord(one[:0], entries[i].Features, lean)
+	for i := range n {
+		one = k.appendRecord(one[:0], entry(i).Features, lean)
 		size += len(one)
 		points += Features{one}.len()
 	}
-	s := &Segment{n: len(entries), m: points, wordBits: wordBitsFor(points), size: size}
+	s := &Segment{n: n, m: points, wordBits: wordBitsFor(points), size: size}
 	s.place()
 	b := make([]byte, s.recs, s.recs+size)
 	copy(b, "SDFSEG")
@@ -116,10 +122,11 @@ func newSegment(entries []Entry, lean bool) (*Segment, error) {
 	binary.LittleEndian.PutUint32(b[12:], uint32(s.wordBits))
 	binary.LittleEndian.PutUint64(b[16:], uint64(s.m))
 	binary.LittleEndian.PutUint64(b[24:], uint64(size))
-	for i := range entries {
+	for i := range n {
+		e := entry(i)
 		binary.LittleEndian.PutUint64(b[s.offsets+8*i:], uint64(len(b)-s.recs))
-		binary.LittleEndian.PutUint32(b[s.ids+4*i:], entries[i].ID)
-		b = k.appendRecord(b, entries[i].Features, lean)
+		binary.LittleEndian.PutUint32(b[s.ids+4*i:], e.ID)
+		b = k.appendRecord(b, e.Features, lean)
 	}
 	binary.LittleEndian.PutUint64(b[s.offsets+8*s.n:], uint64(size))
 	s.b = b
@@ -249,6 +256,9 @@ func (s *Segment) Len() int { return s.n }
 // Points returns the number of points of all pictures.
 func (s *Segment) Points() int { return s.m }
 
+// Sizes returns the bytes that searches read at random, and those of the records.
+func (s *Segment) Sizes() (hot, records int) { return s.offsets - segmentHeader, s.size }
+
 // ID returns the number that picture i was registered under.
 func (s *Segment) ID(i int) uint32 { return binary.LittleEndian.Uint32(s.b[s.ids+4*i:]) }
 
@@ -286,7 +296,7 @@ func (s *Segment) Check() error {
 		}
 		entries[i].Features = f
 	}
-	again, err := newSegment(entries, s.n > leanFrom)
+	again, err := newSegment(entries, s.n > LeanFrom)
 	if err != nil || !slices.Equal(again.b, s.b) {
 		return fmt.Errorf("features: segment: the lists are not those of its records: %w", ErrFormat)
 	}
