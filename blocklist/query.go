@@ -65,6 +65,12 @@ func (q *Query) FindHash(asked *phash.Hash, radius int, yield func(Hit) bool) bo
 	})
 }
 
+// Complete completes a hit of [State.FindHashes] by the first of Hashes.
+func (q *Query) Complete(h *Hit) {
+	q.complete(h)
+	h.HasFeatures, h.Allowed = q.state.HasFeatures(*h), q.isAllowed(q.own())
+}
+
 // FindFeatures is [State.FindFeatures].
 func (q *Query) FindFeatures(x *FeatureSearcher, f Features, worth func(Hit) bool, yield func(Hit, FeatureMatch) bool) {
 	q.state.FindFeatures(x, f, func(h Hit) bool {

@@ -273,29 +273,63 @@ func (v *State) FindHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
 	ok := true
 	if b := &v.base.hashes[a]; b.segment != nil {
 		ok = b.segment.Search(h, radius, func(id uint32, distance int) bool {
-			hit := Hit{Distance: distance, Variant: b.variants[id], grant: b.grants[id]}
-			if b.reach != nil {
-				hit.Reach = Reach(b.reach[id])
-			}
-			if !hit.Reach.within(distance) {
-				return true
-			}
-			if b.views != nil {
-				hit.View = b.views[id]
-			}
-			return v.emit(hit, yield)
+			return v.emitHash(b, id, distance, yield)
 		})
 	}
-	if d := &v.hashes[a]; ok && len(d.grants) > 0 {
-		ok = d.search(h, radius, func(id uint32, distance int) bool {
-			of := d.of[id]
-			return !of.reach.within(distance) ||
-				v.emit(Hit{Distance: distance, Variant: of.variant, Reach: of.reach, View: of.view, grant: d.grants[id]}, yield)
-		})
-	}
+	ok = ok && v.findNewHash(h, radius, yield)
 	v.queries.end(tierHash, start)
 	runtime.KeepAlive(v)
 	return ok
+}
+
+// emitHash yields a hit of the base.
+func (v *State) emitHash(b *baseHashes, id uint32, distance int, yield func(Hit) bool) bool {
+	hit := Hit{Distance: distance, Variant: b.variants[id], grant: b.grants[id]}
+	if b.reach != nil {
+		hit.Reach = Reach(b.reach[id])
+	}
+	if !hit.Reach.within(distance) {
+		return true
+	}
+	if b.views != nil {
+		hit.View = b.views[id]
+	}
+	return v.emit(hit, yield)
+}
+
+// findNewHash looks among the hashes that came since the base.
+func (v *State) findNewHash(h phash.Hash, radius int, yield func(Hit) bool) bool {
+	d := &v.hashes[h.Algorithm()]
+	return len(d.grants) == 0 || d.search(h, radius, func(id uint32, distance int) bool {
+		of := d.of[id]
+		return !of.reach.within(distance) ||
+			v.emit(Hit{Distance: distance, Variant: of.variant, Reach: of.reach, View: of.view, grant: d.grants[id]}, yield)
+	})
+}
+
+// FindHashes is FindHash for several hashes of one algorithm: query is the index of
+// the hash that a hit belongs to. In lists of many millions of hashes it is faster
+// than one after the other.
+func (v *State) FindHashes(hs []phash.Hash, radius int, yield func(query int, hit Hit) bool) bool {
+	if len(hs) == 0 || hs[0].IsZero() || radius < 0 {
+		return true
+	}
+	start := v.queries.begin(tierHash)
+	defer runtime.KeepAlive(v)
+	defer v.queries.end(tierHash, start)
+	if b := &v.base.hashes[hs[0].Algorithm()]; b.segment != nil {
+		if !b.segment.SearchAll(hs, radius, func(query int, id uint32, distance int) bool {
+			return v.emitHash(b, id, distance, func(h Hit) bool { return yield(query, h) })
+		}) {
+			return false
+		}
+	}
+	for i, h := range hs {
+		if !v.findNewHash(h, radius, func(h Hit) bool { return yield(i, h) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // emit yields a hit of which the grant is known, and how near it is, if the
