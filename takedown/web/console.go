@@ -129,7 +129,9 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int,
 	if c.Request != nil { // the personal data was not erased
 		v.Who = c.Request.From()
 		if d := h.doorOf(c.Kind); d != nil {
-			v.Said = h.linesOf(p.W, d, c.Request)
+			rest := *d
+			rest.Groups = slices.DeleteFunc(slices.Clone(d.Groups), func(g group) bool { return strings.HasPrefix(g.Name, "who") })
+			v.Said = h.linesOf(p.W, &rest, c.Request)
 		}
 		for i, f := range request.Images(c.Request) {
 			if !f.IsZero() { // not one of several faces that is gone
