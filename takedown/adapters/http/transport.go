@@ -49,6 +49,10 @@ type Transport struct {
 	// image, or begin as one. The body is read before RoundTrip returns, so a
 	// picture that is refused never reaches the caller.
 	Images FileFilter
+	// Looked, unless nil, is called with each picture that was looked at and its
+	// decision, for counting, and for a queue of what is to be reviewed. It may be
+	// called by several goroutines at once.
+	Looked func(takedown.Match)
 	// Inspect holds the options of looking at pictures.
 	Inspect *takedown.InspectOptions
 	// MaxBytes is the longest picture that is read; 0 means DefaultMaxBytes. A longer
@@ -112,7 +116,10 @@ func (t *Transport) look(req *http.Request, resp *http.Response) (*http.Response
 	for r := req.Response; r != nil && r.Request != nil; r = r.Request.Response {
 		src.Aliases = append(src.Aliases, r.Request.URL.String())
 	}
-	d, err := check(req.Context(), t.Images, io.TeeReader(body, s), src, t.Inspect)
+	d, c, err := check(req.Context(), t.Images, io.TeeReader(body, s), src, t.Inspect)
+	if t.Looked != nil && err == nil {
+		t.Looked(takedown.Match{Candidate: c, Decision: d})
+	}
 	if err == nil && !t.refuses(d) {
 		_, err = io.Copy(s, body) // what the decision did not need
 	}
@@ -138,12 +145,12 @@ func isImage(mediaType string) bool {
 
 // check asks about a file. A file that cannot be decoded is no error: the decision
 // says what it means.
-func check(ctx context.Context, f FileFilter, r io.Reader, src takedown.Source, opts *takedown.InspectOptions) (takedown.Decision, error) {
-	d, _, err := f.CheckFile(ctx, r, src, opts)
+func check(ctx context.Context, f FileFilter, r io.Reader, src takedown.Source, opts *takedown.InspectOptions) (takedown.Decision, takedown.Candidate, error) {
+	d, c, err := f.CheckFile(ctx, r, src, opts)
 	if errors.As(err, new(*phash.DecodeError)) || errors.As(err, new(*phash.LeftOutError)) {
 		err = nil
 	}
-	return d, err
+	return d, c, err
 }
 
 // ask returns the stronger decision about an address. Unknown is the weakest

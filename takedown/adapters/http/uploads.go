@@ -139,7 +139,7 @@ func (u *Uploads) look(r *http.Request, s *spool) (d takedown.Decision, err erro
 		d, err = u.lookAtForm(r.Context(), multipart.NewReader(body, params["boundary"]), s)
 	case mediaType == "application/x-www-form-urlencoded" || r.Method == http.MethodGet || r.Method == http.MethodHead || r.ContentLength == 0:
 	default:
-		d, err = check(r.Context(), u.Enforcer, body, takedown.Source{MediaType: r.Header.Get("Content-Type")}, u.Inspect)
+		d, _, err = check(r.Context(), u.Enforcer, body, takedown.Source{MediaType: r.Header.Get("Content-Type")}, u.Inspect)
 	}
 	if err == nil && u.status(d) == 0 {
 		_, err = io.Copy(io.Discard, body)
@@ -169,7 +169,7 @@ func (u *Uploads) lookAtForm(ctx context.Context, form *multipart.Reader, s *spo
 		if n++; n > cmp.Or(u.MaxFiles, 100) {
 			return worst, &formError{errors.New("too many files")}
 		}
-		d, err := check(ctx, u.Enforcer, part, takedown.Source{MediaType: part.Header.Get("Content-Type")}, u.Inspect)
+		d, _, err := check(ctx, u.Enforcer, part, takedown.Source{MediaType: part.Header.Get("Content-Type")}, u.Inspect)
 		if d.Stronger(worst) || worst == (takedown.Decision{}) || d.Verdict == takedown.Unknown && worst.Verdict < takedown.Block {
 			worst = d
 		}
