@@ -67,7 +67,7 @@ func TestGuard(t *testing.T) {
 		queue = append(queue, m)
 		mu.Unlock()
 	}}
-	c := colly.NewCollector()
+	c := colly.NewCollector(colly.AllowURLRevisit())
 	g.Attach(c)
 	c.OnResponse(func(r *colly.Response) { got = append(got, r.Request.URL.Path) })
 	c.OnError(func(r *colly.Response, err error) {

@@ -81,7 +81,7 @@ func crawl(ctx context.Context, out io.Writer, o options) (*result, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	d, err := desk.Open(dir, nil)
+	d, err := desk.Open(dir, &desk.Options{OneReviewer: true})
 	if err != nil {
 		return nil, err
 	}
