@@ -119,6 +119,12 @@ const (
 	// FlagContradiction: that other case claims to own the picture too. It is
 	// looked for when the request comes in, and again when it is granted. Risky.
 	FlagContradiction request.Flag = "contradiction"
+	// FlagSamePending: another request about the same picture or address waits for its
+	// decision: see [Desk.SameAs].
+	FlagSamePending request.Flag = "same_pending"
+	// FlagPendingContradiction: that other request claims to own the same picture, and
+	// is of somebody else.
+	FlagPendingContradiction request.Flag = "pending_contradiction"
 	// FlagLate: a complaint after the window for complaints.
 	FlagLate request.Flag = "late"
 	// FlagOtherParty: a withdrawal by somebody other than the requester. Risky.
@@ -243,6 +249,9 @@ type Case struct {
 	Alarms []Alarm `json:"alarms,omitempty"`
 	// LegalHold forbids the erasure of personal data: see [Desk.LegalHold].
 	LegalHold bool `json:"legal_hold,omitempty"`
+	// PreserveUntil forbids the erasure of personal data until then: see
+	// [Desk.MarkReported].
+	PreserveUntil time.Time `json:"preserve_until,omitzero"`
 	// Claim is that of an opt-out.
 	Claim request.Claim `json:"claim,omitempty"`
 	// Version counts the states of what a reviewer decides about: the request, its

@@ -30,7 +30,8 @@ const (
 	MilestoneCourtNotice     Milestone = "court_notice"     // word of a court action against the counter-notice
 	MilestoneEnded           Milestone = "ended"            // its rules are out of force
 	MilestoneClosed          Milestone = "closed"
-	MilestoneErased          Milestone = "erased" // the personal data
+	MilestoneReported        Milestone = "reported" // a case about a child was reported to those whom the law names
+	MilestoneErased          Milestone = "erased"   // the personal data
 )
 
 // Unit is a unit of a [Span].

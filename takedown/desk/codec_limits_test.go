@@ -57,7 +57,7 @@ func TestDecodeForm_Bounded(t *testing.T) {
 		r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := form.Decode(r, nil)
+		_, err := form.Decode(r, &form.Options{Kinds: request.Kinds()})
 		runtime.ReadMemStats(&after)
 		var format *request.FormatError
 		if !errors.As(err, &format) {

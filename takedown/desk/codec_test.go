@@ -329,6 +329,7 @@ func TestDecodeForm(t *testing.T) {
 	vector, err := json.Marshal(portrait(t, 1, 0))
 	ok(t, err)
 	opts := &form.Options{
+		Kinds: request.Kinds(),
 		Statements: map[string]request.Statement{
 			"good_faith": {Text: "Accurate and complete.", Language: "en"},
 			"biometric":  {ID: "face-consent", Version: "2", Text: consent, Language: "en"},
@@ -428,7 +429,7 @@ func TestDecodeForm(t *testing.T) {
 func TestDecodeForm_LargePicture(t *testing.T) {
 	t.Parallel()
 	filled := multipartForm(t, [][2]string{{"kind", "image_opt_out"}}, map[string][]byte{"images": make([]byte, 12<<20)})
-	r, err := form.Decode(filled, nil)
+	r, err := form.Decode(filled, &form.Options{Kind: request.KindImageOptOut, MaxImages: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 		default:
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
-		if err := c.seen(g.Seen); err != nil {
+		if err := cmp.Or(c.seen(g.Seen), d.mayDecide(c, g.Actor)); err != nil {
 			return change{}, err
 		}
 		if request.IsReply(c.Kind) {
@@ -82,7 +82,7 @@ func (d *Desk) decided(c *caseRecord, ch *change, g Grant, now time.Time) error 
 	c.happened(MilestoneDecided, now) // again, after a complaint
 	ch.material = c.material
 	ch.messages = []message{{Case: c.ID, Type: decisionMessage(c), Reason: g.Reason}}
-	if d.opts.KeepPictures {
+	if d.opts.KeepPictures && !c.Delicate() {
 		ch.keep = grantedImages(c)
 	}
 	return nil
@@ -157,7 +157,7 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 		if c.over(now) {
 			return change{}, &MoveError{id, StateExpired, StateEnforcing}
 		}
-		if err := c.seen(g.Seen); err != nil {
+		if err := cmp.Or(c.seen(g.Seen), d.mayDecide(c, g.Actor)); err != nil {
 			return change{}, err
 		}
 		g, err := d.refusing(c, g)
@@ -199,7 +199,7 @@ func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, r Refusal) error 
 		case StateInForce, StateCounter, StateCourtHold:
 			return change{}, &MoveError{id, c.State, StateRejected}
 		}
-		if err := c.seen(r.Seen); err != nil {
+		if err := cmp.Or(c.seen(r.Seen), d.mayDecide(c, r.Actor)); err != nil {
 			return change{}, err
 		}
 		return d.rejecting(c, r, now)
@@ -591,7 +591,7 @@ func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Actor) error {
 		switch {
 		case c.Erased():
 			return change{forget: len(c.Rules) == 0}, d.store.keys.destroy(id)
-		case c.LegalHold, c.State != StateInForce && !c.ended():
+		case c.LegalHold, now.Before(c.PreserveUntil), c.State != StateInForce && !c.ended():
 			return change{}, &MoveError{id, c.State, "erased"}
 		}
 		c.happened(MilestoneErased, now)

@@ -151,6 +151,14 @@ type Options struct {
 	// algorithms improve. Pictures that were sent for a face, and pictures with
 	// only the face granted, are not kept.
 	KeepPictures bool
+	// ChildSafety reports whether a reviewer is responsible for child safety. Nobody
+	// else can decide such cases, or see their pictures with [Desk.View]; nil lets
+	// all reviewers.
+	ChildSafety func(by string) bool
+	// HandOver is called with each new case about a child, after it is stored, so
+	// that the operator can report it where the law demands that. It must not block
+	// for long. The library reports nothing by itself.
+	HandOver func(c Case)
 	// Reasons are codes of reasons for a refusal in addition to those of [Reasons].
 	// Give their words to package texts, in Catalogue.Reasons.
 	Reasons []string

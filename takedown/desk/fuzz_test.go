@@ -138,7 +138,7 @@ func FuzzDecodeForm(f *testing.F) {
 	f.Fuzz(func(t *testing.T, contentType string, body []byte) {
 		req := httptest.NewRequest("POST", "/", bytes.NewReader(body))
 		req.Header.Set("Content-Type", contentType)
-		r, err := form.Decode(req, &form.Options{Statements: map[string]request.Statement{"good_faith": {Text: "x"}}})
+		r, err := form.Decode(req, &form.Options{Kinds: request.Kinds(), Statements: map[string]request.Statement{"good_faith": {Text: "x"}}})
 		if err != nil {
 			var fe *request.FormatError
 			if !errors.As(err, &fe) {

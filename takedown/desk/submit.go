@@ -55,6 +55,9 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 		}
 		return err
 	})
+	if err == nil && d.opts.HandOver != nil && c.aboutChild() {
+		d.opts.HandOver(c)
+	}
 	return c, err
 }
 
@@ -107,9 +110,13 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 		d.store.doubt(c.ID)
 		return Case{}, err
 	}
+	others, err := d.flagSame(ctx, c, k.Material)
+	if err != nil {
+		return Case{}, err
+	}
 	// Should this fail, it is not known whether the case was stored: its key stays
 	// until Open has seen that there is no case.
-	if err := d.store.apply(change{cases: []*caseRecord{c}, request: c.Request, files: files, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
+	if err := d.store.apply(change{cases: append([]*caseRecord{c}, others...), request: c.Request, files: files, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
 		return Case{}, err
 	}
 	return c.Case, nil
@@ -133,7 +140,10 @@ func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Che
 // firstState is where a new case begins, and a completed one goes on. Whoever has to be asked for more is
 // asked at once, whether the address is confirmed or not.
 func (d *Desk) firstState(c *caseRecord) State {
+	who := c.Request.From()
 	switch {
+	case len(c.Problems) > 0 && (slices.Contains(c.Flags, request.FlagChildSafety) || who.Email == "" && who.Phone == "" && who.PostalAddress == ""):
+		return StateInReview // it does not wait for an answer, or nobody can be asked
 	case len(c.Problems) > 0:
 		return StateNeedsInfo
 	case d.opts.ConfirmEmail && handlings[c.Kind].waits && c.Request.From().Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():

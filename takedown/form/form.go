@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,8 +33,19 @@ const (
 
 // Options are the options of [Decode].
 type Options struct {
-	// Kind is the kind of the request where the form has no field "kind".
-	Kind takedown.Kind
+	// Kind is the kind of the request. A form that names another one is refused. Where
+	// the form may choose, Kind is zero and Kinds are the kinds that it shows.
+	Kind  takedown.Kind
+	Kinds []takedown.Kind
+	// Fields are the fields that the form shows, by their paths without the numbers of
+	// lists: "requester.email", "image_urls", "works.description". A form with other
+	// fields is refused, so that nobody can say what was not asked; nil takes every
+	// field of the kind.
+	Fields []string
+	// MaxBytes and MaxImages are limits below those of [request.Decode]; 0 is no other
+	// limit.
+	MaxBytes  int64
+	MaxImages int
 	// Statements are the statements that the form shows, by the paths of their
 	// fields, for example "good_faith". A ticked box for one of them accepts the
 	// statement with this text. The text that the browser sends back is not used,
@@ -97,6 +109,7 @@ type form struct {
 	fields []formField
 	parts  int   // that were read, empty ones too
 	size   int64 // of their names and values
+	images int
 }
 
 type formField struct {
@@ -116,8 +129,13 @@ func (f *form) add(ff formField) error {
 	if len(ff.name) > maxFormName {
 		return &request.FormatError{Why: fmt.Sprintf("the name of a field has more than %d bytes", maxFormName)}
 	}
-	if f.size += int64(len(ff.name)) + ff.size(); f.size > request.MaxBytes {
-		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(request.MaxBytes))}
+	if f.size += int64(len(ff.name)) + ff.size(); f.size > f.maxBytes() {
+		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", f.maxBytes())}
+	}
+	if ff.file && ff.size() > 0 {
+		if f.images++; f.opts.MaxImages > 0 && f.images > f.opts.MaxImages {
+			return &request.FormatError{Field: plain(ff.name), Why: fmt.Sprintf("the form takes at most %d files", f.opts.MaxImages)}
+		}
 	}
 	if ff.size() > 0 {
 		f.fields = append(f.fields, ff)
@@ -129,12 +147,20 @@ func (f *form) add(ff formField) error {
 // files on the disk, personal data in a folder that nobody erases; here they are
 // sealed. It reads no more than a request may have, also of what is no value.
 func (f *form) readMultipart(body io.Reader, boundary string) error {
-	limited := &io.LimitedReader{R: body, N: request.MaxBytes + 1}
+	limited := &io.LimitedReader{R: body, N: f.maxBytes() + 1}
 	err := f.readParts(multipart.NewReader(limited, boundary))
 	if limited.N <= 0 {
-		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", int64(request.MaxBytes))}
+		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", f.maxBytes())}
 	}
 	return err
+}
+
+// maxBytes is the maximum size of the form.
+func (f *form) maxBytes() int64 {
+	if f.opts.MaxBytes > 0 {
+		return min(f.opts.MaxBytes, request.MaxBytes)
+	}
+	return request.MaxBytes
 }
 
 func (f *form) readParts(r *multipart.Reader) error {
@@ -157,7 +183,7 @@ func (f *form) readParts(r *multipart.Reader) error {
 		ff := formField{name: part.FormName(), file: part.FileName() != ""}
 		if ff.file {
 			// One byte more shows the validation that it is too large.
-			limit := min(phash.DefaultMaxBytes+1, request.MaxBytes-f.size+1)
+			limit := min(phash.DefaultMaxBytes+1, f.maxBytes()-f.size+1)
 			if ff.image, err = f.readFile(io.LimitReader(part, limit), limit); err != nil {
 				return err
 			}
@@ -242,20 +268,11 @@ func (f *form) readURLEncoded(body io.Reader) error {
 
 // request makes the request of the fields.
 func (f *form) request() (request.Request, error) {
-	kind := f.opts.Kind
-	for _, ff := range f.fields {
-		if ff.name == "kind" {
-			k, err := takedown.ParseKind(string(ff.value))
-			if err != nil {
-				return nil, &request.FormatError{Field: "kind", Why: strings.TrimPrefix(err.Error(), "takedown: ")}
-			}
-			kind = k
-		}
+	kind, err := f.kind()
+	if err != nil {
+		return nil, err
 	}
 	empty := request.New(kind)
-	if empty == nil {
-		return nil, &request.FormatError{Field: "kind", Why: "it is missing, and form.Options.Kind names none"}
-	}
 	r := reflect.New(reflect.TypeOf(empty)).Elem()
 	for _, ff := range f.fields {
 		if ff.name == "kind" {
@@ -267,11 +284,39 @@ func (f *form) request() (request.Request, error) {
 			}
 			continue
 		}
+		if f.opts.Fields != nil && !slices.Contains(f.opts.Fields, listNumber.ReplaceAllString(ff.name, "")) {
+			return nil, &request.FormatError{Field: plain(ff.name), Why: "the form has no such field"}
+		}
 		if err := f.set(r, ff); err != nil {
 			return nil, err
 		}
 	}
 	return r.Interface().(request.Request), nil
+}
+
+var listNumber = regexp.MustCompile(`\[[0-9]+\]`)
+
+// kind returns the kind of the request: the server's, or one of those that the form
+// may choose.
+func (f *form) kind() (takedown.Kind, error) {
+	kind := f.opts.Kind
+	for _, ff := range f.fields {
+		if ff.name != "kind" {
+			continue
+		}
+		k, err := takedown.ParseKind(string(ff.value))
+		switch {
+		case err != nil:
+			return 0, &request.FormatError{Field: "kind", Why: strings.TrimPrefix(err.Error(), "takedown: ")}
+		case f.opts.Kind != 0 && k != f.opts.Kind, f.opts.Kind == 0 && !slices.Contains(f.opts.Kinds, k):
+			return 0, &request.FormatError{Field: "kind", Why: "this form is for requests of another kind"}
+		}
+		kind = k
+	}
+	if request.New(kind) == nil {
+		return 0, &request.FormatError{Field: "kind", Why: "it is missing, and form.Options.Kind names none"}
+	}
+	return kind, nil
 }
 
 // plain returns a field's name if it can stand in an error.

@@ -176,7 +176,13 @@ func (r IntimateImage) check(c *checker) {
 	choice(c, "synthetic", r.Synthetic, false)
 	choice(c, "minor_depicted", r.MinorDepicted, true)
 	c.text("signature", r.Signature, true, maxName)
+	// Where it is, is enough to act on. About a child nobody is turned away; of
+	// others, who can be asked is asked for the rest.
+	core := []string{"image_urls", "page_urls", "images", "hashes"}
 	if r.MinorDepicted != AnswerNo {
 		c.Flag(FlagChildSafety)
+	} else {
+		core = append(core, "requester.email", "minor_depicted")
 	}
+	c.missingIs(Curable, Incomplete, core)
 }
