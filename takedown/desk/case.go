@@ -252,6 +252,10 @@ type Case struct {
 	// PreserveUntil forbids the erasure of personal data until then: see
 	// [Desk.MarkReported].
 	PreserveUntil time.Time `json:"preserve_until,omitzero"`
+	// Assignee is the reviewer to whom the case is assigned until AssignedUntil: see
+	// [Desk.Assign].
+	Assignee      string    `json:"assignee,omitempty"`
+	AssignedUntil time.Time `json:"assigned_until,omitzero"`
 	// Claim is that of an opt-out.
 	Claim request.Claim `json:"claim,omitempty"`
 	// Version counts the states of what a reviewer decides about: the request, its
@@ -312,6 +316,8 @@ type caseRecord struct {
 	Completions      int `json:"completions,omitempty"`
 	AboutCompletions int `json:"about_completions,omitempty"`
 
+	// NoteCount is the number of notes.
+	NoteCount int `json:"notes,omitempty"`
 	// Sealed is the finding, sealed under the key of the case.
 	Sealed []byte `json:"finding,omitempty"`
 

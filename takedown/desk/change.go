@@ -27,6 +27,8 @@ type change struct {
 	keep     []int              // numbers of images of the first case that are kept
 	// templates are sealed; the ids of their keys are in the items of the case.
 	templates map[[16]byte][]byte
+	// extra, unless nil, stores something else in the same transaction.
+	extra func(StoreTx) error
 	// evidence is numbered from firstEvidence on.
 	evidence      []Evidence
 	firstEvidence int
@@ -53,6 +55,9 @@ func (s *caseStore) apply(ch change) error {
 			if err := step(tx, &ch, sealed); err != nil {
 				return err
 			}
+		}
+		if ch.extra != nil {
+			return ch.extra(tx)
 		}
 		return nil
 	}); err != nil {
@@ -214,7 +219,7 @@ func (s *caseStore) forget(tx StoreTx, ch *change, _ sealedChange) error {
 	id := ch.cases[0].ID
 	if ch.erase {
 		if err := errors.Join(
-			tx.Delete(BucketRequests, id[:]), deletePrefix(tx, BucketEvidence, id[:]), s.reindex(tx, id, groupPerson, nil),
+			tx.Delete(BucketRequests, id[:]), deletePrefix(tx, BucketEvidence, id[:]), deletePrefix(tx, BucketNotes, id[:]), s.reindex(tx, id, groupPerson, nil),
 		); err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/md5"
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -49,6 +51,8 @@ func TestInspect(t *testing.T) {
 		ImageURLs: []string{"https://example.org/a.jpg", "https://cdn.example.org/a.jpg"},
 		PageURLs:  []string{"https://example.org/"},
 		SHA256:    sha256.Sum256(file),
+		SHA1:      sha1.Sum(file),
+		MD5:       md5.Sum(file),
 		Hashes:    hashes(t, file),
 	}
 	// Features survive being stored and sent.

@@ -39,7 +39,7 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 		default:
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
-		if err := cmp.Or(c.seen(g.Seen), d.mayDecide(c, g.Actor)); err != nil {
+		if err := cmp.Or(c.seen(g.Seen), d.mayDecide(c, g.Actor), c.assigned(g.Actor, now)); err != nil {
 			return change{}, err
 		}
 		if request.IsReply(c.Kind) {
@@ -157,7 +157,7 @@ func (d *Desk) Amend(ctx context.Context, id takedown.CaseID, g Grant) error {
 		if c.over(now) {
 			return change{}, &MoveError{id, StateExpired, StateEnforcing}
 		}
-		if err := cmp.Or(c.seen(g.Seen), d.mayDecide(c, g.Actor)); err != nil {
+		if err := cmp.Or(c.seen(g.Seen), d.mayDecide(c, g.Actor), c.assigned(g.Actor, now)); err != nil {
 			return change{}, err
 		}
 		g, err := d.refusing(c, g)
@@ -199,7 +199,7 @@ func (d *Desk) Reject(ctx context.Context, id takedown.CaseID, r Refusal) error 
 		case StateInForce, StateCounter, StateCourtHold:
 			return change{}, &MoveError{id, c.State, StateRejected}
 		}
-		if err := cmp.Or(c.seen(r.Seen), d.mayDecide(c, r.Actor)); err != nil {
+		if err := cmp.Or(c.seen(r.Seen), d.mayDecide(c, r.Actor), c.assigned(r.Actor, now)); err != nil {
 			return change{}, err
 		}
 		return d.rejecting(c, r, now)

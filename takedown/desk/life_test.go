@@ -730,7 +730,7 @@ func TestSubmit_ContradictingClaims(t *testing.T) {
 	}
 	r.Requester.Email = "other@example.org"
 	second := o.submit(t, r)
-	if diff := cmp.Diff([]request.Flag{desk.FlagContradiction}, second.Flags); diff != "" {
+	if diff := cmp.Diff([]request.Flag{desk.FlagContradiction, desk.FlagPendingContradiction}, second.Flags); diff != "" {
 		t.Errorf("flags (-want +got):\n%s", diff)
 	}
 	var sr *desk.SecondReviewError

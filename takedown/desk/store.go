@@ -79,7 +79,13 @@ const (
 	// under the operator's key, because free pages keep its data of a picture. It
 	// is written in the transaction that moves the case, and removed in the one
 	// that finishes the move. Open replays the remaining events.
-	BucketOutbox   Bucket = "outbox"
+	BucketOutbox Bucket = "outbox"
+	// id + 4 bytes + 0 → a Note, and + 1 → its file, sealed under the key of the case:
+	// personal data
+	BucketNotes Bucket = "notes"
+	// see matches.go → matches that wait, and the answers to others, sealed under the
+	// operator's key
+	BucketMatches  Bucket = "matches"
 	BucketMessages Bucket = "messages" // id + 8 bytes → a message that is to be sent, sealed under the key of the case: see sender.go
 	BucketSchedule Bucket = "schedule" // time of the next attempt + 8 bytes + id → nothing; the messages by time
 	BucketSent     Bucket = "sent"     // keyed digests of addresses → how many messages they got in a day, and when they were confirmed
@@ -92,7 +98,7 @@ const (
 
 // Buckets are all buckets that a [Store] must have.
 var Buckets = []Bucket{
-	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketSchedule, BucketSent, BucketLog, BucketAllowed, BucketIndex,
+	BucketMeta, BucketCases, BucketRequests, BucketFiles, BucketUploads, BucketMaterial, BucketEvidence, BucketPictures, BucketTemplates, BucketOutbox, BucketMessages, BucketSchedule, BucketSent, BucketLog, BucketAllowed, BucketNotes, BucketMatches, BucketIndex,
 }
 
 var (

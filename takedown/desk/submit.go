@@ -30,6 +30,12 @@ import (
 // case waits in [StateNeedsInfo], with its problems, for [Desk.Complete]. It keeps
 // the time of its receipt.
 func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
+	return d.receive(ctx, r, time.Time{})
+}
+
+// receive is Submit of a request that was received at a time; zero is now. Nobody is
+// written to about one that was received before.
+func (d *Desk) receive(ctx context.Context, r request.Request, received time.Time) (Case, error) {
 	if err := ctx.Err(); err != nil {
 		return Case{}, err
 	}
@@ -50,7 +56,7 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 	}
 	var c Case
 	err := d.report(OpSubmit, false, func() (err error) {
-		if c, err = d.submit(ctx, id, r, k, files); err != nil {
+		if c, err = d.submit(ctx, id, r, k, files, received); err != nil {
 			err = errors.Join(err, d.store.dropUploads(id, files))
 		}
 		return err
@@ -65,7 +71,7 @@ func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
 // only show a face go into its templates.
 func imagesOf(r request.Request) []request.File { return request.Images(withoutTemplates(value(r))) }
 
-func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile) (Case, error) {
+func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile, received time.Time) (Case, error) {
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
@@ -97,8 +103,19 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 		c.Pauses = []Pause{{From: now}}
 		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo, AfterConfirm: true})
 	}
-	if d.opts.ConfirmEmail && r.From().Email != "" {
+	if d.opts.ConfirmEmail && r.From().Email != "" && received.IsZero() {
 		msgs = append(msgs, c.newToken(now))
+	}
+	if !received.IsZero() { // somebody has dealt with it before
+		msgs = nil
+		c.Received, c.Times[MilestoneReceived] = received, received
+		if c.State == StateUnconfirmed {
+			c.State = StateInReview
+		}
+	}
+	others, err := d.flagSame(ctx, c, k.Material)
+	if err != nil {
+		return Case{}, err
 	}
 	c.note("", c.State, Actor{}, now)
 	c.Moves = []Moved{{To: c.State, Time: now}}
@@ -108,10 +125,6 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 	templates, err := d.store.giveTemplates(c, k.Templates)
 	if err != nil {
 		d.store.doubt(c.ID)
-		return Case{}, err
-	}
-	others, err := d.flagSame(ctx, c, k.Material)
-	if err != nil {
 		return Case{}, err
 	}
 	// Should this fail, it is not known whether the case was stored: its key stays
