@@ -3,9 +3,16 @@ package blocklist_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"image"
+	"image/draw"
+	"image/jpeg"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -45,4 +52,36 @@ func TestDeltaSizes(t *testing.T) {
 	}
 	size("1,000 rules for an address", 56_000, addresses)
 	size("100 pictures with 16 hashes", 66_000, pictures)
+
+	sharedtest.NeedTestdata(t)
+	photos, err := filepath.Glob(filepath.Join(sharedtest.Path(t, "photos"), "*.jpg"))
+	if err != nil || len(photos) < 100 {
+		t.Skipf("%d photographs, %v", len(photos), err)
+	}
+	n := 100
+	if testing.Short() {
+		n = 10
+	}
+	for i, path := range photos[:n] {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := jpeg.Decode(f)
+		f.Close()
+		if err != nil {
+			t.Skipf("%s: %v", filepath.Base(path), err)
+		}
+		grey := image.NewGray(m.Bounds())
+		draw.Draw(grey, grey.Bounds(), m, m.Bounds().Min, draw.Src)
+		set, err := features.Extract(grey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What a registration stores.
+		e := &pictures[i]
+		e.ID[15] = 9
+		e.Rule.Keys.Features = []blocklist.Features{set.Compact()}
+	}
+	size(fmt.Sprintf("%d photographs with 16 hashes and features", n), n*13_500, pictures[:n])
 }
