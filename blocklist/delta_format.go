@@ -63,52 +63,68 @@ func (h *deltaHeader) appendTo(b []byte) []byte {
 // openDelta reads the header of a delta, and returns it with what follows it.
 // With trusted keys the delta must be signed by one of them.
 func openDelta(b []byte, trusted []ed25519.PublicKey) (h deltaHeader, body []byte, err error) {
-	bad := func(format string, args ...any) (deltaHeader, []byte, error) {
-		return deltaHeader{}, nil, fmt.Errorf("blocklist: delta: %w", fmt.Errorf(format, args...))
+	if err := checkDelta(b); err != nil {
+		return h, nil, fmt.Errorf("blocklist: delta: %w", err)
 	}
+	h.parse(b)
+	signed, signature := b[:len(b)-4-signatureSize], b[len(b)-4-signatureSize:len(b)-4]
+	if len(trusted) > 0 {
+		message := append([]byte(deltaContext), signed...)
+		if err := verify(trusted, signature, message); err != nil {
+			return deltaHeader{}, nil, err
+		}
+	}
+	if err := h.valid(); err != nil {
+		return deltaHeader{}, nil, fmt.Errorf("blocklist: delta: %w", err)
+	}
+	return h, signed, nil
+}
+
+// checkDelta looks at what is known of every delta, whatever its content.
+func checkDelta(b []byte) error {
 	if !bytes.HasPrefix(b, []byte(deltaMagic)) {
-		return bad("the file does not begin as one: %w", ErrFormat)
+		return fmt.Errorf("the file does not begin as one: %w", ErrFormat)
 	}
 	if len(b) < deltaLeast {
-		return bad("%d bytes, at least %d are expected: %w", len(b), deltaLeast, ErrTruncated)
+		return fmt.Errorf("%d bytes, at least %d are expected: %w", len(b), deltaLeast, ErrTruncated)
 	}
 	if v := le.Uint16(b[8:]); v != deltaVersion {
-		return bad("version %d, this program knows %d: %w", v, deltaVersion, ErrVersion)
+		return fmt.Errorf("version %d, this program knows %d: %w", v, deltaVersion, ErrVersion)
 	}
 	if len(b) > MaxDelta {
-		return bad("%d bytes, at most %d are accepted: %w", len(b), MaxDelta, ErrLimit)
+		return fmt.Errorf("%d bytes, at most %d are accepted: %w", len(b), MaxDelta, ErrLimit)
 	}
-	rest := b[:len(b)-4]
-	if got, want := crc32.Checksum(rest, castagnoli), le.Uint32(b[len(rest):]); got != want {
-		return bad("checksum %08x, not %08x: %w", got, want, ErrChecksum)
+	if got, want := crc32.Checksum(b[:len(b)-4], castagnoli), le.Uint32(b[len(b)-4:]); got != want {
+		return fmt.Errorf("checksum %08x, not %08x: %w", got, want, ErrChecksum)
 	}
-	if h.flags = le.Uint16(b[10:]); h.flags&^deltaEncrypted != 0 {
-		return bad("flags %04x: %w", h.flags, ErrVersion)
+	if flags := le.Uint16(b[10:]); flags&^deltaEncrypted != 0 {
+		return fmt.Errorf("flags %04x: %w", flags, ErrVersion)
 	}
-	h.plain = le.Uint32(b[12:])
+	return nil
+}
+
+func (h *deltaHeader) parse(b []byte) {
+	h.flags, h.plain = le.Uint16(b[10:]), le.Uint32(b[12:])
 	h.list, h.tenant = [16]byte(b[16:]), le.Uint32(b[32:])
 	epoch := le.Uint32(b[36:])
 	h.from = Position{epoch, le.Uint64(b[40:]), [32]byte(b[56:])}
 	h.to = Position{epoch, le.Uint64(b[48:]), [32]byte(b[88:])}
 	h.written = int64(le.Uint64(b[120:]))
 	h.salt, h.check = [saltSize]byte(b[128:]), [checkSize]byte(b[160:])
-	signed := rest[:len(rest)-signatureSize]
-	if len(trusted) > 0 {
-		message := append([]byte(deltaContext), signed...)
-		if err := verify(trusted, rest[len(signed):], message); err != nil {
-			return deltaHeader{}, nil, err
-		}
-	}
+}
+
+// valid returns an error if a header contradicts itself.
+func (h *deltaHeader) valid() error {
 	n := h.to.Seq - h.from.Seq
 	switch {
 	case h.plain > MaxDelta:
-		return bad("%d bytes of changes, at most %d are accepted: %w", h.plain, MaxDelta, ErrLimit)
+		return fmt.Errorf("%d bytes of changes, at most %d are accepted: %w", h.plain, MaxDelta, ErrLimit)
 	case h.to.Seq < h.from.Seq || n > uint64(h.plain)/9 || n == 0 && (h.plain != 0 || h.from.Digest != h.to.Digest):
-		return bad("events %d to %d in %d bytes: %w", h.from.Seq, h.to.Seq, h.plain, ErrFormat)
+		return fmt.Errorf("events %d to %d in %d bytes: %w", h.from.Seq, h.to.Seq, h.plain, ErrFormat)
 	case h.flags&deltaEncrypted == 0 && (h.salt != [saltSize]byte{} || h.check != [checkSize]byte{}):
-		return bad("a salt, though it is not encrypted: %w", ErrFormat)
+		return fmt.Errorf("a salt, though it is not encrypted: %w", ErrFormat)
 	}
-	return h, signed, nil
+	return nil
 }
 
 // changes returns the events of a delta, of which body is all but the signature.

@@ -278,42 +278,13 @@ func fetchFile(ctx context.Context, s source, fs fsx.FS, name string, f *file, p
 	if err != nil {
 		return 0, fmt.Errorf("feed: %w", withoutPath(err))
 	}
-	closed := false
-	defer func() {
-		if !closed {
-			h.Close()
-		}
-	}()
-	at, err := h.Size()
-	if err != nil {
-		return 0, fmt.Errorf("feed: %w", withoutPath(err))
-	}
-	for failures := 0; at < f.Size; {
-		got, err := fetchPart(ctx, s, h, name, f, at, stall)
-		n += got
-		if err == nil {
-			break
-		}
-		if failures++; got >= worthwhile {
-			failures = 0
-		}
-		if failures == 3 || ctx.Err() != nil || errors.Is(err, iofs.ErrNotExist) || errors.Is(err, errDisk) || errors.Is(err, ErrMismatch) {
-			return n, fmt.Errorf("feed: base: %w", err)
-		}
-		if at, err = h.Size(); err != nil {
-			return n, fmt.Errorf("feed: %w", withoutPath(err))
-		}
-	}
-	// What is read back is what is used.
-	sum := sha256.New()
-	size, err := io.Copy(sum, io.NewSectionReader(h, 0, f.Size+1))
-	if err == nil && (size != f.Size || hashText(sum.Sum(nil)) != f.SHA256) {
-		err = fmt.Errorf("feed: base of %d bytes, %d were named: %w", size, f.Size, ErrMismatch)
+	n, err = fetchRest(ctx, s, h, name, f, stall)
+	if err == nil {
+		err = compare(h, f)
 	}
 	if err == nil {
 		err = h.Sync()
 	}
-	closed = true
 	if cerr := h.Close(); err == nil {
 		err = cerr
 	}
@@ -323,10 +294,49 @@ func fetchFile(ctx context.Context, s source, fs fsx.FS, name string, f *file, p
 	if err == nil {
 		err = fs.SyncDir(filepath.Dir(path))
 	}
+	if err == nil {
+		return n, nil
+	}
 	if errors.Is(err, ErrMismatch) {
 		err = errors.Join(err, remove(fs, part))
 	}
-	return n, err
+	return n, fmt.Errorf("feed: base: %w", withoutPath(err))
+}
+
+// fetchRest fetches what a file lacks, and goes on after interruptions as long as
+// something comes.
+func fetchRest(ctx context.Context, s source, h fsx.File, name string, f *file, stall time.Duration) (n int64, err error) {
+	for failures := 0; ; {
+		at, err := h.Size()
+		if err != nil || at >= f.Size {
+			return n, err
+		}
+		got, err := fetchPart(ctx, s, h, name, f, at, stall)
+		if n += got; err == nil {
+			return n, nil
+		}
+		if failures++; got >= worthwhile {
+			failures = 0
+		}
+		if failures == 3 || ctx.Err() != nil || isHopeless(err) {
+			return n, err
+		}
+	}
+}
+
+// isHopeless reports whether the same request would end in the same error.
+func isHopeless(err error) bool {
+	return errors.Is(err, iofs.ErrNotExist) || errors.Is(err, errDisk) || errors.Is(err, ErrMismatch)
+}
+
+// compare reads a file back: that is what is used.
+func compare(h fsx.File, f *file) error {
+	sum := sha256.New()
+	size, err := io.Copy(sum, io.NewSectionReader(h, 0, f.Size+1))
+	if err == nil && (size != f.Size || hashText(sum.Sum(nil)) != f.SHA256) {
+		err = fmt.Errorf("%d bytes, %d were named: %w", size, f.Size, ErrMismatch)
+	}
+	return err
 }
 
 // worthwhile is how much an attempt must bring for the next one to follow at once.

@@ -231,25 +231,37 @@ func (p *pointer) check() string {
 		return "an id or a digest has another length"
 	case p.Base.Seq > p.Seq || p.Least > p.Base.At:
 		return "its base is newer than the list, or older than allowed"
-	case p.Base.Size <= 0 || p.Base.At <= 0 || p.Written <= 0:
+	case !p.Base.isWhole() || p.Written <= 0:
 		return "a size or a time is missing"
 	case p.Wait < 0 || p.Retain <= 0:
 		return "a duration is negative"
-	case len(p.Deltas) > maxDeltas:
-		return "it names too many deltas"
+	}
+	return p.checkDeltas()
+}
+
+func (f *file) isWhole() bool { return f.Size > 0 && f.At > 0 }
+
+func (p *pointer) checkDeltas() string {
+	if len(p.Deltas) == 0 {
+		if p.Base.Seq != p.Seq {
+			return "its base ends before the list"
+		}
+		return ""
 	}
 	at := p.From
 	for i := range p.Deltas {
 		d := &p.Deltas[i]
-		if d.Seq <= at || d.Size <= 0 || d.Size > blocklist.MaxDelta || d.At <= 0 {
+		if d.Seq <= at || !d.isWhole() || d.Size > blocklist.MaxDelta {
 			return "its deltas do not follow each other"
 		}
 		at = d.Seq
 	}
-	if len(p.Deltas) > 0 && at != p.Seq || len(p.Deltas) == 0 && p.Base.Seq != p.Seq {
-		return "its files end before the list"
-	}
-	if p.Base.Seq < p.From && len(p.Deltas) > 0 {
+	switch {
+	case len(p.Deltas) > maxDeltas:
+		return "it names too many deltas"
+	case at != p.Seq:
+		return "its deltas end before the list"
+	case p.Base.Seq < p.From:
 		return "its deltas begin after the base"
 	}
 	return ""

@@ -366,55 +366,58 @@ const (
 // next stores the files of the next pointer, and returns it; nil if there is
 // nothing to publish. newest is the last delta, if it is the only new file.
 func (p *Publisher) next(ctx context.Context) (next *pointer, newest []byte, why reason, err error) {
+	fail := func(err error) (*pointer, []byte, reason, error) { return nil, nil, 0, err }
 	now, at := p.o.Now(), p.list.State().Position()
 	old := p.now
 	if old != nil && old.Epoch != at.Epoch {
 		old = nil
 	}
 	if why, err = p.baseDue(old, at.Seq, now); err != nil {
-		return nil, nil, 0, err
+		return fail(err)
 	}
 	if why == noReason && at.Seq == old.Seq && now.Sub(old.writtenAt()) < p.o.Heartbeat && now.After(old.writtenAt()) {
-		return nil, nil, 0, nil
+		return fail(nil)
 	}
-	next = &pointer{}
-	if old != nil {
-		next = old.clone()
-	}
-	id := p.list.State().ID()
-	next.List, next.Epoch = id[:], at.Epoch
-	next.Wait, next.Retain = int64(p.o.Wait/time.Second), int64(p.o.Retain/time.Second)
-	next.Written = now.Unix()
-	if p.now != nil && at.Epoch == p.now.Epoch {
-		next.Written = max(next.Written, p.now.Written)
-	}
+	next = p.successor(old, at.Epoch, now)
 	if why != noReason {
-		at, err = p.addBase(ctx, next, why)
-		if err != nil {
-			return nil, nil, 0, err
+		if at, err = p.addBase(ctx, next, why); err != nil {
+			return fail(err)
 		}
 		if at.Epoch != next.Epoch {
-			return nil, nil, 0, fmt.Errorf("feed: the list is of another epoch now: %w", blocklist.ErrClosed)
+			return fail(fmt.Errorf("feed: the list is of another epoch now: %w", blocklist.ErrClosed))
 		}
 	}
 	next.Seq, next.Digest = at.Seq, at.Digest[:]
 	if old == nil {
 		next.From, next.Deltas = next.Base.Seq, nil
 	} else {
-		if newest, err = p.addDeltas(ctx, next, old.Seq, at.Seq); err != nil {
-			return nil, nil, 0, err
+		if newest, err = p.addDeltas(ctx, next, old.Seq, at.Seq); err == nil && why == noReason {
+			err = p.merge(ctx, next)
 		}
-		if why == noReason {
-			if err := p.merge(ctx, next); err != nil {
-				return nil, nil, 0, err
-			}
+		if err != nil {
+			return fail(err)
 		}
 		p.trim(next, now)
 	}
 	if err := next.check(); err != "" {
-		return nil, nil, 0, fmt.Errorf("feed: the next pointer is wrong: %s: %w", err, ErrPointer)
+		return fail(fmt.Errorf("feed: the next pointer is wrong: %s: %w", err, ErrPointer))
 	}
 	return next, newest, why, nil
+}
+
+// successor returns a copy of a pointer, or a new one, with what does not depend on
+// the files.
+func (p *Publisher) successor(old *pointer, epoch uint32, now time.Time) *pointer {
+	next := &pointer{}
+	if old != nil {
+		next = old.clone()
+	}
+	id := p.list.State().ID()
+	next.List, next.Epoch = id[:], epoch
+	next.Wait, next.Retain = int64(p.o.Wait/time.Second), int64(p.o.Retain/time.Second)
+	// The clock may have been set back.
+	next.Written = max(now.Unix(), next.Written)
+	return next
 }
 
 // baseDue returns why a new base is to be written.
