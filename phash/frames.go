@@ -140,6 +140,14 @@ func (p *player) give(pic *Picture) error {
 	default:
 		return damaged(pic.format, nil, "%v", d)
 	}
+	// What hashing a further picture costs belongs to the work for the file; for
+	// frames it is counted where they are drawn.
+	if p.given > 0 && pic.frame.Index == 0 {
+		b := pic.stored.Bounds()
+		if err := p.work.Spend(int64(b.Dx()) * int64(b.Dy()) * raster.ShownCost); err != nil {
+			return &DecodeError{Format: pic.format, Reason: ErrTooLarge, Err: err}
+		}
+	}
 	p.given++
 	p.stopped = !p.yield(pic, nil)
 	return nil
@@ -192,11 +200,14 @@ func (p *player) damage(reason DamageReason, missing float64) Damage {
 // well, and no deeper ones, because that is what browsers do at the most.
 func (p *player) svg(data []byte, depth int) error {
 	var first error
-	any := false
+	any, failed := false, 0
 	pictures, more := svgpics.Pictures(p.ctx, data)
 	for _, b := range pictures {
 		err := p.play(Sniff(b), b, depth+1)
 		any = any || err == nil
+		if err != nil {
+			failed++
+		}
 		if first == nil {
 			first = err
 		}
@@ -215,6 +226,7 @@ func (p *player) svg(data []byte, depth int) error {
 	case err != nil:
 		return fmt.Errorf("phash: SVG: decoding: %w", err)
 	case any || p.given > 0 || depth > 0:
+		p.leftOut += failed // nobody looked at these
 		return nil
 	case first != nil:
 		return first

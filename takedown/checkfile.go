@@ -107,9 +107,9 @@ func (f *fileCheck) lists(ask func()) {
 
 // look compares a picture of the file, in the order of the costs.
 func (f *fileCheck) look(pic *phash.Picture) error {
-	frame, fresh := f.hashed(pic)
-	if !fresh {
-		return nil
+	frame, fresh, err := f.hashed(pic)
+	if !fresh || err != nil {
+		return err
 	}
 	f.put(frame)
 	i, w := len(f.c.Frames), &f.w
@@ -118,9 +118,8 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 	// Features can weaken a match by hash. As long as they are not known, it counts
 	// as if they did.
 	f.lists(func() { w.nearOf(&f.q, frame.Hashes, wanted && !f.c.Damage.Visible()) })
-	var err error
 	if w.open() && wanted {
-		*f.featuresAt(i), err = featuresOf(pic)
+		*f.featuresAt(i), err = f.features(pic)
 		f.lists(func() {
 			if w.open() {
 				w.insideOf(&f.q, i, f.c.Picture(i))

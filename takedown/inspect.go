@@ -12,6 +12,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/staydown/staydown/internal/apart"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -192,49 +193,64 @@ type inspection struct {
 // decode gives each distinct picture of the file to add, and notes damage and
 // what was left out.
 func (in *inspection) decode(file []byte, isImage bool, add func(*phash.Picture) error) error {
-	if in.opts.Slots != nil {
+	var free func()
+	if slots := in.opts.Slots; slots != nil {
 		select {
-		case in.opts.Slots <- struct{}{}:
-			defer func() { <-in.opts.Slots }()
+		case slots <- struct{}{}:
+			free = func() { <-slots }
 		case <-in.ctx.Done():
 			return in.ctx.Err()
 		}
 	}
 	in.seen = map[phash.Hash]bool{}
-	for pic, err := range phash.DecodeFramesContext(in.ctx, bytes.NewReader(file), in.opts.decoding()) {
-		var left *phash.LeftOutError
-		if errors.As(err, &left) {
-			in.c.LeftOut = left.LeftOut
-			return nil
-		}
-		if err != nil {
-			// What was found before the fault counts.
-			in.c.Undecodable = isImage && in.n == 0 && in.ctx.Err() == nil
-			return err
-		}
+	frames := phash.DecodeFramesContext(in.ctx, bytes.NewReader(file), in.opts.decoding())
+	err := apart.Each(in.ctx, free, func(yield func(*phash.Picture) bool) (failed error) {
+		frames(func(pic *phash.Picture, err error) bool {
+			failed = err
+			return err == nil && yield(pic)
+		})
+		return failed
+	}, func(pic *phash.Picture) error {
 		if d := pic.Damage(); d.Missing > in.c.Damage.Missing || in.c.Damage == (phash.Damage{}) {
 			in.c.Damage = d
 		}
 		if err := add(pic); err != nil {
-			return err
+			return &stopError{err}
 		}
 		if in.opts.FirstFrame {
 			in.c.LeftOut = pic.Frame().Count - 1
-			return nil
+			return &stopError{}
 		}
+		return nil
+	})
+	var left *phash.LeftOutError
+	var stop *stopError
+	switch {
+	case errors.As(err, &stop):
+		return stop.err
+	case errors.As(err, &left):
+		in.c.LeftOut = left.LeftOut
+		return nil
+	case err != nil:
+		// What was found before the fault counts.
+		in.c.Undecodable = isImage && in.n == 0 && in.ctx.Err() == nil
 	}
-	return nil
+	return err
 }
+
+// stopError ends decoding before the end of the file, with an error or without.
+type stopError struct{ err error }
+
+func (e *stopError) Error() string { return "stopped" }
 
 // add adds a picture to the candidate, unless it looks like an earlier one.
 func (in *inspection) add(pic *phash.Picture) error {
-	f, fresh := in.hashed(pic)
-	if !fresh {
-		return nil
+	f, fresh, err := in.hashed(pic)
+	if !fresh || err != nil {
+		return err
 	}
-	var err error
 	if !in.opts.NoFeatures {
-		f.Features, err = featuresOf(pic)
+		f.Features, err = in.features(pic)
 	}
 	f.Faces = in.faces(pic)
 	in.put(f)
@@ -243,14 +259,39 @@ func (in *inspection) add(pic *phash.Picture) error {
 
 // hashed returns the frame of a picture with its hashes, and whether it looks like no
 // earlier one.
-func (in *inspection) hashed(pic *phash.Picture) (f Frame, fresh bool) {
-	f = Frame{Index: pic.Frame().Index, Hashes: phash.HashesToAsk(pic)}
+func (in *inspection) hashed(pic *phash.Picture) (f Frame, fresh bool, err error) {
+	f.Index = pic.Frame().Index
+	if f.Hashes, err = until(in.ctx, func() ([]phash.Hash, error) { return phash.HashesToAsk(pic), nil }); err != nil {
+		return f, false, err
+	}
 	own := f.Hashes[0]
 	if in.n > 0 && !own.IsZero() && in.seen[own] {
-		return f, false
+		return f, false, nil
 	}
 	in.seen[own] = true
-	return f, true
+	return f, true, nil
+}
+
+func (in *inspection) features(pic *phash.Picture) (Features, error) {
+	return until(in.ctx, func() (Features, error) { return featuresOf(pic) })
+}
+
+// until returns what f returns, or the error of the context if that ends before.
+// Hashing a large picture takes a while, and cannot be interrupted.
+func until[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	done := make(chan T, 1)
+	err := apart.Run(ctx, nil, func() error {
+		v, err := f()
+		done <- v
+		return err
+	})
+	select {
+	case v := <-done:
+		return v, err
+	default:
+		var none T
+		return none, err
+	}
 }
 
 func (in *inspection) put(f Frame) {

@@ -142,9 +142,9 @@ type player struct {
 	last    uint64
 }
 
-// shownCost is the work for a pixel of a frame that is given: drawing, comparing,
+// ShownCost is the work for a pixel of a frame that is given: drawing, comparing,
 // and what the caller does with it.
-const shownCost = 12
+const ShownCost = 12
 
 // plan chooses the frames to give.
 func (p *player) plan(most int) {
@@ -153,7 +153,7 @@ func (p *player) plan(most int) {
 	for i := range frames {
 		all += frames[i].Cost
 	}
-	area := int64(p.now.Rect.Dx()) * int64(p.now.Rect.Dy()) * shownCost
+	area := int64(p.now.Rect.Dx()) * int64(p.now.Rect.Dy()) * ShownCost
 	p.wanted = make([]bool, len(frames))
 	n := min(most, len(frames))
 	if n < len(frames) || all+int64(n)*area > p.work.Left() {
@@ -291,7 +291,7 @@ func (p *player) show(s Shown, wanted bool) (skipped, going bool, err error) {
 	}
 	p.seen[sum] = true
 	if err == nil {
-		err = p.work.Spend(int64(len(p.now.Pix)) / 4 * shownCost)
+		err = p.work.Spend(int64(len(p.now.Pix)) / 4 * ShownCost)
 	}
 	if p.pending != nil && !p.yield(*p.pending) {
 		p.pending = nil

@@ -1,126 +1,121 @@
 // Package avif decodes AVIF pictures for phash, without cgo: libavif and libaom
-// run as WebAssembly (github.com/gen2brain/avif), where a bug of theirs cannot
-// reach the memory of the process.
+// run as WebAssembly (the module of github.com/gen2brain/avif), where a bug of
+// theirs cannot reach the memory of the process.
 //
 //	opts := &phash.DecodeOptions{Decoders: map[phash.Format]phash.Decoder{
 //		phash.FormatAVIF: avif.Decode,
 //	}}
 //	pic, err := phash.Decode(r, opts)
 //
-// # Caveats
+// # Limits
 //
-// Importing this package registers an AVIF decoder with [image.Decode] for the
-// whole process, because gen2brain/avif does. The first picture compiles the
-// WebAssembly module, which takes about a second. The size that is held to the
-// limit is the one that the container states (the property ispe); a hostile file
-// whose AV1 data are of another size can make the decoder allocate up to the 4
-// GiB of its sandbox before it fails, and decoding cannot be interrupted: where
-// strangers' files are decoded, do it in a process with a memory and time limit.
+// Decode takes at most DefaultMemory for a picture, which is enough for some 6
+// megapixels; [Limited] makes a decoder that takes more. A larger picture is an error
+// that wraps [phash.ErrTooLarge]; a crawler then holds it for review. libaom gives up at the first wrong bit, also where
+// browsers show the picture: that is held for review as well. Decoding takes about
+// an eighth of a second a megapixel, cannot be interrupted, and delays the garbage
+// collector of the process meanwhile.
 //
-// gen2brain/avif prefers a shared libavif where the system has one. That would
-// be outside of the sandbox, so Decode refuses to work then: build with
-// -tags nodynamic, which leaves that code out.
+// The first picture compiles the module, which takes about a second. Importing this
+// package registers an AVIF decoder with [image.Decode] for the whole process, because
+// gen2brain/avif does. That one prefers a shared libavif where the system has one;
+// this package never uses it, and -tags nodynamic leaves it out.
 package avif
 
 import (
-	"bytes"
-	"errors"
+	"context"
 	"fmt"
 	"image"
-
-	"github.com/gen2brain/avif"
+	"iter"
+	"time"
 
 	"github.com/staydown/staydown/phash"
 )
 
-// Decode is a [phash.Decoder] for AVIF. It gives the primary picture of the
-// file, of a sequence the first, turned and mirrored as its properties irot and
-// imir say. The errors wrap [phash.ErrTooLarge] or [phash.ErrUnsupported] where
-// that is the reason. Safe for concurrent use.
+// Decode is a [phash.Decoder] for AVIF. It gives the primary picture of the file,
+// turned and mirrored as its properties irot and imir say, and for a sequence a
+// [phash.Animation]. The errors wrap [phash.ErrTooLarge] or [phash.ErrUnsupported]
+// where that is the reason. Safe for concurrent use.
 func Decode(data []byte, maxPixels int64) (image.Image, error) {
-	if avif.Dynamic() == nil {
-		return nil, fmt.Errorf("avif: a shared libavif would be used, outside of the sandbox; build with -tags nodynamic: %w", phash.ErrUnsupported)
-	}
+	return limits{DefaultMemory}.decode(data, maxPixels)
+}
+
+// DefaultMemory is the memory in bytes that [Decode] takes for a picture at most. The
+// pixels that it returns take another 4 bytes each.
+const DefaultMemory = 232 << 20
+
+// Limited returns [Decode] with another limit of memory, at most 4 GiB. A pixel takes
+// some 34 bytes.
+func Limited(memory int64) phash.Decoder {
+	return limits{max(0, min(memory, 1<<32))}.decode
+}
+
+type limits struct{ memory int64 }
+
+// pixels is how many pixels fit.
+func (l limits) pixels() int64 { return max(0, l.memory-startMemory) / perPixel }
+
+func (l limits) decode(data []byte, maxPixels int64) (image.Image, error) {
 	props, err := readProperties(data)
 	if err != nil {
 		return nil, err
 	}
-	if int64(props.width) > maxPixels/int64(props.height) {
-		return nil, fmt.Errorf("avif: %d × %d pixels where %d are allowed: %w", props.width, props.height, maxPixels, phash.ErrTooLarge)
+	pixels := int64(props.width) * int64(props.height)
+	if most := min(maxPixels, l.pixels()); int64(props.width) > most/int64(props.height) {
+		return nil, fmt.Errorf("avif: %d × %d pixels where %d are allowed: %w", props.width, props.height, most, phash.ErrTooLarge)
 	}
 	data = data[:props.end]
-	c, err := avif.DecodeConfig(bytes.NewReader(data))
+	d, err := l.call(data, pixels, maxPixels, false)
 	if err != nil {
 		return nil, err
 	}
-	if c.Width <= 0 || c.Height <= 0 || int64(c.Width) > maxPixels/int64(c.Height) {
-		return nil, fmt.Errorf("avif: %d × %d pixels where %d are allowed: %w", c.Width, c.Height, maxPixels, phash.ErrTooLarge)
+	defer d.close()
+	first, err := d.picture(0, &props)
+	if err != nil || d.count == 1 {
+		return first, err
 	}
-	img, err := avif.Decode(bytes.NewReader(data))
-	if err != nil {
-		return nil, err
-	}
-	if !written(img, &props) {
-		return nil, errors.New("avif: the picture's data are damaged")
-	}
-	if props.alpha {
-		img = straight(img)
-	}
-	return props.turn(img), nil
+	return &sequence{first, l, data, props, d.count, d.durations[0]}, nil
 }
 
-// straight returns the picture with colours that are not multiplied by alpha. In
-// files with premultiplied colours these can exceed alpha, because they are
-// compressed apart; what exceeds it is cut off, as browsers do.
-func straight(img image.Image) image.Image {
-	pix, step := []byte(nil), 1
-	switch m := img.(type) {
-	case *image.RGBA:
-		pix = m.Pix
-	case *image.RGBA64:
-		pix, step = m.Pix, 2 // the upper 8 bits are enough
-	default:
-		return img
-	}
-	out := image.NewNRGBA(img.Bounds())
-	for i := 0; i < len(out.Pix); i += 4 {
-		a := int(pix[(i+3)*step])
-		if a == 0 {
-			continue
-		}
-		for c := range 3 {
-			out.Pix[i+c] = byte(min(255, (int(pix[(i+c)*step])*255+a/2)/a))
-		}
-		out.Pix[i+3] = byte(a)
-	}
-	return out
+// sequence is a file of several frames. It is decoded again when they are asked for.
+type sequence struct {
+	image.Image // the first
+	limits      limits
+	data        []byte
+	props       properties
+	count       int
+	duration    time.Duration // of the first
 }
 
-// written reports whether img can be what the decoder wrote. Where the AV1 data
-// are damaged, gen2brain/avif gives, without an error, memory that nobody wrote
-// to. What is written is opaque, or, if the file has an alpha plane, multiplied
-// by alpha and not all zero.
-func written(img image.Image, props *properties) bool {
-	pix, size := []byte(nil), 1
-	switch m := img.(type) {
-	case *image.RGBA:
-		pix = m.Pix
-	case *image.RGBA64:
-		pix, size = m.Pix, 2
-	}
-	any := false
-	for ; len(pix) >= 4*size; pix = pix[4*size:] {
-		at := func(i int) int {
-			if size == 1 {
-				return int(pix[i]) * 0x101
+// Frames returns at most so many frames, from all over the sequence. If all frames
+// together take too much memory, or one of them cannot be decoded, it is the first
+// alone.
+func (s *sequence) Frames(ctx context.Context, most int) (frames iter.Seq2[image.Image, time.Duration], leftOut func() int) {
+	given := 0
+	frames = func(yield func(image.Image, time.Duration) bool) {
+		if ctx.Err() != nil {
+			return
+		}
+		b := s.Bounds()
+		pixels := int64(b.Dx()) * int64(b.Dy())
+		d, err := s.limits.call(s.data, pixels+pixels*int64(s.count)/4, pixels, true)
+		if err != nil {
+			given = 1
+			yield(s.Image, s.duration)
+			return
+		}
+		defer d.close()
+		for k := range min(most, len(d.pixels)) {
+			i := k * len(d.pixels) / min(most, len(d.pixels))
+			m, err := d.picture(i, &s.props)
+			if err != nil || ctx.Err() != nil {
+				return
 			}
-			return int(pix[2*i])<<8 | int(pix[2*i+1])
+			given++
+			if !yield(m, d.durations[i]) {
+				return
+			}
 		}
-		a := at(3)
-		if !props.alpha && a != 0xffff || !props.premultiplied && max(at(0), at(1), at(2)) > a {
-			return false
-		}
-		any = any || a != 0
 	}
-	return any
+	return frames, func() int { return s.count - given }
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/image/draw"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/apart"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
@@ -173,12 +174,12 @@ func (d *Desk) imageOf(c *caseRecord, item int) ([]byte, error) {
 	return d.store.file(c.ID, c.files[n]).Bytes(phash.DefaultMaxBytes)
 }
 
-// decoding calls decode when one of the desk's slots is free.
+// decoding calls decode when one of the desk's slots is free. When the context ends,
+// decode goes on for a while, and nothing that it writes may be read.
 func (d *Desk) decoding(ctx context.Context, decode func() error) error {
 	select {
 	case d.slots <- struct{}{}:
-		defer func() { <-d.slots }()
-		return decode()
+		return apart.Run(ctx, func() { <-d.slots }, decode)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -209,17 +210,24 @@ func (p *Preview) show(ctx context.Context, d *Desk, c *caseRecord, mats []reque
 		if err != nil {
 			return err
 		}
+		small := map[blocklist.View]ViewPreview{}
 		err = d.decoding(ctx, func() error {
 			return request.EachView(ctx, file, list, d.opts.Decoders, func(v blocklist.View, pic *phash.Picture) (err error) {
-				shown := &p.Views[at+slices.Index(list, v)]
-				shown.Width, shown.Height = pic.Size()
-				shown.JPEG, err = smallPicture(pic.Image())
+				var s ViewPreview
+				s.Width, s.Height = pic.Size()
+				s.JPEG, err = smallPicture(pic.Image())
+				small[v] = s
 				return err
 			})
 		})
-		// A desk that lost a decoder still decides.
 		if err != nil && ctx.Err() != nil {
 			return ctx.Err()
+		}
+		// A desk that lost a decoder still decides.
+		for k := at; k < len(p.Views); k++ {
+			v := &p.Views[k]
+			s := small[v.View]
+			v.Width, v.Height, v.JPEG = s.Width, s.Height, s.JPEG
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/internal/apart"
 	"github.com/staydown/staydown/internal/contact"
 	"github.com/staydown/staydown/internal/fields"
 	"github.com/staydown/staydown/phash"
@@ -357,12 +358,16 @@ func readLimitedFile(f File, max int64) ([]byte, error) {
 // decode decodes an image of the request, of an animation its first frame.
 func (c *checker) decode(path string, file []byte) (first *phash.Picture, ok bool) {
 	o := c.limits()
-	ok = c.within(path, file, func() (err error) {
-		if first, err = phash.DecodeContext(c.ctx, bytes.NewReader(file), &o); err == nil {
-			c.count(first)
+	var pic *phash.Picture
+	ok = c.within(path, file, func(pixels *int64) (err error) {
+		if pic, err = phash.DecodeContext(c.ctx, bytes.NewReader(file), &o); err == nil {
+			*pixels += pixelsOf(pic)
 		}
 		return err
 	})
+	if ok {
+		first = pic
+	}
 	return first, ok
 }
 
@@ -370,7 +375,7 @@ func (c *checker) decode(path string, file []byte) (first *phash.Picture, ok boo
 func (c *checker) views(path string, file []byte) (*views, bool) {
 	o, vs := c.limits(), new(views)
 	o.AcceptTruncated, o.MaxFrames = true, max(1, min(maxViews, maxAllViews-c.viewed))
-	ok := c.within(path, file, func() error {
+	ok := c.within(path, file, func(pixels *int64) error {
 		for pic, err := range phash.DecodeFramesContext(c.ctx, bytes.NewReader(file), &o) {
 			var more *phash.LeftOutError
 			if errors.As(err, &more) {
@@ -380,7 +385,7 @@ func (c *checker) views(path string, file []byte) (*views, bool) {
 			if err != nil {
 				return err
 			}
-			c.count(pic)
+			*pixels += pixelsOf(pic)
 			if d := pic.Damage(); d.Missing > maxMissing || d.Reason == phash.DamageBudget {
 				return &phash.DecodeError{Format: pic.Format(), Reason: phash.ErrCorrupt, Detail: d.String()}
 			}
@@ -390,9 +395,12 @@ func (c *checker) views(path string, file []byte) (*views, bool) {
 		}
 		return c.ctx.Err()
 	})
+	if !ok {
+		return nil, false // it may still be decoded
+	}
 	c.viewed += len(vs.frames)
 	vs.choose()
-	return vs, ok
+	return vs, true
 }
 
 // limits are those of decoding the next image. All images of the request together
@@ -401,36 +409,38 @@ func (c *checker) limits() phash.DecodeOptions {
 	return phash.DecodeOptions{MaxPixels: max(1, min(maxPixels-c.pixels, maxImagePixels)), Decoders: c.opts.Decoders}
 }
 
-func (c *checker) count(pic *phash.Picture) {
+func pixelsOf(pic *phash.Picture) int64 {
 	w, h := pic.Size()
-	c.pixels += int64(w) * int64(h)
+	return int64(w) * int64(h)
 }
 
 // within calls decode for an image whose length is within the limit, and turns its
-// error into a problem.
-func (c *checker) within(path string, file []byte, decode func() error) bool {
+// error into a problem. decode adds the pixels that it decodes. When the context
+// ends, it goes on for a while, and nothing that it writes may be read.
+func (c *checker) within(path string, file []byte, decode func(pixels *int64) error) bool {
 	if len(file) > phash.DefaultMaxBytes { // also if a small picture is in front
 		code, params := imageProblem(&phash.DecodeError{Reason: phash.ErrTooLarge})
 		c.Add(path, code, params...)
 		return false
 	}
-	if c.opts.Slots != nil {
+	var free func()
+	if slots := c.opts.Slots; slots != nil {
 		select {
-		case c.opts.Slots <- struct{}{}:
-			defer func() { <-c.opts.Slots }()
+		case slots <- struct{}{}:
+			free = func() { <-slots }
 		case <-c.ctx.Done():
 			c.Failed = cmp.Or(c.Failed, c.ctx.Err())
 			return false
 		}
 	}
-	before := c.pixels
-	err := decode()
-	if err == nil {
-		return true
-	}
-	if failed := c.ctx.Err(); failed != nil {
+	before, pixels := c.pixels, new(int64)
+	err := apart.Run(c.ctx, free, func() error { return decode(pixels) })
+	if failed := c.ctx.Err(); failed != nil && err != nil {
 		c.Failed = cmp.Or(c.Failed, failed)
 		return false
+	}
+	if c.pixels += *pixels; err == nil {
+		return true
 	}
 	code, params := imageProblem(err)
 	if code == CodeTooLarge && maxPixels-before < maxImagePixels {
