@@ -109,7 +109,7 @@ func measure(pic *phash.Picture, frame uint32) (v measured, differing []phash.Re
 	}
 	p.Stability = reg.Stability
 	v.hashes = variants(reg)
-	set, err := features.Extract(pic.Luma())
+	set, err := features.Extract(pic.Reading(p.View.Reading))
 	var size *features.SizeError
 	if err != nil && !errors.As(err, &size) { // a small or narrow picture has none
 		return v, nil, fmt.Errorf("takedown: %w", err)
