@@ -52,7 +52,7 @@ type checked struct {
 }
 
 func (c *checkCmd) Run(a *app) error {
-	e, lists, err := c.enforcer()
+	e, lists, err := c.enforcer(a.ctx)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/base64"
@@ -22,7 +23,7 @@ import (
 	"github.com/staydown/staydown/takedown"
 )
 
-const listHelp = "A list: a snapshot file, the folder of a list, or the folder of a desk. NAME=PATH gives it a name in the answers. Can be repeated; the strongest verdict of all lists counts."
+const listHelp = "A list: a snapshot file, the folder of a list or of a desk, or the location of a feed (with --trust). NAME=PATH gives it a name in the answers. Can be repeated; the strongest verdict of all lists counts."
 
 // keyFlags are the keys of lists.
 type keyFlags struct {
@@ -191,7 +192,7 @@ func (f *keyFlags) openList(path string) (*blocklist.List, error) {
 }
 
 // enforcer opens the lists of --list. The returned lists are to be closed.
-func (f *listFlags) enforcer() (e *takedown.Enforcer, lists []takedown.ListSource, err error) {
+func (f *listFlags) enforcer(ctx context.Context) (e *takedown.Enforcer, lists []takedown.ListSource, err error) {
 	defer func() {
 		if err != nil {
 			closeLists(lists)
@@ -203,6 +204,15 @@ func (f *listFlags) enforcer() (e *takedown.Enforcer, lists []takedown.ListSourc
 			if name, path = "", text; len(f.List) > 1 {
 				name = fmt.Sprintf("list%d", i+1)
 			}
+		}
+		if isFeed(path) {
+			// It is closed with its list.
+			x, err := f.follow(ctx, path, "")
+			if err != nil {
+				return nil, lists, err
+			}
+			lists = append(lists, takedown.ListSource{Name: name, List: x.List(), Current: x.Current})
+			continue
 		}
 		l, err := f.openList(path)
 		if err != nil {

@@ -75,6 +75,9 @@ type cli struct {
 	Keygen  keygenCmd  `cmd:"" help:"Make a key for signing or encrypting lists." group:"Lists"`
 	Sign    signCmd    `cmd:"" help:"Publish a list as a signed file for other machines." group:"Lists"`
 
+	Desk deskCmds `cmd:"" help:"Work with a desk: queue, case, accept, reject, due, expire, backup, recover, report." group:"Desk"`
+	Feed feedCmds `cmd:"" help:"Publish a list as a feed, or follow one." group:"Lists"`
+
 	Completion kongplete.InstallCompletions `cmd:"" help:"Print the commands that switch on completion in a shell: source <(staydown completion)." group:"Other"`
 }
 

@@ -477,8 +477,8 @@ func TestHelp(t *testing.T) {
 	t.Parallel()
 	out, _ := call(t, 0, "--help")
 	wants(t, out, "Exit codes", "check", "sweep", "verify")
-	for _, cmd := range []string{"hash", "compare", "check", "sweep", "inspect", "verify", "diff", "dump", "load", "import", "export", "serve", "keygen", "sign"} {
-		if out, _ := call(t, 0, cmd, "--help"); !strings.Contains(out, "staydown "+cmd+" ") || len(out) < 400 {
+	for _, cmd := range []string{"hash", "compare", "check", "sweep", "inspect", "verify", "diff", "dump", "load", "import", "export", "serve", "keygen", "sign", "desk queue", "desk accept", "feed status"} {
+		if out, _ := call(t, 0, append(strings.Fields(cmd), "--help")...); !strings.Contains(out, "staydown "+cmd+" ") || len(out) < 400 {
 			t.Errorf("%s --help has no example:\n%s", cmd, out)
 		}
 	}

@@ -90,7 +90,7 @@ type server struct {
 }
 
 func (c *serveCmd) Run(a *app) error {
-	e, lists, err := c.enforcer()
+	e, lists, err := c.enforcer(a.ctx)
 	if err != nil {
 		return err
 	}

@@ -119,7 +119,7 @@ type sweepDone struct {
 }
 
 func (c *sweepCmd) Run(a *app) error {
-	e, lists, err := c.enforcer()
+	e, lists, err := c.enforcer(a.ctx)
 	if err != nil {
 		return err
 	}

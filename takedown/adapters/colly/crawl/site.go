@@ -19,6 +19,8 @@ import (
 	"strings"
 
 	"github.com/disintegration/imaging"
+
+	"github.com/staydown/staydown/phash"
 )
 
 // file is something that the site serves at an address.
@@ -65,7 +67,10 @@ func photographs(dir string, n int) (all []image.Image, err error) {
 				b := img.Bounds()
 				w, h := b.Dx()/grid, b.Dy()/grid
 				at := image.Rect(cell%grid*w, cell/grid*h, (cell%grid+1)*w, (cell/grid+1)*h).Add(b.Min)
-				all = append(all, imaging.Resize(imaging.Crop(img, at), 480, 0, imaging.CatmullRom))
+				window := imaging.Resize(imaging.Crop(img, at), 480, 0, imaging.CatmullRom)
+				if usable(window) {
+					all = append(all, window)
+				}
 			}
 		}
 	}
@@ -73,6 +78,17 @@ func photographs(dir string, n int) (all []image.Image, err error) {
 		return nil, fmt.Errorf("%d photographs can be made of %s, %d are needed", len(all), dir, n)
 	}
 	return all, nil
+}
+
+// usable reports whether a picture has enough detail to be registered: sky alone has
+// not.
+func usable(img image.Image) bool {
+	pic, err := phash.NewPicture(img)
+	if err != nil {
+		return false
+	}
+	_, err = phash.HashesToStore(pic, nil)
+	return err == nil
 }
 
 func jpegOf(img image.Image, quality int) []byte {
