@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 		exit(childWork(os.Getenv(envDir)))
 	case "accept":
 		exit(childAccept(os.Getenv(envDir)))
+	case "replay":
+		exit(childReplay(os.Getenv(envDir)))
 	case "faces":
 		exit(childFaces(os.Getenv(envDir)))
 	}
@@ -95,6 +97,41 @@ func childWork(dir string) error {
 			fmt.Printf("withdrawn %v %s\n", c.ID, u)
 		}
 	}
+}
+
+// childReplay does a little of everything, and tells what is done.
+func childReplay(dir string) error {
+	d, err := desk.Open(dir, nil)
+	if err != nil {
+		return err
+	}
+	tell := func(what string, id takedown.CaseID, u string) { fmt.Printf("%s %v %s\n", what, id, u) }
+	for i := range 8 {
+		u := fmt.Sprintf("https://example.org/%d.jpg", i)
+		c, err := d.Submit(ctx, notice(u))
+		if err == nil {
+			err = d.Accept(ctx, c.ID, desk.Grant{})
+		}
+		if err != nil {
+			return err
+		}
+		tell("accepted", c.ID, u)
+		switch i % 3 {
+		case 1:
+			tell("withdrawing", c.ID, u)
+			if err := d.Withdraw(ctx, c.ID, desk.Actor{}); err != nil {
+				return err
+			}
+			tell("withdrawn", c.ID, u)
+		case 2:
+			tell("erasing", c.ID, u)
+			if err := d.Erase(ctx, c.ID, desk.Actor{}); err != nil {
+				return err
+			}
+			tell("erased", c.ID, u)
+		}
+	}
+	return d.Close()
 }
 
 // fatalTB lets the helpers of the tests run in the child, where there is no
