@@ -302,3 +302,57 @@ func (k *File) copySlots(to fsx.File, n uint64) error {
 	}
 	return nil
 }
+
+// CopyRewrapped writes a copy of a file with a mark to path, sealed under another key. An
+// older file at path is overwritten and removed first. Damaged slots stay as they are.
+func (k *File) CopyRewrapped(fsys fsx.FS, path string, wrap Key) error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	err := Remove(fsys, path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Create(path)
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	to := &File{f: f, wrap: aesgcm.New(wrap), marked: true, first: k.first}
+	err = to.begin(k.mark)
+	if err == nil && k.end > k.first {
+		// As long as this one, so that no slot is used again.
+		_, err = f.WriteAt(make([]byte, slotSize), k.end-slotSize)
+	}
+	for _, number := range k.damaged {
+		slot := make([]byte, slotSize)
+		if err == nil {
+			if _, err = k.f.ReadAt(slot, k.offsetOf(number)); err == nil {
+				_, err = f.WriteAt(slot, k.offsetOf(number))
+			}
+		}
+	}
+	for id, number := range k.slots {
+		if err != nil {
+			break
+		}
+		var key Key
+		if key, err = k.get(id); err == nil {
+			slot := to.slot(id, &key)
+			_, err = f.WriteAt(slot, k.offsetOf(number))
+			clear(slot)
+		}
+		clear(key[:])
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = fsys.SyncDir(filepath.Dir(path))
+	}
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	return nil
+}

@@ -180,8 +180,10 @@ func (s *caseStore) openParts(dir string, opts *Options) error {
 	var fresh *keyfile.Mark
 	if r.fresh {
 		fresh = &keyfile.Mark{Store: r.id}
-	} else if _, err := unseal(s.operator, label("desk", r.id), r.check); err != nil {
-		return &MismatchError{Part: PartOperatorKey, Fault: FaultForeign, Than: PartCases}
+	} else if err := s.checkOperatorKey(dir, opts, &r); err != nil {
+		return err
+	} else if err := s.finishChange(dir); err != nil {
+		return err
 	}
 	f, err := keyfile.OpenMarked(fsx.OS{}, keys, &s.operator, fresh)
 	if err != nil {
@@ -222,6 +224,32 @@ func openOperatorKey(dir string, opts *Options, fresh bool) (key [operatorKeySiz
 		err = &MismatchError{Part: PartOperatorKey, Fault: FaultDamaged, Than: PartCases, Err: err}
 	}
 	return key, err
+}
+
+// checkOperatorKey compares the key with the store. If a change of the key was cut short, the
+// new one is beside the old one.
+func (s *caseStore) checkOperatorKey(dir string, opts *Options, r *deskRecord) error {
+	opens := func() bool {
+		_, err := unseal(s.operator, label("desk", r.id), r.check)
+		return err == nil
+	}
+	fresh := filepath.Join(dir, newOperator)
+	if opts.OperatorKey == nil {
+		old := s.operator
+		if b, err := os.ReadFile(fresh); err == nil && len(b) == operatorKeySize && !opens() {
+			if s.operator = [operatorKeySize]byte(b); opens() {
+				if err := os.Rename(fresh, filepath.Join(dir, "operator.key")); err != nil {
+					return fmt.Errorf("takedown: operator key: %w", err)
+				}
+				return fsx.OS{}.SyncDir(dir)
+			}
+			s.operator = old
+		}
+	}
+	if !opens() {
+		return &MismatchError{Part: PartOperatorKey, Fault: FaultForeign, Than: PartCases}
+	}
+	return nil
 }
 
 // keysError says what a file of keys that does not open is.

@@ -338,6 +338,9 @@ func (d *Desk) openList() (*blocklist.List, error) {
 	if err := d.expectList(); err != nil {
 		return nil, err
 	}
+	if err := d.changeList(); err != nil {
+		return nil, fmt.Errorf("takedown: the keys of faces could not be sealed anew: %w", err)
+	}
 	list, err := boltjournal.Open(dir, &o)
 	if errors.Is(err, blocklist.ErrJournal) {
 		err = &MismatchError{Part: PartList, Fault: FaultDamaged, Err: err}

@@ -2,6 +2,7 @@ package desk_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +57,21 @@ var operating = []func(ctx context.Context, d *desk.Desk, dir, safe string, log 
 			return err
 		}
 		return d.Close()
+	},
+	func(ctx context.Context, _ *desk.Desk, dir, safe string, log *log.Logger) error {
+		key, err := os.ReadFile(filepath.Join(safe, "operator.key"))
+		if err != nil {
+			return err
+		}
+		fresh := make([]byte, 32)
+		rand.Read(fresh)
+		if err := os.WriteFile(filepath.Join(safe, "operator.key.next"), fresh, 0o600); err != nil {
+			return err
+		}
+		if err := desk.ChangeOperatorKey(ctx, dir, &desk.Options{OperatorKey: key}, fresh); err != nil {
+			return err
+		}
+		return nil
 	},
 	func(ctx context.Context, d *desk.Desk, dir, safe string, log *log.Logger) error {
 		for _, p := range d.Health(ctx) {
@@ -144,8 +160,8 @@ func TestDocs_Operating(t *testing.T) {
 	sh(0) // the operator key
 	run(0, d)
 	run(2, d)
-	run(4, d)
 	run(5, d)
+	run(6, d)
 	// After the backup: nodes get this one.
 	accept(t, d, notice("https://example.org/b.jpg"), desk.Grant{})
 	ok(t, d.Publish(ctx, published))
@@ -175,12 +191,18 @@ func TestDocs_Operating(t *testing.T) {
 	ok(t, d.Close())
 
 	ok(t, os.Remove(filepath.Join(dir, "keys")))
-	run(6, nil)
+	run(7, nil)
 	d = open(t, dir, nil)
 	enforced(d, takedown.Block)
 	ok(t, d.Close())
 	sh(5) // the operator key leaves the folder
 	run(3, nil)
+	run(4, nil)
+	key, err := os.ReadFile(filepath.Join(safe, "operator.key.next"))
+	ok(t, err)
+	d = open(t, dir, &desk.Options{OperatorKey: key})
+	enforced(d, takedown.Block)
+	ok(t, d.Close())
 	if logged.Len() > 0 {
 		t.Errorf("logged: %s", logged.String())
 	}

@@ -200,12 +200,11 @@ func TestCrash_UnsyncedWrites(t *testing.T) {
 		if op.call == "pwrite64" {
 			writes++
 		}
-		if rng.IntN(len(ops)) >= n {
-			continue
+		for range (n + rng.IntN(len(ops))) / len(ops) {
+			tried++
+			how := rng.IntN(4)
+			checkCrash(t, fmt.Sprintf("operation %d of %d, %d", i, len(ops), how), dir, k.crash(how, rng), last, url)
 		}
-		tried++
-		how := rng.IntN(4)
-		checkCrash(t, fmt.Sprintf("operation %d of %d, %d", i, len(ops), how), dir, k.crash(how, rng), last, url)
 		if t.Failed() {
 			return
 		}

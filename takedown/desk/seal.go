@@ -40,8 +40,10 @@ func unseal(key [32]byte, label, sealed []byte) ([]byte, error) {
 
 // listFaceKey returns the key under which the list keeps those of faces. It is
 // not the list's own, which every machine has that loads what the desk publishes.
-func (s *caseStore) listFaceKey() blocklist.EncryptionKey {
-	mac := hmac.New(sha256.New, s.operator[:])
+func (s *caseStore) listFaceKey() blocklist.EncryptionKey { return faceKeyOf(s.operator) }
+
+func faceKeyOf(operator [operatorKeySize]byte) blocklist.EncryptionKey {
+	mac := hmac.New(sha256.New, operator[:])
 	mac.Write([]byte("keys of faces in the list"))
 	return blocklist.EncryptionKey(mac.Sum(nil))
 }

@@ -284,7 +284,9 @@ type caseStore struct {
 	id    [16]byte // of the desk
 	stamp *stamping
 	made  uint64 // keys that were made before Open
-	lags  bool   // the file of keys was in use before the last commit, and not since
+	// changedFrom is the operator key before a change that is not finished.
+	changedFrom *[operatorKeySize]byte
+	lags        bool // the file of keys was in use before the last commit, and not since
 }
 
 // checkVersion returns an error for a version that this program does not read.

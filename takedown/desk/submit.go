@@ -222,7 +222,9 @@ func itemsOf(k *request.Checked) (items []CaseItem) {
 }
 
 // party returns a keyed digest of how a requester is reached.
-func (d *Desk) party(who request.Requester) []byte {
+func (d *Desk) party(who request.Requester) []byte { return partyOf(who, d.store.operator) }
+
+func partyOf(who request.Requester, operator [operatorKeySize]byte) []byte {
 	reached := contact.Email(who.Email)
 	if reached == "" {
 		reached, _ = contact.Phone(who.Phone, who.Country)
@@ -230,7 +232,7 @@ func (d *Desk) party(who request.Requester) []byte {
 	if reached == "" {
 		return nil
 	}
-	mac := hmac.New(sha256.New, d.store.operator[:])
+	mac := hmac.New(sha256.New, operator[:])
 	mac.Write([]byte("party:" + strings.ToLower(reached)))
 	return mac.Sum(nil)[:16]
 }
