@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"crypto/cipher"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -219,3 +220,39 @@ var PriorityOf = priorityOf
 func (d *Desk) HoldSender() { d.sender.cancel(); <-d.sender.done }
 
 func (d *Desk) SendDue(ctx context.Context) { _, _, _ = d.sendDue(ctx) }
+
+// EraseList erases rules that have ended from the list.
+func (d *Desk) EraseList(ctx context.Context, rules []uint64) error {
+	_, err := d.list.Erase(ctx, rules...)
+	return err
+}
+
+// Marks returns bytes by which the pictures of rules are found in files, by their kind.
+func (d *Desk) Marks(rules []uint64) map[string][][]byte {
+	marks := map[string][][]byte{}
+	for _, rule := range rules {
+		e, err := d.event(rule)
+		if err != nil {
+			panic(err)
+		}
+		for _, b := range e.Rule.Keys.Bytes {
+			marks["digests"] = append(marks["digests"], b[:])
+		}
+		for _, h := range e.Rule.Keys.Hashes {
+			w := h.Hash.Words()
+			if w[2] == 0 { // a hash of 64 bits could be in any file
+				continue
+			}
+			marks["hashes"] = append(marks["hashes"], binary.LittleEndian.AppendUint64(nil, w[2]))
+		}
+		for _, f := range e.Rule.Keys.Features {
+			b, err := f.MarshalBinary()
+			if err != nil {
+				panic(err)
+			}
+			marks["features"] = append(marks["features"], b[32:64])
+			marks["thumbnails"] = append(marks["thumbnails"], b[len(b)-40:])
+		}
+	}
+	return marks
+}
