@@ -325,11 +325,10 @@ type pending struct {
 	close  [256]uint8 // of closeAVX2
 }
 
-// fetch fetches a bucket, whose entries have stride bytes each, and returns how many
-// bytes it has.
-func fetch(rest []byte, lo, hi uint32, stride int) int {
-	n := int(hi-lo) * stride
-	prefetchRange(&rest[int(lo)*stride], n)
+// fetch fetches a bucket of layoutPaired and returns how many bytes it has.
+func fetch(rest []byte, lo, hi uint32) int {
+	n := 2 * int(hi-lo)
+	prefetchRange(&rest[2*int(lo)], n)
 	return n
 }
 
@@ -337,7 +336,7 @@ func fetch(rest []byte, lo, hi uint32, stride int) int {
 func (x *search) inline(yield func(query int, id uint32, distance int) bool) bool {
 	s, hs, radius := x.s, x.hs, x.radius
 	var probes [batch]probe
-	n, size := 0, 0
+	n := 0
 	for c := range s.header.chunks {
 		t := &s.tables[c]
 		// The last so many bits of the chunk are also in the rest.
@@ -351,13 +350,14 @@ func (x *search) inline(yield func(query int, id uint32, distance int) bool) boo
 					if lo == hi {
 						continue
 					}
-					size += fetch(t.rest, lo, hi, t.stride)
+					prefetch(&t.rest[int(lo)*t.stride]) // such a bucket has a line or two
+					prefetch(&t.rest[int(hi-1)*t.stride])
 					probes[n].set(lo, hi, m, radius-bits.OnesCount32(m>>shared), c, q)
-					if n++; n == batch || size >= inFlight {
+					if n++; n == batch {
 						if !x.lookInline(probes[:n], yield) {
 							return false
 						}
-						n, size = 0, 0
+						n = 0
 					}
 				}
 			}
@@ -453,7 +453,7 @@ func (x *search) paired(yield func(query int, id uint32, distance int) bool) boo
 					if lo == hi {
 						continue
 					}
-					size += fetch(t.rest, lo, hi, 2)
+					size += fetch(t.rest, lo, hi)
 					p.probes[n].set(lo, hi, other, left, c, q)
 					if n++; n == batch || size >= inFlight {
 						if !x.lookPaired(&p, n, yield) {
@@ -537,7 +537,7 @@ func (x *search) lookInOrder(c int, sorted []uint32, p *pending, yield func(quer
 			continue
 		}
 		q := uint8(o >> 8)
-		size += fetch(t.rest, lo, hi, 2)
+		size += fetch(t.rest, lo, hi)
 		p.probes[n].set(lo, hi, x.s.chunkOf(&x.hs[q].w, c^1), pair-int(o&0xff), c, q)
 		if n++; n == batch || size >= inFlight {
 			if !x.lookPaired(p, n, yield) {
