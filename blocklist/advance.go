@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/staydown/staydown/internal/features"
 )
 
 // PositionAt returns the Position at which the list had the event with a number,
@@ -47,7 +49,7 @@ func (l *List) Delta(ctx context.Context, from, to uint64) (delta []byte, end ui
 	if err != nil {
 		return nil, 0, err
 	}
-	w := deltaWriter{view: v, now: l.now(), endedBefore: l.endedBefore(), head: deltaHeader{
+	w := deltaWriter{view: v, lean: v.Counts().Features > features.LeanFrom, now: l.now(), endedBefore: l.endedBefore(), head: deltaHeader{
 		list: j.id.ID, tenant: j.id.List, from: Position{j.id.Epoch, from, before},
 	}}
 	w.head.to = w.head.from

@@ -242,7 +242,7 @@ func TestDeltaDamage(t *testing.T) {
 func TestDeltaEndsEarly(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, nil)
-	for id := uint64(2); id < 9; id++ {
+	for id := uint64(2); id < 7; id++ {
 		e := addedRule(t, p.l, id)
 		e.Rule.Scope = blocklist.ScopeBytes
 		for i := range blocklist.MaxKeys {
@@ -251,8 +251,8 @@ func TestDeltaEndsEarly(t *testing.T) {
 		mustAppend(t, p.l, e)
 	}
 	parts := 0
-	for at := uint64(1); at < 8; parts++ {
-		d, end, err := p.l.Delta(context.Background(), at, 8)
+	for at := uint64(1); at < 6; parts++ {
+		d, end, err := p.l.Delta(context.Background(), at, 6)
 		if err != nil || end <= at {
 			t.Fatalf("from %d to %d: %v", at, end, err)
 		}
@@ -300,4 +300,36 @@ func FuzzDelta(f *testing.F) {
 		}
 		use(r.State(), u)
 	})
+}
+
+// A picture that came by a delta is found by its features as in the list itself.
+func TestAdvanceFeatures(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, nil)
+	for id := uint64(2); id < 6; id++ {
+		e := addedRule(t, p.l, id)
+		e.Rule.Scope = blocklist.ScopeDuplicate
+		e.Rule.Keys.Features = []blocklist.Features{featuresOf(t, id).Compact()}
+		if id == 5 { // for a rule, by a derived event
+			e = blocklist.Event{ID: newID(id), Type: blocklist.EventDerived, Target: 2, Keys: e.Rule.Keys}
+		}
+		mustAppend(t, p.l, e)
+	}
+	if _, err := p.r.Advance(mustDelta(t, p.l, 1, 5)); err != nil {
+		t.Fatal(err)
+	}
+	find := func(l *blocklist.List, seed uint64) (found []string) {
+		var x blocklist.FeatureSearcher
+		l.State().FindFeatures(&x, featuresOf(t, seed), nil, func(h blocklist.Hit, m blocklist.FeatureMatch) bool {
+			found = append(found, fmt.Sprintf("rule %d, %+v", h.Rule, m))
+			return true
+		})
+		return found
+	}
+	for seed := uint64(2); seed < 7; seed++ {
+		got, want := find(p.r, seed), find(p.l, seed)
+		if !slices.Equal(got, want) || (len(got) > 0) != (seed < 6) {
+			t.Errorf("picture %d: %v, want %v", seed, got, want)
+		}
+	}
 }

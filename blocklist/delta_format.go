@@ -10,8 +10,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/staydown/staydown/internal/features"
 )
 
 // A delta, as docs/format/delta.md describes it: header, changes, signature and
@@ -196,6 +199,13 @@ func (h *deltaHeader) open(body []byte, key *EncryptionKey) ([]byte, error) {
 	return plain, nil
 }
 
+// changeFields are payloadFields, with features as segments keep them.
+var changeFields = func() map[uint64]fieldReader {
+	m := maps.Clone(payloadFields)
+	m[tagFeatures] = inKeys(func(k *Keys, v []byte) error { return readFeatures(k, v, features.OpenRecord) })
+	return m
+}()
+
 // parseChange reads a change; the number of the event is set.
 func (e *committed) parseChange(b []byte) (err error) {
 	if len(b) == effectless {
@@ -217,7 +227,7 @@ func (e *committed) parseChange(b []byte) (err error) {
 	if p.e.Target >= e.Seq || p.e.Type == EventAdded && p.e.Target != 0 {
 		return badRecord("a change with target %d", p.e.Target)
 	}
-	if err := p.fields(b, payloadFields, firstPayloadTag, ^uint64(0)); err != nil {
+	if err := p.fields(b, changeFields, firstPayloadTag, ^uint64(0)); err != nil {
 		return err
 	}
 	if why := p.e.checkPayload(); why != nil {
@@ -232,6 +242,7 @@ type deltaWriter struct {
 	view    *State
 	now     time.Time
 	head    deltaHeader
+	lean    bool // as the segments of a list with many pictures
 	tags    []byte
 	changes []byte
 	// What the clock ended by then is left out, as in snapshots; 0 for nothing.
@@ -248,9 +259,35 @@ func (w *deltaWriter) add(e *committed) {
 		return
 	}
 	change := binary.AppendUvarint([]byte{byte(e.Type)}, e.Target)
-	change = appendPayload(change, &e.Event)
+	change = appendPayload(change, w.withRecords(&e.Event))
 	w.changes = binary.AppendUvarint(w.changes, uint64(len(change)))
 	w.changes = append(w.changes, change...)
+}
+
+// withRecords returns an event whose features are what segments keep of them, which
+// is less than half.
+func (w *deltaWriter) withRecords(e *Event) *Event {
+	keys := &e.Keys
+	if e.Rule != nil {
+		keys = &e.Rule.Keys
+	}
+	if len(keys.Features) == 0 {
+		return e
+	}
+	short := *e
+	k := *keys
+	k.Features = make([]Features, len(keys.Features))
+	for i, f := range keys.Features {
+		k.Features[i] = f.Record(w.lean)
+	}
+	if e.Rule == nil {
+		short.Keys = k
+	} else {
+		r := *e.Rule
+		r.Keys = k
+		short.Rule = &r
+	}
+	return &short
 }
 
 // matters reports whether an event has an effect on a reader that has all of the
@@ -282,7 +319,7 @@ func (w *deltaWriter) finish(signing ed25519.PrivateKey, key *EncryptionKey) ([]
 	}
 	h.plain = uint32(len(plain))
 	var buf bytes.Buffer
-	z, err := flate.NewWriter(&buf, flate.BestCompression)
+	z, err := flate.NewWriter(&buf, flate.DefaultCompression)
 	if err == nil {
 		_, err = z.Write(plain)
 	}

@@ -462,7 +462,7 @@ var payloadFields = map[uint64]fieldReader{
 	tagHashViews: hashColumn(func(h *HashKey, x uint8) {
 		h.View = x
 	}),
-	tagFeatures: inKeys(readFeatures),
+	tagFeatures: inKeys(func(k *Keys, v []byte) error { return readFeatures(k, v, features.Open) }),
 	tagFeatureViews: inKeys(func(k *Keys, v []byte) error {
 		if err := readColumn(v, len(k.Features)); err != nil {
 			return err
@@ -596,7 +596,7 @@ func hashColumn(set func(*HashKey, uint8)) fieldReader {
 	})
 }
 
-func readFeatures(k *Keys, v []byte) error {
+func readFeatures(k *Keys, v []byte, open func([]byte) (Features, error)) error {
 	for len(v) > 0 {
 		n, rest, err := uvarint(v)
 		if err != nil {
@@ -606,7 +606,7 @@ func readFeatures(k *Keys, v []byte) error {
 			return badRecord("features are cut, or too many")
 		}
 		// A copy: the record may lie in a file that is mapped.
-		f, err := features.Open(slices.Clone(rest[:n]))
+		f, err := open(slices.Clone(rest[:n]))
 		if errors.Is(err, features.ErrVersion) {
 			return fmt.Errorf("blocklist: record: %w: %w", err, ErrVersion)
 		}

@@ -62,6 +62,7 @@ func TestDeltaSizes(t *testing.T) {
 	if testing.Short() {
 		n = 10
 	}
+	lean := 0
 	for i, path := range photos[:n] {
 		f, err := os.Open(path)
 		if err != nil {
@@ -82,6 +83,16 @@ func TestDeltaSizes(t *testing.T) {
 		e := &pictures[i]
 		e.ID[15] = 9
 		e.Rule.Keys.Features = []blocklist.Features{set.Compact()}
+		b, err := set.Record(true).MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lean += len(b)
 	}
-	size(fmt.Sprintf("%d photographs with 16 hashes and features", n), n*13_500, pictures[:n])
+	size(fmt.Sprintf("%d photographs with 16 hashes and features", n), n*7_000, pictures[:n])
+	// In a list of more than features.LeanFrom pictures.
+	if lean += n * 660; lean > n*5_000 {
+		t.Errorf("%d photographs have %d bytes, at most %d are meant", n, lean, n*5_000)
+	}
+	t.Logf("%d photographs in a list of many: some %d bytes", n, lean)
 }
