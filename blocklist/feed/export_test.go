@@ -15,11 +15,6 @@ func (f *Feed) Poll(ctx context.Context) error {
 	return err
 }
 
-// Take takes a note at once.
-func (f *Feed) Take(ctx context.Context, n Note) string {
-	return [...]string{"ignored", "taken", "incomplete"}[f.note(ctx, n)]
-}
-
 // Pause returns how long a reader waits after failures.
 func (f *Feed) Pause(failures int, least time.Duration) time.Duration {
 	return f.pause(failures, least)

@@ -20,7 +20,7 @@ import (
 	"github.com/staydown/staydown/blocklist/feed"
 )
 
-// patient are options of a reader that asks when the test says so.
+// manual are options of a reader that asks when the test calls Poll.
 func manual(tb testing.TB) *feed.Options {
 	o := quick(tb)
 	o.Interval = 10 * time.Hour
@@ -523,7 +523,7 @@ func TestRetryAfter(t *testing.T) {
 	var asked atomic.Int64
 	m := &mirror{dir: d.to}
 	location := serve(t, m)
-	f = follow(t, location, quick(t))
+	follow(t, location, quick(t))
 	m.set(func(w http.ResponseWriter, _ *http.Request, _ string) bool {
 		asked.Add(1)
 		w.Header().Set("Retry-After", "3600")
