@@ -7,6 +7,7 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/schollz/progressbar/v3 v3.18.0
 	github.com/staydown/staydown v0.0.0
+	github.com/staydown/staydown/phash/avif v0.0.0
 	github.com/staydown/staydown/takedown/web v0.0.0
 	golang.org/x/net v0.55.0
 	golang.org/x/term v0.43.0
@@ -26,6 +27,8 @@ require (
 	github.com/campoy/embedmd v1.0.0 // indirect
 	github.com/corona10/goimagehash v1.1.0 // indirect
 	github.com/dchest/siphash v1.2.3 // indirect
+	github.com/ebitengine/purego v0.8.3 // indirect
+	github.com/gen2brain/avif v0.4.4 // indirect
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/mschoch/smat v0.2.0 // indirect
@@ -33,6 +36,7 @@ require (
 	github.com/nlnwa/whatwg-url v0.6.2 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/tetratelabs/wazero v1.9.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	golang.org/x/image v0.45.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
@@ -41,5 +45,6 @@ require (
 
 replace (
 	github.com/staydown/staydown => ../
+	github.com/staydown/staydown/phash/avif => ../phash/avif
 	github.com/staydown/staydown/takedown/web => ../takedown/web
 )

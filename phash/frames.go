@@ -89,6 +89,8 @@ type player struct {
 	stopped bool // yield wants no more
 	given   int
 	leftOut int
+	// embedded counts the pictures of an SVG file, up to the one that is decoded.
+	embedded int
 }
 
 func newPlayer(ctx context.Context, o *DecodeOptions, size int, yield func(*Picture, error) bool) *player {
@@ -142,7 +144,10 @@ func (p *player) give(pic *Picture) error {
 	}
 	// What hashing a further picture costs belongs to the work for the file; for
 	// frames it is counted where they are drawn.
-	if p.given > 0 && pic.frame.Index == 0 {
+	if p.embedded > 0 {
+		pic.frame = Frame{Index: p.given, Count: p.embedded}
+	}
+	if p.given > 0 && p.embedded > 0 {
 		b := pic.stored.Bounds()
 		if err := p.work.Spend(int64(b.Dx()) * int64(b.Dy()) * raster.ShownCost); err != nil {
 			return &DecodeError{Format: pic.format, Reason: ErrTooLarge, Err: err}
@@ -203,6 +208,7 @@ func (p *player) svg(data []byte, depth int) error {
 	any, failed := false, 0
 	pictures, more := svgpics.Pictures(p.ctx, data)
 	for _, b := range pictures {
+		p.embedded++
 		err := p.play(Sniff(b), b, depth+1)
 		any = any || err == nil
 		if err != nil {

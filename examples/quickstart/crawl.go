@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,8 +15,15 @@ import (
 	"golang.org/x/net/html"
 	"golang.org/x/term"
 
+	"github.com/staydown/staydown/phash"
+	"github.com/staydown/staydown/phash/avif"
 	"github.com/staydown/staydown/takedown"
 )
+
+// inspecting has the decoder of AVIF, which package phash does not have.
+var inspecting = &takedown.InspectOptions{
+	Decode: &phash.DecodeOptions{Decoders: map[phash.Format]phash.Decoder{phash.FormatAVIF: avif.Decode}},
+}
 
 // item is an image that the crawl came across.
 type item struct {
@@ -69,10 +77,13 @@ func visit(ctx context.Context, client *http.Client, enf *takedown.Enforcer, u s
 	if it.Data, err = get(ctx, client, u); err != nil {
 		return it, err
 	}
-	it.Candidate, err = takedown.Inspect(bytes.NewReader(it.Data), takedown.Source{ImageURL: u}, nil)
-	if err != nil {
+	it.Candidate, err = takedown.InspectContext(ctx, bytes.NewReader(it.Data), takedown.Source{ImageURL: u}, inspecting)
+	var undecodable *phash.DecodeError
+	if err != nil && !errors.As(err, &undecodable) {
 		return it, fmt.Errorf("%s: %w", u, err)
 	}
+	// A picture that cannot be decoded is asked about, too: the verdict is then that of
+	// EnforcerOptions.Undecodable.
 	it.Decision = enf.Check(it.Candidate)
 	return it, nil
 }

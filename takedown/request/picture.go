@@ -66,6 +66,11 @@ const (
 	// registered, except titles, blank frames, and frames that are shown too
 	// briefly to be seen. See Picture.Views.
 	FlagSeveralFrames Flag = "several_frames"
+	// FlagAmbiguous: viewers may show the file differently from the picture that is
+	// hashed, because of an unusual colour profile, a still picture hidden behind
+	// an animation, several pictures in the file, or a drawing around them. The
+	// reviewer compares the file with desk.Preview.Views.
+	FlagAmbiguous Flag = "ambiguous"
 	// FlagDamaged: the file is damaged. The registered picture is the part that
 	// viewers show.
 	FlagDamaged Flag = "damaged"

@@ -398,6 +398,7 @@ func (c *checker) views(path string, file []byte) (*views, bool) {
 	if !ok {
 		return nil, false // it may still be decoded
 	}
+	vs.ambiguous = ambiguous(file, phash.Sniff(file))
 	c.viewed += len(vs.frames)
 	vs.choose()
 	return vs, true

@@ -157,13 +157,16 @@ type views struct {
 	format  phash.Format
 	size    image.Point
 	damage  phash.Damage
+
+	ambiguous bool // see FlagAmbiguous
 }
 
 // add looks at a frame, unless it looks like an earlier one.
 func (vs *views) add(pic *phash.Picture) error {
 	f := pic.Frame()
-	if vs.count == 0 {
-		vs.format, vs.count = pic.Format(), f.Count
+	vs.count = max(vs.count, f.Count)
+	if len(vs.list) == 0 {
+		vs.format = pic.Format()
 		vs.size.X, vs.size.Y = pic.Size()
 	}
 	if d := pic.Damage(); d.Missing > vs.damage.Missing || vs.damage == (phash.Damage{}) {
@@ -273,6 +276,9 @@ func (vs *views) picture(sum [32]byte) (p Picture, m Material) {
 	}
 	if slices.ContainsFunc(vs.list, func(v measured) bool { return v.picture.Left == LeftReading }) {
 		m.Risks = append(m.Risks, FlagReadingsDiffer)
+	}
+	if vs.ambiguous {
+		m.Risks = append(m.Risks, FlagAmbiguous)
 	}
 	if vs.damage.Visible() {
 		m.Risks = append(m.Risks, FlagDamaged)
