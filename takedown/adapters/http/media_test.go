@@ -1,0 +1,41 @@
+package takedownhttp_test
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"log"
+	"os"
+
+	"github.com/staydown/staydown/takedown"
+)
+
+// thumbnailOf is the host's own: it has made a picture of the video already.
+func thumbnailOf(string) image.Image { return image.NewGray(image.Rect(0, 0, 320, 180)) }
+
+// A media server has a video in a temporary file, and a thumbnail of it. The bytes of
+// the video and the thumbnail are looked up together.
+func Example_video() {
+	enforcer, err := takedown.Load("blocklist.snap", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	video, err := os.Open("/tmp/upload.mp4")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer video.Close()
+	// The error says only that a video is not decoded; the candidate has its digest.
+	c, _ := takedown.InspectContext(context.Background(), video, takedown.Source{MediaType: "video/mp4"}, nil)
+	if err := c.Add(thumbnailOf(video.Name())); err != nil {
+		log.Fatal(err)
+	}
+	switch d := enforcer.Check(c); d.Verdict {
+	case takedown.Allow:
+		// store it
+	case takedown.Review:
+		// keep it apart until a person has looked
+	default:
+		fmt.Println("refused:", d.Case)
+	}
+}
