@@ -77,7 +77,7 @@ func (s *Segment) Work(h Hash, radius int) Work {
 }
 
 // group is how many queries are searched at the same time.
-const group = 64
+const group = 128
 
 // togetherFrom is from how many different hashes on searches that use the tables
 // are made together. With fewer it is faster to make one after the other: what

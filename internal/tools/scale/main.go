@@ -11,6 +11,10 @@
 // Each list is built, written to a file, read into memory with huge pages, and
 // searched by one goroutine. Results are lines of tab-separated values; times are
 // processor time, because the machine may be shared.
+//
+//	scale -plot FILE -columns search_ms,p99_ms > growth.svg
+//
+// draws columns of such lines against the number of pictures.
 package main
 
 import (
@@ -49,7 +53,15 @@ func main() {
 	queries := flag.Int("queries", 200, "pictures without a copy that are asked")
 	each := flag.Int("each", 3, "copies of each kind that are asked")
 	rich := flag.Bool("rich", false, "rich records, whatever the number")
+	drawn := flag.String("plot", "", "file of results to draw as SVG")
+	columns := flag.String("columns", "search_ms,p99_ms,copies_ms", "columns to draw")
 	flag.Parse()
+	if *drawn != "" {
+		if err := plot(*drawn, strings.Split(*columns, ","), os.Stdout); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	if err := run(*corpus, *copies, *sizes, *dir, *queries, *each, *rich); err != nil {
 		log.Fatal(err)
 	}
