@@ -42,14 +42,15 @@ func orientation(l *level, x, y int) uint8 {
 	var hx, hy [bins]int64
 	o := (y+planePad)*l.stride + x + planePad
 	s := l.stride
-	for _, k := range disc {
+	for i := range disc {
+		k := &disc[i]
 		c := o + int(k.y)*s + int(k.x)
 		gx := int32(l.pix[c+1]) - int32(l.pix[c-1])
 		gy := int32(l.pix[c+s]) - int32(l.pix[c-s])
 		if gx == 0 && gy == 0 {
 			continue
 		}
-		b := direction(int64(gx), int64(gy)) >> 2
+		b := near(gx, gy) >> 2
 		hx[b] += int64(gx * k.w >> 2)
 		hy[b] += int64(gy * k.w >> 2)
 	}
@@ -82,14 +83,26 @@ func direction(x, y int64) uint8 {
 	if hi == 0 {
 		return 0
 	}
-	a := int(octant[(lo*256+hi/2)/hi])
-	if ay > ax {
+	return turned(octant[(lo*256+hi/2)/hi], ay > ax, x < 0, y < 0)
+}
+
+// near is direction for the difference of two samples, in 32 bits.
+func near(x, y int32) uint8 {
+	ax, ay := uint32(max(x, -x)), uint32(max(y, -y))
+	lo, hi := min(ax, ay), max(ax, ay)
+	return turned(octant[(lo*256+hi/2)/max(hi, 1)], ay > ax, x < 0, y < 0)
+}
+
+// turned returns the angle of which octant has the part.
+func turned(part uint8, steep, left, up bool) uint8 {
+	a := int(part)
+	if steep {
 		a = 64 - a
 	}
-	if x < 0 {
+	if left {
 		a = 128 - a
 	}
-	if y < 0 {
+	if up {
 		a = 256 - a
 	}
 	return uint8(a)

@@ -54,15 +54,18 @@ func (d *detector) hessian(i int, l *level) {
 		u := l.pix[o-l.stride:][:l.w+2]
 		b := l.pix[o+l.stride:][:l.w+2]
 		out := r[y*l.w:][:l.w]
-		for x := detectMargin - 1; x < l.w-detectMargin+1; x++ {
-			cu, cc, cb := u[x:x+3:x+3], c[x:x+3:x+3], b[x:x+3:x+3]
-			m := 2 * int32(cc[1])
-			xx := int32(cc[0]) + int32(cc[2]) - m
-			yy := int32(cu[1]) + int32(cb[1]) - m
-			xy := (int32(cu[0]) + int32(cb[2]) - int32(cu[2]) - int32(cb[0])) >> 2
-			if v := xx*yy - xy*xy; v > 0 {
-				out[x] = v
-			}
+		out = out[detectMargin-1 : l.w-detectMargin+1]
+		// Three columns move along: each sample is read once.
+		c, u, b = c[detectMargin-1:], u[detectMargin-1:], b[detectMargin-1:]
+		u0, u1, c0, c1, b0, b1 := int32(u[0]), int32(u[1]), int32(c[0]), int32(c[1]), int32(b[0]), int32(b[1])
+		c, u, b = c[2:][:len(out)], u[2:][:len(out)], b[2:][:len(out)]
+		for x := range out {
+			u2, c2, b2 := int32(u[x]), int32(c[x]), int32(b[x])
+			xx := c0 + c2 - 2*c1
+			yy := u1 + b1 - 2*c1
+			xy := (u0 + b2 - u2 - b0) >> 2
+			out[x] = max(xx*yy-xy*xy, 0)
+			u0, u1, c0, c1, b0, b1 = u1, u2, c1, c2, b1, b2
 		}
 	}
 }

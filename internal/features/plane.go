@@ -286,6 +286,32 @@ func triangle(src, dst int, ts []taps, ws []int32) ([]taps, []int32) {
 	return ts, ws
 }
 
+// fourTap are taps with four weights, some of them zero.
+type fourTap struct {
+	first int
+	w     [4]uint32
+}
+
+// fourTaps returns the taps of rows of n samples as fourTap, in the memory of buf; nil if
+// one has more weights.
+func fourTaps(ts []taps, ws []int32, n int, buf *[]fourTap) []fourTap {
+	if n < 4 {
+		return nil
+	}
+	*buf = (*buf)[:0]
+	for _, t := range ts {
+		if t.n > 4 {
+			return nil
+		}
+		f := fourTap{first: min(t.first, n-4)}
+		for i := range t.n {
+			f.w[t.first-f.first+i] = uint32(ws[t.at+i])
+		}
+		*buf = append(*buf, f)
+	}
+	return *buf
+}
+
 // work holds what bringing a picture to its working size needs in memory.
 type work struct {
 	thumb  plane
@@ -294,6 +320,7 @@ type work struct {
 	tx, ty []taps
 	wx, wy []int32
 	acc    []uint32
+	four   []fourTap
 	pixels []uint8
 	coder  thumbCoder
 }
@@ -310,9 +337,18 @@ func (k *work) resize(g gray, dst *plane) {
 		k.mid = make([]uint16, n)
 	}
 	k.mid = k.mid[:g.h*dst.w]
+	four := fourTaps(k.tx, k.wx, g.w, &k.four)
 	for y := range g.h {
 		src := g.pix[y*g.stride:][:g.w]
 		out := k.mid[y*dst.w:][:dst.w]
+		for x, t := range four {
+			s := src[t.first:][:4]
+			v := uint32(s[0])*t.w[0] + uint32(s[1])*t.w[1] + uint32(s[2])*t.w[2] + uint32(s[3])*t.w[3]
+			out[x] = uint16((v + 1<<(13-planeShift)) >> (14 - planeShift))
+		}
+		if four != nil {
+			continue
+		}
 		for x := range out {
 			t := k.tx[x]
 			w := k.wx[t.at : t.at+t.n]
