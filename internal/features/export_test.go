@@ -169,3 +169,29 @@ func (s *Segment) WithoutIDs() []byte {
 
 // RecordsAt returns where the records begin.
 func (s *Segment) RecordsAt() int { return s.recs }
+
+// Flips returns, for the points of a registered picture that are proved to be in a copy,
+// the bits of their descriptors that differ.
+func Flips(registered, copied Features) (flips [][4]uint64) {
+	s, err := NewSegment([]Entry{{Features: registered}})
+	if err != nil {
+		return nil
+	}
+	var x Searcher
+	c := registered.Compact()
+	s.Search(&x, copied, func(m Match) bool {
+		side := 0
+		if m.Mirrored {
+			side = 1
+		}
+		for _, p := range x.look.inside {
+			a, b := c.descriptor(int(p.r)), x.views[side].desc[p.q]
+			flips = append(flips, [4]uint64{a[0] ^ b[0], a[1] ^ b[1], a[2] ^ b[2], a[3] ^ b[3]})
+		}
+		return false
+	})
+	return flips
+}
+
+// WordBits are the bits of words.
+var WordBits = wordBits[:]

@@ -74,8 +74,8 @@ func corpusFile(t testing.TB, dirs []string, stem, kind string) string {
 	return ""
 }
 
-// TestLearn chooses the tests of the descriptor and the bits of the keys, and
-// writes them as pattern.go has them. It reads each fifth of the photos and
+// TestLearn chooses the tests of the descriptor, and writes them as pattern.go has
+// them. It reads each fifth of the photos and
 // copies of known geometry:
 //
 //	STAYDOWN_LEARN=/tmp/pattern.go STAYDOWN_COPIES=DIR:DIR go test -run TestLearn -v ./internal/features
@@ -306,54 +306,6 @@ func TestLearn(t *testing.T) {
 		}
 		c := cand[full[i]].Fields()
 		fmt.Fprintf(&sb, "\t{%d, %d, %d, %d, %d},\n", c[0], c[1], c[2], c[3], c[4])
-	}
-	sb.WriteString("}\n\n")
-	// Keys: the steadiest bits, spread over the tables so that within a table
-	// they are as independent as possible.
-	const tables, width = 8, 24
-	bf := func(i int) float64 { return float64(flips[full[i]]) / float64(npairs) }
-	order := make([]int, 256)
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(bf(a), bf(b)) })
-	C := make([][]float64, 256)
-	for i := range C {
-		C[i] = make([]float64, 256)
-		for j := range C[i] {
-			C[i][j] = math.Abs(corr(full[i], full[j]))
-		}
-	}
-	tab := make([][]int, tables)
-	for _, b := range order[:tables*width] {
-		best, bc := -1, 1e9
-		for k := range tab {
-			if len(tab[k]) == width {
-				continue
-			}
-			c := float64(len(tab[k])) * .02
-			for _, o := range tab[k] {
-				c += C[b][o] * C[b][o]
-			}
-			if c < bc {
-				best, bc = k, c
-			}
-		}
-		tab[best] = append(tab[best], b)
-	}
-	fmt.Fprintf(&sb, "var keyBits = [%d][%d]uint8{\n", tables, width)
-	for k := range tab {
-		sb.WriteString("\t{")
-		fl := 0.0
-		for i, b := range tab[k] {
-			if i > 0 {
-				sb.WriteString(", ")
-			}
-			fmt.Fprint(&sb, b)
-			fl += bf(b)
-		}
-		sb.WriteString("},\n")
-		t.Logf("table %d mean flip %.4f", k, fl/width)
 	}
 	sb.WriteString("}\n")
 	if err := os.WriteFile(out, []byte(sb.String()), 0o644); err != nil {

@@ -130,25 +130,18 @@ func (k *work) appendRecord(b []byte, f Features, lean bool) []byte {
 // recordOf returns what b holds as a record. The header is checked, so that reading it
 // stays within b; the points may lie outside of the picture.
 func recordOf(b []byte) (Features, bool) {
-	if len(b) < headerSize || b[0] != 'S' || b[1] != 'R' || b[2] != recordVersion || b[3]>>6 != 0 || b[3]&flagCompact == 0 {
+	if len(b) < headerSize || string(b[:2]) != "SR" || b[2] != recordVersion {
 		return Features{}, false
 	}
 	f := Features{b[:len(b):len(b)]}
-	w, h := f.size()
-	n, lw, lh := f.Len(), int(binary.LittleEndian.Uint16(b[10:])), int(binary.LittleEndian.Uint16(b[12:]))
-	points, thumb := RegisteredPoints, richThumb
-	if f.isLean() {
-		points = leanPoints
-	}
-	if w < minWorkSide || h < minWorkSide || w > maxWorkSide || h > maxWorkSide || n > points ||
-		lw < 1 || lh < 1 || lw > w || lh > h || lw*lh > compactLuma || f.lumaBytes() > thumb {
+	if !f.isSound() {
 		return Features{}, false
 	}
-	size := headerSize + n*(sigSize+packedSize) + f.lumaBytes()
+	size := headerSize + f.Len()*f.pointBytes() + f.lumaBytes()
 	if len(b) < size {
 		return Features{}, false
 	}
-	if b[3]&flagInk != 0 {
+	if f.HasInk() {
 		k, err := inkEnd(b[size:], true)
 		if err != nil {
 			return Features{}, false
@@ -156,6 +149,20 @@ func recordOf(b []byte) (Features, bool) {
 		size += k
 	}
 	return f, len(b) == size
+}
+
+// isSound reports whether the numbers in the header of a record are within their limits.
+func (f Features) isSound() bool {
+	w, h := f.size()
+	lw, lh := int(binary.LittleEndian.Uint16(f.b[10:])), int(binary.LittleEndian.Uint16(f.b[12:]))
+	points := RegisteredPoints
+	if f.isLean() {
+		points = leanPoints
+	}
+	within := func(v, least, most int) bool { return least <= v && v <= most }
+	return f.b[3]>>6 == 0 && f.b[3]&flagCompact != 0 && f.Len() <= points &&
+		within(w, minWorkSide, maxWorkSide) && within(h, minWorkSide, maxWorkSide) &&
+		within(lw, 1, w) && within(lh, 1, h) && lw*lh <= compactLuma && f.lumaBytes() <= richThumb
 }
 
 // checkRecord is recordOf for a record that is to be kept: its points must lie in the
