@@ -2,6 +2,7 @@ package keyfile
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -258,17 +259,48 @@ func (k *File) WipeDamaged(n uint64) error {
 func (k *File) CopyMarked(fsys fsx.FS, path string, m Mark, n uint64) error {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	err := Remove(fsys, path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return k.copyFile(fsys, path, k.wrap, m, func(to *File) error { return k.copySlots(to.f, n) })
+}
+
+// CopyRewrapped writes a copy of a file with a mark to path, sealed under another key. An
+// older file at path is overwritten and removed first. Damaged slots stay as they are.
+func (k *File) CopyRewrapped(fsys fsx.FS, path string, wrap Key) error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.copyFile(fsys, path, aesgcm.New(wrap), k.mark, func(to *File) error {
+		// Each slot in its place, and as many: no slot is used again.
+		if err := k.copySlots(to.f, uint64((k.end-k.first)/slotSize)); err != nil {
+			return err
+		}
+		for id, number := range k.slots {
+			key, err := k.get(id)
+			if err != nil {
+				return err
+			}
+			slot := to.slot(id, &key)
+			_, err = to.f.WriteAt(slot, k.offsetOf(number))
+			clear(slot)
+			clear(key[:])
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// copyFile makes a file with a mark, and lets write fill it.
+func (k *File) copyFile(fsys fsx.FS, path string, wrap cipher.AEAD, m Mark, write func(to *File) error) error {
+	if err := Remove(fsys, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	f, err := fsys.Create(path)
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
-	to := &File{f: f, wrap: k.wrap, marked: true, first: k.first}
+	to := &File{f: f, wrap: wrap, marked: true, first: k.first}
 	if err = to.begin(m); err == nil {
-		err = k.copySlots(f, n)
+		err = write(to)
 	}
 	if err == nil {
 		err = f.Sync()
@@ -299,60 +331,6 @@ func (k *File) copySlots(to fsx.File, n uint64) error {
 			return err
 		}
 		at += int64(len(some))
-	}
-	return nil
-}
-
-// CopyRewrapped writes a copy of a file with a mark to path, sealed under another key. An
-// older file at path is overwritten and removed first. Damaged slots stay as they are.
-func (k *File) CopyRewrapped(fsys fsx.FS, path string, wrap Key) error {
-	k.mu.RLock()
-	defer k.mu.RUnlock()
-	err := Remove(fsys, path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := fsys.Create(path)
-	if err != nil {
-		return fmt.Errorf("keys: %w", err)
-	}
-	to := &File{f: f, wrap: aesgcm.New(wrap), marked: true, first: k.first}
-	err = to.begin(k.mark)
-	if err == nil && k.end > k.first {
-		// As long as this one, so that no slot is used again.
-		_, err = f.WriteAt(make([]byte, slotSize), k.end-slotSize)
-	}
-	for _, number := range k.damaged {
-		slot := make([]byte, slotSize)
-		if err == nil {
-			if _, err = k.f.ReadAt(slot, k.offsetOf(number)); err == nil {
-				_, err = f.WriteAt(slot, k.offsetOf(number))
-			}
-		}
-	}
-	for id, number := range k.slots {
-		if err != nil {
-			break
-		}
-		var key Key
-		if key, err = k.get(id); err == nil {
-			slot := to.slot(id, &key)
-			_, err = f.WriteAt(slot, k.offsetOf(number))
-			clear(slot)
-		}
-		clear(key[:])
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = fsys.SyncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("keys: %w", err)
 	}
 	return nil
 }

@@ -327,36 +327,16 @@ func (r *recovering) loseOperatorKey() error {
 
 // newCases makes an empty case store for the keys that are there.
 func (r *recovering) newCases() error {
-	if err := r.aside("cases.db"); err != nil {
-		return err
-	}
-	key, err := openOperatorKey(r.dir, &r.opts, false)
-	if m := (*MismatchError)(nil); errors.As(err, &m) && r.accepts(LoseOperatorKey) {
-		r.did.Repaired = append(r.did.Repaired, m)
-		if m.Fault == FaultDamaged {
-			err = r.aside("operator.key")
-		}
-		if key, err = openOperatorKey(r.dir, &r.opts, true); err != nil {
-			return err
-		}
-	}
+	key, err := r.operatorKey()
 	if err != nil {
 		return err
 	}
-	k, err := keyfile.OpenMarked(fsx.OS{}, filepath.Join(r.dir, "keys"), &key, nil)
-	if err != nil { // none that belong to it
-		if err := r.freshKeys(key, keyfile.Mark{Store: newEventID()}); err != nil {
-			return err
-		}
-		if k, err = keyfile.OpenMarked(fsx.OS{}, filepath.Join(r.dir, "keys"), &key, nil); err != nil {
-			return keysError(err)
-		}
+	id, made, err := r.remainingKeys(key)
+	if err != nil {
+		return err
 	}
-	id := k.Mark().Store
-	err = errors.Join(k.SetMark(keyfile.Mark{Store: id}), k.Sync())
-	made := k.Slots()
-	if err = errors.Join(err, k.Close()); err != nil {
-		return keyError(err)
+	if err := r.aside("cases.db"); err != nil {
+		return err
 	}
 	db, err := OpenStore(filepath.Join(r.dir, "cases.db"))
 	if err != nil {
@@ -366,6 +346,46 @@ func (r *recovering) newCases() error {
 		return errors.Join(tx.Put(BucketMeta, keyVersion, []byte{storeVersion}), putDesk(tx, id, key), putNumber(tx, keyKeys, made), putNumber(tx, keyKept, made))
 	})
 	return errors.Join(err, db.Close())
+}
+
+// operatorKey returns the operator key, or makes one if it may be lost.
+func (r *recovering) operatorKey() ([operatorKeySize]byte, error) {
+	key, err := openOperatorKey(r.dir, &r.opts, false)
+	var m *MismatchError
+	if !errors.As(err, &m) || !r.accepts(LoseOperatorKey) {
+		return key, err
+	}
+	r.did.Repaired = append(r.did.Repaired, m)
+	if m.Fault == FaultDamaged {
+		if err := r.aside("operator.key"); err != nil {
+			return key, err
+		}
+	}
+	return openOperatorKey(r.dir, &r.opts, true)
+}
+
+// remainingKeys prepares the file of keys for a store without cases, and returns the id
+// of the desk, and how many keys were made.
+func (r *recovering) remainingKeys(key [operatorKeySize]byte) (id [16]byte, made uint64, err error) {
+	path := filepath.Join(r.dir, "keys")
+	k, err := keyfile.OpenMarked(fsx.OS{}, path, &key, nil)
+	if err != nil {
+		var m *MismatchError
+		if err = keysError(err); !errors.As(err, &m) || m.Fault != FaultMissing && !r.accepts(LoseKeys) {
+			return id, 0, err
+		}
+		if err := r.freshKeys(key, keyfile.Mark{Store: newEventID()}); err != nil {
+			return id, 0, err
+		}
+		if k, err = keyfile.OpenMarked(fsx.OS{}, path, &key, nil); err != nil {
+			return id, 0, keysError(err)
+		}
+	}
+	id, made = k.Mark().Store, k.Slots()
+	if err = errors.Join(k.SetMark(keyfile.Mark{Store: id}), k.Sync(), k.Close()); err != nil {
+		return id, 0, keyError(err)
+	}
+	return id, made, nil
 }
 
 // rebind believes the list that is there.
