@@ -63,7 +63,7 @@ func (w *weighing) begin(e *Enforcer, in where) {
 // empty, so its state is taken before closed is looked at.
 func (w *weighing) enter(i int, q *blocklist.Query) bool {
 	s := &w.e.sources[i]
-	w.index, w.view, w.fresh = i, s.list.State(), true
+	w.index, w.view, w.fresh = i, s.purposes.get(s.list.State(), w.terms.in.purposes), true
 	w.terms.list, w.terms.nBorne = s, 0
 	q.Reset(w.view)
 	if w.marks != nil {

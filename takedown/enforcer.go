@@ -116,12 +116,13 @@ type ListSource struct {
 
 // source is a ListSource in use.
 type source struct {
-	name    string
-	list    *blocklist.List
-	holds   bool                  // its matches are held only
-	within  []blocklist.Territory // where it counts; nil for everywhere
-	current func() time.Time
-	counter counts.Counter
+	purposes purposeStates
+	name     string
+	list     *blocklist.List
+	holds    bool                  // its matches are held only
+	within   []blocklist.Territory // where it counts; nil for everywhere
+	current  func() time.Time
+	counter  counts.Counter
 }
 
 // Load opens a snapshot of desk.Desk.Publish, read-only. [Enforcer.Reload] loads
@@ -364,6 +365,7 @@ func (r Region) Check(c Candidate) Decision { return r.e.check(r.in, &c) }
 type where struct {
 	set       bool
 	all       bool // every territory counts as this one
+	purposes  Purposes
 	territory blocklist.Territory
 }
 

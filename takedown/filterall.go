@@ -44,7 +44,7 @@ func (e *Enforcer) filterAll(in where, dst []Decision, items []Result) []Decisio
 	p.begin(e, in, items)
 	for i := range e.sources {
 		// One state for all: hits belong to the state that gave them.
-		view, open := e.sources[i].list.State(), true
+		view, open := e.sources[i].purposes.get(e.sources[i].list.State(), in.purposes), true
 		for k := range items {
 			w, q := &p.weighings[k], &p.queries[k]
 			open = w.enter(i, q) && open

@@ -25,6 +25,7 @@ var kindNames = [...]string{
 	11: "withdrawal",
 	12: "open_opt_out",
 	13: "face_opt_out",
+	14: "preference",
 }
 
 var errKind = errors.New("takedown: it is none of the kinds of requests; see request.Kinds")

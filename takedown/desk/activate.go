@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
 
@@ -40,6 +41,9 @@ func (d *Desk) begin(ctx context.Context) error {
 // inForce returns the messages about rules that apply from now on.
 func (c *caseRecord) inForce() []message {
 	msgs := []message{{Case: c.ID, Type: MessageInForce}}
+	if c.Purposes != 0 && c.Purposes&takedown.PurposeIndex == 0 {
+		return msgs // nothing is shown less
+	}
 	told := MessageStatement
 	if c.Kind == request.KindAuthorityOrder { // Article 17(5)
 		told = MessageOrderNotice

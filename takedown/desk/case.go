@@ -281,6 +281,9 @@ type Case struct {
 	// Synthetic and Minor are the answers of an [request.IntimateImage].
 	Synthetic request.Answer `json:"synthetic,omitempty"`
 	Minor     request.Answer `json:"minor,omitempty"`
+	// Purposes are the uses that a [request.Preference] restricts; zero for other
+	// requests, which are about every use.
+	Purposes takedown.Purposes `json:"purposes,omitempty"`
 	// OnTerms reports that the decision rests on the operator's terms and not on a
 	// law.
 	OnTerms bool `json:"on_terms,omitempty"`

@@ -98,7 +98,7 @@ func (s *caseStore) addFinding(c *caseRecord, key [32]byte) error {
 // on no law.
 func restsOnTerms(k takedown.Kind) bool {
 	switch k {
-	case request.KindImageOptOut, request.KindOpenOptOut, request.KindFaceOptOut, request.KindHashEntry:
+	case request.KindImageOptOut, request.KindOpenOptOut, request.KindFaceOptOut, request.KindHashEntry, request.KindPreference:
 		return true
 	}
 	return false

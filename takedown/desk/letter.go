@@ -9,6 +9,7 @@ import (
 
 // explain adds to a message what its letter repeats and explains.
 func (d *Desk) explain(m *Message, c *caseRecord, stored message) error {
+	m.Purposes = c.Purposes
 	m.Outcome, m.Finding, m.Words, m.Claim, m.Country = c.Outcome, c.Finding, stored.Words, c.Claim, c.Country
 	m.ChildSafety = slices.Contains(c.Flags, request.FlagChildSafety)
 	for _, it := range c.Items {
@@ -39,7 +40,9 @@ func (d *Desk) explain(m *Message, c *caseRecord, stored message) error {
 
 // addGiven adds the addresses as the requester wrote them.
 func (d *Desk) addGiven(m *Message, c *caseRecord) error {
-	if !slices.ContainsFunc(c.Items, func(it CaseItem) bool { return it.Kind == request.ItemImageURL || it.Kind == request.ItemPageURL }) {
+	if !slices.ContainsFunc(c.Items, func(it CaseItem) bool {
+		return it.Kind == request.ItemImageURL || it.Kind == request.ItemPageURL || it.Kind == request.ItemHost
+	}) {
 		return nil
 	}
 	mats, err := d.store.material(c.ID)
@@ -48,6 +51,9 @@ func (d *Desk) addGiven(m *Message, c *caseRecord) error {
 	}
 	given := request.GivenAddresses(c.Request, d.opts.URLMapper)
 	for i := range min(len(mats), len(m.Items)) {
+		if mats[i].Address == "" {
+			continue
+		}
 		if m.Items[i].Given = given[mats[i].Address]; m.Items[i].Given == "" {
 			m.Items[i].Given = mats[i].Address // the mapper does something else now
 		}

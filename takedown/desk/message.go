@@ -96,6 +96,8 @@ type Message struct {
 	// ChildSafety reports that the case is about a child. Such a message must not
 	// describe what the case is about.
 	ChildSafety bool
+	// Purposes are the uses that a preference restricts.
+	Purposes takedown.Purposes
 	// Claim is that of an opt-out, Party that of a complaint.
 	Claim request.Claim
 	Party request.Party

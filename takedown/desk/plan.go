@@ -3,6 +3,7 @@ package desk
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,6 +27,8 @@ type plan struct {
 	proto     blocklist.Rule // what all rules have in common
 	addresses blocklist.Rule
 	addressed []int // the items of the rule for addresses
+	hosts     blocklist.Rule
+	hosted    []int // the items of the rule for hosts
 	rules     []blocklist.Rule
 	covers    [][]int // the items of each rule
 	faces     []int   // the items that are faces
@@ -51,6 +54,8 @@ func (d *Desk) plan(c *caseRecord, g Grant, list *blocklist.List) (rules []block
 	c.Granted, c.Face = 0, FaceTerms{}
 	p.addresses = p.proto
 	p.addresses.Scope = takedown.ScopeURL
+	p.hosts = p.proto
+	p.hosts.Scope = blocklist.ScopeHost
 	for i := range c.Items {
 		if err := p.item(i); err != nil {
 			return nil, nil, err
@@ -95,6 +100,7 @@ func (p *plan) terms() error {
 	c.Effect, c.Territories = 0, g.Territories
 	p.proto = blocklist.Rule{
 		Effect: cmp.Or(g.Effect, blocklist.EffectBlock), Case: c.ID, Kind: uint8(c.Kind), Territories: where, Start: c.Start, End: c.End,
+		Purposes: c.Purposes,
 	}
 	return nil
 }
@@ -187,7 +193,7 @@ func (p *plan) item(i int) error {
 	switch it.Kind {
 	case request.ItemFace:
 		err = p.face(i, scope, named)
-	case request.ItemImageURL, request.ItemPageURL:
+	case request.ItemImageURL, request.ItemPageURL, request.ItemHost:
 		err = p.address(i, scope, named)
 	default:
 		err = p.picture(i, scope, effect)
@@ -257,36 +263,38 @@ func (p *plan) address(i int, scope takedown.Scope, named bool) error {
 	if it.As != "" && (!it.MaybePage || it.As != request.ItemImageURL && it.As != request.ItemPageURL) {
 		return p.refuse("item %d: its address cannot be decided to be that of a %q", i, it.As)
 	}
-	images, pages := it.addresses(p.mats[i].Address)
-	keys, err := addressKeys(p.list, images, pages)
-	if err != nil {
-		return fmt.Errorf("takedown: case %v: %w", p.c.ID, err)
+	var keys []blocklist.Address
+	for _, kind := range it.addressKinds() {
+		digest, err := p.list.Digest(kind, p.mats[i].Address)
+		if errors.Is(err, blocklist.ErrShared) {
+			return p.refuse("item %d is a host that many people share; it cannot be granted as a whole", i)
+		}
+		if err != nil {
+			return fmt.Errorf("takedown: case %v: %w", p.c.ID, err)
+		}
+		keys = append(keys, blocklist.Address{Kind: kind, Digest: digest})
+	}
+	if it.Kind == request.ItemHost {
+		p.hosts.Keys.Addresses = append(p.hosts.Keys.Addresses, keys...)
+		p.hosted = append(p.hosted, i)
+		return nil
 	}
 	p.addresses.Keys.Addresses = append(p.addresses.Keys.Addresses, keys...)
 	p.addressed = append(p.addressed, i)
 	return nil
 }
 
-// addresses returns the address of an item as that of a picture, of a page, or of
-// both.
-func (it *CaseItem) addresses(address string) (images, pages []string) {
-	both := it.MaybePage && it.As == ""
-	if cmp.Or(it.As, it.Kind) == request.ItemImageURL || both {
-		images = []string{address}
-	}
-	if cmp.Or(it.As, it.Kind) == request.ItemPageURL || both {
-		pages = []string{address}
-	}
-	return images, pages
-}
-
-// addressKinds returns the lists on which the address of an item stands.
+// addressKinds returns the lists on which the address of an item stands: as a picture,
+// as a page, or as both.
 func (it *CaseItem) addressKinds() (kinds []blocklist.AddressKind) {
-	images, pages := it.addresses("")
-	if images != nil {
+	if it.Kind == request.ItemHost {
+		return []blocklist.AddressKind{blocklist.HostAddress}
+	}
+	both, as := it.MaybePage && it.As == "", cmp.Or(it.As, it.Kind)
+	if as == request.ItemImageURL || both {
 		kinds = append(kinds, blocklist.ImageAddress)
 	}
-	if pages != nil {
+	if as == request.ItemPageURL || both {
 		kinds = append(kinds, blocklist.PageAddress)
 	}
 	return kinds
@@ -358,6 +366,9 @@ func keysOf(m *request.Material, scope takedown.Scope) (keys blocklist.Keys, err
 func (p *plan) finish(before FaceTerms) (rules []blocklist.Rule, covers [][]int, err error) {
 	if len(p.addressed) > 0 {
 		rules, covers = append(rules, p.addresses), append(covers, p.addressed)
+	}
+	if len(p.hosted) > 0 {
+		rules, covers = append(rules, p.hosts), append(covers, p.hosted)
 	}
 	rules, covers = append(rules, p.rules...), append(covers, p.covers...)
 	c := p.c

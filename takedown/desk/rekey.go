@@ -56,7 +56,7 @@ func (r *rekeying) addresses(e blocklist.Event, digest func(blocklist.AddressKin
 	}
 	var list []blocklist.Address
 	for i, it := range r.items() {
-		if it.Rule != e.Seq || it.Kind != request.ItemImageURL && it.Kind != request.ItemPageURL {
+		if it.Rule != e.Seq || it.Kind != request.ItemImageURL && it.Kind != request.ItemPageURL && it.Kind != request.ItemHost {
 			continue
 		}
 		if i >= len(r.mats) {

@@ -50,6 +50,7 @@ var handlings = map[takedown.Kind]handling{
 	request.KindIntimateImage:  {origin: OriginOther},
 	request.KindAuthorityOrder: {origin: OriginOther},
 	request.KindHashEntry:      {origin: OriginOther},
+	request.KindPreference:     {waits: true, origin: OriginOther},
 	request.KindCounterNotice:  {target: targetCounter},
 	request.KindObjection:      {target: targetReverse},
 	request.KindComplaint:      {target: targetComplain},

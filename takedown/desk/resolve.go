@@ -122,7 +122,7 @@ func (d *Desk) Resolve(ctx context.Context, m Match, r Resolution) (done Resolve
 	switch {
 	case !ok || state == blocklist.RuleRevoked:
 		return done, fmt.Errorf("%w: rule %d has ended", ErrNoRule, m.Decision.Rule)
-	case rule.Scope == takedown.ScopeURL:
+	case rule.Scope == takedown.ScopeURL, rule.Scope >= blocklist.ScopeHost:
 		return done, fmt.Errorf("%w: rule %d blocks addresses only", ErrNoRule, m.Decision.Rule)
 	}
 	var picture blocklist.Keys

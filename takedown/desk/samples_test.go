@@ -58,6 +58,9 @@ func samples(tb testing.TB, about takedown.CaseID) map[takedown.Kind]request.Req
 			ImageURLs: []string{"https://example.org/e.jpg"}, Territories: []string{"DE", "AT"},
 		},
 		request.KindHashEntry: request.HashEntry{Requester: person, Hashes: []phash.Hash{pdq(tb, 5)}, Claim: request.ClaimDepicted},
+		request.KindPreference: request.Preference{
+			Requester: person, Uses: []request.Use{request.UseTrain}, ImageURLs: []string{"https://example.org/f.jpg"}, Hosts: []string{"photographer.example"}, Claim: request.ClaimOwner,
+		},
 		request.KindCounterNotice: request.CounterNotice{
 			Requester: withPost, Case: about, ImageURLs: []string{"https://example.org/b.jpg"}, Mistake: stated("Under penalty of perjury, it was a mistake."),
 			Jurisdiction: stated("I consent to the jurisdiction of the court."), Disclosure: stated("The claimant gets a copy."), Reason: request.CounterOwner, Signature: "Requester",

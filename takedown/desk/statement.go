@@ -167,7 +167,7 @@ func groundOf(c *Case) request.Ground {
 		return request.GroundPrivacy
 	case request.KindIntimateImage:
 		return request.GroundIntimateImage
-	case request.KindImageOptOut, request.KindOpenOptOut, request.KindHashEntry, request.KindFaceOptOut:
+	case request.KindImageOptOut, request.KindOpenOptOut, request.KindHashEntry, request.KindFaceOptOut, request.KindPreference:
 		// The owner of a picture has no right to all those that show the face.
 		if c.Claim == request.ClaimOwner && c.Granted != takedown.ScopeFace {
 			return request.GroundCopyright

@@ -202,6 +202,8 @@ func (c *caseRecord) countable() {
 		c.AskedTerritories, c.Ground, c.LawCountry = r.Territories, r.Ground, strings.ToUpper(r.State)
 	case request.DSANotice:
 		c.Ground = r.Ground
+	case request.Preference:
+		c.Purposes = request.Purposes(r.Uses)
 	case request.IntimateImage:
 		c.Synthetic, c.Minor = r.Synthetic, r.MinorDepicted
 	case request.ImageOptOut:
@@ -249,6 +251,8 @@ func claimOf(r request.Request) request.Claim {
 	case request.OpenOptOut:
 		return r.Claim
 	case request.HashEntry:
+		return r.Claim
+	case request.Preference:
 		return r.Claim
 	case request.FaceOptOut:
 		return request.ClaimDepicted

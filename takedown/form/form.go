@@ -429,6 +429,8 @@ func (f *form) appendTo(r, v reflect.Value, ff formField) error {
 		add(reflect.ValueOf(face))
 	case *[]request.Right:
 		add(reflect.ValueOf(request.Right(text)))
+	case *[]request.Use:
+		add(reflect.ValueOf(request.Use(text)))
 	default:
 		return &request.FormatError{Field: ff.name, Why: fmt.Sprintf("a list of %d values cannot be given in a form", reflect.ValueOf(list).Elem().Len())}
 	}

@@ -26,6 +26,7 @@ const (
 	KindWithdrawal     Kind = 11 // [Withdrawal]
 	KindOpenOptOut     Kind = 12 // [OpenOptOut]
 	KindFaceOptOut     Kind = 13 // [FaceOptOut]
+	KindPreference     Kind = 14 // [Preference]
 )
 
 // Kinds returns all kinds, in the order of their numbers.

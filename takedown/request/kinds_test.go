@@ -24,7 +24,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%v: %#v, %v", k, r, request.Kinds())
 		}
 	}
-	if len(request.Kinds()) != 13 || request.New(0) != nil || request.New(14) != nil || request.Kind(14).String() != "Kind(14)" || request.Kind(0).String() != "Kind(0)" {
+	if len(request.Kinds()) != 14 || request.New(0) != nil || request.New(15) != nil || request.Kind(15).String() != "Kind(15)" || request.Kind(0).String() != "Kind(0)" {
 		t.Error("there are others")
 	}
 	for k, n := range map[request.Kind]int{

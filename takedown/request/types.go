@@ -25,6 +25,7 @@ var requestTypes = map[takedown.Kind]requestType{
 	KindIntimateImage:  {empty: IntimateImage{}, decode: decode[IntimateImage], regime: RegimeTakeItDown},
 	KindAuthorityOrder: {empty: AuthorityOrder{}, decode: decode[AuthorityOrder], regime: RegimeOrder},
 	KindHashEntry:      {empty: HashEntry{}, decode: decode[HashEntry], regime: RegimeOperator},
+	KindPreference:     {empty: Preference{}, decode: decode[Preference], regime: RegimeOperator},
 	KindCounterNotice:  {empty: CounterNotice{}, decode: decode[CounterNotice], regime: RegimeDMCA, reply: true},
 	KindObjection:      {empty: Objection{}, decode: decode[Objection], regime: RegimeOperator, reply: true},
 	KindComplaint:      {empty: Complaint{}, decode: decode[Complaint], regime: RegimeDSA, reply: true},
@@ -74,6 +75,7 @@ const (
 	ItemPicture  ItemKind = "picture"
 	ItemHash     ItemKind = "hash"
 	ItemFace     ItemKind = "face"
+	ItemHost     ItemKind = "host" // all addresses on a host, and on hosts below it
 )
 
 // Regime is a set of rules whose clocks run for a case.

@@ -405,6 +405,11 @@ func (v view) organisations(of func(Catalogue) map[string][]Organisation) []Orga
 	return append(all, list[""]...)
 }
 
+// Restricts reports whether a preference restricts a use, by its name.
+func (v view) Restricts(use string) bool {
+	return v.Purposes&request.Purposes([]request.Use{request.Use(use)}) != 0
+}
+
 // HasAddresses reports whether the case has items that are addresses.
 func (v view) HasAddresses() bool {
 	return slices.ContainsFunc(v.Items, func(it desk.MessageItem) bool {
