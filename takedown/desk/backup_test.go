@@ -40,7 +40,7 @@ func TestBackup(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			opts := desk.Options{
-				FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}, KeepPictures: true, Notifier: later, Store: store(),
+				FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}, KeepPictures: true, Notifier: later, Store: store(),
 			}
 			d := open(t, dir, &opts)
 			picture := accept(t, d, optOut(t, 1), desk.Grant{})

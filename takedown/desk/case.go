@@ -131,8 +131,8 @@ const (
 	FlagOtherParty request.Flag = "other_party"
 	// FlagWider: more was granted than asked. Risky.
 	FlagWider request.Flag = "wider"
-	// FlagUnseen: the rule would block by hash only; no reviewer has seen the
-	// picture. Risky.
+	// FlagUnseen: the rule would block by a hash, or by the vector of a face, alone; no
+	// reviewer has seen the picture. Risky.
 	FlagUnseen request.Flag = "unseen"
 	// FlagFace: a face is to be blocked, in anybody's picture. Risky.
 	FlagFace request.Flag = "face"
@@ -140,6 +140,10 @@ const (
 	// of one person do. One of them may be of a person who has not consented.
 	// Risky.
 	FlagSeveralPeople request.Flag = "several_people"
+	// FlagUniversalFace: at the model's thresholds a face resembles more strangers of
+	// [FaceModel].Reference than a face does by chance. [Preview].Strangers has the
+	// threshold that it needs. Risky.
+	FlagUniversalFace request.Flag = "universal_face"
 	// FlagAllowListed: one of its pictures is on the allow list, so that only its
 	// file can be blocked, or is near a picture on it. Risky.
 	FlagAllowListed request.Flag = "allow_listed"

@@ -124,6 +124,11 @@ type Options struct {
 	// thresholds. Without FaceModels no face can be granted. There is at most one
 	// for each name and number of dimensions.
 	FaceModels []FaceModel
+	// TrustFaceVectors takes a vector that came without a picture for as good as one
+	// that the desk's FaceEmbedder made. It is for hosts that make all vectors by
+	// themselves. Without it such a vector only holds for review, and two reviewers
+	// can grant more: anybody can send a vector that resembles very many people.
+	TrustFaceVectors bool
 	// FaceLifetime is how long other machines may use the faces of a published
 	// snapshot, by their own clocks: see blocklist.Options. A list with faces is
 	// published only with a ListKey.

@@ -243,7 +243,7 @@ func TestFaceOptOut_DeletionIsProved(t *testing.T) {
 			// That nothing of the face opens there, wantUnreadable shows.
 			copyKeys(t, dir, backup)
 			var mismatch *desk.MismatchError
-			o := desk.Options{Now: now.Now, OneReviewer: true, FaceModels: faceModels, ListKey: key, FaceEmbedder: embedder}
+			o := desk.Options{Now: now.Now, OneReviewer: true, FaceModels: faceModels, TrustFaceVectors: true, ListKey: key, FaceEmbedder: embedder}
 			if d, err := desk.Open(backup, &o); !errors.As(err, &mismatch) || mismatch.Part != desk.PartCases || mismatch.Fault != desk.FaultOlder {
 				t.Errorf("%s: the backup: %v", what, err)
 				if err == nil {
@@ -289,7 +289,7 @@ func childFaces(dir string) error {
 }
 
 func openFaces(tb testing.TB, dir string) *desk.Desk {
-	d, err := desk.Open(dir, &desk.Options{FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}})
+	d, err := desk.Open(dir, &desk.Options{FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -30,7 +30,7 @@ import (
 // faceDesk opens a desk that grants faces, by one reviewer.
 func faceDesk(tb testing.TB, dir string, opts ...func(*desk.Options)) *desk.Desk {
 	tb.Helper()
-	o := &desk.Options{FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}}
+	o := &desk.Options{FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}}
 	for _, f := range opts {
 		f(o)
 	}
@@ -184,7 +184,7 @@ func TestFaceOptOut_Grant(t *testing.T) {
 	wantVerdict(t, "the desk's again", e.Check(withFaces(between(t, 1, 0.9))), takedown.Block)
 	wantVerdict(t, "the desk's band again", e.Check(withFaces(between(t, 1, 0.7))), takedown.Review)
 
-	two := open(t, t.TempDir(), &desk.Options{FaceModels: faceModels})
+	two := open(t, t.TempDir(), &desk.Options{FaceModels: faceModels, TrustFaceVectors: true})
 	c, err = two.Submit(ctx, faceOptOut(portrait(t, 1, 0)))
 	ok(t, err)
 	var second *desk.SecondReviewError
@@ -602,7 +602,7 @@ func TestFaceOptOut_Published(t *testing.T) {
 func TestFaceOptOut_NeedsListKey(t *testing.T) {
 	t.Parallel()
 	dir, path := t.TempDir(), filepath.Join(t.TempDir(), "p")
-	opts := &desk.Options{FaceModels: faceModels, OneReviewer: true}
+	opts := &desk.Options{FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true}
 	d := open(t, dir, opts)
 	const address = "https://example.org/a.jpg"
 	accept(t, d, notice(address), desk.Grant{})

@@ -2,8 +2,12 @@ package desk
 
 import (
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 
 	"github.com/staydown/staydown/internal/embedding"
+	"github.com/staydown/staydown/takedown"
 )
 
 // FaceModel is a model whose faces a desk registers, with its similarity
@@ -19,6 +23,78 @@ type FaceModel struct {
 	// from which [takedown.Enforcer.Check] answers [takedown.Review]. If Review
 	// equals Block, no face is held for review.
 	Block, Review float64
+	// Reference are faces of strangers, one for each of some thousand people who have
+	// nothing to do with any request. The desk reports how many of them a face would
+	// hit, and at which threshold it would hit none: see [Preview].Strangers. They
+	// are in memory only. Without them nobody notices a face that resembles very many
+	// people.
+	Reference []takedown.Face
+	// Calibrated is the number of registered faces for which the thresholds were
+	// calibrated. When the list has more, [Desk.Health] reports it. 0 means that it
+	// is not known.
+	Calibrated int
+}
+
+// Strangers is how a face of a case compares with the strangers of its model.
+type Strangers struct {
+	Item int
+	// Of is how many strangers there are, Blocked how many of them the face would
+	// block, and Held how many it would hold for review.
+	Of, Blocked, Held int
+	// Needs is the lowest Block threshold, in hundredths, at which at most one
+	// stranger in a thousand would be blocked.
+	Needs float64
+}
+
+// universal reports whether a face resembles more strangers than one in a thousand
+// at the Block threshold, or one in fifty at the Review threshold.
+func (s Strangers) universal() bool { return s.Blocked*1000 > s.Of || s.Held*50 > s.Of }
+
+// faceModel returns the desk's model of a face, or nil.
+func (d *Desk) faceModel(f takedown.Face) *FaceModel {
+	i := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == f.Model() && m.Dimensions == f.Dimensions() })
+	if i < 0 {
+		return nil
+	}
+	return &d.opts.FaceModels[i]
+}
+
+// outgrown reports whether more faces are registered than a model was calibrated
+// for.
+func (d *Desk) outgrown(faces int) bool {
+	return slices.ContainsFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Calibrated > 0 && faces > m.Calibrated })
+}
+
+// strangers compares faces, by the numbers of their items, with the strangers of
+// their models. Faces of models without strangers are left out.
+func (d *Desk) strangers(faces map[int]takedown.Face) (list []Strangers) {
+	for _, i := range slices.Sorted(maps.Keys(faces)) {
+		m := d.faceModel(faces[i])
+		if m == nil || len(m.Reference) == 0 {
+			continue
+		}
+		s := Strangers{Item: i, Of: len(m.Reference)}
+		similar := make([]float64, 0, len(m.Reference))
+		for _, stranger := range m.Reference {
+			x, ok := faces[i].Similarity(stranger)
+			switch {
+			case !ok:
+				continue
+			case x >= m.Block:
+				s.Blocked++
+			case x >= m.Review:
+				s.Held++
+			}
+			similar = append(similar, x)
+		}
+		slices.Sort(similar)
+		s.Needs = m.Block
+		if n := len(similar); n > 0 {
+			s.Needs = min(1, max(m.Block, math.Floor(similar[n-1-len(m.Reference)/1000]*100+1)/100))
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 // String returns the name and dimensions of the model, and its thresholds.
@@ -33,6 +109,14 @@ func (m FaceModel) check() error {
 	}
 	if !(m.Block > 0 && m.Block <= 1) || !(m.Review > 0 && m.Review <= m.Block) {
 		return badOption("desk.Options.FaceModels", "%s needs a threshold Block, above 0 and at most 1, and Review, above 0 and at most Block; calibrate says which: see docs/faces.md", m.Name)
+	}
+	for i, f := range m.Reference {
+		if f.Model() != m.Name || f.Dimensions() != m.Dimensions {
+			return badOption("desk.Options.FaceModels", "%s: Reference[%d] is not a face of the model, with %d dimensions", m.Name, i, m.Dimensions)
+		}
+	}
+	if m.Calibrated < 0 {
+		return badOption("desk.Options.FaceModels", "%s: Calibrated is negative; 0 means that it is not known", m.Name)
 	}
 	return nil
 }

@@ -162,7 +162,7 @@ func TestOpen_FacesLost(t *testing.T) {
 	b[slot+30] ^= 1
 	ok(t, os.WriteFile(keys, b, 0o600))
 	ok(t, os.Remove(listKeys(t, dir)))
-	opts := &desk.Options{FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}}
+	opts := &desk.Options{FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}}
 	for range 2 {
 		var fe *desk.FacesLostError
 		if _, err := desk.Open(dir, opts); !errors.Is(err, desk.ErrFacesLost) || !errors.As(err, &fe) || !slices.Equal(fe.Cases, []takedown.CaseID{lost}) {
@@ -212,7 +212,7 @@ func TestOpen_OtherOperatorKey(t *testing.T) {
 	dir := t.TempDir()
 	with := func(b byte) *desk.Options {
 		return &desk.Options{
-			FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1},
+			FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1},
 			OperatorKey: bytes.Repeat([]byte{b}, 32), Salvage: true,
 		}
 	}

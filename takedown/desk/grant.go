@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -161,6 +162,9 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 		if len(d.people(faces)) > 1 {
 			flags = append(flags, FlagSeveralPeople)
 		}
+		if slices.ContainsFunc(d.strangers(faces), Strangers.universal) {
+			flags = append(flags, FlagUniversalFace)
+		}
 	}
 	if c.Crowded != 0 && c.Granted >= c.Crowded {
 		flags = append(flags, FlagCrowded)
@@ -172,6 +176,7 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 	}
 	for i := range min(len(mats), len(c.Items)) {
 		m, scope := &mats[i], c.Items[i].Granted
+		add(FlagUnseen, scope == takedown.ScopeFace && c.Items[i].Effect == blocklist.EffectBlock && d.unseen(c, mats, i))
 		if scope < takedown.ScopeIdentical || c.Items[i].Kind != request.ItemPicture && c.Items[i].Kind != request.ItemHash {
 			continue
 		}
@@ -190,9 +195,15 @@ func (d *Desk) risks(c *caseRecord) (flags []request.Flag, err error) {
 	return flags, nil
 }
 
-// unseen reports whether an item is a hash of which the request has no picture.
+// unseen reports whether an item is a hash of which the request has no picture, or
+// the vector of a face that came without one: nobody can look at what it would
+// block. A vector can be made so that it resembles very many people.
 func (d *Desk) unseen(c *caseRecord, mats []request.Material, item int) bool {
-	if c.Items[item].Kind != request.ItemHash {
+	switch c.Items[item].Kind {
+	case request.ItemHash:
+	case request.ItemFace:
+		return !d.opts.TrustFaceVectors && strings.HasPrefix(c.Items[item].Field, "faces[")
+	default:
 		return false
 	}
 	for i := range c.Items {
@@ -305,33 +316,25 @@ func (d *Desk) facesOf(c *caseRecord, want func(*CaseItem) bool) (faces map[int]
 }
 
 // people puts the faces of one request, by the numbers of their items, together
-// that may be of one person: a face and those that its model's Review threshold
-// takes for the same, and so on from each of these, because one that is seen
-// from the side may resemble only the one that is half turned. Each group is
-// ascending, and so are the groups. Without a threshold of the model all are one.
+// that may be of one person: each resembles all others of its group as the Review
+// threshold of its model demands. A chain is not enough, because a child resembles
+// one picture of its mother and not the next. Each group is ascending, and so are the groups. Without a
+// threshold of the model all are one.
 func (d *Desk) people(faces map[int]takedown.Face) (groups [][]int) {
 	same := func(f, g takedown.Face) bool {
-		at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == f.Model() && m.Dimensions == f.Dimensions() })
+		m := d.faceModel(f)
 		similarity, ok := f.Similarity(g)
-		return at < 0 || ok && similarity >= d.opts.FaceModels[at].Review
+		return m == nil || ok && similarity >= m.Review
 	}
-	rest := slices.Sorted(maps.Keys(faces))
-	for len(rest) > 0 {
-		group := rest[:1:1]
-		rest = rest[1:]
-		for k := 0; k < len(group); k++ {
-			var others []int
-			for _, i := range rest {
-				if same(faces[group[k]], faces[i]) {
-					group = append(group, i)
-				} else {
-					others = append(others, i)
-				}
-			}
-			rest = others
+	for _, i := range slices.Sorted(maps.Keys(faces)) {
+		at := slices.IndexFunc(groups, func(group []int) bool {
+			return !slices.ContainsFunc(group, func(k int) bool { return !same(faces[k], faces[i]) })
+		})
+		if at < 0 {
+			groups = append(groups, []int{i})
+			continue
 		}
-		slices.Sort(group)
-		groups = append(groups, group)
+		groups[at] = append(groups[at], i)
 	}
 	return groups
 }

@@ -36,7 +36,7 @@ var day0 = time.Date(2026, 1, 30, 10, 0, 0, 0, time.UTC) // a Friday
 func newOffice(tb testing.TB, opts ...func(*desk.Options)) *office {
 	tb.Helper()
 	o := &office{clock: &clock{t: day0}}
-	options := &desk.Options{Now: o.Now, Notifier: o, Policy: "policy-7", Reasons: []string{"satire", "overriding_grounds"}, FaceModels: faceModels}
+	options := &desk.Options{Now: o.Now, Notifier: o, Policy: "policy-7", Reasons: []string{"satire", "overriding_grounds"}, FaceModels: faceModels, TrustFaceVectors: true}
 	for _, f := range opts {
 		f(options)
 	}

@@ -77,7 +77,7 @@ func TestDesk_Life(t *testing.T) {
 		now := &clock{t: day0}
 		store := &faulty{Store: storetest.Memory()}
 		reopen := func() *desk.Desk {
-			d, err := desk.Open(dir, &desk.Options{Now: now.Now, Store: store, Notifier: &office{clock: now}, FaceModels: faceModels})
+			d, err := desk.Open(dir, &desk.Options{Now: now.Now, Store: store, Notifier: &office{clock: now}, FaceModels: faceModels, TrustFaceVectors: true})
 			if err != nil {
 				t.Fatalf("Open: %v", err)
 			}

@@ -379,6 +379,13 @@ func (p *plan) finish(before FaceTerms) (rules []blocklist.Rule, covers [][]int,
 		}
 		rule := p.proto
 		rule.Scope = takedown.ScopeFace
+		// They are one rule: where one of them only holds, all do.
+		if slices.ContainsFunc(p.faces, func(i int) bool { return c.Items[i].Effect == blocklist.EffectReview }) {
+			rule.Effect = blocklist.EffectReview
+		}
+		for _, i := range p.faces {
+			c.Items[i].Effect = rule.Effect
+		}
 		rules, covers = append(rules, rule), append(covers, p.faces)
 	case p.g.Face != (FaceThreshold{}):
 		return nil, nil, p.refuse("Grant.Face has thresholds of a face, but no face is granted")

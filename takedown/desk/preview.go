@@ -71,6 +71,9 @@ type Preview struct {
 	// look at them. One face may be of a person who has not consented, or a
 	// picture shows the person very differently.
 	People [][]int
+	// Strangers are how the faces of the case compare with the strangers of
+	// [FaceModel].Reference.
+	Strangers []Strangers
 	// Risks are the reasons why accepting the case takes two reviewers. They are
 	// empty if one reviewer is enough.
 	Risks []request.Flag
@@ -213,7 +216,7 @@ func (p *Preview) ofCase(d *Desk, c *caseRecord, mats []request.Material) error 
 	if err != nil {
 		return err
 	}
-	p.People = d.people(registered)
+	p.People, p.Strangers = d.people(registered), d.strangers(registered)
 	p.Earlier = d.earlier(c, mats, registered)
 	return nil
 }

@@ -103,6 +103,7 @@ const (
 	HealthMoves       HealthCode = "moves"        // moves wait for the list
 	HealthFaces       HealthCode = "faces_lost"   // faces in force are lost
 	HealthKeys        HealthCode = "keys_damaged" // keys cannot be read
+	HealthOutgrown    HealthCode = "outgrown"     // more faces are registered than the thresholds of their model were calibrated for
 	HealthSalvaged    HealthCode = "salvaged"     // the journal was damaged, and the last commit may be lost
 	HealthClockAhead  HealthCode = "clock_ahead"  // the clock jumped ahead: nothing is destroyed for a day
 	HealthClockBehind HealthCode = "clock_behind" // the clock is behind the time that the desk has seen
@@ -163,6 +164,7 @@ func (d *Desk) Health(ctx context.Context) (problems []HealthProblem) {
 		{HealthSalvaged, s.List.Salvaged != nil, s.List.Salvaged},
 		{HealthClockAhead, !s.Clock.Jumped.IsZero(), fmt.Errorf("takedown: the clock is at %s, and was last certain at %s", s.Clock.Now.Format(time.RFC3339), s.Clock.Trusted.Format(time.RFC3339))},
 		{HealthClockBehind, s.Clock.Behind > 0, fmt.Errorf("takedown: the clock is %v behind", s.Clock.Behind)},
+		{HealthOutgrown, d.outgrown(s.List.Counts.Faces), fmt.Errorf("takedown: %d faces are registered; the thresholds of a model were calibrated for fewer: see FaceModel.Calibrated", s.List.Counts.Faces)},
 	} {
 		if x.is {
 			add(x.code, "", x.err)

@@ -60,6 +60,10 @@ type Options struct {
 	// Now is the time when the form was received, which is stored as the time when
 	// its statements were accepted. The zero time means time.Now.
 	Now time.Time
+	// FaceVectors takes vectors of faces, which a page with the model makes in the
+	// browser. Anybody can send others: the desk only holds what resembles them,
+	// unless two reviewers grant more.
+	FaceVectors bool
 	// SpoolDir is the folder for files that are larger than 64 KiB, while the
 	// request is used; empty is the default folder for temporary files. They are
 	// sealed with a key that is in memory only: see [request.Spool].
@@ -422,6 +426,9 @@ func (f *form) appendTo(r, v reflect.Value, ff formField) error {
 			add(reflect.ValueOf(h))
 		}
 	case *[]takedown.Face:
+		if !f.opts.FaceVectors {
+			return &request.FormatError{Field: ff.name, Why: "this form takes pictures of a face, not vectors"}
+		}
 		var face takedown.Face
 		if err := json.Unmarshal(ff.value, &face); err != nil {
 			return &request.FormatError{Field: ff.name, Why: "it is no face in JSON; see the schema"}
