@@ -23,7 +23,7 @@ func TestChangeOperatorKey(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, fresh := t.TempDir(), bytes.Repeat([]byte{2}, 32)
-			opts := desk.Options{FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}, KeepPictures: true, OperatorKey: with}
+			opts := desk.Options{FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}, KeepPictures: true, OperatorKey: with}
 			d := open(t, dir, &opts)
 			picture := accept(t, d, optOut(t, 1), desk.Grant{})
 			accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{})
@@ -84,7 +84,7 @@ func TestChangeOperatorKey_Cut(t *testing.T) {
 	for n := range 12 {
 		store := &faulty{Store: storetest.Memory()}
 		dir := t.TempDir()
-		opts := desk.Options{FaceModels: faceModels, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}, OperatorKey: keys[0], Store: store}
+		opts := desk.Options{FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}, OperatorKey: keys[0], Store: store}
 		d := open(t, dir, &opts)
 		id := accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{})
 		gone := accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{})

@@ -334,7 +334,7 @@ func TestDecodeForm(t *testing.T) {
 			"good_faith": {Text: "Accurate and complete.", Language: "en"},
 			"biometric":  {ID: "face-consent", Version: "2", Text: consent, Language: "en"},
 		},
-		Ignore: []string{"csrf"}, Now: accepted,
+		Ignore: []string{"csrf"}, Now: accepted, FaceVectors: true,
 	}
 	urlencoded := func(v url.Values) *http.Request {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(v.Encode()))
