@@ -107,6 +107,10 @@ type Info struct {
 	// was.
 	Err     error
 	Failing time.Time
+	// Refused is the last error that wraps blocklist.ErrRollback or
+	// blocklist.ErrFork: the source offers an older list, or another history. It is
+	// nil after an attempt that succeeded.
+	Refused error
 	// OwnCopy is why the own copy is older than the list, or could not be used at the
 	// start; nil if it is in order.
 	OwnCopy error
@@ -258,8 +262,8 @@ func (f *Feed) Ready(maxAge time.Duration) error {
 	switch {
 	case f.list.Closed():
 		return fmt.Errorf("feed: %w", blocklist.ErrClosed)
-	case errors.Is(i.Err, blocklist.ErrFork) || errors.Is(i.Err, blocklist.ErrRollback):
-		return i.Err
+	case i.Refused != nil:
+		return i.Refused
 	case i.Age > maxAge:
 		return fmt.Errorf("feed: the list is %v old, at most %v are accepted: %w", i.Age.Round(time.Second), maxAge, ErrStale)
 	}
@@ -370,9 +374,12 @@ func (f *Feed) done(start time.Time, err error) {
 	f.info.Err = err
 	switch {
 	case err == nil:
-		f.info.Checked, f.info.Failing = now, time.Time{}
+		f.info.Checked, f.info.Failing, f.info.Refused = now, time.Time{}, nil
 	case f.info.Failing.IsZero():
 		f.info.Failing = now
+	}
+	if errors.Is(err, blocklist.ErrFork) || errors.Is(err, blocklist.ErrRollback) {
+		f.info.Refused = err
 	}
 	f.mu.Unlock()
 	// The same failure again is not told again.

@@ -91,6 +91,7 @@ type Publisher struct {
 	version string     // of the pointer in the store
 	unsure  bool       // a Swap failed, and the pointer may be another one
 	wanted  []byte     // the pointer of that Swap
+	last    []byte     // the newest delta; nil if several were written
 	gone    map[string]time.Time
 	pruned  time.Time
 
@@ -327,7 +328,10 @@ func (p *Publisher) publish(ctx context.Context) error {
 		}
 		return err
 	}
-	p.now, p.version = next, version
+	if newest == nil && p.now != nil && p.now.position().Seq == next.Seq {
+		newest = p.last // of a bell that missed it, a heartbeat brings it again
+	}
+	p.now, p.version, p.last = next, version, newest
 	p.ring(ctx, next, text, newest)
 	return p.prune(ctx, why == becauseOfFaces)
 }

@@ -27,8 +27,9 @@ func main() {
 		if role, ok := roles[os.Args[1]]; ok {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			err := role(ctx, os.Args[2:])
+			asked := ctx.Err() != nil // to end
 			stop()
-			if err != nil && ctx.Err() == nil {
+			if err != nil && !asked {
 				fmt.Fprintf(os.Stderr, "fleet %s: %v\n", os.Args[1], err)
 				os.Exit(1)
 			}
@@ -47,7 +48,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, &o)
 	stop()
-	if err != nil && ctx.Err() == nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "fleet:", err)
 		os.Exit(1)
 	}

@@ -85,6 +85,7 @@ type deskStatus struct {
 	Digest    string `json:"digest"`
 	Published uint64 `json:"published"`
 	Rules     int    `json:"rules"`
+	Bell      bool   `json:"bell"` // it is connected
 	Error     string `json:"error,omitempty"`
 }
 
@@ -103,13 +104,14 @@ func deskRole(ctx context.Context, args []string) error {
 	}
 	defer dk.Close()
 	var bells []feed.Bell
+	connected := func() bool { return false }
 	if *servers != "" {
 		nc, err := connect(*servers)
 		if err != nil {
 			return err
 		}
 		defer nc.Close()
-		bells = append(bells, natsbell.NewBell(nc, subjectOf(*name)))
+		bells, connected = append(bells, natsbell.NewBell(nc, subjectOf(*name))), nc.IsConnected
 		go ensureStream(ctx, nc, *name)
 	}
 	store, err := feed.NewFolder(*out)
@@ -142,7 +144,7 @@ func deskRole(ctx context.Context, args []string) error {
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		i := dk.List().Info()
-		s := deskStatus{Seq: i.Position.Seq, Digest: hex.EncodeToString(i.Position.Digest[:]), Rules: i.Counts.Rules}
+		s := deskStatus{Seq: i.Position.Seq, Digest: hex.EncodeToString(i.Position.Digest[:]), Rules: i.Counts.Rules, Bell: connected()}
 		if p := publisher.Load(); p != nil {
 			s.Published = p.Info().Published.Seq
 		}

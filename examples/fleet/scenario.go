@@ -142,11 +142,23 @@ func (f *fleet) deskIsKilled(ctx context.Context) error {
 }
 
 func (f *fleet) onlyBell(ctx context.Context) error {
+	// The desk was just started.
+	err := f.wait(ctx, "that the desk has a bell", soon, func(ctx context.Context) error {
+		var d deskStatus
+		err := f.get(ctx, "desk-main", "/status", &d)
+		if err == nil && !d.Bell {
+			err = errors.New("it is not connected")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	f.kill("files", syscall.SIGKILL)
 	if err := f.acceptNext(ctx); err != nil {
 		return err
 	}
-	err := f.wait(ctx, "that the nodes enforce it", soon, func(ctx context.Context) error {
+	err = f.wait(ctx, "that the nodes enforce it", soon, func(ctx context.Context) error {
 		for _, name := range f.nodeNames() {
 			if err := f.blocks(ctx, name); err != nil {
 				return err

@@ -13,7 +13,6 @@
 package takedownprometheus
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -186,7 +185,7 @@ func collectFeed(put func(g gauge, value float64, labels ...string), name string
 	put(lag, float64(i.Lag), name)
 	put(feedAge, i.Age.Seconds(), name)
 	put(broken, is(i.Err != nil), name)
-	put(refused, is(errors.Is(i.Err, blocklist.ErrFork) || errors.Is(i.Err, blocklist.ErrRollback)), name)
+	put(refused, is(i.Refused != nil), name)
 	put(ownCopy, is(i.OwnCopy != nil), name)
 	put(loaded, float64(i.Bases), name, "snapshot")
 	put(loaded, float64(i.Deltas), name, "delta")
