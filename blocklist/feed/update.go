@@ -57,7 +57,15 @@ func (f *Feed) accepts(p *pointer) error {
 	if p.id() != f.pointer.id() {
 		return fmt.Errorf("feed: the source has another list: %w", blocklist.ErrRollback)
 	}
-	was, now := f.pointer.position(), p.position()
+	if err := follows(p.position(), f.pointer.position()); err != nil || f.list == nil {
+		return err
+	}
+	// A crash may have left the list ahead of the pointer.
+	return follows(p.position(), f.list.State().Position())
+}
+
+// follows returns an error unless a list at now can be what one at was became.
+func follows(now, was blocklist.Position) error {
 	switch {
 	case now.Epoch < was.Epoch || now.Epoch == was.Epoch && now.Seq < was.Seq:
 		return fmt.Errorf("feed: the source is at %v, and was at %v: %w", now, was, blocklist.ErrRollback)
