@@ -334,6 +334,7 @@ func (f *fleet) fork(ctx context.Context) error {
 	var s []listStatus
 	for _, name := range f.nodeNames() {
 		err := f.wait(ctx, "that "+name+" refuses the fork", soon, func(ctx context.Context) error {
+			s = nil // JSON leaves fields that are not there as they are
 			err := f.get(ctx, name, "/status", &s)
 			if err == nil && !strings.Contains(s[0].Error, "another history") {
 				err = fmt.Errorf("it says %q", s[0].Error)
