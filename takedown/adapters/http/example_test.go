@@ -1,11 +1,14 @@
 package takedownhttp_test
 
 import (
+	"fmt"
 	"io"
 	"log"
 	"net/http"
-	"os"
+	"net/http/httptest"
+	"strings"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
 	takedownhttp "github.com/staydown/staydown/takedown/adapters/http"
 )
@@ -13,24 +16,37 @@ import (
 // A server that stores pictures refuses what is blocked with 451, and keeps what is
 // to be reviewed apart.
 func ExampleUploads() {
-	enforcer, err := takedown.Load("blocklist.snap", nil)
-	if err != nil {
-		log.Fatal(err)
-	}
+	enforcer := exampleEnforcer() // takedown.Load("blocklist.snap", nil)
 	store := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		dir := "public"
 		if takedownhttp.DecisionOf(r.Context()).Verdict == takedown.Review {
 			dir = "review"
 		}
-		f, err := os.CreateTemp(dir, "*.jpg")
-		if err == nil {
-			_, err = io.Copy(f, r.Body)
-			f.Close()
-		}
-		if err != nil {
-			http.Error(w, "not stored", http.StatusInternalServerError)
-		}
+		n, err := io.Copy(io.Discard, r.Body) // into a file in dir
+		fmt.Println(n, "bytes for", dir, err)
 	})
-	http.Handle("POST /pictures", &takedownhttp.Uploads{Enforcer: enforcer, Next: store})
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", nil))
+	server := httptest.NewServer(&takedownhttp.Uploads{Enforcer: enforcer, Next: store})
+	defer server.Close()
+	resp, err := http.Post(server.URL, "text/plain", strings.NewReader("not a picture"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp.Body.Close()
+	fmt.Println(resp.StatusCode)
+	// Output:
+	// 13 bytes for public <nil>
+	// 200
+}
+
+// exampleEnforcer asks an empty list.
+func exampleEnforcer() *takedown.Enforcer {
+	list, err := blocklist.New(blocklist.NewMemoryJournal(), "", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	enforcer, err := takedown.NewEnforcer([]takedown.ListSource{{List: list}}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return enforcer
 }
