@@ -36,14 +36,15 @@ const (
 	StateReversed     State = "reversed"  // by the operator, after a complaint or of its own accord
 	StateRestored     State = "restored"  // after a counter-notice; so is that one
 	StateExpired      State = "expired"   // the time that was granted is over
+	StateAbandoned    State = "abandoned" // nobody confirmed or completed it in time: see [Retention]
 	StateClosed       State = "closed"    // nothing is left to do
 )
 
 // moves lists where a case that blocks something can go from each state. It is
 // closed after its end only: what is held while it is open would stay for ever.
 var moves = map[State][]State{
-	StateUnconfirmed:  {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
-	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
+	StateUnconfirmed:  {StateInReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateAbandoned},
+	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn, StateAbandoned},
 	StateInReview:     {StateNeedsInfo, StateSecondReview, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateSecondReview: {StateInReview, StateNeedsInfo, StateEnforcing, StateRevoking, StateRejected, StateWithdrawn},
 	StateEnforcing:    {StateInForce, StateUnconfirmed, StateNeedsInfo, StateInReview, StateSecondReview},
@@ -55,14 +56,15 @@ var moves = map[State][]State{
 	StateReversed:     {StateInReview, StateClosed},
 	StateRestored:     {StateClosed},
 	StateExpired:      {StateClosed},
+	StateAbandoned:    {StateClosed},
 }
 
 // replyMoves lists the same of a reply to a case, which blocks nothing: what it
 // asks for is done to that case when it is accepted, and with that it is closed;
 // a counter-notice when its window is over.
 var replyMoves = map[State][]State{
-	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn},
-	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateRejected, StateWithdrawn, StateCounter, StateClosed},
+	StateUnconfirmed:  {StateInReview, StateRejected, StateWithdrawn, StateAbandoned},
+	StateNeedsInfo:    {StateInReview, StateUnconfirmed, StateRejected, StateWithdrawn, StateCounter, StateClosed, StateAbandoned},
 	StateInReview:     {StateNeedsInfo, StateSecondReview, StateRejected, StateWithdrawn, StateCounter, StateClosed},
 	StateSecondReview: {StateInReview, StateNeedsInfo, StateRejected, StateWithdrawn, StateCounter, StateClosed},
 	StateCounter:      {StateRestored, StateCourtHold, StateWithdrawn},
@@ -70,6 +72,7 @@ var replyMoves = map[State][]State{
 	StateRejected:     {StateClosed},
 	StateWithdrawn:    {StateClosed},
 	StateRestored:     {StateClosed},
+	StateAbandoned:    {StateClosed},
 }
 
 // MoveError reports that a case cannot make the requested move from its state.
@@ -312,6 +315,9 @@ type caseRecord struct {
 	// TokenSent when it was sent.
 	Token     []byte    `json:"token,omitempty"`
 	TokenSent time.Time `json:"token_sent,omitzero"`
+	// Past are the rules of the case that have ended and whose data is still in the
+	// files of the list.
+	Past []uint64 `json:"past,omitempty"`
 	// EvidenceCount is the number of pieces of evidence.
 	EvidenceCount int `json:"evidence,omitempty"`
 	// Party is a keyed digest of the requester. Two cases of the same requester
@@ -364,7 +370,7 @@ func (c *Case) wasHeld() bool {
 // by itself.
 func (c *Case) ended() bool {
 	switch c.State {
-	case StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired, StateClosed:
+	case StateRejected, StateWithdrawn, StateReversed, StateRestored, StateExpired, StateAbandoned, StateClosed:
 		return true
 	}
 	return false

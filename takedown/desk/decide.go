@@ -386,7 +386,11 @@ func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Actor) error {
 }
 
 func (d *Desk) end(ctx context.Context, id takedown.CaseID, to State, a Actor) error {
-	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) { return d.ending(c, to, a, now) })
+	err := d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) { return d.ending(c, to, a, now) })
+	if err != nil {
+		return err
+	}
+	return d.eraseRules(ctx, id) // of a case that was erased before
 }
 
 // ending is the change that ends a case.
@@ -483,7 +487,8 @@ func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act
 	})
 }
 
-// Expire moves the cases whose granted time is over to expired, and returns their
+// Expire moves the cases whose granted time is over to expired, and ends those that
+// are kept no longer: see [Retention] and [Desk.Planned]. It returns their
 // number. If one case fails, the others are still moved. A rule stops applying at
 // its end by itself, even if Expire is late. Expire destroys the desk's templates
 // of faces that have ended, unless Open or Publish did so before: call it once a
@@ -502,7 +507,7 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 	errs := []error{err}
 	for _, id := range ids {
 		var moved *MoveError
-		switch err := d.stepEnding(ctx, id, d.expired); {
+		switch err := d.stepEnding(ctx, id, d.doPlanned); {
 		case err == nil:
 			n++
 		case errors.As(err, &moved): // by somebody else meanwhile
@@ -510,7 +515,8 @@ func (d *Desk) Expire(ctx context.Context) (n int, err error) {
 			errs = append(errs, err)
 		}
 	}
-	return n, errors.Join(append(errs, d.refreshPublished(ctx))...)
+	left, err := d.store.until(ixLeft, d.clock())
+	return n, errors.Join(append(errs, err, d.eraseRules(ctx, left...), d.refreshPublished(ctx))...)
 }
 
 // expired is the change that ends a case whose time is over.
@@ -583,25 +589,38 @@ func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a A
 // Rules about faces end, because their templates are personal data, kept on a
 // consent that goes with the request. A case that has only such rules is
 // withdrawn. A case that is not decided, or under a legal hold, cannot be erased.
+//
+// The digests, hashes and features of rules of the case that have ended are destroyed
+// in the files of the list too, which rewrites the journal. If that fails, the
+// personal data is erased all the same, and the next [Desk.Expire] repeats it.
 func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Actor) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+	err := d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		switch {
 		case c.Erased():
 			return change{forget: len(c.Rules) == 0}, d.store.keys.destroy(id)
 		case c.LegalHold, now.Before(c.PreserveUntil), c.State != StateInForce && !c.ended():
 			return change{}, &MoveError{id, c.State, "erased"}
 		}
-		c.happened(MilestoneErased, now)
-		c.note(c.State, "erased", a, now)
-		c.Party, c.Token, c.Problems, c.Request, c.Sealed = nil, nil, nil, nil, nil
-		c.Pictures = nil
-		ch, err := d.endFaces(c, a, now)
-		ch.erase, ch.forget = true, len(c.Rules) == 0
-		return ch, err
+		return d.erasing(c, a, now)
 	})
+	if err != nil {
+		return err
+	}
+	return d.eraseRules(ctx, id)
+}
+
+// erasing is the change that destroys the personal data of a case.
+func (d *Desk) erasing(c *caseRecord, a Actor, now time.Time) (change, error) {
+	c.happened(MilestoneErased, now)
+	c.note(c.State, "erased", a, now)
+	c.Party, c.Token, c.Problems, c.Request, c.Sealed = nil, nil, nil, nil, nil
+	c.Pictures = nil
+	ch, err := d.endFaces(c, a, now)
+	ch.erase, ch.forget = true, len(c.Rules) == 0
+	return ch, err
 }
 
 // endFaces is the change that ends the rules of a case that are about faces. If

@@ -174,6 +174,8 @@ type Options struct {
 	// Hosts reports that the addresses of a host are taken although its name is one
 	// of a private network, for example in a company; nil refuses them all.
 	Hosts func(host string) bool
+	// Retention is how long cases are kept that nobody works on.
+	Retention Retention
 	// Policy is the version of the operator's policy, which is written into each
 	// entry of the log. It is a code, as in [Actor].
 	Policy string
@@ -270,7 +272,7 @@ func newDesk(dir string, opts *Options) (*Desk, error) {
 
 // openFiles opens the case store, the keys and the list. A new folder is begun.
 func (d *Desk) openFiles() (err error) {
-	if d.store, err = openCases(d.dir, &d.opts, indexTerms{d.deadlines, d.calendars}); err != nil {
+	if d.store, err = openCases(d.dir, &d.opts, indexTerms{d.deadlines, d.calendars, d.opts.Retention.withDefaults()}); err != nil {
 		return err
 	}
 	d.store.now = d.clock
@@ -746,6 +748,7 @@ func (c *caseRecord) delivered(events []blocklist.Event, seqs []uint64) {
 		case blocklist.EventRevoked:
 			c.Rules = slices.DeleteFunc(c.Rules, func(rule uint64) bool { return rule == e.Target })
 			c.endAlarms(e.Target)
+			c.Past = append(c.Past, e.Target)
 			for k := range c.Items {
 				if c.Items[k].Rule == e.Target {
 					c.Items[k].Rule = 0

@@ -38,6 +38,7 @@ const (
 	ixStarts   = 's' // start of the rules of a case, id
 	ixFaceEnds = 'f' // end of faces that were granted for a time, id
 	ixPlanned  = 'x' // when Expire has something to do, id
+	ixLeft     = 'l' // time 0, id: ended rules of an erased case are still in the files of the list
 	ixPerson   = 'w' // digest of a name, an email address or a phone number, id
 	ixAddress  = 'a' // digest of an address, id
 	ixPicture  = 'p' // digest of a file's SHA-256 or of a hash, id
@@ -54,7 +55,7 @@ const (
 
 // indexVersion is raised whenever the entries of a case change. Open then builds
 // the index anew.
-const indexVersion = 1
+const indexVersion = 2
 
 var keyIndex = []byte("index") // in BucketMeta: digest of what the index was built by
 
@@ -62,12 +63,13 @@ var keyIndex = []byte("index") // in BucketMeta: digest of what the index was bu
 type indexTerms struct {
 	deadlines []Deadline
 	calendars map[string]Calendar
+	retention Retention
 }
 
 // digest tells one set of terms from another.
 func (t *indexTerms) digest() []byte {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %+v", indexVersion, t.deadlines)
+	fmt.Fprintf(h, "%d %+v %+v", indexVersion, t.deadlines, t.retention)
 	for _, name := range slices.Sorted(maps.Keys(t.calendars)) {
 		c := t.calendars[name]
 		fmt.Fprintf(h, " %q %q %v %q %v", name, c.Version, c.location(), c.Holidays, c.Weekend)
@@ -197,8 +199,11 @@ func (s *caseStore) caseEntries(c *caseRecord) []entry {
 	if len(c.Rules) > 0 && !c.End.IsZero() && len(templatesOf(c)) > 0 {
 		entries = append(entries, timed(ixFaceEnds, c.End, c.ID))
 	}
-	if c.State == StateInForce && !c.End.IsZero() {
-		entries = append(entries, timed(ixPlanned, c.End, c.ID))
+	if p, ok := s.terms.planned(c); ok {
+		entries = append(entries, timed(ixPlanned, p.At, c.ID))
+	}
+	if c.Erased() && len(c.Past) > 0 {
+		entries = append(entries, timed(ixLeft, time.Unix(0, 0), c.ID))
 	}
 	return entries
 }

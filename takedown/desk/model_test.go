@@ -552,7 +552,9 @@ func checkRules(t interface {
 	if err := list.Events(1, func(e blocklist.Event) bool {
 		switch e.Type {
 		case blocklist.EventAdded:
-			live[e.Seq] = e.Rule.Case
+			if !e.IsErased() { // it was revoked before
+				live[e.Seq] = e.Rule.Case
+			}
 		case blocklist.EventRevoked:
 			delete(live, e.Target)
 		}

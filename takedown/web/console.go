@@ -183,7 +183,7 @@ func (h *Handler) possible(v *reviewPage, p page) {
 	v.CanHold, v.CanRelease = v.CanDecide && !held && c.Asked != 0, held
 	v.CanReverse = c.State == desk.StateInForce || c.State == desk.StateCourtHold
 	v.CanAmend = c.State == desk.StateInForce
-	v.CanClose = slices.Contains([]desk.State{desk.StateRejected, desk.StateWithdrawn, desk.StateReversed, desk.StateRestored, desk.StateExpired}, c.State)
+	v.CanClose = slices.Contains([]desk.State{desk.StateRejected, desk.StateWithdrawn, desk.StateReversed, desk.StateRestored, desk.StateExpired, desk.StateAbandoned}, c.State)
 	v.CanErase = !c.Erased() && !v.CanDecide && c.State != desk.StateUnconfirmed
 	if c.About != noCase {
 		v.About = c.About.String()

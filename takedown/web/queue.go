@@ -37,7 +37,7 @@ var tabs = []struct {
 	{"second", []desk.State{desk.StateSecondReview}},
 	{"info", []desk.State{desk.StateUnconfirmed, desk.StateNeedsInfo}},
 	{"force", []desk.State{desk.StateEnforcing, desk.StateInForce, desk.StateCounter, desk.StateCourtHold}},
-	{"ended", []desk.State{desk.StateRejected, desk.StateWithdrawn, desk.StateReversed, desk.StateRestored, desk.StateExpired, desk.StateClosed}},
+	{"ended", []desk.State{desk.StateRejected, desk.StateWithdrawn, desk.StateReversed, desk.StateRestored, desk.StateExpired, desk.StateAbandoned, desk.StateClosed}},
 	{"all", nil},
 }
 
