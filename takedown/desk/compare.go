@@ -341,7 +341,14 @@ func (d *Desk) expectList() error {
 	if err != nil || r.list == (reached{}) {
 		return err
 	}
-	there, err := exists(journalFile(d.dir))
+	var there bool
+	if j := d.opts.Journal; j != nil {
+		var last uint64
+		last, err = j.Last()
+		there = last > 0 || r.list.Seq == 0
+	} else {
+		there, err = exists(journalFile(d.dir))
+	}
 	if err == nil && !there {
 		err = &MismatchError{Part: PartList, Fault: FaultMissing, Than: PartCases, Needs: r.list.Seq}
 	}

@@ -188,6 +188,11 @@ type Options struct {
 	Calendars           map[string]Calendar
 	// Store keeps the cases; nil is a file in the folder. The Desk closes it.
 	Store Store
+	// Journal keeps the events of the list; nil is a file in the folder. The Desk
+	// closes it. If the list has to be made anew, for other rules of addresses or for
+	// a first ListKey, Open returns blocklist.ErrRules or blocklist.ErrKey:
+	// blocklist.Rekey does it.
+	Journal blocklist.Journal
 	// Salvage opens the desk even if faces in force are lost. Without it, Open
 	// returns [ErrFacesLost]. Until the cases of the lost faces are withdrawn, the
 	// other faces are searched, and no Decision.Checked has TierFace.
@@ -272,6 +277,11 @@ func newDesk(dir string, opts *Options) (*Desk, error) {
 
 // openFiles opens the case store, the keys and the list. A new folder is begun.
 func (d *Desk) openFiles() (err error) {
+	defer func() {
+		if j := d.opts.Journal; err != nil && d.list == nil && j != nil {
+			err = errors.Join(err, j.Close())
+		}
+	}()
 	if d.store, err = openCases(d.dir, &d.opts, indexTerms{d.deadlines, d.calendars, d.opts.Retention.withDefaults()}); err != nil {
 		return err
 	}
@@ -345,6 +355,9 @@ func (d *Desk) openList() (*blocklist.List, error) {
 	if err := d.expectList(); err != nil {
 		return nil, err
 	}
+	if d.opts.Journal != nil {
+		return d.openJournal(dir, &o)
+	}
 	if err := d.changeList(); err != nil {
 		return nil, fmt.Errorf("takedown: the keys of faces could not be sealed anew: %w", err)
 	}
@@ -382,6 +395,19 @@ func (d *Desk) listOptions() blocklist.Options {
 // ErrListLost is wrapped by the [*MismatchError] for a list that lacks events that
 // the cases depend on. The list was lost, or is an older copy than the case store.
 var ErrListLost = errors.New("takedown: the list is older than the cases")
+
+// openJournal opens the list on a journal of the caller. Its snapshots and keys of
+// faces are in the folder.
+func (d *Desk) openJournal(dir string, o *blocklist.Options) (*blocklist.List, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("takedown: %w", errors.Join(err, d.opts.Journal.Close()))
+	}
+	list, err := blocklist.New(d.opts.Journal, dir, o)
+	if errors.Is(err, blocklist.ErrJournal) {
+		err = &MismatchError{Part: PartList, Fault: FaultDamaged, Err: err}
+	}
+	return list, err
+}
 
 func openCases(dir string, opts *Options, terms indexTerms) (_ *caseStore, err error) {
 	// The store is opened first: its lock keeps a second process away from the
