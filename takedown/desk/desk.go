@@ -285,7 +285,7 @@ func (d *Desk) openFiles() (err error) {
 	if d.store, err = openCases(d.dir, &d.opts, indexTerms{d.deadlines, d.calendars, d.opts.Retention.withDefaults()}); err != nil {
 		return err
 	}
-	d.store.now = d.clock
+	d.store.now, d.store.moves = d.clock, &d.mu
 	d.store.stamp.clock = &d.watching
 	if err := d.checkClock(); err != nil {
 		return errors.Join(err, d.store.close())

@@ -33,8 +33,9 @@ type storedFile struct {
 	Size int64    `json:"size"` // of the plain text
 }
 
-// fileBatch is how many parts are written in one transaction: 2 MiB.
-const fileBatch = 8
+// fileBatch is how many parts are written in one transaction: 1 MiB. A move of
+// another case waits for one of them.
+const fileBatch = 4
 
 func fileKey(id takedown.CaseID, file [16]byte) []byte {
 	return append(append([]byte(nil), id[:]...), file[:]...)
@@ -78,6 +79,10 @@ func (s *caseStore) putFile(ctx context.Context, prefix []byte, key [32]byte, f 
 		if err := ctx.Err(); err != nil || len(batch) == 0 {
 			return err
 		}
+		// A move has several transactions: a batch comes between two moves, and not
+		// between their transactions.
+		s.moves.Lock()
+		defer s.moves.Unlock()
 		err := s.db.Update(func(tx StoreTx) error {
 			for _, p := range batch {
 				if err := tx.Put(BucketFiles, p.key, p.sealed); err != nil {

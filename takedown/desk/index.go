@@ -313,10 +313,11 @@ func nameWords(name string) []string {
 	})
 }
 
-// buildIndex builds the index anew if it was built by other rules or options. Until
+// buildIndex builds the index anew if it was built by other rules, options or another
+// operator key. Until
 // it is complete, keyIndex is not there.
 func (s *caseStore) buildIndex() error {
-	want := s.terms.digest()
+	want := append(s.terms.digest(), s.digest("key", "")...)
 	var is []byte
 	if err := s.db.View(func(tx StoreTx) error {
 		b, err := tx.Get(BucketMeta, keyIndex)
@@ -401,20 +402,22 @@ func (s *caseStore) indexSome(tx StoreTx, from []byte, n int) (next []byte, more
 	return next, more, nil
 }
 
-// entriesOf computes all entries of a stored case. A case whose key is gone, or
-// whose request does not open, is not found by its requester.
+// entriesOf computes all entries of a stored case. What does not open, because its key
+// is gone or it is damaged, is not found, and keeps nobody from opening the desk.
 func (s *caseStore) entriesOf(tx StoreTx, c *caseRecord) (map[byte][]entry, error) {
 	groups := map[byte][]entry{groupCase: s.caseEntries(c)}
 	mats, err := s.materialIn(tx, c.ID)
-	if err != nil {
+	if errors.Is(err, takedown.ErrClosed) {
 		return nil, err
 	}
 	groups[groupMaterial] = s.materialEntries(c.ID, mats)
 	whole := *c
-	if _, err := s.addRequest(tx, &whole); err == nil && whole.Request != nil {
-		groups[groupPerson] = s.personEntries(c.ID, whole.Request.From())
-	} else if err != nil && !errors.Is(err, ErrErased) && !errors.Is(err, ErrSealed) {
+	_, err = s.addRequest(tx, &whole)
+	if errors.Is(err, takedown.ErrClosed) {
 		return nil, err
+	}
+	if err == nil && whole.Request != nil {
+		groups[groupPerson] = s.personEntries(c.ID, whole.Request.From())
 	}
 	return groups, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -279,6 +280,7 @@ type caseStore struct {
 	notify   bool // somebody wants messages
 	terms    indexTerms
 	now      func() time.Time
+	moves    *sync.Mutex // that of the desk, which serialises the moves of cases
 	near     nearTable
 
 	id    [16]byte // of the desk
