@@ -1,12 +1,10 @@
 package web
 
 import (
-	"bytes"
 	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"strings"
@@ -112,14 +110,4 @@ func (a *Accounts) login(w http.ResponseWriter, r *http.Request) {
 	}
 	a.h.setCookie(w, "reviewer", []byte(acc.who.ID), a.session)
 	http.Redirect(w, r, a.h.opts.Path+next, http.StatusSeeOther)
-}
-
-// Key makes a key for [Options].Key from a random text, for a host that keeps one
-// in its environment: base64 of 32 bytes.
-func Key(text string) ([]byte, error) {
-	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
-	if err != nil || len(b) != 32 || bytes.Equal(b, make([]byte, 32)) {
-		return nil, errKey
-	}
-	return b, nil
 }
