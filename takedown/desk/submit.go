@@ -94,25 +94,7 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 	if target != nil && c.Kind == request.KindComplaint && d.complaintIsLate(target, now) {
 		c.Flags = append(c.Flags, FlagLate)
 	}
-	msgs := []message{{Case: c.ID, Type: MessageReceipt, AfterConfirm: true}}
-	if c.Kind == request.KindIntimateImage {
-		msgs = append(msgs, message{Case: c.ID, Type: MessageSupport, AfterConfirm: true})
-	}
-	c.State = d.firstState(c)
-	if c.State == StateNeedsInfo {
-		c.Pauses = []Pause{{From: now}}
-		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo, AfterConfirm: true})
-	}
-	if d.opts.ConfirmEmail && r.From().Email != "" && received.IsZero() {
-		msgs = append(msgs, c.newToken(now))
-	}
-	if !received.IsZero() { // somebody has dealt with it before
-		msgs = nil
-		c.Received, c.Times[MilestoneReceived] = received, received
-		if c.State == StateUnconfirmed {
-			c.State = StateInReview
-		}
-	}
+	msgs := d.first(c, received, now)
 	others, err := d.flagSame(ctx, c, k.Material)
 	if err != nil {
 		return Case{}, err
@@ -133,6 +115,31 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 		return Case{}, err
 	}
 	return c.Case, nil
+}
+
+// first puts a new case into its first state, and returns what is to be written
+// about it. received is when a case that is imported came in.
+func (d *Desk) first(c *caseRecord, received, now time.Time) []message {
+	msgs := []message{{Case: c.ID, Type: MessageReceipt, AfterConfirm: true}}
+	if c.Kind == request.KindIntimateImage {
+		msgs = append(msgs, message{Case: c.ID, Type: MessageSupport, AfterConfirm: true})
+	}
+	c.State = d.firstState(c)
+	if c.State == StateNeedsInfo {
+		c.Pauses = []Pause{{From: now}}
+		msgs = append(msgs, message{Case: c.ID, Type: MessageNeedsInfo, AfterConfirm: true})
+	}
+	if d.opts.ConfirmEmail && c.Request.From().Email != "" && received.IsZero() {
+		msgs = append(msgs, c.newToken(now))
+	}
+	if !received.IsZero() { // somebody has dealt with it before
+		msgs = nil
+		c.Received, c.Times[MilestoneReceived] = received, received
+		if c.State == StateUnconfirmed {
+			c.State = StateInReview
+		}
+	}
+	return msgs
 }
 
 // Check looks at a request as [Desk.Submit] does, and stores nothing. It is for

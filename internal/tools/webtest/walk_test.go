@@ -218,9 +218,6 @@ func find(t *testing.T, re, text string) string {
 	return m[1]
 }
 
-// send is the button at the end of a form.
-const send = `main form p:last-of-type button:not(.plain)`
-
 // Somebody asks for a picture, confirms on another device, follows the case, and
 // takes it back; a reviewer decides in between. On a phone in Thai, on a desk in
 // English, with text at twice its size, without JavaScript.

@@ -38,7 +38,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	stop := func() {}
+	var stop func()
 	server, stop, why = start()
 	code := m.Run()
 	stop()
@@ -150,6 +150,14 @@ var desks atomic.Int64
 // name returns a desk of its own.
 func name() *pgstore.Options {
 	return &pgstore.Options{Desk: fmt.Sprint("desk ", desks.Add(1))}
+}
+
+// The example works, in a folder of its own.
+func TestExample(t *testing.T) {
+	needServer(t)
+	t.Chdir(t.TempDir())
+	t.Setenv("DATABASE_URL", server)
+	Example()
 }
 
 func openDB(tb testing.TB, o *pgstore.Options) *pgstore.DB {
