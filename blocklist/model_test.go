@@ -214,7 +214,7 @@ func (m *model) found(g *modelGrant, distance int, variant uint8, sha *[32]byte,
 		}
 		for _, h := range hashes {
 			for _, k := range x.keys.Hashes {
-				if d, ok := h.Distance(k.Hash); ok && d <= 4 {
+				if d, ok := h.Distance(k.Hash); ok && d*256 <= blocklist.ExceptionRadius*h.Algorithm().Bits() {
 					f.Excepted = true
 				}
 			}

@@ -92,9 +92,16 @@ type Hit struct {
 	grant uint32
 }
 
-// ExceptionRadius is the distance in bits from an excepted hash up to which a hash
-// is taken for the excepted picture.
+// ExceptionRadius is the distance in bits from an excepted hash of 256 bits up to
+// which a hash is taken for the excepted picture. For a hash of 64 bits it is a
+// quarter: within 4 of its bits lie copies of the registered picture, too.
 const ExceptionRadius = 4
+
+// isExcepted reports whether a hash is that of an excepted picture.
+func isExcepted(h, excepted phash.Hash) bool {
+	d, ok := h.Distance(excepted)
+	return ok && d*256 <= ExceptionRadius*h.Algorithm().Bits()
+}
 
 // Seq returns the sequence number of the last event in v.
 func (v *State) Seq() uint64 { return v.seq }
@@ -413,9 +420,7 @@ func (v *State) HasException(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
 			match = sha != nil && e.file == file
 		} else {
 			for _, h := range hashes {
-				if d, ok := h.Distance(e.hash); ok && d <= ExceptionRadius {
-					match = true
-				}
+				match = match || isExcepted(h, e.hash)
 			}
 		}
 		if match && (e.until == 0 || v.now().Unix() < e.until) {

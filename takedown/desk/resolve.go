@@ -43,7 +43,7 @@ const (
 	// with it.
 	SameImage Resolution = 1
 	// NotTheSame: the match is wrong. The rule no longer matches this picture: its
-	// file, and every picture whose hash is within blocklist.ExceptionRadius of
+	// file, and every picture with a hash that is within blocklist.ExceptionRadius of
 	// one of its hashes. For an animation, the exception covers only the frame
 	// that matched. The file is not excepted, because of its other frames.
 	//
