@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/phash"
@@ -31,6 +32,12 @@ func (h *Handler) console(mux *http.ServeMux) {
 		"GET /desk/due":                 h.due,
 		"GET /desk/numbers":             h.numbers,
 		"GET /desk/export.csv":          h.export,
+		"POST /desk/case/{id}/note":     h.note,
+		"GET /desk/case/{id}/paper/{n}": h.paper,
+		"GET /desk/matches":             h.matches,
+		"POST /desk/matches/{n}":        h.answerMatch,
+		"GET /desk/matches/{n}/picture": h.matchPicture,
+		"GET /desk/report.json":         h.report,
 		"POST /desk/bulk":               h.bulk,
 	} {
 		mux.HandleFunc(pattern, h.forReviewers(page))
@@ -104,6 +111,7 @@ type reviewPage struct {
 	About                                                                            string
 	AskFields                                                                        []option
 	Note                                                                             string
+	Team                                                                             teamPage
 }
 
 type reviewItem struct {
@@ -112,9 +120,14 @@ type reviewItem struct {
 	What string
 }
 
+// review shows a case, and notes in the log who looked at it.
 func (h *Handler) review(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	c, ok := h.caseOf(w, r, who)
 	if !ok {
+		return
+	}
+	if _, err := h.desk.View(r.Context(), c.ID, who.actor("")); err != nil {
+		h.fail(w, r, err)
 		return
 	}
 	p := h.consolePage(r, who, "review", nil)
@@ -145,6 +158,10 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int,
 	}
 	h.possible(&v, p)
 	var err error
+	if v.Team, err = h.team(r.Context(), *p.Reviewer, &c); err != nil {
+		h.fail(w, r, err)
+		return
+	}
 	if v.Due, err = h.desk.DueOf(r.Context(), c.ID); err != nil {
 		h.fail(w, r, err)
 		return
@@ -304,6 +321,19 @@ var moves = map[string]struct {
 	}},
 	"unkeep": {RolePrivacy, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.desk.LegalHold(r.Context(), c.ID, false, a)
+	}},
+	"take": {RoleDecide, func(h *Handler, r *http.Request, who Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.Assign(r.Context(), c.ID, a, who.ID, h.opts.Now().Add(assignedFor))
+	}},
+	"give": {RoleDecide, func(h *Handler, r *http.Request, who Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.Assign(r.Context(), c.ID, a, "", time.Time{})
+	}},
+	"same": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		_, err := h.desk.CloseSame(r.Context(), c.ID, a)
+		return err
+	}},
+	"authority": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		return h.desk.ConfirmAuthority(r.Context(), c.ID, a)
 	}},
 	"resolve": {RoleDecide, func(h *Handler, r *http.Request, who Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.resolve(r, a)

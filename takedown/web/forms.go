@@ -214,6 +214,16 @@ var doors = []door{
 			{Name: "claim", Type: "choice", Need: required, Choices: []string{"depicted", "owner"}},
 			{Name: "reason", Type: "area"},
 		}}, who}},
+	{Name: "preference", Kind: request.KindPreference, Topic: "law", Groups: []group{
+		{"preference", []field{
+			{Name: "uses", Type: "checks", Need: required, Choices: []string{"index", "train", "face"}},
+			{Name: "hosts", Type: "area", Need: either},
+			{Name: "image_urls", Type: "addresses", Need: either},
+			{Name: "page_urls", Type: "addresses", Need: either},
+			{Name: "images", Type: "files", Need: either},
+			{Name: "claim", Type: "choice", Need: required, Choices: []string{"depicted", "owner"}},
+			{Name: "reason", Type: "area"},
+		}}, who}},
 	{Name: "order", Kind: request.KindAuthorityOrder, Topic: "law", Groups: []group{
 		{"order", []field{
 			{Name: "authority", Type: "text", Need: required},

@@ -78,6 +78,9 @@ type Options struct {
 	// JPEG or PNG. Both are optional.
 	Index     takedown.Items
 	Thumbnail func(ctx context.Context, key string) ([]byte, error)
+	// MatchPicture returns the file of a match that a crawler reported, from the
+	// host's own store, so that a reviewer sees it beside the registered picture.
+	MatchPicture func(ctx context.Context, m takedown.Match) ([]byte, error)
 	// ClientIP returns the address of a visitor, for limits. Nil takes that of the
 	// connection, which is right where no proxy stands in front.
 	ClientIP func(*http.Request) netip.Addr

@@ -182,7 +182,11 @@ func thumbnail(ctx context.Context, f request.File, size int) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	pic, err := phash.DecodeContext(ctx, io.Reader(file), &phash.DecodeOptions{AcceptTruncated: true})
+	return thumbnailOf(ctx, file, size)
+}
+
+func thumbnailOf(ctx context.Context, file io.Reader, size int) ([]byte, error) {
+	pic, err := phash.DecodeContext(ctx, file, &phash.DecodeOptions{AcceptTruncated: true})
 	if err != nil {
 		return nil, err
 	}

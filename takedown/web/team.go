@@ -1,0 +1,234 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk"
+)
+
+// teamPage is what reviewers tell each other about a case, and know of who sent it.
+type teamPage struct {
+	Notes     []desk.Note
+	History   desk.History
+	Same      []takedown.CaseID
+	Assignee  string // of another reviewer who works on it now
+	Mine      bool
+	CanSettle bool // the same requests can be closed with this one
+}
+
+// team reads what the team knows of a case.
+func (h *Handler) team(ctx context.Context, who Reviewer, c *desk.Case) (t teamPage, err error) {
+	if t.Notes, err = h.desk.Notes(ctx, c.ID); err != nil && !errors.Is(err, desk.ErrErased) {
+		return t, err
+	}
+	if c.Request != nil {
+		if t.History, err = h.desk.History(ctx, c.ID); err != nil {
+			return t, err
+		}
+		if t.Same, err = h.desk.SameAs(ctx, c.ID); err != nil {
+			return t, err
+		}
+	}
+	if c.Assignee != "" && h.opts.Now().Before(c.AssignedUntil) {
+		t.Assignee, t.Mine = c.Assignee, c.Assignee == who.ID
+	}
+	t.CanSettle = len(t.Same) > 0 && c.State == desk.StateInForce
+	return t, nil
+}
+
+// assignedFor is how long a case is a reviewer's own.
+const assignedFor = 2 * time.Hour
+
+// note adds a note to a case, with a paper if one is attached.
+func (h *Handler) note(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	c, ok := h.caseOf(w, r, who)
+	if !ok {
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 11<<20)
+	if err := r.ParseMultipartForm(1 << 20); err != nil {
+		h.refuseMove(w, r, who, errors.New("the note cannot be read; a paper may have 10 MB"))
+		return
+	}
+	defer r.MultipartForm.RemoveAll()
+	var name string
+	var paper bytes.Buffer
+	if f, head, err := r.FormFile("paper"); err == nil {
+		defer f.Close()
+		name = head.Filename
+		if _, err := paper.ReadFrom(f); err != nil {
+			h.fail(w, r, err)
+			return
+		}
+	}
+	if err := h.desk.AddNote(r.Context(), c.ID, who.actor(""), strings.TrimSpace(r.FormValue("text")), name, paper.Bytes()); err != nil {
+		h.refuseMove(w, r, who, err)
+		return
+	}
+	h.redirect(w, r, "/desk/case/"+c.ID.String()+"?note=noted")
+}
+
+// refuseMove shows a case again, with why something could not be done.
+func (h *Handler) refuseMove(w http.ResponseWriter, r *http.Request, who Reviewer, err error) {
+	c, ok := h.caseOf(w, r, who)
+	if !ok {
+		return
+	}
+	p := h.consolePage(r, who, "review", nil)
+	p.Alert = err.Error()
+	h.showReview(w, r, http.StatusUnprocessableEntity, p, c)
+}
+
+// paper sends a file that is attached to a case. It is never shown in the page:
+// nobody has looked for harmful contents in it.
+func (h *Handler) paper(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	c, ok := h.caseOf(w, r, who)
+	if !ok {
+		return
+	}
+	n, err := strconv.Atoi(r.PathValue("n"))
+	if err != nil {
+		h.missing(w, r)
+		return
+	}
+	file, err := h.desk.Attachment(r.Context(), c.ID, n)
+	if err != nil {
+		h.missing(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Disposition", "attachment")
+	w.Write(file)
+}
+
+// matchesPage are the matches of crawlers that wait for an answer.
+type matchesPage struct {
+	Matches  []queuedMatch
+	Waiting  int
+	Next     string
+	Pictures bool
+}
+
+type queuedMatch struct {
+	desk.QueuedMatch
+	Case    string
+	Address string
+}
+
+// matches shows the queue of matches, a page to be answered from the keyboard.
+func (h *Handler) matches(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	page, err := h.desk.QueuedMatches(r.Context(), r.URL.Query().Get("after"), 24)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	m := matchesPage{Waiting: page.Waiting, Next: page.Next, Pictures: h.opts.MatchPicture != nil}
+	for _, q := range page.Matches {
+		c, err := h.desk.Case(r.Context(), q.Match.Decision.Case)
+		if err == nil && !who.mayOpen(&c) {
+			continue
+		}
+		qm := queuedMatch{QueuedMatch: q, Case: q.Match.Decision.Case.String()}
+		if len(q.Match.Candidate.ImageURLs) > 0 {
+			qm.Address = q.Match.Candidate.ImageURLs[0]
+		}
+		m.Matches = append(m.Matches, qm)
+	}
+	p := h.consolePage(r, who, "matches", m)
+	if n := r.URL.Query().Get("note"); n != "" && p.W.has("note."+n) {
+		p.Note = p.W.of("note." + n)
+	}
+	h.render(w, r, http.StatusOK, "matches", p)
+}
+
+// answerMatch records what a reviewer says of a match of the queue.
+func (h *Handler) answerMatch(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	r.Body = http.MaxBytesReader(w, r.Body, 4096)
+	n, err := strconv.ParseUint(r.PathValue("n"), 10, 64)
+	how := map[string]desk.Resolution{"yes": desk.SameImage, "no": desk.NotTheSame}[r.FormValue("same")]
+	if err != nil || how == 0 || !who.Roles.Has(RoleDecide) {
+		h.missing(w, r)
+		return
+	}
+	var picture []byte
+	if h.opts.MatchPicture != nil {
+		if m, ok := h.queuedMatch(r.Context(), n); ok {
+			// Without the file its addresses are learned, and not its hashes.
+			picture, _ = h.opts.MatchPicture(r.Context(), m.Match)
+		}
+	}
+	if _, err := h.desk.ResolveMatch(r.Context(), n, who.actor(""), how, picture); err != nil && !errors.Is(err, desk.ErrNoMatch) && !errors.Is(err, desk.ErrNoRule) {
+		h.fail(w, r, err)
+		return
+	}
+	h.redirect(w, r, "/desk/matches?note=resolve")
+}
+
+// queuedMatch finds a match of the queue by its number.
+func (h *Handler) queuedMatch(ctx context.Context, n uint64) (desk.QueuedMatch, bool) {
+	for after := ""; ; {
+		page, err := h.desk.QueuedMatches(ctx, after, 1000)
+		if err != nil {
+			return desk.QueuedMatch{}, false
+		}
+		if i := slices.IndexFunc(page.Matches, func(m desk.QueuedMatch) bool { return m.Number == n }); i >= 0 {
+			return page.Matches[i], true
+		}
+		if after = page.Next; after == "" {
+			return desk.QueuedMatch{}, false
+		}
+	}
+}
+
+// matchPicture shows the picture of a match, which the host fetches or keeps.
+func (h *Handler) matchPicture(w http.ResponseWriter, r *http.Request, _ Reviewer) {
+	n, err := strconv.ParseUint(r.PathValue("n"), 10, 64)
+	m, ok := desk.QueuedMatch{}, false
+	if err == nil && h.opts.MatchPicture != nil {
+		m, ok = h.queuedMatch(r.Context(), n)
+	}
+	if !ok {
+		h.missing(w, r)
+		return
+	}
+	b, err := h.opts.MatchPicture(r.Context(), m.Match)
+	if err == nil {
+		b, err = thumbnailOf(r.Context(), bytes.NewReader(b), 320)
+	}
+	if err != nil {
+		h.missing(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Write(b)
+}
+
+// report sends the transparency report of the last half year, as JSON.
+func (h *Handler) report(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	if !who.Roles.Has(RolePrivacy) {
+		h.missing(w, r)
+		return
+	}
+	to := h.opts.Now().UTC()
+	report, err := h.desk.TransparencyReport(r.Context(), to.AddDate(0, -6, 0), to)
+	if err != nil {
+		h.fail(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Disposition", `attachment; filename="transparency.json"`)
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(report); err != nil {
+		h.opts.Logger.Error("web: report", "error", err)
+	}
+}
