@@ -50,16 +50,6 @@ func accept(tb testing.TB, d *desk.Desk, r request.Request, g desk.Grant) takedo
 	return c.ID
 }
 
-// hashes are what a crawler computes of a file.
-func hashes(tb testing.TB, file []byte) []phash.Hash {
-	tb.Helper()
-	pic, err := phash.Decode(bytes.NewReader(file), nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return phash.HashesToAsk(pic)
-}
-
 // edited decodes a JPEG, edits it and encodes it again as a PNG.
 func edited(tb testing.TB, file []byte, edit func(x, y, w, h int) (int, int)) []byte {
 	tb.Helper()

@@ -9,13 +9,13 @@ import (
 	"image"
 	"log/slog"
 	"math"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/internal/embedding"
+	"github.com/staydown/staydown/internal/requesttest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
@@ -23,38 +23,23 @@ import (
 )
 
 const (
-	faceModel = "test-model@1"
-	consent   = "You may make a template of my face, only to keep it out."
+	faceModel = requesttest.FaceModel
+	consent   = requesttest.Consent
 )
 
 // faceModels are the thresholds of the tests: photographs of one person are
 // similar by about 0.9, strangers by less than 0.4.
 var faceModels = []desk.FaceModel{{Name: faceModel, Dimensions: 128, Block: 0.8, Review: 0.6}}
 
-// components returns the vector of a made-up photograph of a made-up person:
-// the person's own direction, and a part that every photograph has for itself.
-func components(person, photo uint64) []float32 {
-	p, q := rand.New(rand.NewPCG(person, 0)), rand.New(rand.NewPCG(person, photo+1))
-	v := make([]float32, 128)
-	for i := range v {
-		v[i] = float32(p.NormFloat64() + 0.33*q.NormFloat64())
-	}
-	return v
-}
-
 // fataler is what tests and rapid's own have in common.
-type fataler interface {
-	Helper()
-	Fatal(...any)
-}
+type fataler = requesttest.Fataler
+
+// components and portrait are a made-up photograph of a made-up person.
+var components = requesttest.Components
 
 func portrait(tb fataler, person, photo uint64) takedown.Face {
 	tb.Helper()
-	f, err := takedown.NewFace(faceModel, components(person, photo))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return f
+	return requesttest.Portrait(tb, person, photo)
 }
 
 // between returns a face whose similarity to photo 0 of a person is near s.

@@ -1,4 +1,4 @@
-package desk_test
+package request_test
 
 import (
 	"bytes"
@@ -19,7 +19,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
@@ -30,32 +29,6 @@ import (
 var update = flag.Bool("update", false, "write schema/requests.schema.json anew")
 
 var hashText = cmp.Transformer("text", func(h phash.Hash) string { return h.String() })
-
-func compileSchema(tb testing.TB, b []byte) *jsonschema.Schema {
-	tb.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("mem:///schema.json", doc); err != nil {
-		tb.Fatal(err)
-	}
-	s, err := c.Compile("mem:///schema.json")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s
-}
-
-func checkSchema(tb testing.TB, s *jsonschema.Schema, b []byte) error {
-	tb.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return s.Validate(doc)
-}
 
 // A complete request of each kind passes validation, goes through JSON
 // unchanged, and fits the schema.
@@ -142,7 +115,7 @@ func TestSchema_IsDecoder(t *testing.T) {
 // The published schema is the one of the types.
 func TestSchema_Published(t *testing.T) {
 	t.Parallel()
-	const path = "../request/schema/requests.schema.json"
+	const path = "schema/requests.schema.json"
 	if *update {
 		if err := os.WriteFile(path, request.Schema(), 0o644); err != nil {
 			t.Fatal(err)
@@ -221,18 +194,6 @@ func TestSchema_LimitsAreThoseOfTheValidation(t *testing.T) {
 	if tested < 100 {
 		t.Errorf("only %d fields tested", tested)
 	}
-}
-
-func hasProblem(err error, field string) bool {
-	var ve *request.ValidationError
-	if errors.As(err, &ve) {
-		for _, p := range ve.Problems {
-			if p.Field == field {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func TestDecodeRequest_Refuses(t *testing.T) {
@@ -439,16 +400,6 @@ func TestDecodeForm_LargePicture(t *testing.T) {
 	if !hasProblem(request.Validate(r, nil), "images[0]") {
 		t.Error("the picture passes")
 	}
-}
-
-func problems(err error) (list []string) {
-	var ve *request.ValidationError
-	if errors.As(err, &ve) {
-		for _, p := range ve.Problems {
-			list = append(list, p.Field+": "+string(p.Code)+" "+p.Severity.String())
-		}
-	}
-	return list
 }
 
 // What each kind demands, and what a gap means.

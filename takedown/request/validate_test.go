@@ -1,76 +1,19 @@
-package desk_test
+package request_test
 
 import (
 	"bytes"
 	"errors"
 	"image"
-	"image/color"
-	"image/jpeg"
 	"image/png"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
-
-// testJPEG returns a JPEG with enough detail to be registered; seed chooses
-// among unlike pictures.
-func testJPEG(tb testing.TB, seed uint32) []byte {
-	tb.Helper()
-	// Value noise in octaves, each twice as fine and half as strong as the one
-	// before: the spectrum of a photograph.
-	const w, h = 256, 192
-	sum := make([]float64, w*h)
-	strength := 60.0
-	for cell := 64; cell >= 2; cell /= 2 {
-		columns := w/cell + 2
-		grid := make([]float64, columns*(h/cell+2))
-		for i := range grid {
-			seed = seed*1664525 + 1013904223
-			grid[i] = strength * (float64(seed>>24)/128 - 1)
-		}
-		for i := range sum {
-			x, y := i%w, i/w
-			g := y/cell*columns + x/cell
-			fx, fy := float64(x%cell)/float64(cell), float64(y%cell)/float64(cell)
-			top := grid[g]*(1-fx) + grid[g+1]*fx
-			bottom := grid[g+columns]*(1-fx) + grid[g+columns+1]*fx
-			sum[i] += top*(1-fy) + bottom*fy
-		}
-		strength /= 2
-	}
-	m := image.NewGray(image.Rect(0, 0, w, h))
-	for i, v := range sum {
-		m.Pix[i] = uint8(min(max(128+v, 0), 255))
-	}
-	var b bytes.Buffer
-	if err := jpeg.Encode(&b, m, &jpeg.Options{Quality: 92}); err != nil {
-		tb.Fatal(err)
-	}
-	return b.Bytes()
-}
-
-func optOut(tb testing.TB, seed uint32) request.ImageOptOut {
-	return request.ImageOptOut{
-		Requester: request.Requester{Name: "Requester", Email: "requester@example.org"},
-		Images:    images(testJPEG(tb, seed)),
-		Claim:     request.ClaimDepicted,
-	}
-}
-
-func notice(urls ...string) request.DSANotice {
-	return request.DSANotice{
-		Requester:   request.Requester{Name: "Requester", Email: "requester@example.org"},
-		ImageURLs:   urls,
-		Explanation: "Shown without consent.",
-		GoodFaith:   request.Statement{Text: "Accurate and complete.", Accepted: time.Unix(1, 0)},
-	}
-}
 
 func TestValidate(t *testing.T) {
 	t.Parallel()
@@ -233,32 +176,6 @@ func TestValidate_Nonsense(t *testing.T) {
 	}
 }
 
-// The same person is told by their phone number, however it is written, and
-// somebody else in the same office is not.
-func TestSubmit_SamePhone(t *testing.T) {
-	t.Parallel()
-	o := newOffice(t)
-	entry := samples(t, takedown.CaseID{})[request.KindHashEntry].(request.HashEntry)
-	for _, tc := range []struct {
-		first, second request.Requester
-		same          bool
-	}{
-		{request.Requester{Phone: "+66 81 234 5678"}, request.Requester{Phone: "+๖๖ 𝟪𝟣-𝟸𝟹𝟺-𝟻𝟼𝟽𝟾"}, true},
-		{request.Requester{Phone: "081-234-5678", Country: "TH"}, request.Requester{Phone: "0812345678", Country: "th"}, true},
-		{request.Requester{Phone: "081-234-5678", Country: "TH"}, request.Requester{Phone: "081-234-5678", Country: "JP"}, false},
-		{request.Requester{Phone: "+1 202 555 0100 ext 12"}, request.Requester{Phone: "+12025550100x12"}, true},
-		{request.Requester{Phone: "+1 202 555 0100 ext 12"}, request.Requester{Phone: "+1 202 555 0100 ext 13"}, false},
-	} {
-		entry.Requester = tc.first
-		a := o.submit(t, entry)
-		entry.Requester = tc.second
-		b := o.submit(t, entry)
-		if one, two := o.Record(a.ID).Party, o.Record(b.ID).Party; bytes.Equal(one, two) != tc.same || len(one) == 0 {
-			t.Errorf("%s and %s: the same %t, want %t", tc.first.Phone, tc.second.Phone, !tc.same, tc.same)
-		}
-	}
-}
-
 // Pictures that are small as files and large in memory take their time once, not
 // twenty times.
 func TestValidate_ManyPixels(t *testing.T) {
@@ -331,7 +248,7 @@ func TestValidate_DamagedPixels(t *testing.T) {
 func TestValidate_BlankContact(t *testing.T) {
 	t.Parallel()
 	g := samples(t, takedown.CaseID{})[request.KindGDPRRequest].(request.GDPRRequest)
-	n := notice(published[0])
+	n := notice("https://example.org/a.jpg")
 	for _, blank := range []string{"", " ", "\u200b\u00a0"} {
 		g.Requester.Email, g.Requester.Phone, g.Requester.PostalAddress = "", blank, blank
 		if err := request.Validate(g, nil); !hasProblem(err, "requester.email") {
@@ -369,10 +286,3 @@ func TestValidationError_TellsNothingPersonal(t *testing.T) {
 		}
 	}
 }
-
-var greys = func() (p color.Palette) {
-	for i := range 256 {
-		p = append(p, color.Gray{Y: uint8(i)})
-	}
-	return p
-}()
