@@ -31,14 +31,13 @@ import (
 // corpusVariable names a folder whose files, too, are checked in both ways.
 const corpusVariable = "STAYDOWN_CHECKFILE_CORPUS"
 
-// corpusFiles returns files of pictures, intact and damaged ones, by name: a part of
-// the shared material in short tests, and all of it otherwise.
 // everyFile reports whether all files of the corpora are compared, which takes half
 // an hour; without it one of 24:
 //
 //	STAYDOWN_LONG=1 go test -timeout 1h -run SameVerdict ./takedown
 func everyFile() bool { return os.Getenv("STAYDOWN_LONG") != "" || os.Getenv(corpusVariable) != "" }
 
+// corpusFiles returns files of pictures, intact and damaged ones, by name.
 func corpusFiles(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	roots := []string{sharedtest.Path(tb, "photos"), sharedtest.Path(tb, "cases")}

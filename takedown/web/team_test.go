@@ -62,7 +62,9 @@ func TestMatches(t *testing.T) {
 	t.Parallel()
 	pictures := map[string][]byte{}
 	o := open(t, func(opts *web.Options) {
-		opts.MatchPicture = func(_ context.Context, m takedown.Match) ([]byte, error) { return pictures[m.Candidate.ImageURLs[0]], nil }
+		opts.MatchPicture = func(_ context.Context, m takedown.Match) ([]byte, error) {
+			return pictures[m.Candidate.ImageURLs[0]], nil
+		}
 	})
 	for name, address := range map[string]string{"one": "https://a.example/1.jpg", "two": "https://b.example/2.jpg"} {
 		o.inForce(name)
