@@ -11,7 +11,6 @@ import (
 // The requests of the tests are those of package requesttest.
 var (
 	person        = requesttest.Person
-	accepted      = requesttest.Accepted
 	stated        = requesttest.Stated
 	pdq           = requesttest.PDQ
 	samples       = requesttest.Samples

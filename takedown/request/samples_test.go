@@ -10,14 +10,11 @@ import (
 // The requests of the tests are those of package requesttest.
 var (
 	accepted      = requesttest.Accepted
-	stated        = requesttest.Stated
 	samples       = requesttest.Samples
 	images        = requesttest.Images
-	content       = requesttest.Content
 	testJPEG      = requesttest.JPEG
 	optOut        = requesttest.OptOut
 	notice        = requesttest.Notice
-	person        = requesttest.Person
 	hasProblem    = requesttest.HasProblem
 	problems      = requesttest.Problems
 	compileSchema = requesttest.CompileSchema
