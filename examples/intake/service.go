@@ -147,11 +147,9 @@ func (s *service) seed(ctx context.Context) error {
 		s.mu.Lock()
 		token := s.token
 		s.mu.Unlock()
-		if c.State == desk.StateUnconfirmed {
-			if err := s.desk.Confirm(ctx, c.ID, token); err != nil {
-				return err
-			}
+		if err := s.desk.Confirm(ctx, c.ID, token); err != nil {
+			return err
 		}
 	}
-	return nil
+	return s.desk.Notify(ctx) // what waited for the addresses
 }

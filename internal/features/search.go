@@ -351,7 +351,8 @@ func (s *Segment) scan(x *Searcher, mir, q int, keep func(id uint32) bool) {
 			}
 			at := from + i
 			pic := int(binary.LittleEndian.Uint32(l[8*n+4*at:]))
-			if pic >= s.n || !x.admit(s, uint32(pic<<1|mir), keep) {
+			// Unsigned: where an int has 32 bits, a damaged number is negative.
+			if uint(pic) >= uint(s.n) || !x.admit(s, uint32(pic<<1|mir), keep) {
 				continue
 			}
 			r := uint64(l[12*n+2*at+1])

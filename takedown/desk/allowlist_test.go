@@ -276,13 +276,13 @@ func TestAddCommon_CutShort(t *testing.T) {
 						ok(t, err)
 						event = p.Event
 					}
-					store.in, store.after = in, after
+					store.fail(in, after)
 					if remove {
 						err = d.RemoveFromAllowList(ctx, event, logo)
 					} else {
 						_, err = d.AddToAllowList(ctx, common(t, 1), logo, "agreed")
 					}
-					store.in = 0
+					store.fail(0, false)
 					if err == nil {
 						t.Fatal("it was not cut short")
 					}

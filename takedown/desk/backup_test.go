@@ -280,7 +280,7 @@ func TestHealth(t *testing.T) {
 	published := filepath.Join(dir, "p.snap")
 	ok(t, d.Publish(ctx, published))
 	want("published")
-	store.in = 1
+	store.fail(1, false)
 	if _, err := d.Submit(ctx, notice("https://example.org/b.jpg")); !errors.Is(err, errInjected) {
 		t.Fatal(err)
 	}

@@ -93,10 +93,10 @@ func TestChangeOperatorKey_Cut(t *testing.T) {
 		if n < 6 {
 			how = &countdown{Context: ctx, left: n}
 		} else {
-			store.in, store.after = 1+(n-6)/2, n%2 == 0
+			store.fail(1+(n-6)/2, n%2 == 0)
 		}
 		err := desk.ChangeOperatorKey(how, dir, &opts, keys[1])
-		store.in = 0
+		store.fail(0, false)
 		var opened int
 		for _, key := range keys {
 			o := opts

@@ -77,7 +77,7 @@ func TestExpire_Meanwhile(t *testing.T) {
 		{"it is withdrawn", func(d *desk.Desk, _ *faulty, id takedown.CaseID) error {
 			return d.Withdraw(ctx, id, desk.Actor{})
 		}, desk.StateWithdrawn, false},
-		{"the store fails", func(_ *desk.Desk, f *faulty, _ takedown.CaseID) error { f.in = 1; return nil }, desk.StateInForce, true},
+		{"the store fails", func(_ *desk.Desk, f *faulty, _ takedown.CaseID) error { f.fail(1, false); return nil }, desk.StateInForce, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -166,7 +166,7 @@ func TestReply_CutShort(t *testing.T) {
 	o = newOffice(t, func(opts *desk.Options) { opts.Store = f })
 	id = accept(t, o.Desk, dmca(t, published[0]), desk.Grant{Actor: alice})
 	x = o.submit(t, objection(t, id))
-	f.in = 2
+	f.fail(2, false)
 	if err := o.Accept(ctx, x.ID, desk.Grant{Actor: bob}); !errors.Is(err, errInjected) {
 		t.Errorf("the store fails: %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,18 +26,43 @@ var errInjected = errors.New("injected")
 // or after everything was done, as when a connection breaks before the answer.
 type faulty struct {
 	desk.Store
-	in    int // updates until the failure; 0 is none
+
+	mu    sync.Mutex // a desk's sender writes, too
+	in    int        // updates until the failure; 0 is none
 	after bool
 }
 
-func (f *faulty) Update(g func(desk.StoreTx) error) error {
+// fail makes the update fail that comes as number in; 0 is none.
+func (f *faulty) fail(in int, after bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.in, f.after = in, after
+}
+
+// left returns after how many updates one fails.
+func (f *faulty) left() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.in
+}
+
+// next reports whether the next update fails, and whether it does so afterwards.
+func (f *faulty) next() (fails, after bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.in == 0 {
+		return false, false
+	}
+	f.in--
+	return f.in == 0, f.after
+}
+
+func (f *faulty) Update(g func(desk.StoreTx) error) error {
+	fails, after := f.next()
+	if !fails {
 		return f.Store.Update(g)
 	}
-	if f.in--; f.in > 0 {
-		return f.Store.Update(g)
-	}
-	if f.after {
+	if after {
 		if err := f.Store.Update(g); err != nil {
 			return err
 		}
@@ -134,7 +160,7 @@ func TestDesk_Life(t *testing.T) {
 				t.Fatalf("case %v: %v", k.id, err)
 			}
 			err = f()
-			store.in = 0
+			store.fail(0, false)
 			after, err2 := d.Case(ctx, k.id)
 			if err2 != nil {
 				t.Fatalf("case %v: %v", k.id, err2)
@@ -178,7 +204,7 @@ func TestDesk_Life(t *testing.T) {
 				if !refused(err) && !errors.Is(err, errInjected) {
 					t.Fatalf("reply: %v", err)
 				}
-				store.in = 0
+				store.fail(0, false)
 				return
 			}
 			do(t, k, func() error { return d.Accept(ctx, c.ID, desk.Grant{Actor: alice}) },
@@ -225,7 +251,7 @@ func TestDesk_Life(t *testing.T) {
 					k.urls, r = nil, faceOptOut(k.faces...)
 				}
 				c, err := d.Submit(ctx, r)
-				store.in = 0
+				store.fail(0, false)
 				if errors.Is(err, errInjected) {
 					return
 				}
@@ -362,16 +388,16 @@ func TestDesk_Life(t *testing.T) {
 				if _, err := d.Expire(ctx); err != nil && !errors.Is(err, errInjected) {
 					t.Fatal(err)
 				}
-				store.in = 0
+				store.fail(0, false)
 			},
 			"time": func(t *rapid.T) {
 				now.set(now.Now().Add(time.Duration(rapid.IntRange(1, 30*24).Draw(t, "hours")) * time.Hour))
 			},
 			"fail": func(t *rapid.T) {
-				store.in, store.after = rapid.IntRange(1, 4).Draw(t, "in"), rapid.Bool().Draw(t, "after")
+				store.fail(rapid.IntRange(1, 4).Draw(t, "in"), rapid.Bool().Draw(t, "after"))
 			},
 			"restart": func(t *rapid.T) {
-				store.in = 0
+				store.fail(0, false)
 				if err := d.Close(); err != nil {
 					t.Fatal(err)
 				}
@@ -386,7 +412,7 @@ func TestDesk_Life(t *testing.T) {
 				}
 			},
 			"": func(t *rapid.T) {
-				if store.in > 0 {
+				if store.left() > 0 {
 					return // armed: what is looked at next is the failure
 				}
 				for _, k := range cases {
@@ -471,7 +497,7 @@ func TestDesk_Life(t *testing.T) {
 
 		// At last, after a restart, no rule is without its case: the events of the
 		// journal, folded, are the rules of the cases.
-		store.in = 0
+		store.fail(0, false)
 		if err := d.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -196,10 +196,10 @@ func TestChange_CutShort(t *testing.T) {
 				store := &faulty{Store: storetest.Memory()}
 				d := open(t, dir, &desk.Options{Store: store})
 				x := newCarried(t, d, func(id takedown.CaseID) { ok(t, d.Accept(ctx, id, desk.Grant{Actor: alice})) })
-				store.in, store.after = in, after
+				store.fail(in, after)
 				err = d.Amend(ctx, x.id, desk.Grant{Scope: takedown.ScopeIdentical})
 				failed := err != nil
-				store.in = 0
+				store.fail(0, false)
 				ok(t, d.Close())
 				x.Desk = open(t, dir, &desk.Options{Store: store})
 				c, err := x.Case(ctx, x.id)
@@ -382,12 +382,12 @@ func TestResolve_Model(t *testing.T) {
 			},
 			"change": func(t *rapid.T) {
 				w := takedown.Scope(rapid.IntRange(int(takedown.ScopeBytes), int(takedown.ScopeDuplicate)).Draw(t, "scope"))
-				store.in, store.after = rapid.IntRange(0, 3).Draw(t, "fails at"), rapid.Bool().Draw(t, "after")
+				store.fail(rapid.IntRange(0, 3).Draw(t, "fails at"), rapid.Bool().Draw(t, "after"))
 				err := d.Amend(ctx, c.ID, desk.Grant{Actor: alice, Scope: w})
 				if err != nil && !errors.Is(err, errInjected) {
 					t.Fatal(err)
 				}
-				store.in = 0
+				store.fail(0, false)
 				if err != nil {
 					check(d.Close())
 					d = reopen()
