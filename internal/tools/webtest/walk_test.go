@@ -268,7 +268,7 @@ func TestWalk(t *testing.T) {
 		r.look("review")
 		r.press(`button[value=accept]:not(.second)`)
 		r.look("accepted")
-		r.wants("In force")
+		r.wants("Accepted. It is in force.")
 
 		phone.open("/case")
 		phone.look("in-force")
