@@ -224,6 +224,9 @@ func verifyPointer(signed, lines []byte, trusted []ed25519.PublicKey) error {
 	return fmt.Errorf("feed: pointer is not signed with a trusted key: %w", blocklist.ErrKey)
 }
 
+// maxRetain is 100 years in seconds; a time.Duration ends not much later.
+const maxRetain = 100 * 365 * 24 * 3600
+
 // check returns what is wrong with a pointer.
 func (p *pointer) check() string {
 	switch {
@@ -233,8 +236,8 @@ func (p *pointer) check() string {
 		return "its base is newer than the list, or older than allowed"
 	case !p.Base.isWhole() || p.Written <= 0:
 		return "a size or a time is missing"
-	case p.Wait < 0 || p.Retain <= 0:
-		return "a duration is negative"
+	case p.Wait < 0 || p.Retain <= 0 || p.Retain > maxRetain:
+		return "a duration is negative, or above 100 years"
 	}
 	return p.checkDeltas()
 }
