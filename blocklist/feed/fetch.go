@@ -221,19 +221,22 @@ type patient struct {
 	stall time.Duration
 }
 
-// fetch opens a file of a size that is known. The context that it passes on ends
-// when the source stalls for too long.
+// fetch opens a file of a known size, from an offset on or from the beginning: see
+// source.open. The context that it passes on ends when the source stalls for too
+// long, or is slower than leastRate.
 func fetch(ctx context.Context, s source, name string, offset, size int64, stall time.Duration) (*patient, int64, context.CancelFunc, error) {
-	ctx, cancel := context.WithTimeout(ctx, stall+time.Duration(float64(size)/leastRate*float64(time.Second)))
+	ctx, cancel := context.WithCancel(ctx)
 	p := &patient{stall: stall, timer: time.AfterFunc(stall, cancel)}
-	done := func() { p.timer.Stop(); cancel() }
 	r, from, err := s.open(ctx, name, offset)
 	if err != nil {
-		done()
+		p.timer.Stop()
+		cancel()
 		return nil, 0, nil, err
 	}
 	p.r = r
-	return p, from, done, nil
+	// The source decides where it begins, and so how much there is to send.
+	whole := time.AfterFunc(stall+time.Duration(float64(size-from)/leastRate*float64(time.Second)), cancel)
+	return p, from, func() { p.timer.Stop(); whole.Stop(); cancel() }, nil
 }
 
 func (p *patient) Read(b []byte) (int, error) {
@@ -304,7 +307,8 @@ func fetchFile(ctx context.Context, s source, fs fsx.FS, name string, f *file, p
 }
 
 // fetchRest fetches what a file lacks, and goes on after interruptions as long as
-// something comes.
+// the file grows. An attempt that begins again at 0 counts as a failure, however
+// much it brings: otherwise a server that ignores ranges is asked without end.
 func fetchRest(ctx context.Context, s source, h fsx.File, name string, f *file, stall time.Duration) (n int64, err error) {
 	for failures := 0; ; {
 		at, err := h.Size()
@@ -315,7 +319,11 @@ func fetchRest(ctx context.Context, s source, h fsx.File, name string, f *file, 
 		if n += got; err == nil {
 			return n, nil
 		}
-		if failures++; got >= worthwhile {
+		end, sizeErr := h.Size()
+		if sizeErr != nil {
+			return n, sizeErr
+		}
+		if failures++; got >= worthwhile && end == at+got {
 			failures = 0
 		}
 		if failures == 3 || ctx.Err() != nil || isHopeless(err) {
@@ -339,14 +347,14 @@ func compare(h fsx.File, f *file) error {
 	return err
 }
 
-// worthwhile is how much an attempt must bring for the next one to follow at once.
+// worthwhile is how much an attempt must add for the failures before it not to count.
 const worthwhile = 1 << 20
 
 var errDisk = errors.New("the disk does not take it")
 
 // fetchPart appends what the source gives from an offset on.
 func fetchPart(ctx context.Context, s source, h fsx.File, name string, f *file, at int64, stall time.Duration) (n int64, err error) {
-	r, from, done, err := fetch(ctx, s, name, at, f.Size-at, stall)
+	r, from, done, err := fetch(ctx, s, name, at, f.Size, stall)
 	if err != nil {
 		return 0, err
 	}

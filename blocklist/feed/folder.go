@@ -165,8 +165,8 @@ func (f *Folder) Swap(ctx context.Context, name string, content []byte, version 
 	return versionOf(content), nil
 }
 
-// Delete implements Store. It overwrites the file first, so that who has it open
-// cannot read it any more.
+// Delete implements Store. It overwrites the file first: a process that has the file
+// open cannot read the old content any more.
 func (f *Folder) Delete(_ context.Context, name string) error {
 	if err := wipe(f.fs, filepath.Join(f.dir, name)); err != nil {
 		return fmt.Errorf("feed: %w", err)
