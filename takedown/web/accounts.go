@@ -53,7 +53,7 @@ func (a *Accounts) bind(h *Handler) { a.h = h }
 
 // Reviewer returns who is logged in.
 func (a *Accounts) Reviewer(r *http.Request) (Reviewer, bool) {
-	id, ok := a.h.readCookie(r, "reviewer")
+	id, ok := a.h.cookies.Value(r, "reviewer")
 	if !ok {
 		return Reviewer{}, false
 	}
@@ -81,7 +81,7 @@ func (a *Accounts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, 4096)
 	switch {
 	case r.Method == http.MethodPost && r.URL.Path == "/out":
-		a.h.dropCookie(w, "reviewer")
+		a.h.cookies.Drop(w, "reviewer")
 		a.h.redirect(w, r, "/desk/")
 	case r.Method == http.MethodPost:
 		a.login(w, r)
@@ -108,6 +108,6 @@ func (a *Accounts) login(w http.ResponseWriter, r *http.Request) {
 		a.show(w, r, http.StatusUnauthorized, words.of("login.wrong"), next)
 		return
 	}
-	a.h.setCookie(w, "reviewer", []byte(acc.who.ID), a.session)
+	a.h.cookies.Keep(w, "reviewer", []byte(acc.who.ID), a.session)
 	http.Redirect(w, r, a.h.opts.Path+next, http.StatusSeeOther)
 }

@@ -14,7 +14,6 @@ import (
 // receivedPage tells the number and the secret of a case, and what happens next.
 type receivedPage struct {
 	ID, Secret string
-	Kind       string
 	Confirm    bool // the email address has to be confirmed
 	NeedsInfo  bool
 	Help       []helpLine
@@ -23,7 +22,7 @@ type receivedPage struct {
 
 // ownCase returns the case whose secret a browser has shown.
 func (h *Handler) ownCase(r *http.Request) (desk.Case, bool) {
-	b, ok := h.readCookie(r, "case")
+	b, ok := h.cookies.Value(r, "case")
 	if !ok || len(b) != len(noCase) {
 		return desk.Case{}, false
 	}
@@ -38,7 +37,7 @@ func (h *Handler) received(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := h.page(r, "received", nil)
-	d := receivedPage{ID: c.ID.String(), Secret: h.secrets.ofCase(c.ID), Kind: c.Kind.String(), Confirm: unconfirmed(&c), NeedsInfo: c.State == desk.StateNeedsInfo}
+	d := receivedPage{ID: c.ID.String(), Secret: h.secrets.ofCase(c.ID), Confirm: unconfirmed(&c), NeedsInfo: c.State == desk.StateNeedsInfo}
 	if c.Request != nil {
 		d.Email = c.Request.From().Email != ""
 		if c.Kind == request.KindIntimateImage || slices.Contains(c.Flags, request.FlagChildSafety) {
@@ -156,7 +155,7 @@ func (h *Handler) openCase(w http.ResponseWriter, r *http.Request) {
 	id, err := takedown.ParseCaseID(plainID(d.ID))
 	if err == nil && h.secrets.opens(id, d.Secret) {
 		if _, err = h.desk.Case(r.Context(), id); err == nil {
-			h.setCookie(w, "case", id[:], time.Hour)
+			h.cookies.Keep(w, "case", id[:], time.Hour)
 			h.redirect(w, r, "/case")
 			return
 		}
@@ -168,7 +167,7 @@ func (h *Handler) openCase(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) leaveCase(w http.ResponseWriter, r *http.Request) {
-	h.dropCookie(w, "case")
+	h.cookies.Drop(w, "case")
 	h.redirect(w, r, "/")
 }
 
@@ -182,20 +181,9 @@ type casePage struct {
 	Unconfirmed bool
 	NeedsInfo   []string
 	Items       []caseItem
-	Outcome     string
-	Why         string
-	Letter      []string // the decision in words
 	Moves       []move
 	CanWithdraw bool
 	CanComplain bool
-	CanCounter  bool
-	Erased      bool
-	Rules       int
-	Reply       bool
-	Territories []string
-	End         time.Time
-	HelpLines   []helpLine
-	AskedAfresh bool
 }
 
 type caseItem struct {
@@ -214,9 +202,7 @@ func (h *Handler) showCase(w http.ResponseWriter, r *http.Request, status int, c
 		p.Note = p.W.of("resent")
 	}
 	d := casePage{ID: c.ID.String(), Secret: h.secrets.ofCase(c.ID), Kind: c.Kind.String(), State: string(c.State), Received: c.Received,
-		Unconfirmed: unconfirmed(&c), Outcome: string(c.Outcome), Erased: c.Erased(), Rules: len(c.Rules), Reply: request.IsReply(c.Kind),
-		Territories: c.Territories, End: c.End}
-	d.Stage = stageOf(&c)
+		Unconfirmed: unconfirmed(&c), Stage: stageOf(&c)}
 	for _, name := range []string{"received", "confirmed", "review", "decided"} {
 		p.Stages = append(p.Stages, p.W.of("stage."+name))
 	}
@@ -225,10 +211,8 @@ func (h *Handler) showCase(w http.ResponseWriter, r *http.Request, status int, c
 		h.fail(w, r, err)
 		return
 	}
-	for _, x := range due {
-		if !x.NotAfter.IsZero() && c.Outcome == "" && (d.By.IsZero() || x.NotAfter.Before(d.By)) {
-			d.By = x.NotAfter
-		}
+	if c.Outcome == "" {
+		d.By = earliest(due)
 	}
 	for _, pr := range c.Problems {
 		d.NeedsInfo = append(d.NeedsInfo, h.label(p.W, "", c.Kind.String(), bareName(pr.Field))+": "+h.opts.Texts.Problem(p.W.lang, pr))
@@ -239,10 +223,21 @@ func (h *Handler) showCase(w http.ResponseWriter, r *http.Request, status int, c
 			d.Moves = append(d.Moves, move{m.Time, p.W.of("moved." + string(m.To))})
 		}
 	}
-	d.CanWithdraw = !d.Reply && slices.Contains([]desk.State{desk.StateUnconfirmed, desk.StateNeedsInfo, desk.StateInReview, desk.StateSecondReview, desk.StateInForce}, c.State)
-	d.CanComplain = !d.Reply && c.Outcome != "" && h.findDoor("complaint") != nil
+	reply := request.IsReply(c.Kind)
+	d.CanWithdraw = !reply && slices.Contains([]desk.State{desk.StateUnconfirmed, desk.StateNeedsInfo, desk.StateInReview, desk.StateSecondReview, desk.StateInForce}, c.State)
+	d.CanComplain = !reply && c.Outcome != "" && h.findDoor("complaint") != nil
 	p.Data = d
 	h.render(w, r, status, "case", p)
+}
+
+// earliest is the first of some deadlines, or zero.
+func earliest(due []desk.Due) (at time.Time) {
+	for _, d := range due {
+		if !d.NotAfter.IsZero() && (at.IsZero() || d.NotAfter.Before(at)) {
+			at = d.NotAfter
+		}
+	}
+	return at
 }
 
 // stageOf is how far a case is on its way.
@@ -261,10 +256,7 @@ func stageOf(c *desk.Case) int {
 // itemsOf are the things that somebody named, each as they wrote it, with what
 // was decided about it. Copies that were found are never among them.
 func (h *Handler) itemsOf(w words, c *desk.Case) (list []caseItem) {
-	values := map[string]string{}
-	if c.Request != nil {
-		values = valuesOf(c.Request)
-	}
+	values := valuesOf(c.Request)
 	for _, it := range c.Items {
 		ci := caseItem{Kind: w.of("item." + string(it.Kind)), What: valueAt(values, it.Field), Outcome: string(it.Outcome), Ended: string(it.Ended)}
 		if why, ok := h.opts.Texts.Reason(w.lang, it.Reason); ok {

@@ -85,33 +85,28 @@ func (h *Handler) caseOf(w http.ResponseWriter, r *http.Request, who Reviewer) (
 
 // reviewPage is a case as a reviewer sees it.
 type reviewPage struct {
-	Case      desk.Case
-	Who       request.Requester
-	Said      []line
-	Addresses []understood
-	Images    []int
-	Erased    bool
-	Blur      bool
-	Preview   *desk.Preview
-	Problem   string
-	Scopes    []option
-	Effects   []option
-	Refusals  []option // reasons
-	Grounds   []option
-	Due       []desk.Due
-	Log       []desk.LogEntry
-	Evidence  []desk.Evidence
-	Items     []reviewItem
+	Case     desk.Case
+	Who      request.Requester
+	Said     []line
+	Images   []int
+	Erased   bool
+	Blur     bool
+	Preview  *desk.Preview
+	Problem  string
+	Scopes   []option
+	Refusals []option // reasons
+	Grounds  []option
+	Due      []desk.Due
+	Evidence []desk.Evidence
+	Items    []reviewItem
 	// Moves that are possible now.
-	CanDecide, CanAsk, CanHold, CanRelease, CanReverse, CanAmend, CanClose, CanErase bool
-	Second                                                                           bool // another reviewer has accepted it
-	FaceAsked                                                                        bool
-	Countries                                                                        []option
-	Seen                                                                             string
-	About                                                                            string
-	AskFields                                                                        []option
-	Note                                                                             string
-	Team                                                                             teamPage
+	CanDecide, CanAsk, CanHold, CanRelease, CanReverse, CanClose, CanErase bool
+	Second                                                                 bool // another reviewer has accepted it
+	FaceAsked                                                              bool
+	Countries                                                              []option
+	About                                                                  string
+	AskFields                                                              []option
+	Team                                                                   teamPage
 }
 
 type reviewItem struct {
@@ -126,7 +121,8 @@ func (h *Handler) review(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	if !ok {
 		return
 	}
-	if _, err := h.desk.View(r.Context(), c.ID, who.actor("")); err != nil {
+	c, err := h.desk.View(r.Context(), c.ID, who.actor(""))
+	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
@@ -138,7 +134,7 @@ func (h *Handler) review(w http.ResponseWriter, r *http.Request, who Reviewer) {
 }
 
 func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int, p page, c desk.Case) {
-	v := reviewPage{Case: c, Erased: c.Erased(), Blur: sensitive(&c)}
+	v := reviewPage{Case: c, Erased: c.Erased(), Blur: c.Delicate()}
 	if c.Request != nil { // the personal data was not erased
 		v.Who = c.Request.From()
 		if d := h.doorOf(c.Kind); d != nil {
@@ -184,12 +180,6 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int,
 	h.render(w, r, status, "review", p)
 }
 
-// sensitive reports whether the pictures of a case are blurred until a reviewer
-// asks for them.
-func sensitive(c *desk.Case) bool {
-	return c.Kind == request.KindIntimateImage || slices.Contains(c.Flags, request.FlagChildSafety)
-}
-
 // possible fills in which moves a case can make, and what can be chosen.
 func (h *Handler) possible(v *reviewPage, p page) {
 	c := &v.Case
@@ -199,7 +189,6 @@ func (h *Handler) possible(v *reviewPage, p page) {
 	held := len(c.Rules) > 0 && v.CanDecide
 	v.CanHold, v.CanRelease = v.CanDecide && !held && c.Asked != 0, held
 	v.CanReverse = c.State == desk.StateInForce || c.State == desk.StateCourtHold
-	v.CanAmend = c.State == desk.StateInForce
 	v.CanClose = slices.Contains([]desk.State{desk.StateRejected, desk.StateWithdrawn, desk.StateReversed, desk.StateRestored, desk.StateExpired, desk.StateAbandoned}, c.State)
 	v.CanErase = !c.Erased() && !v.CanDecide && c.State != desk.StateUnconfirmed
 	if c.About != noCase {
@@ -211,7 +200,7 @@ func (h *Handler) possible(v *reviewPage, p page) {
 	if c.Asked == takedown.ScopeFace {
 		v.Scopes = append([]option{{strconv.Itoa(int(takedown.ScopeFace)), p.W.of("scope.face"), true}}, v.Scopes...)
 	}
-	v.Refusals, v.Grounds = h.reasons(p.W, refusals), h.reasons(p.W, acceptances)
+	v.Refusals, v.Grounds = h.reasons(p.W, desk.Reasons()), h.reasons(p.W, acceptances)
 	v.Countries = p.W.countries
 	if d := h.doorOf(c.Kind); d != nil {
 		for _, f := range d.fields() {
@@ -222,14 +211,9 @@ func (h *Handler) possible(v *reviewPage, p page) {
 	}
 }
 
-// The codes of reasons that a reviewer chooses from: see the catalogue of package
-// texts.
-var (
-	refusals = []string{"incomplete", "not_found", "which_picture", "not_recognisable", "not_the_person", "not_the_owner", "no_authority", "disputed",
-		"permitted_use", "not_illegal", "public_interest", "legal_claims", "too_common", "too_little_detail", "already_blocked", "nothing_new", "too_late",
-		"abusive", "order_unverified", "not_our_service"}
-	acceptances = []string{"depicted", "owner", "illegal", "intimate", "minor", "order", "terms", "goodwill"}
-)
+// acceptances are the codes of reasons to accept that package texts has words for;
+// those to refuse are [desk.Reasons].
+var acceptances = []string{"depicted", "owner", "illegal", "intimate", "minor", "order", "terms", "goodwill"}
 
 func (h *Handler) reasons(w words, codes []string) (list []option) {
 	for _, code := range codes {
@@ -250,20 +234,16 @@ func (h *Handler) decide(w http.ResponseWriter, r *http.Request, who Reviewer) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
-	if err := r.ParseForm(); err != nil {
-		h.fail(w, r, err)
+	if r.ParseForm() != nil { // the error may repeat what somebody typed
+		h.refuseMove(w, r, who, errChoose)
 		return
 	}
 	note, err := h.move(r, who, &c)
-	if err == nil {
-		h.redirect(w, r, "/desk/case/"+c.ID.String()+"?note="+note)
+	if err != nil {
+		h.refuseMove(w, r, who, err)
 		return
 	}
-	if c, ok = h.caseOf(w, r, who); ok {
-		p := h.consolePage(r, who, "review", nil)
-		p.Alert = err.Error()
-		h.showReview(w, r, http.StatusUnprocessableEntity, p, c)
-	}
+	h.redirect(w, r, "/desk/case/"+c.ID.String()+"?note="+note)
 }
 
 // moves are what a reviewer can do with a case, by the name of the button, with
@@ -278,13 +258,6 @@ var moves = map[string]struct {
 			return err
 		}
 		return h.desk.Accept(r.Context(), c.ID, g)
-	}},
-	"amend": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
-		g, err := grantOf(r, c, a)
-		if err != nil {
-			return err
-		}
-		return h.desk.Amend(r.Context(), c.ID, g)
 	}},
 	"reject": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.desk.Reject(r.Context(), c.ID, desk.Refusal{Actor: a, Outcome: desk.Outcome(r.FormValue("outcome")), Finding: findingOf(r), Seen: seenOf(r)})

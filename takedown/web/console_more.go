@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/staydown/staydown/takedown"
@@ -141,7 +142,7 @@ func (h *Handler) letter(w http.ResponseWriter, r *http.Request, who Reviewer) {
 		h.fail(w, r, err)
 		return
 	}
-	h.render(w, r, http.StatusOK, "letter", h.consolePage(r, who, "letter", letterPage{c.ID.String(), subject, cmp.Or(m.To.Language, "en"), splitLines(body)}))
+	h.render(w, r, http.StatusOK, "letter", h.consolePage(r, who, "letter", letterPage{c.ID.String(), subject, cmp.Or(m.To.Language, "en"), strings.Split(strings.TrimSpace(body), "\n")}))
 }
 
 // alarms are the rules that match more than they should.

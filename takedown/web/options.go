@@ -73,8 +73,9 @@ type Options struct {
 	// Helpers are shown beside forms about intimate pictures and children. Nil has
 	// three that work in many countries.
 	Helpers []Help
-	// Index is the operator's index, in which the console looks for what an
-	// acceptance would hit. Thumbnail returns a picture of it for the reviewer, as
+	// Index is a sample of the operator's index, some thousand entries, in which the
+	// console looks for what an acceptance would hit. All of it is read for each case
+	// that is shown. Thumbnail returns a picture of it for the reviewer, as
 	// JPEG or PNG. Both are optional.
 	Index     takedown.Items
 	Thumbnail func(ctx context.Context, key string) ([]byte, error)

@@ -13,14 +13,11 @@ import (
 	"github.com/staydown/staydown/takedown/request"
 )
 
-// stringOf writes a value as its stable name.
-func stringOf(x any) string { return fmt.Sprint(x) }
-
 // start is the first question.
 func (h *Handler) start(w http.ResponseWriter, r *http.Request) {
 	var open []string
 	for _, t := range topics {
-		if t == "case" || t == "law" || slices.ContainsFunc(h.doors, func(d door) bool { return d.Topic == t }) {
+		if t == "case" || slices.ContainsFunc(h.doors, func(d door) bool { return d.Topic == t }) {
 			open = append(open, t)
 		}
 	}
@@ -93,7 +90,6 @@ type formPage struct {
 	Help   []helpLine
 	// Completes is set for a form that completes a case.
 	Completes bool
-	Steps     int
 }
 
 type shownGroup struct {
@@ -419,5 +415,3 @@ func (h *Handler) label(w words, door, kind, bare string) string {
 	}
 	return h.opts.Texts.Field(w.lang, bare)
 }
-
-func splitLines(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") }

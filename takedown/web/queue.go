@@ -28,11 +28,13 @@ type queuedCase struct {
 	Flags           []request.Flag
 }
 
-// tabs are the groups of states in which a queue is read.
-var tabs = []struct {
+// A tab is a group of states in which a queue is read.
+type tab struct {
 	name   string
 	states []desk.State
-}{
+}
+
+var tabs = []tab{
 	{"waiting", []desk.State{desk.StateInReview, desk.StateSecondReview}},
 	{"second", []desk.State{desk.StateSecondReview}},
 	{"info", []desk.State{desk.StateUnconfirmed, desk.StateNeedsInfo}},
@@ -47,12 +49,7 @@ func (h *Handler) queue(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	p := h.consolePage(r, who, "queue", nil)
 	q := queuePage{Tab: form.Get("tab"), Asked: form.Get("q"), CanReject: who.Roles.Has(RoleDecide)}
 	query := desk.Query{Limit: 50, After: form.Get("after")}
-	i := slices.IndexFunc(tabs, func(t struct {
-		name   string
-		states []desk.State
-	}) bool {
-		return t.name == q.Tab
-	})
+	i := slices.IndexFunc(tabs, func(t tab) bool { return t.name == q.Tab })
 	if i < 0 {
 		if i = 0; q.Asked != "" {
 			i = len(tabs) - 1 // what somebody looks for may be anywhere
@@ -92,11 +89,7 @@ func (h *Handler) queue(w http.ResponseWriter, r *http.Request, who Reviewer) {
 			h.fail(w, r, err)
 			return
 		}
-		for _, d := range due {
-			if !d.NotAfter.IsZero() && (qc.Due.IsZero() || d.NotAfter.Before(qc.Due)) {
-				qc.Due = d.NotAfter
-			}
-		}
+		qc.Due = earliest(due)
 		qc.Late = !qc.Due.IsZero() && qc.Due.Before(p.Now)
 		q.Cases = append(q.Cases, qc)
 	}
@@ -117,7 +110,7 @@ func (h *Handler) lookUp(w http.ResponseWriter, r *http.Request, who Reviewer, a
 			return true
 		}
 	}
-	if strings.Contains(asked, "://") || strings.Contains(asked, "/") {
+	if strings.Contains(asked, "/") {
 		q.Address = asked
 	} else {
 		q.Person = asked
@@ -128,11 +121,7 @@ func (h *Handler) lookUp(w http.ResponseWriter, r *http.Request, who Reviewer, a
 // bulk rejects the selected cases as spam: nobody gets a letter.
 func (h *Handler) bulk(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	r.Body = http.MaxBytesReader(w, r.Body, 1<<16)
-	if err := r.ParseForm(); err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	if !who.Roles.Has(RoleDecide) || r.FormValue("do") != "spam" {
+	if r.ParseForm() != nil || !who.Roles.Has(RoleDecide) || r.FormValue("do") != "spam" {
 		h.missing(w, r)
 		return
 	}

@@ -91,39 +91,12 @@ func (s secrets) open(name, text string, now time.Time) ([]byte, bool) {
 	return b[8:], true
 }
 
-// setCookie sets a signed cookie.
-func (h *Handler) setCookie(w http.ResponseWriter, name string, value []byte, life time.Duration) {
-	c := h.cookie(name, h.secrets.sign(name, value, h.opts.Now().Add(life)))
-	c.MaxAge = int(life.Seconds())
-	http.SetCookie(w, c)
-}
-
-func (h *Handler) dropCookie(w http.ResponseWriter, name string) {
-	c := h.cookie(name, "")
-	c.MaxAge = -1
-	http.SetCookie(w, c)
-}
-
-func (h *Handler) cookie(name, value string) *http.Cookie {
-	return &http.Cookie{Name: "staydown_" + name, Value: value, Path: h.opts.Path + "/", HttpOnly: true,
-		Secure: !h.opts.Insecure, SameSite: http.SameSiteLaxMode}
-}
-
-// readCookie returns the value of a signed cookie.
-func (h *Handler) readCookie(r *http.Request, name string) ([]byte, bool) {
-	c, err := r.Cookie("staydown_" + name)
-	if err != nil {
-		return nil, false
-	}
-	return h.secrets.open(name, c.Value, h.opts.Now())
-}
-
 // visitor returns the number of a browser, which it sets if there is none.
 func (h *Handler) visitor(w http.ResponseWriter, r *http.Request) string {
-	if v, ok := h.readCookie(r, "visitor"); ok {
+	if v, ok := h.cookies.Value(r, "visitor"); ok {
 		return string(v)
 	}
 	v := rand.Text()
-	h.setCookie(w, "visitor", []byte(v), 24*time.Hour)
+	h.cookies.Keep(w, "visitor", []byte(v), 24*time.Hour)
 	return v
 }

@@ -9,7 +9,6 @@ import (
 	"image/jpeg"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,29 +91,10 @@ func addressesOf(r request.Request, k *request.Checked) (list []understood) {
 		if it.Kind != request.ItemImageURL && it.Kind != request.ItemPageURL || i >= len(k.Material) {
 			continue
 		}
-		u := understood{Page: it.Kind == request.ItemPageURL, Looked: k.Material[i].Address}
-		name, n, _ := strings.Cut(strings.TrimSuffix(it.Field, "]"), "[")
-		if j, err := strconv.Atoi(n); err == nil {
-			if pasted := strings.Split(values[name], "\n"); j < len(pasted) {
-				u.Pasted = pasted[j]
-			}
-		}
-		u.Odd = !u.Page && looksLikePage(u.Looked)
+		u := understood{Page: it.Kind == request.ItemPageURL, Pasted: valueAt(values, it.Field), Looked: k.Material[i].Address, Odd: it.MaybePage}
 		list = append(list, u)
 	}
 	return list
-}
-
-// looksLikePage reports whether an address is that of a page more likely than that
-// of a picture: its path ends without the suffix of a picture.
-func looksLikePage(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	base := strings.ToLower(u.Path[strings.LastIndexByte(u.Path, '/')+1:])
-	i := strings.LastIndexByte(base, '.')
-	return u.RawQuery == "" && (i < 0 || slices.Contains([]string{".htm", ".html", ".php", ".asp", ".aspx", ".jsp"}, base[i:]))
 }
 
 // linesOf are the fields that were filled in, for the page of a form that is sent.
@@ -209,7 +189,6 @@ func small(pic image.Image, size int) ([]byte, error) {
 type markPage struct {
 	Draft string
 	N     int
-	Faces string
 	Areas []option
 }
 
@@ -232,7 +211,7 @@ func (h *Handler) mark(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		p := h.page(r, "mark", nil)
-		m := markPage{Draft: id, N: i, Faces: pr.Params["faces"]}
+		m := markPage{Draft: id, N: i}
 		for _, a := range areas {
 			m.Areas = append(m.Areas, option{Value: a, Label: p.W.of("area." + a)})
 		}
@@ -353,6 +332,6 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, err)
 		return
 	}
-	h.setCookie(w, "case", caseID[:], time.Hour)
+	h.cookies.Keep(w, "case", caseID[:], time.Hour)
 	h.redirect(w, r, "/received")
 }

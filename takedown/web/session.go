@@ -29,8 +29,11 @@ func NewSessions(key []byte, path string, plain bool, life time.Duration) (*Sess
 	if life == 0 {
 		life = 12 * time.Hour
 	}
-	return &Sessions{s, strings.TrimSuffix(path, "/") + "/", plain, life, time.Now}, err
+	return &Sessions{s, path, plain, life, time.Now}, err
 }
+
+// Drop makes a browser forget what Keep kept.
+func (s *Sessions) Drop(w http.ResponseWriter, name string) { s.put(w, name, nil, -1) }
 
 // Set begins the session of a reviewer.
 func (s *Sessions) Set(w http.ResponseWriter, who Reviewer) error {
@@ -49,7 +52,7 @@ func (s *Sessions) Get(r *http.Request) (who Reviewer, ok bool) {
 }
 
 // End ends the session of a browser.
-func (s *Sessions) End(w http.ResponseWriter) { s.put(w, "session", nil, -1) }
+func (s *Sessions) End(w http.ResponseWriter) { s.Drop(w, "session") }
 
 // Keep keeps a value in a browser for a while, for example what a log-in elsewhere
 // has to bring back.
@@ -67,7 +70,7 @@ func (s *Sessions) Value(r *http.Request, name string) ([]byte, bool) {
 }
 
 func (s *Sessions) put(w http.ResponseWriter, name string, value []byte, life time.Duration) {
-	c := &http.Cookie{Name: "staydown_" + name, Path: s.path, HttpOnly: true, Secure: !s.plain, SameSite: http.SameSiteLaxMode, MaxAge: int(life.Seconds())}
+	c := &http.Cookie{Name: "staydown_" + name, Path: strings.TrimSuffix(s.path, "/") + "/", HttpOnly: true, Secure: !s.plain, SameSite: http.SameSiteLaxMode, MaxAge: int(life.Seconds())}
 	if c.MaxAge > 0 {
 		c.Value = s.secrets.sign(name, value, s.now().Add(life))
 	} else {

@@ -15,12 +15,12 @@ import (
 	"github.com/staydown/staydown/takedown/desk"
 )
 
-// teamPage is what reviewers tell each other about a case, and know of who sent it.
+// teamPage is what reviewers wrote about a case, and what they know of its sender.
 type teamPage struct {
 	Notes     []desk.Note
 	History   desk.History
 	Same      []takedown.CaseID
-	Assignee  string // of another reviewer who works on it now
+	Assignee  string // the reviewer who works on it now
 	Mine      bool
 	CanSettle bool // the same requests can be closed with this one
 }
@@ -133,8 +133,7 @@ func (h *Handler) matches(w http.ResponseWriter, r *http.Request, who Reviewer) 
 	}
 	m := matchesPage{Waiting: page.Waiting, Next: page.Next, Pictures: h.opts.MatchPicture != nil}
 	for _, q := range page.Matches {
-		c, err := h.desk.Case(r.Context(), q.Match.Decision.Case)
-		if err == nil && !who.mayOpen(&c) {
+		if !h.maySee(r.Context(), who, q) {
 			continue
 		}
 		qm := queuedMatch{QueuedMatch: q, Case: q.Match.Decision.Case.String()}
@@ -159,12 +158,15 @@ func (h *Handler) answerMatch(w http.ResponseWriter, r *http.Request, who Review
 		h.missing(w, r)
 		return
 	}
+	m, ok := h.queuedMatch(r.Context(), who, n)
+	if !ok { // somebody else has answered it
+		h.redirect(w, r, "/desk/matches")
+		return
+	}
 	var picture []byte
 	if h.opts.MatchPicture != nil {
-		if m, ok := h.queuedMatch(r.Context(), n); ok {
-			// Without the file its addresses are learned, and not its hashes.
-			picture, _ = h.opts.MatchPicture(r.Context(), m.Match)
-		}
+		// Without the file its addresses are learned, and not its hashes.
+		picture, _ = h.opts.MatchPicture(r.Context(), m.Match)
 	}
 	if _, err := h.desk.ResolveMatch(r.Context(), n, who.actor(""), how, picture); err != nil && !errors.Is(err, desk.ErrNoMatch) && !errors.Is(err, desk.ErrNoRule) {
 		h.fail(w, r, err)
@@ -173,15 +175,21 @@ func (h *Handler) answerMatch(w http.ResponseWriter, r *http.Request, who Review
 	h.redirect(w, r, "/desk/matches?note=resolve")
 }
 
-// queuedMatch finds a match of the queue by its number.
-func (h *Handler) queuedMatch(ctx context.Context, n uint64) (desk.QueuedMatch, bool) {
+// maySee reports whether a reviewer may see the case of a match.
+func (h *Handler) maySee(ctx context.Context, who Reviewer, q desk.QueuedMatch) bool {
+	c, err := h.desk.Case(ctx, q.Match.Decision.Case)
+	return errors.Is(err, desk.ErrNoCase) || err == nil && who.mayOpen(&c)
+}
+
+// queuedMatch finds a match of the queue by its number, if the reviewer may see it.
+func (h *Handler) queuedMatch(ctx context.Context, who Reviewer, n uint64) (desk.QueuedMatch, bool) {
 	for after := ""; ; {
 		page, err := h.desk.QueuedMatches(ctx, after, 1000)
 		if err != nil {
 			return desk.QueuedMatch{}, false
 		}
 		if i := slices.IndexFunc(page.Matches, func(m desk.QueuedMatch) bool { return m.Number == n }); i >= 0 {
-			return page.Matches[i], true
+			return page.Matches[i], h.maySee(ctx, who, page.Matches[i])
 		}
 		if after = page.Next; after == "" {
 			return desk.QueuedMatch{}, false
@@ -190,11 +198,11 @@ func (h *Handler) queuedMatch(ctx context.Context, n uint64) (desk.QueuedMatch, 
 }
 
 // matchPicture shows the picture of a match, which the host fetches or keeps.
-func (h *Handler) matchPicture(w http.ResponseWriter, r *http.Request, _ Reviewer) {
+func (h *Handler) matchPicture(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	n, err := strconv.ParseUint(r.PathValue("n"), 10, 64)
 	m, ok := desk.QueuedMatch{}, false
 	if err == nil && h.opts.MatchPicture != nil {
-		m, ok = h.queuedMatch(r.Context(), n)
+		m, ok = h.queuedMatch(r.Context(), who, n)
 	}
 	if !ok {
 		h.missing(w, r)

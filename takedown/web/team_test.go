@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
@@ -118,4 +119,45 @@ func TestPreference(t *testing.T) {
 		t.Errorf("it may be trained with: %v", got)
 	}
 	alice.get("/desk/report.json", 200)
+}
+
+// A match about a child is shown to reviewers with that role only, and its picture
+// too. What the index knew of a picture is beside the case.
+func TestMatches_Child(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	asked := 0
+	o := open(t, func(opts *web.Options) {
+		opts.MatchPicture = func(context.Context, takedown.Match) ([]byte, error) { asked++; return picture("child"), nil }
+	})
+	c, err := o.desk.Submit(ctx, request.IntimateImage{Requester: request.Requester{Name: "Somebody", Email: "somebody@requester.example", Language: "en"},
+		Images: []request.File{request.FromBytes(picture("child"))}, NoConsent: request.Statement{Text: "No consent.", Accepted: time.Now()},
+		MinorDepicted: request.AnswerYes, Signature: "Somebody"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.desk.AddEvidence(ctx, c.ID, []desk.Evidence{{Candidate: takedown.Candidate{ImageURLs: []string{"https://evidence.example/1.jpg"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.desk.Hold(ctx, c.ID, desk.Actor{By: "alice"}); err != nil {
+		t.Fatal(err)
+	}
+	found, err := takedown.Inspect(bytes.NewReader(append(picture("child"), 0)), takedown.Source{ImageURL: "https://a.example/1.jpg"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := o.desk.Enforcer().Check(found)
+	if _, err := o.desk.AddMatches(ctx, takedown.Match{Candidate: found, Decision: d}); err != nil {
+		t.Fatalf("%v: %v", d, err)
+	}
+	alice, bob := o.reviewer("alice"), o.reviewer("bob")
+	number := find(t, `action="/desk/matches/(\d+)"`, alice.get("/desk/matches", 200))
+	lacks(t, bob.get("/desk/matches", 200), "/desk/matches/"+number)
+	bob.get("/desk/matches/"+number+"/picture", 404)
+	bob.post("/desk/matches/"+number, 200, "same", "no")
+	if asked != 0 {
+		t.Errorf("the picture was fetched %d times for somebody who must not see it", asked)
+	}
+	contains(t, alice.get("/desk/matches", 200), "/desk/matches/"+number)
+	contains(t, alice.get("/desk/case/"+c.ID.String(), 200), "https://evidence.example/1.jpg")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"embed"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -28,6 +29,7 @@ type Handler struct {
 	words   []words
 	matcher language.Matcher
 	secrets secrets
+	cookies *Sessions
 	drafts  *drafts
 	limits  *limiter
 	uploads chan struct{} // one place for each form that is read
@@ -59,6 +61,7 @@ func New(d *desk.Desk, opts *Options) (*Handler, error) {
 	if h.secrets, err = newSecrets(o.Key); err != nil {
 		return nil, err
 	}
+	h.cookies = &Sessions{secrets: h.secrets, path: o.Path, plain: o.Insecure, now: o.Now}
 	if h.pages, err = template.New("").Funcs(funcs).ParseFS(assets, "pages/*.html"); err != nil {
 		return nil, err
 	}
@@ -193,7 +196,7 @@ func (h *Handler) render(w http.ResponseWriter, r *http.Request, status int, nam
 		return
 	}
 	if asked := r.URL.Query().Get("lang"); asked != "" && asked == p.W.lang {
-		h.setCookie(w, "lang", []byte(asked), 365*24*time.Hour)
+		h.cookies.Keep(w, "lang", []byte(asked), 365*24*time.Hour)
 	}
 	head := w.Header()
 	head.Set("Content-Type", "text/html; charset=utf-8")
@@ -252,12 +255,9 @@ func (h *Handler) allowed(w http.ResponseWriter, r *http.Request, what string, p
 }
 
 var funcs = template.FuncMap{
-	"lines": func(s string) []string { return strings.Split(strings.TrimSpace(s), "\n") },
-	"inc":   func(i int) int { return i + 1 },
-	"join":  strings.Join,
-	"date":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04") },
-	"str":   func(x any) string { return stringOf(x) },
-	"w":     func(p page, names ...any) string { return p.W.of(namesOf(names)) },
+	"inc": func(i int) int { return i + 1 },
+	"str": func(x any) string { return fmt.Sprint(x) },
+	"w":   func(p page, names ...any) string { return p.W.of(namesOf(names)) },
 	"sub": func(p page, data any) page {
 		p.Data = data
 		return p
@@ -268,7 +268,7 @@ var funcs = template.FuncMap{
 func namesOf(parts []any) string {
 	text := make([]string, len(parts))
 	for i, p := range parts {
-		text[i] = stringOf(p)
+		text[i] = fmt.Sprint(p)
 	}
 	return strings.Join(text, ".")
 }

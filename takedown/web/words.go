@@ -122,7 +122,7 @@ func readWordsFile(fsys fs.FS, path string) (map[string]string, error) {
 func (h *Handler) wordsOf(r *http.Request) words {
 	asked := r.URL.Query().Get("lang")
 	if asked == "" {
-		if v, ok := h.readCookie(r, "lang"); ok {
+		if v, ok := h.cookies.Value(r, "lang"); ok {
 			asked = string(v)
 		}
 	}

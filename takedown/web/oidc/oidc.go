@@ -137,7 +137,7 @@ func (l *Login) callback(w http.ResponseWriter, r *http.Request) (next string, e
 	if !ok || json.Unmarshal(b, &f) != nil {
 		return "", errors.New("it took longer than ten minutes, or began in another browser")
 	}
-	l.sessions.Keep(w, "oidc", nil, -1)
+	l.sessions.Drop(w, "oidc")
 	q := r.URL.Query()
 	if subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(f.State)) != 1 {
 		return "", errors.New("the answer belongs to another log-in")
