@@ -3,8 +3,10 @@ package desk
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -28,8 +30,8 @@ var keyChanging = []byte("changing") // the old operator key, sealed under the n
 // of Open, with the old key. If the key lies in the folder, the new one takes its place.
 // Otherwise the caller keeps it.
 //
-// It seals the keys of cases, the addresses and hashes of items, kept pictures and the
-// outbox anew. One transaction of the case store decides: before it the old key opens
+// It seals the keys of cases, the addresses and hashes of items, kept pictures, the queue
+// of matches and the outbox anew. One transaction of the case store decides: before it the old key opens
 // the desk, and after it the new one, also after a crash; Open then finishes the change.
 // Approvals that wait for a second reviewer are void. Backups keep the old key.
 func ChangeOperatorKey(ctx context.Context, dir string, opts *Options, key []byte) error {
@@ -81,6 +83,9 @@ func (d *Desk) changeKey(ctx context.Context, fresh [operatorKeySize]byte) error
 			}
 		}
 		if err := d.renewParties(ctx, tx, fresh); err != nil {
+			return err
+		}
+		if err := s.renewMatches(ctx, tx, fresh); err != nil {
 			return err
 		}
 		return errors.Join(
@@ -147,6 +152,59 @@ func (d *Desk) renewParties(ctx context.Context, tx StoreTx, fresh [operatorKeyS
 			return err
 		}
 		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewMatches seals the queue of matches and the answers anew, and computes the digests
+// by which a match is found again. An answered match that had only an address is
+// forgotten: it is queued again when a node reports it.
+func (s *caseStore) renewMatches(ctx context.Context, tx StoreTx, fresh [operatorKeySize]byte) error {
+	renewed := &caseStore{operator: fresh}
+	if err := deletePrefix(tx, BucketMatches, []byte{mxSame}); err != nil {
+		return err
+	}
+	var waiting []uint64
+	if err := tx.Scan(BucketMatches, []byte{mxRecord}, nil, func(k, _ []byte) error {
+		if len(k) != 1+8 {
+			return fmt.Errorf("%w: a key of %d bytes in %q", ErrStore, len(k), BucketMatches)
+		}
+		waiting = append(waiting, binary.BigEndian.Uint64(k[1:]))
+		return ctx.Err()
+	}); err != nil {
+		return err
+	}
+	for _, n := range waiting {
+		q, err := s.match(tx, n)
+		if err != nil {
+			return err
+		}
+		if same, ok := renewed.sameMatch(&q.Match); ok {
+			err = tx.Put(BucketMatches, same, binary.BigEndian.AppendUint64(nil, n))
+		}
+		if err = errors.Join(err, renewed.putMatch(tx, q), ctx.Err()); err != nil {
+			return err
+		}
+	}
+	answers, err := s.answersIn(tx, 0, math.MaxInt)
+	if err != nil {
+		return err
+	}
+	for i := range answers {
+		x := &answers[i]
+		picture := ""
+		switch {
+		case !x.Hash.IsZero():
+			picture = x.Hash.String()
+		case x.SHA256 != [32]byte{}:
+			picture = string(x.SHA256[:])
+		}
+		if picture != "" {
+			err = tx.Put(BucketMatches, renewed.sameKey(x.Rule, picture), binary.BigEndian.AppendUint64(nil, x.Match))
+		}
+		if err = errors.Join(err, renewed.putAnswer(tx, x), ctx.Err()); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
@@ -74,6 +75,74 @@ func TestChangeOperatorKey(t *testing.T) {
 			ok(t, d.Withdraw(ctx, picture, alice))
 			accept(t, d, faceOptOut(portrait(t, 2, 0)), desk.Grant{})
 		})
+	}
+}
+
+// The queue of matches goes on under the new key, and is empty when the key is lost.
+func TestChangeOperatorKey_Matches(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := open(t, dir, nil)
+	accept(t, d, optOut(t, 40), desk.Grant{})
+	match := func(file []byte, digest byte, address string) takedown.Match {
+		c := takedown.Candidate{ImageURLs: []string{address}, Hashes: hashes(t, file)}
+		m := takedown.Match{Candidate: c, Decision: d.Enforcer().Check(c)}
+		if m.Decision.Why == 0 {
+			t.Fatalf("%s matches nothing", address)
+		}
+		if digest != 0 {
+			m.Candidate.Hashes, m.Candidate.SHA256 = nil, [32]byte{digest}
+		}
+		return m
+	}
+	own := testJPEG(t, 40)
+	all := []takedown.Match{
+		match(own, 0, "https://example.org/1.jpg"), match(covered(t, own), 0, "https://example.org/2.jpg"), match(own, 1, "https://example.org/3.jpg"),
+	}
+	added, err := d.AddMatches(ctx, all...)
+	if err != nil || added.New != 3 {
+		t.Fatalf("%+v, %v", added, err)
+	}
+	page, err := d.QueuedMatches(ctx, "", 10)
+	ok(t, err)
+	for _, q := range page.Matches {
+		if u := q.Match.Candidate.ImageURLs[0]; u != "https://example.org/1.jpg" {
+			_, err := d.ResolveMatch(ctx, q.Number, alice, desk.SameImage, nil)
+			ok(t, err)
+		}
+	}
+	answers, err := d.MatchAnswers(ctx, 0, 10)
+	if err != nil || len(answers) != 2 {
+		t.Fatalf("%+v, %v", answers, err)
+	}
+	ok(t, d.Close())
+	ok(t, desk.ChangeOperatorKey(ctx, dir, nil, bytes.Repeat([]byte{2}, 32)))
+
+	d = open(t, dir, nil)
+	page, err = d.QueuedMatches(ctx, "", 10)
+	if err != nil || page.Waiting != 1 || len(page.Matches) != 1 {
+		t.Errorf("%+v, %v", page, err)
+	}
+	if now, err := d.MatchAnswers(ctx, 0, 10); err != nil || !slices.Equal(now, answers) {
+		t.Errorf("%+v, %v, before: %+v", now, err, answers)
+	}
+	if added, err := d.AddMatches(ctx, all...); err != nil || added != (desk.AddedMatches{Again: 1, Known: 2}) {
+		t.Errorf("the same again: %+v, %v", added, err)
+	}
+	ok(t, d.Close())
+
+	ok(t, os.Remove(filepath.Join(dir, "operator.key")))
+	_, err = desk.Recover(ctx, dir, nil, desk.LoseOperatorKey)
+	ok(t, err)
+	d = open(t, dir, nil)
+	if page, err := d.QueuedMatches(ctx, "", 10); err != nil || page.Waiting != 0 || len(page.Matches) != 0 {
+		t.Errorf("with a lost key: %+v, %v", page, err)
+	}
+	if list, err := d.MatchAnswers(ctx, 0, 10); err != nil || len(list) != 0 {
+		t.Errorf("with a lost key: %+v, %v", list, err)
+	}
+	if added, err := d.AddMatches(ctx, all[:1]...); err != nil || added.New != 1 {
+		t.Errorf("with a new key: %+v, %v", added, err)
 	}
 }
 

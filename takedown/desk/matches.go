@@ -190,9 +190,13 @@ func (s *caseStore) sameMatch(m *takedown.Match) (key []byte, ok bool) {
 	default:
 		return nil, false
 	}
+	return s.sameKey(m.Decision.Rule, picture), true
+}
+
+func (s *caseStore) sameKey(rule uint64, picture string) []byte {
 	mac := hmac.New(sha256.New, s.operator[:])
-	fmt.Fprintf(mac, "match:%d:%s", m.Decision.Rule, picture)
-	return append([]byte{mxSame}, mac.Sum(nil)[:16]...), true
+	fmt.Fprintf(mac, "match:%d:%s", rule, picture)
+	return append([]byte{mxSame}, mac.Sum(nil)[:16]...)
 }
 
 // rankOf returns the key by which a match is in order: the strongest verdict first,
@@ -345,16 +349,20 @@ func (d *Desk) answer(q *QueuedMatch, r Resolution) error {
 		if hashes := q.Match.Candidate.Picture(q.Match.Decision.Frame).Hashes; len(hashes) > 0 {
 			x.Hash = hashes[0]
 		}
-		b, err := json.Marshal(x)
-		if err != nil {
-			return fmt.Errorf("takedown: the answer to a match: %w", err)
-		}
 		// That it was answered stays, without what it was about.
 		return errors.Join(
 			tx.Delete(BucketMatches, rankOf(q)), tx.Delete(BucketMatches, matchKey(mxRecord, q.Number)),
-			tx.Put(BucketMatches, matchKey(mxAnswer, n), seal(d.store.operator, labelMatch, b)),
+			d.store.putAnswer(tx, &x),
 		)
 	})
+}
+
+func (s *caseStore) putAnswer(tx StoreTx, x *MatchAnswer) error {
+	b, err := json.Marshal(x)
+	if err != nil {
+		return fmt.Errorf("takedown: the answer to a match: %w", err)
+	}
+	return tx.Put(BucketMatches, matchKey(mxAnswer, x.Number), seal(s.operator, labelMatch, b))
 }
 
 // MatchAnswers returns up to limit answers after a number, in their order. A node
@@ -367,24 +375,29 @@ func (d *Desk) MatchAnswers(ctx context.Context, after uint64, limit int) (list 
 		return nil, err
 	}
 	err = d.store.db.View(func(tx StoreTx) error {
-		err := tx.Scan(BucketMatches, []byte{mxAnswer}, matchKey(mxAnswer, after+1), func(_, v []byte) error {
-			b, err := unseal(d.store.operator, labelMatch, v)
-			if err != nil {
-				return err
-			}
-			var x MatchAnswer
-			if err := json.Unmarshal(b, &x); err != nil {
-				return fmt.Errorf("%w: an answer to a match is no JSON", ErrStore)
-			}
-			if list = append(list, x); len(list) == limit {
-				return errStop
-			}
-			return nil
-		})
-		if err == errStop {
-			err = nil
-		}
+		list, err = d.store.answersIn(tx, after, limit)
 		return err
 	})
+	return list, err
+}
+
+func (s *caseStore) answersIn(tx StoreTx, after uint64, limit int) (list []MatchAnswer, err error) {
+	err = tx.Scan(BucketMatches, []byte{mxAnswer}, matchKey(mxAnswer, after+1), func(_, v []byte) error {
+		b, err := unseal(s.operator, labelMatch, v)
+		if err != nil {
+			return err
+		}
+		var x MatchAnswer
+		if err := json.Unmarshal(b, &x); err != nil {
+			return fmt.Errorf("%w: an answer to a match is no JSON", ErrStore)
+		}
+		if list = append(list, x); len(list) == limit {
+			return errStop
+		}
+		return nil
+	})
+	if err == errStop {
+		err = nil
+	}
 	return list, err
 }

@@ -24,7 +24,7 @@ type Choice string
 const (
 	// LoseOperatorKey makes a new operator key, or takes the one that is given. All
 	// personal data that is sealed under the old one is lost: requests, evidence, kept
-	// pictures, faces. Rules stay in force, and their cases can be ended.
+	// pictures, faces, the queue of matches. Rules stay in force, and their cases can be ended.
 	LoseOperatorKey Choice = "lose operator key"
 	// LoseKeys goes on with the keys that are there. The personal data of the other
 	// cases is lost. Rules stay in force, and their cases can be ended.
@@ -316,12 +316,12 @@ func (r *recovering) loseOperatorKey() error {
 		}
 		r.did.Moves += len(owners)
 		// What nobody can open any more.
-		for _, b := range []Bucket{BucketOutbox, BucketMaterial, BucketPictures, BucketIndex} {
+		for _, b := range []Bucket{BucketOutbox, BucketMaterial, BucketPictures, BucketMatches, BucketIndex} {
 			if err := deletePrefix(tx, b, nil); err != nil {
 				return err
 			}
 		}
-		return errors.Join(tx.Delete(BucketMeta, keyIndex), putNumber(tx, keyKeys, 0), putDesk(tx, rec.id, key))
+		return errors.Join(tx.Delete(BucketMeta, keyIndex), tx.Delete(BucketMeta, keyWaiting), putNumber(tx, keyKeys, 0), putDesk(tx, rec.id, key))
 	})
 }
 
