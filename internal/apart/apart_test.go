@@ -45,12 +45,7 @@ func TestEach(t *testing.T) {
 			yield(1)
 			stopped <- !yield(2)
 			return nil
-		}, func(i int) error {
-			if i == 1 && name == "may end" {
-				return errTest
-			}
-			return errTest
-		})
+		}, func(int) error { return errTest })
 		if err != errTest || !<-stopped {
 			t.Errorf("%s: %v", name, err)
 		}

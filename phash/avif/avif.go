@@ -11,10 +11,10 @@
 //
 // Decode takes at most DefaultMemory for a picture, which is enough for some 6
 // megapixels; [Limited] makes a decoder that takes more. A larger picture is an error
-// that wraps [phash.ErrTooLarge]; a crawler then holds it for review. libaom gives up at the first wrong bit, also where
-// browsers show the picture: that is held for review as well. Decoding takes about
-// an eighth of a second a megapixel, cannot be interrupted, and delays the garbage
-// collector of the process meanwhile.
+// that wraps [phash.ErrTooLarge]; a crawler then holds it for review. libaom gives up
+// at the first wrong bit, also where browsers show the picture. That picture is held
+// for review as well. Decoding takes about an eighth of a second a megapixel, cannot
+// be interrupted, and delays the garbage collector of the process meanwhile.
 //
 // The first picture compiles the module, which takes about a second. Importing this
 // package registers an AVIF decoder with [image.Decode] for the whole process, because

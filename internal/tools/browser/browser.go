@@ -134,6 +134,8 @@ func (b *Browser) Show(ctx context.Context, files []File) ([]*image.NRGBA, error
 			}
 			return list, nil
 		case <-late.C:
+			b.mu.Lock()
+			defer b.mu.Unlock()
 			return nil, fmt.Errorf("browser: no answer about %d of %d files", b.left, len(files))
 		case <-b.gone:
 			return nil, errors.New("browser: Chromium ended")
