@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -25,7 +26,6 @@ func (h *Handler) console(mux *http.ServeMux) {
 		"GET /desk/case/{id}":           h.review,
 		"POST /desk/case/{id}":          h.decide,
 		"GET /desk/case/{id}/image/{n}": h.caseImage,
-		"GET /desk/case/{id}/view/{n}":  h.viewImage,
 		"GET /desk/case/{id}/letter":    h.letter,
 		"GET /desk/index/{key...}":      h.indexImage,
 		"GET /desk/alarms":              h.alarms,
@@ -67,6 +67,13 @@ func (h *Handler) consolePage(r *http.Request, who Reviewer, title string, data 
 // mayOpen reports whether a reviewer may see a case.
 func (who Reviewer) mayOpen(c *desk.Case) bool {
 	return who.Roles.Has(RoleChildren) || !slices.Contains(c.Flags, request.FlagChildSafety)
+}
+
+// visible reports whether a reviewer may see a case. One that is no case of this desk
+// has nothing to hide.
+func (h *Handler) visible(ctx context.Context, who Reviewer, id takedown.CaseID) bool {
+	c, err := h.desk.Case(ctx, id)
+	return errors.Is(err, desk.ErrNoCase) || err == nil && who.mayOpen(&c)
 }
 
 // caseOf returns the case that a path names, if the reviewer may see it.

@@ -42,23 +42,6 @@ func (h *Handler) caseImage(w http.ResponseWriter, r *http.Request, who Reviewer
 	h.servePicture(w, r, images[n], 420)
 }
 
-// viewImage shows a view that a grant would register: a frame, a reading or a
-// rectangle of a picture, as it is hashed.
-func (h *Handler) viewImage(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	c, ok := h.caseOf(w, r, who)
-	if !ok {
-		return
-	}
-	p, err := h.desk.Preview(r.Context(), c.ID, nil, nil)
-	n, bad := strconv.Atoi(r.PathValue("n"))
-	if err != nil || bad != nil || n < 0 || n >= len(p.Views) || p.Views[n].JPEG == nil {
-		h.missing(w, r)
-		return
-	}
-	w.Header().Set("Content-Type", "image/jpeg")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(p.Views[n].JPEG))
-}
-
 // indexImage shows a picture of the operator's index.
 func (h *Handler) indexImage(w http.ResponseWriter, r *http.Request, _ Reviewer) {
 	if h.opts.Thumbnail == nil {
@@ -152,7 +135,7 @@ func (h *Handler) alarms(w http.ResponseWriter, r *http.Request, who Reviewer) {
 		h.fail(w, r, err)
 		return
 	}
-	h.render(w, r, http.StatusOK, "alarms", h.consolePage(r, who, "alarms", list))
+	h.render(w, r, http.StatusOK, "alarms", h.consolePage(r, who, "alarms", slices.DeleteFunc(list, func(a desk.Alarm) bool { return !h.visible(r.Context(), who, a.Case) })))
 }
 
 // due are the deadlines of the next two weeks.
@@ -162,7 +145,7 @@ func (h *Handler) due(w http.ResponseWriter, r *http.Request, who Reviewer) {
 		h.fail(w, r, err)
 		return
 	}
-	h.render(w, r, http.StatusOK, "due", h.consolePage(r, who, "due", list))
+	h.render(w, r, http.StatusOK, "due", h.consolePage(r, who, "due", slices.DeleteFunc(list, func(d desk.Due) bool { return !h.visible(r.Context(), who, d.Case) })))
 }
 
 // numbersPage counts cases.

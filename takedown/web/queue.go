@@ -128,11 +128,8 @@ func (h *Handler) bulk(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	done, failed := 0, 0
 	for _, text := range r.Form["case"] {
 		id, err := takedown.ParseCaseID(text)
-		if err == nil {
-			var c desk.Case
-			if c, err = h.desk.Case(r.Context(), id); err == nil && !who.mayOpen(&c) {
-				err = errChoose
-			}
+		if err == nil && !h.visible(r.Context(), who, id) {
+			err = desk.ErrNoCase
 		}
 		if err == nil {
 			err = h.desk.Reject(r.Context(), id, desk.Refusal{Actor: who.actor("spam")})

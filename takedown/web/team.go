@@ -133,7 +133,7 @@ func (h *Handler) matches(w http.ResponseWriter, r *http.Request, who Reviewer) 
 	}
 	m := matchesPage{Waiting: page.Waiting, Next: page.Next, Pictures: h.opts.MatchPicture != nil}
 	for _, q := range page.Matches {
-		if !h.maySee(r.Context(), who, q) {
+		if !h.visible(r.Context(), who, q.Match.Decision.Case) {
 			continue
 		}
 		qm := queuedMatch{QueuedMatch: q, Case: q.Match.Decision.Case.String()}
@@ -175,12 +175,6 @@ func (h *Handler) answerMatch(w http.ResponseWriter, r *http.Request, who Review
 	h.redirect(w, r, "/desk/matches?note=resolve")
 }
 
-// maySee reports whether a reviewer may see the case of a match.
-func (h *Handler) maySee(ctx context.Context, who Reviewer, q desk.QueuedMatch) bool {
-	c, err := h.desk.Case(ctx, q.Match.Decision.Case)
-	return errors.Is(err, desk.ErrNoCase) || err == nil && who.mayOpen(&c)
-}
-
 // queuedMatch finds a match of the queue by its number, if the reviewer may see it.
 func (h *Handler) queuedMatch(ctx context.Context, who Reviewer, n uint64) (desk.QueuedMatch, bool) {
 	for after := ""; ; {
@@ -189,7 +183,7 @@ func (h *Handler) queuedMatch(ctx context.Context, who Reviewer, n uint64) (desk
 			return desk.QueuedMatch{}, false
 		}
 		if i := slices.IndexFunc(page.Matches, func(m desk.QueuedMatch) bool { return m.Number == n }); i >= 0 {
-			return page.Matches[i], h.maySee(ctx, who, page.Matches[i])
+			return page.Matches[i], h.visible(ctx, who, page.Matches[i].Match.Decision.Case)
 		}
 		if after = page.Next; after == "" {
 			return desk.QueuedMatch{}, false

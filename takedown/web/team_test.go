@@ -139,6 +139,9 @@ func TestMatches_Child(t *testing.T) {
 	if err := o.desk.AddEvidence(ctx, c.ID, []desk.Evidence{{Candidate: takedown.Candidate{ImageURLs: []string{"https://evidence.example/1.jpg"}}}}); err != nil {
 		t.Fatal(err)
 	}
+	alice, bob := o.reviewer("alice"), o.reviewer("bob")
+	contains(t, alice.get("/desk/due", 200), c.ID.String())
+	lacks(t, bob.get("/desk/due", 200), c.ID.String())
 	if err := o.desk.Hold(ctx, c.ID, desk.Actor{By: "alice"}); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +153,6 @@ func TestMatches_Child(t *testing.T) {
 	if _, err := o.desk.AddMatches(ctx, takedown.Match{Candidate: found, Decision: d}); err != nil {
 		t.Fatalf("%v: %v", d, err)
 	}
-	alice, bob := o.reviewer("alice"), o.reviewer("bob")
 	number := find(t, `action="/desk/matches/(\d+)"`, alice.get("/desk/matches", 200))
 	lacks(t, bob.get("/desk/matches", 200), "/desk/matches/"+number)
 	bob.get("/desk/matches/"+number+"/picture", 404)

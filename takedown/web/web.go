@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"embed"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html/template"
@@ -124,7 +125,7 @@ func (h *Handler) routes() http.Handler {
 // ServeHTTP answers a request. Its path has no [Options].Path any more.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
-	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	head.Set("Referrer-Policy", "same-origin") // the address of a page must not tell other sites who asks
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -258,6 +259,9 @@ var funcs = template.FuncMap{
 	"inc": func(i int) int { return i + 1 },
 	"str": func(x any) string { return fmt.Sprint(x) },
 	"w":   func(p page, names ...any) string { return p.W.of(namesOf(names)) },
+	"jpeg": func(b []byte) template.URL {
+		return template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(b))
+	},
 	"sub": func(p page, data any) page {
 		p.Data = data
 		return p

@@ -288,7 +288,7 @@ func TestOptOut(t *testing.T) {
 	alice := o.reviewer("alice")
 	contains(t, alice.get("/desk/", 200), id, "Opt-out of a picture")
 	page = alice.get("/desk/case/"+id, 200)
-	contains(t, page, "What is registered", "Somebody Else", "every copy of the picture", "What it would hit")
+	contains(t, page, "What is registered", `src="data:image/jpeg;base64,`, "Somebody Else", "every copy of the picture", "What it would hit")
 	contains(t, alice.get("/desk/case/"+id+"/letter?do=accept", 200), "We have accepted your request")
 	contains(t, alice.post("/desk/case/"+id, 200, "do", "accept", "reason", "depicted"), "Accepted. It is in force.")
 	contains(t, phone.get("/case", 200), "In force", "accepted")
