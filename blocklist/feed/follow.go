@@ -20,7 +20,9 @@ import (
 type Options struct {
 	// Dir is a folder for the reader's own copy, which no other reader uses at the
 	// same time. Follow makes it if it does not exist. Clones of a machine must not
-	// share it.
+	// share it. It also holds the newest position that was seen. If that cannot be
+	// read, Follow returns ErrOwnCopy. A reader whose Dir is removed accepts any
+	// position, and any list unless List names one.
 	Dir string
 	// TrustedKeys are the accepted signing keys of the publisher.
 	TrustedKeys []ed25519.PublicKey
@@ -180,6 +182,9 @@ func Follow(ctx context.Context, location string, opts *Options) (*Feed, error) 
 // start takes the own copy, or else loads the list.
 func (f *Feed) start(ctx context.Context) error {
 	err := f.restore()
+	if errors.Is(err, ErrOwnCopy) {
+		return fmt.Errorf("feed: %w", err)
+	}
 	f.setOwnCopy(err)
 	if f.list != nil {
 		return nil
@@ -201,6 +206,9 @@ func (f *Feed) restore() error {
 		return fmt.Errorf("feed: the own copy is of another list: %w", blocklist.ErrRollback)
 	}
 	f.pointer = p
+	if err != nil {
+		return err
+	}
 	list, err := blocklist.Load(f.own.basePath(), &f.load)
 	if err != nil {
 		return fmt.Errorf("feed: own copy: %w", err)

@@ -56,22 +56,31 @@ func (o *own) path(name string) string { return filepath.Join(o.dir, name) }
 
 func (o *own) basePath() string { return o.path(baseName(&o.state.Base)) }
 
-// read reads the state. The pointer is nil if there is no copy.
+// read reads the state. The pointer is nil if there is no copy. With an error that
+// wraps blocklist.ErrKey it is one that was trusted once: the copy cannot be used,
+// and its position is still one that was seen.
 func (o *own) read(trusted []ed25519.PublicKey) (*pointer, error) {
 	b, err := readSmall(o.fs, o.path(stateName))
 	if errors.Is(err, iofs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, withoutPath(err)
+		return nil, fmt.Errorf("%w: %w", ErrOwnCopy, withoutPath(err))
 	}
 	var s ownState
 	if err := json.Unmarshal(b, &s); err != nil || s.Log != filepath.Base(s.Log) || !strings.HasPrefix(s.Log, logPrefix) {
-		return nil, fmt.Errorf("the state of the own copy is damaged: %w", blocklist.ErrFormat)
+		return nil, fmt.Errorf("%w: %w", ErrOwnCopy, blocklist.ErrFormat)
 	}
 	p, err := parsePointer([]byte(s.Pointer), trusted)
+	if errors.Is(err, blocklist.ErrKey) {
+		seen, damage := readPointer([]byte(s.Pointer), func(_, _ []byte) error { return nil })
+		if damage == nil {
+			return seen, err
+		}
+		err = damage
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrOwnCopy, err)
 	}
 	o.state = s
 	return p, nil

@@ -29,6 +29,8 @@ const (
 var (
 	// ErrPointer: the pointer of a feed is not one, or contradicts itself.
 	ErrPointer = errors.New("not a pointer of a feed")
+	// ErrOwnCopy: a reader cannot tell what it has seen. See Options.Dir.
+	ErrOwnCopy = errors.New("state of the own copy cannot be read")
 	// ErrMismatch: a file is not the one that the pointer names.
 	ErrMismatch = errors.New("file is not the one that was named")
 )
@@ -167,6 +169,11 @@ func appendSignature(text []byte, k ed25519.PrivateKey, signed []byte) []byte {
 // parsePointer reads a pointer, if one of the trusted keys signed it. Nothing of
 // it is read before.
 func parsePointer(text []byte, trusted []ed25519.PublicKey) (*pointer, error) {
+	return readPointer(text, func(signed, lines []byte) error { return verifyPointer(signed, lines, trusted) })
+}
+
+// readPointer reads a pointer that verify accepts.
+func readPointer(text []byte, verify func(signed, lines []byte) error) (*pointer, error) {
 	bad := func(why string) (*pointer, error) {
 		return nil, fmt.Errorf("feed: pointer: %s: %w", why, ErrPointer)
 	}
@@ -184,7 +191,7 @@ func parsePointer(text []byte, trusted []ed25519.PublicKey) (*pointer, error) {
 	if !ok {
 		return bad("it is cut")
 	}
-	if err := verifyPointer(text[:len(pointerContext)+len(content)+1], signatures, trusted); err != nil {
+	if err := verify(text[:len(pointerContext)+len(content)+1], signatures); err != nil {
 		return nil, err
 	}
 	p := new(pointer)
