@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 )
@@ -52,9 +53,12 @@ func (f *deskFlags) options() (o *desk.Options, err error) {
 	return o, nil
 }
 
+// isDesk reports whether a folder is that of a desk.
+func isDesk(dir string) bool { return exists(filepath.Join(dir, "cases.db")) }
+
 // open opens the desk. It never makes one.
 func (f *deskFlags) open() (*desk.Desk, error) {
-	if !exists(filepath.Join(f.Dir, "cases.db")) {
+	if !isDesk(f.Dir) {
 		return nil, fmt.Errorf("%s: not the folder of a desk", f.Dir)
 	}
 	o, err := f.options()
@@ -240,9 +244,8 @@ func (c *deskAcceptCmd) Run(a *app) error {
 	}
 	g := desk.Grant{Actor: desk.Actor{By: c.By, Reason: c.Reason}, Wider: c.Wider, Territories: c.In}
 	if c.Scope != "" {
-		var ok error
-		if g.Scope, ok = parseScope(c.Scope); ok != nil {
-			return usagef("--scope: %v", ok)
+		if g.Scope, err = blocklist.ParseScope(c.Scope); err != nil {
+			return usagef("--scope: %v", err)
 		}
 	}
 	if c.Until != "" {

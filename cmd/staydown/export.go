@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -84,15 +83,11 @@ func (c *exportCmd) list(a *app, w io.Writer) error {
 	defer l.Close()
 	var only takedown.CaseID
 	if c.Source != "" {
-		sources, err := readImports(c.Dir)
+		_, s, err := readSource(c.Dir, c.Source)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(sources, func(s importSource) bool { return s.Source == c.Source })
-		if i < 0 {
-			return fmt.Errorf("%s: no source %s was imported", c.Dir, c.Source)
-		}
-		only = sources[i].Case
+		only = s.Case
 	}
 	said, undone := map[uint64]*exported{}, map[uint64]bool{}
 	err = l.Events(1, func(e blocklist.Event) bool {
@@ -243,14 +238,7 @@ const redacted = "[REDACTED]"
 
 // lumen writes the notices of a desk.
 func (c *exportCmd) lumen(a *app, w io.Writer) error {
-	if _, err := os.Stat(filepath.Join(c.Dir, "cases.db")); err != nil {
-		return fmt.Errorf("%s: not the folder of a desk", c.Dir)
-	}
-	key, err := (&keyFlags{Decryption: c.Decryption}).encryption()
-	if err != nil {
-		return err
-	}
-	d, err := desk.Open(c.Dir, &desk.Options{ListKey: key})
+	d, err := (&deskFlags{Dir: c.Dir, Decryption: c.Decryption}).open()
 	if err != nil {
 		return err
 	}
@@ -316,7 +304,7 @@ func (c *exportCmd) roles(r *request.Requester) []lumenRole {
 	if r.Organisation != "" {
 		name = r.Organisation
 	} else if c.WithNames {
-		name = r.Name
+		name = r.FullName()
 	}
 	if c.WithNames {
 		principal = r.OnBehalfOf

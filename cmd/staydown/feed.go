@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,11 +12,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/blocklist/feed"
-	"github.com/staydown/staydown/takedown"
 )
-
-// parseScope reads the name of a scope.
-func parseScope(name string) (takedown.Scope, error) { return blocklist.ParseScope(name) }
 
 // feedCmds are the commands about feeds.
 type feedCmds struct {
@@ -27,11 +22,10 @@ type feedCmds struct {
 }
 
 type feedPublishCmd struct {
-	Dir        string        `arg:"" help:"The folder of a list or a desk." predictor:"file"`
-	To         string        `arg:"" help:"The folder to write to, which a web server serves." predictor:"file"`
-	Key        string        `help:"The signing key of keygen." required:"" type:"existingfile" placeholder:"FILE"`
-	Retain     time.Duration `help:"How long files are kept at most." default:"720h"`
-	Decryption string        `help:"The file with the key that the list is encrypted with." type:"existingfile" placeholder:"FILE" name:"encryption-key"`
+	Dir string `arg:"" help:"The folder of a list or a desk." predictor:"file"`
+	To  string `arg:"" help:"The folder to write to, which a web server serves." predictor:"file"`
+	signFlags
+	Retain time.Duration `help:"How long files are kept at most." default:"720h"`
 }
 
 // Help is shown below the usage.
@@ -43,15 +37,11 @@ func (feedPublishCmd) Help() string {
 }
 
 func (c *feedPublishCmd) Run(a *app) error {
-	key, err := readPrivateKey(c.Key)
+	opts, err := c.options()
 	if err != nil {
 		return err
 	}
-	secret, err := (&keyFlags{Decryption: c.Decryption}).encryption()
-	if err != nil {
-		return err
-	}
-	l, err := openFolder(c.Dir, blocklist.Options{SigningKey: key, EncryptionKey: secret})
+	l, err := openFolder(c.Dir, opts)
 	if err != nil {
 		return err
 	}
@@ -60,7 +50,7 @@ func (c *feedPublishCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	p, err := feed.NewPublisher(a.ctx, l, store, &feed.PublisherOptions{SigningKey: key, Retain: c.Retain})
+	p, err := feed.NewPublisher(a.ctx, l, store, &feed.PublisherOptions{SigningKey: opts.SigningKey, Retain: c.Retain})
 	if err != nil {
 		return err
 	}
@@ -102,10 +92,8 @@ func (f *keyFlags) follow(ctx context.Context, location, dir string) (*feed.Feed
 		dir = filepath.Join(cache, "staydown", hex.EncodeToString(sum[:8]))
 	}
 	x, err := feed.Follow(ctx, location, &feed.Options{Dir: dir, TrustedKeys: keys, EncryptionKey: secret})
-	for _, genuine := range []error{blocklist.ErrKey, blocklist.ErrSignature, blocklist.ErrFork, blocklist.ErrRollback} {
-		if errors.Is(err, genuine) {
-			return nil, &unknownError{err}
-		}
+	if notGenuine(err) {
+		return nil, &unknownError{err}
 	}
 	return x, err
 }

@@ -115,13 +115,24 @@ func writeImports(dir string, list []importSource) error {
 	return replaceFile(filepath.Join(dir, importsName), append(b, '\n'))
 }
 
-// findSource returns the place of a source, and adds it if it is new.
-func findSource(list *[]importSource, name string) *importSource {
-	i := slices.IndexFunc(*list, func(s importSource) bool { return s.Source == name })
+// findSource returns the source with a name, or nil.
+func findSource(list []importSource, name string) *importSource {
+	i := slices.IndexFunc(list, func(s importSource) bool { return s.Source == name })
 	if i < 0 {
-		*list, i = append(*list, importSource{Source: name}), len(*list)
+		return nil
 	}
-	return &(*list)[i]
+	return &list[i]
+}
+
+// readSource reads the sources of a list, and finds the one with a name.
+func readSource(dir, name string) (list []importSource, s *importSource, err error) {
+	if list, err = readImports(dir); err != nil {
+		return nil, nil, err
+	}
+	if s = findSource(list, name); s == nil {
+		return nil, nil, fmt.Errorf("%s: no source %s was imported", dir, name)
+	}
+	return list, s, nil
 }
 
 // importer brings the entries of a source into a list.
@@ -155,12 +166,15 @@ type pendingEntry struct {
 
 func (c *importCmd) Run(a *app) (err error) {
 	format, _ := exchange.ByName(c.Format)
-	l, list, dir, err := c.open(a)
+	l, list, err := c.open()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	im := &importer{a: a, c: c, l: l, source: findSource(&list, c.Source), now: time.Now().UTC().Truncate(time.Second)}
+	if findSource(list, c.Source) == nil {
+		list = append(list, importSource{Source: c.Source})
+	}
+	im := &importer{a: a, c: c, l: l, source: findSource(list, c.Source), now: time.Now().UTC().Truncate(time.Second)}
 	if err := im.terms(); err != nil {
 		return err
 	}
@@ -183,7 +197,7 @@ func (c *importCmd) Run(a *app) (err error) {
 	if s.First.IsZero() {
 		s.First = im.now
 	}
-	if err := errors.Join(err, im.report(), writeImports(dir, list)); err != nil {
+	if err := errors.Join(err, im.report(), writeImports(c.Dir, list)); err != nil {
 		return err
 	}
 	if im.n.Added+im.n.Ended > 0 {
@@ -193,25 +207,25 @@ func (c *importCmd) Run(a *app) (err error) {
 }
 
 // open opens or makes the list, and reads its sources.
-func (c *importCmd) open(a *app) (l *blocklist.List, list []importSource, dir string, err error) {
-	if _, err := os.Stat(filepath.Join(c.Dir, "cases.db")); err == nil {
-		return nil, nil, "", usagef("%s is the folder of a desk, whose list has only the cases of the desk; import into a folder of its own", c.Dir)
+func (c *importCmd) open() (l *blocklist.List, list []importSource, err error) {
+	if isDesk(c.Dir) {
+		return nil, nil, usagef("%s is the folder of a desk, whose list has only the cases of the desk; import into a folder of its own", c.Dir)
 	}
 	if strings.TrimSpace(c.Source) == "" {
-		return nil, nil, "", usagef("--source is empty")
+		return nil, nil, usagef("--source is empty")
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
 	key, err := (&keyFlags{Decryption: c.Decryption}).encryption()
 	if err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
 	if list, err = readImports(c.Dir); err != nil {
-		return nil, nil, "", err
+		return nil, nil, err
 	}
 	l, err = boltjournal.Open(c.Dir, &blocklist.Options{EncryptionKey: key, PublicSuffix: publicSuffix})
-	return l, list, c.Dir, err
+	return l, list, err
 }
 
 // terms makes the rule without its keys.
@@ -565,9 +579,8 @@ func (im *importer) endOthers() error {
 
 // liveRules returns the rules of a case that have not ended.
 func liveRules(l *blocklist.List, id takedown.CaseID) (rules []uint64) {
-	s := l.State()
-	for seq := uint64(1); seq <= s.Seq(); seq++ {
-		if r, is, ok := s.Rule(seq); ok && is != blocklist.RuleRevoked && takedown.CaseID(r.Case) == id {
+	for seq, r := range rulesOf(l) {
+		if r.Case == id {
 			rules = append(rules, seq)
 		}
 	}
@@ -622,13 +635,9 @@ source again brings the rules back.
 }
 
 func (c *importWithdrawCmd) Run(a *app) (err error) {
-	list, err := readImports(c.Dir)
+	list, s, err := readSource(c.Dir, c.Source)
 	if err != nil {
 		return err
-	}
-	i := slices.IndexFunc(list, func(s importSource) bool { return s.Source == c.Source })
-	if i < 0 {
-		return fmt.Errorf("%s: no source %s was imported", c.Dir, c.Source)
 	}
 	key, err := (&keyFlags{Decryption: c.Decryption}).encryption()
 	if err != nil {
@@ -639,19 +648,19 @@ func (c *importWithdrawCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	rules := liveRules(l, list[i].Case)
+	rules := liveRules(l, s.Case)
 	if !c.Yes {
-		a.print(map[string]any{"source": c.Source, "case": list[i].Case, "would_end": len(rules)}, fmt.Sprintf("%d rules of %s would end; --yes does it", len(rules), c.Source))
+		a.print(map[string]any{"source": c.Source, "case": s.Case, "would_end": len(rules)}, fmt.Sprintf("%d rules of %s would end; --yes does it", len(rules), c.Source))
 		return nil
 	}
 	now := time.Now().UTC().Truncate(time.Second)
 	if err := revoke(a.ctx, l, rules, now); err != nil {
 		return err
 	}
-	list[i].Withdrawn = &now
+	s.Withdrawn = &now
 	if err := errors.Join(writeImports(c.Dir, list), l.Compact(a.ctx)); err != nil {
 		return err
 	}
-	a.print(map[string]any{"source": c.Source, "case": list[i].Case, "ended": len(rules)}, fmt.Sprintf("%d rules of %s ended", len(rules), c.Source))
+	a.print(map[string]any{"source": c.Source, "case": s.Case, "ended": len(rules)}, fmt.Sprintf("%d rules of %s ended", len(rules), c.Source))
 	return nil
 }

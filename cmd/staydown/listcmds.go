@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"os"
 	"path/filepath"
@@ -221,15 +222,17 @@ func (c *inspectCmd) rule(a *app, l *blocklist.List, id uint64) error {
 	})
 }
 
-// rulesOf returns the rules of a list that are not revoked.
-func rulesOf(l *blocklist.List) map[uint64]blocklist.Rule {
-	rules, s := map[uint64]blocklist.Rule{}, l.State()
-	for id := uint64(1); id <= s.Seq(); id++ {
-		if r, state, ok := s.Rule(id); ok && state != blocklist.RuleRevoked {
-			rules[id] = r
+// rulesOf returns the rules of a list that are not revoked, in the order of their
+// numbers.
+func rulesOf(l *blocklist.List) iter.Seq2[uint64, blocklist.Rule] {
+	return func(yield func(uint64, blocklist.Rule) bool) {
+		s := l.State()
+		for id := uint64(1); id <= s.Seq(); id++ {
+			if r, state, ok := s.Rule(id); ok && state != blocklist.RuleRevoked && !yield(id, r) {
+				return
+			}
 		}
 	}
-	return rules
 }
 
 // verifyCmd verifies a list.
@@ -346,7 +349,7 @@ func (c *diffCmd) Run(a *app) error {
 	if x.ID != y.ID {
 		return &unknownError{fmt.Errorf("%s and %s are different lists, not states of one list", c.A, c.B)}
 	}
-	before, after := rulesOf(lists[0]), rulesOf(lists[1])
+	before, after := maps.Collect(rulesOf(lists[0])), maps.Collect(rulesOf(lists[1]))
 	ids := slices.Concat(slices.Collect(maps.Keys(before)), slices.Collect(maps.Keys(after)))
 	slices.Sort(ids)
 	for _, id := range slices.Compact(ids) {
@@ -439,10 +442,9 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 
 // signCmd publishes a list.
 type signCmd struct {
-	Dir        string `arg:"" help:"The folder of a list or of a desk." predictor:"file"`
-	Out        string `arg:"" help:"The snapshot file to write. An older state of the list is replaced in one step." predictor:"file"`
-	Key        string `help:"The signing key of keygen." required:"" type:"existingfile" placeholder:"FILE"`
-	Decryption string `help:"The file with the key that the list is encrypted with." type:"existingfile" placeholder:"FILE" name:"encryption-key"`
+	Dir string `arg:"" help:"The folder of a list or of a desk." predictor:"file"`
+	Out string `arg:"" help:"The snapshot file to write. An older state of the list is replaced in one step." predictor:"file"`
+	signFlags
 }
 
 // Help is shown below the usage.
@@ -454,20 +456,16 @@ file see the old or the new one, never a part.
 }
 
 func (c *signCmd) Run(a *app) error {
-	key, err := readPrivateKey(c.Key)
+	opts, err := c.options()
 	if err != nil {
 		return err
 	}
-	secret, err := (&keyFlags{Decryption: c.Decryption}).encryption()
-	if err != nil {
-		return err
-	}
-	l, err := openFolder(c.Dir, blocklist.Options{SigningKey: key, EncryptionKey: secret})
+	l, err := openFolder(c.Dir, opts)
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if old, err := blocklist.Load(c.Out, &blocklist.LoadOptions{EncryptionKey: secret}); err == nil {
+	if old, err := blocklist.Load(c.Out, &blocklist.LoadOptions{EncryptionKey: opts.EncryptionKey}); err == nil {
 		other := old.Info().ID != l.Info().ID
 		old.Close()
 		if other {

@@ -183,12 +183,30 @@ func (f *keyFlags) openList(path string) (*blocklist.List, error) {
 		return l, nil
 	}
 	err = fmt.Errorf("%s: %w", path, err)
-	for _, genuine := range []error{blocklist.ErrKey, blocklist.ErrSignature, blocklist.ErrFork, blocklist.ErrRollback} {
-		if errors.Is(err, genuine) {
-			return nil, &unknownError{err}
-		}
+	if notGenuine(err) {
+		err = &unknownError{err}
 	}
 	return nil, err
+}
+
+// notGenuine reports whether a list was refused because of its origin or history.
+func notGenuine(err error) bool {
+	return errors.Is(err, blocklist.ErrKey) || errors.Is(err, blocklist.ErrSignature) || errors.Is(err, blocklist.ErrFork) || errors.Is(err, blocklist.ErrRollback)
+}
+
+// signFlags are the keys with which a list is published.
+type signFlags struct {
+	Key        string `help:"The signing key of keygen." required:"" type:"existingfile" placeholder:"FILE"`
+	Decryption string `help:"The file with the key that the list is encrypted with." type:"existingfile" placeholder:"FILE" name:"encryption-key"`
+}
+
+// options returns the options to open the list with.
+func (f *signFlags) options() (o blocklist.Options, err error) {
+	if o.SigningKey, err = readPrivateKey(f.Key); err != nil {
+		return o, err
+	}
+	o.EncryptionKey, err = (&keyFlags{Decryption: f.Decryption}).encryption()
+	return o, err
 }
 
 // enforcer opens the lists of --list. The returned lists are to be closed.
@@ -199,11 +217,9 @@ func (f *listFlags) enforcer(ctx context.Context) (e *takedown.Enforcer, lists [
 		}
 	}()
 	for i, text := range f.List {
-		name, path, named := strings.Cut(text, "=")
-		if !named {
-			if name, path = "", text; len(f.List) > 1 {
-				name = fmt.Sprintf("list%d", i+1)
-			}
+		name, path := cutName(text)
+		if name == "" && len(f.List) > 1 && path == text {
+			name = fmt.Sprintf("list%d", i+1)
 		}
 		if isFeed(path) {
 			// It is closed with its list.
@@ -226,6 +242,15 @@ func (f *listFlags) enforcer(ctx context.Context) (e *takedown.Enforcer, lists [
 	}
 	e, err = takedown.NewEnforcer(lists, opts)
 	return e, lists, err
+}
+
+// cutName splits a value of --list into the name and the path.
+func cutName(text string) (name, path string) {
+	name, path, named := strings.Cut(text, "=")
+	if !named {
+		return "", text
+	}
+	return name, path
 }
 
 func closeLists(lists []takedown.ListSource) {

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -156,10 +155,7 @@ func (c *serveCmd) server(e *takedown.Enforcer, lists []takedown.ListSource) (*s
 		s.restricted[name] = true
 	}
 	for i, text := range c.List {
-		_, path, named := strings.Cut(text, "=")
-		if !named {
-			path = text
-		}
+		_, path := cutName(text)
 		sources, err := readImports(path)
 		if err != nil && isDir(path) {
 			return nil, err
@@ -198,7 +194,7 @@ func readTokens(path string) (map[[32]byte]string, error) {
 		if text, ok := strings.CutPrefix(fields[1], "sha256:"); ok {
 			b, err := hex.DecodeString(text)
 			if err != nil || len(b) != 32 {
-				return nil, fmt.Errorf("%s: line %d: behind sha256: are 64 hex digits", path, n)
+				return nil, fmt.Errorf("%s: line %d: 64 hex digits are expected after sha256:", path, n)
 			}
 			sum = [32]byte(b)
 		}
@@ -337,7 +333,7 @@ func (s *server) guardToken(next http.Handler) http.Handler {
 func (s *server) known(r *http.Request) bool {
 	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	sum, found := sha256.Sum256([]byte(strings.TrimSpace(token))), 0
-	for _, t := range slices.Collect(maps.Keys(s.tokens)) {
+	for t := range s.tokens {
 		found |= subtle.ConstantTimeCompare(t[:], sum[:])
 	}
 	return ok && found == 1
@@ -422,7 +418,7 @@ func (s *server) shown(d takedown.Decision) takedown.Decision {
 	return d
 }
 
-// listState is the answer of /v1/lists.
+// listInfo is the answer of /v1/lists.
 func (s *server) listInfo(http.ResponseWriter, *http.Request) (any, error) {
 	var out []any
 	for _, i := range s.e.Info() {

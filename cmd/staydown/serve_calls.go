@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	takedownhttp "github.com/staydown/staydown/takedown/adapters/http"
@@ -86,6 +87,15 @@ func (s *server) hmaPicture(r *http.Request) (h phash.Hash, err error) {
 // hexOf is the form of a hash without a prefix.
 func hexOf(h phash.Hash) string { return hex.EncodeToString(h.Bytes()) }
 
+// parseHex reads a PDQ hash in the form of hexOf.
+func parseHex(text string) (h phash.Hash, err error) {
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		return h, err
+	}
+	return phash.FromPDQSlice(b)
+}
+
 func (s *server) hmaHash(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if types := r.URL.Query().Get("types"); types != "" && !slices.Contains(strings.Split(types, ","), pdqType) {
 		return map[string]string{}, nil
@@ -103,11 +113,10 @@ func hmaSignal(r *http.Request) (h phash.Hash, err error) {
 	if t := q.Get("signal_type"); t != pdqType {
 		return h, apiErrorf(http.StatusBadRequest, "signal_type: pdq is expected")
 	}
-	b, err := hex.DecodeString(q.Get("signal"))
-	if err != nil || len(b) != 32 {
+	if h, err = parseHex(q.Get("signal")); err != nil {
 		return h, apiErrorf(http.StatusBadRequest, "signal: 64 hex digits are expected")
 	}
-	return phash.FromPDQSlice(b)
+	return h, nil
 }
 
 // hmaMatch is an element of a bank.
@@ -208,11 +217,8 @@ func (s *server) hmaCompare(_ http.ResponseWriter, r *http.Request) (any, error)
 		}
 		var h [2]phash.Hash
 		for i, text := range pair {
-			b, err := hex.DecodeString(text)
-			if err == nil {
-				h[i], err = phash.FromPDQSlice(b)
-			}
-			if err != nil {
+			var err error
+			if h[i], err = parseHex(text); err != nil {
 				return nil, apiErrorf(http.StatusBadRequest, "64 hex digits are expected")
 			}
 		}
@@ -282,7 +288,7 @@ func (s *server) hmaContent(_ http.ResponseWriter, r *http.Request) (any, error)
 		return nil, apiErrorf(http.StatusNotFound, "no such content")
 	}
 	until := 1 // enabled
-	if state.String() != "in force" {
+	if state != blocklist.RuleInForce {
 		until = 0
 	}
 	return map[string]any{"id": id, "disable_until_ts": until, "note": "case " + takedown.CaseID(rule.Case).String(), "signals": map[string]string{}}, nil
@@ -398,11 +404,9 @@ func (s *server) decide(x *checkItem) (*checkAnswer, error) {
 		c.PageURLs = []string{x.Page}
 	}
 	if x.SHA256 != "" {
-		b, err := hex.DecodeString(x.SHA256)
-		if err != nil || len(b) != 32 {
-			return nil, apiErrorf(http.StatusBadRequest, "sha256: 64 hex digits are expected")
+		if c.SHA256, err = parseSHA256(x.SHA256); err != nil {
+			return nil, apiErrorf(http.StatusBadRequest, "%v", err)
 		}
-		c.SHA256 = [32]byte(b)
 	}
 	if len(c.ImageURLs)+len(c.PageURLs)+len(c.Hashes) == 0 && x.SHA256 == "" {
 		return nil, apiErrorf(http.StatusBadRequest, "one of url, page, hashes and sha256 is required")
@@ -419,7 +423,7 @@ func (s *server) checkBody(r *http.Request, x *checkItem) (any, error) {
 	src := takedown.Source{ImageURL: x.URL, PageURL: x.Page, MediaType: r.Header.Get("Content-Type")}
 	body := http.MaxBytesReader(nil, r.Body, s.c.MaxBytes)
 	d, _, err := in.CheckFile(r.Context(), body, src, s.opts)
-	if errors.As(err, new(*phash.DecodeError)) || errors.As(err, new(*phash.LeftOutError)) || d.Verdict == takedown.Block {
+	if undecodable(err) || d.Verdict == takedown.Block {
 		err = nil // the decision says what it means
 	}
 	if err != nil {

@@ -479,7 +479,7 @@ func (c *sweepCmd) look(ctx context.Context, r *sweepRow) (takedown.Candidate, e
 		}
 		defer f.Close()
 		got, err := takedown.InspectContext(ctx, f, takedown.Source{ImageURL: r.URL, PageURL: r.Page}, &takedown.InspectOptions{Decode: decoding()})
-		if errors.As(err, new(*phash.DecodeError)) || errors.As(err, new(*phash.LeftOutError)) {
+		if undecodable(err) {
 			err = nil // the verdict about an image that cannot be decoded is Review
 		}
 		cand = got
@@ -496,13 +496,27 @@ func (c *sweepCmd) look(ctx context.Context, r *sweepRow) (takedown.Candidate, e
 	}
 	cand.Hashes = append(cand.Hashes, r.Hash...)
 	if r.SHA256 != "" {
-		b, err := hex.DecodeString(r.SHA256)
-		if err != nil || len(b) != 32 {
-			return cand, errors.New("sha256: 64 hex digits are expected")
+		sum, err := parseSHA256(r.SHA256)
+		if err != nil {
+			return cand, err
 		}
-		cand.SHA256 = [32]byte(b)
+		cand.SHA256 = sum
 	}
 	return cand, nil
+}
+
+// undecodable reports whether an error is about what a file is. The decision about
+// the file takes it into account.
+func undecodable(err error) bool {
+	return errors.As(err, new(*phash.DecodeError)) || errors.As(err, new(*phash.LeftOutError))
+}
+
+func parseSHA256(text string) (sum [32]byte, err error) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != len(sum) {
+		return sum, errors.New("sha256: 64 hex digits are expected")
+	}
+	return [32]byte(b), nil
 }
 
 // path is where a file of a row is.

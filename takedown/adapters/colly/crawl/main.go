@@ -107,7 +107,7 @@ func crawl(ctx context.Context, out io.Writer, o options) (*result, error) {
 
 func rate(s *site, r *result) float64 { return float64(len(s.files)) / r.took.Seconds() }
 
-// optOut asks for the removal of a photograph, by its address and its pixels.
+// optOut asks for the removal of a photograph, which it uploads.
 func optOut(ctx context.Context, d *desk.Desk, s *site, i int) error {
 	path := fmt.Sprintf("/p/%d.jpg", i)
 	c, err := d.Submit(ctx, request.ImageOptOut{
