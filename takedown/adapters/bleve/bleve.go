@@ -1,7 +1,7 @@
 // Package takedownbleve keeps what is blocked out of the answers of a bleve index.
 //
 //	f := &takedownbleve.Filter{Index: index, Enforcer: enforcer, Lists: lists, Fields: takedownbleve.Fields{URL: "url", Hash: "hash"}}
-//	go f.Run(ctx, time.Minute)
+//	go f.Run(ctx, time.Minute, func(err error) { log.Print(err) })
 //	res, err := f.Search(ctx, request, "DE")
 //
 // Filter keeps a verdict for each document that is not simply allowed, in bitmaps
@@ -55,9 +55,8 @@ type Filter struct {
 	// Items returns all documents for Update, in the order of their ids. nil reads
 	// them from the index, which a database usually does faster.
 	Items takedown.Items
-	// Number turns the id of a document into a number, and back again is never
-	// needed. nil reads decimal ids. Documents without a number are asked about in
-	// each answer.
+	// Number turns the id of a document into a number. nil reads decimal ids.
+	// Documents without a number are asked about in each answer.
 	Number func(id string) (uint32, bool)
 	// HideReview also leaves out what is to be reviewed.
 	HideReview bool
@@ -77,13 +76,13 @@ type verdicts struct {
 	seqs []uint64 // of the lists
 }
 
-// id is a number with the id of its document.
-func (f *Filter) number(id string) (uint32, bool) {
+// number returns the number of a document; ok is false if it has none.
+func (f *Filter) number(id string) (n uint32, ok bool) {
 	if f.Number != nil {
 		return f.Number(id)
 	}
-	n, err := strconv.ParseUint(id, 10, 32)
-	return uint32(n), err == nil
+	x, err := strconv.ParseUint(id, 10, 32)
+	return uint32(x), err == nil
 }
 
 // candidate returns what is known of a document.
@@ -195,14 +194,20 @@ func (f *Filter) keeps(ctx context.Context, v *verdicts, current bool, h *search
 	if err != nil {
 		return false, fmt.Errorf("takedownbleve: %w", err)
 	}
-	d := f.ask(c, country)
+	d := ask(f.Enforcer.In(country), &c)
 	return d.Verdict == takedown.Allow || d.Verdict == takedown.Review && !f.HideReview, nil
 }
 
-// ask asks the enforcer, as a viewer in a country or, if that is empty, anywhere. A
-// ranker has no pixels, so that Filter's radius counts.
-func (f *Filter) ask(c takedown.Candidate, country string) takedown.Decision {
-	in := f.Enforcer.In(country)
+// view is an Enforcer or a Region.
+type view interface {
+	Filter(imageURL string, hashes ...phash.Hash) takedown.Decision
+	FilterURL(imageURL string) takedown.Decision
+	Check(c takedown.Candidate) takedown.Decision
+}
+
+// ask returns the strongest decision about a document. There are no pixels, so the
+// radius of Filter is used.
+func ask(in view, c *takedown.Candidate) takedown.Decision {
 	worst := in.Filter("", c.Hashes...)
 	for _, u := range c.ImageURLs {
 		if d := in.FilterURL(u); worse(d, worst) {
@@ -309,9 +314,10 @@ func (f *Filter) exceptionEnded(ctx context.Context, at *takedown.Cursor) (bool,
 	return false, nil
 }
 
-// put notes the verdict about a document.
+// put notes the verdict about a document. It asks without a country, so that a
+// verdict that depends on the country is Restricted.
 func (f *Filter) put(v *verdicts, n uint32, id string, c takedown.Candidate) {
-	switch d := f.everywhere(c); d.Verdict {
+	switch d := ask(f.Enforcer, &c); d.Verdict {
 	case takedown.Allow:
 		return
 	case takedown.Block:
@@ -320,22 +326,6 @@ func (f *Filter) put(v *verdicts, n uint32, id string, c takedown.Candidate) {
 		v.ask.Add(n)
 	}
 	v.ids[n] = id
-}
-
-// everywhere asks without a country, so that what depends on it is Restricted.
-func (f *Filter) everywhere(c takedown.Candidate) takedown.Decision {
-	worst := f.Enforcer.Filter("", c.Hashes...)
-	for _, u := range c.ImageURLs {
-		if d := f.Enforcer.FilterURL(u); worse(d, worst) {
-			worst = d
-		}
-	}
-	if len(c.PageURLs) > 0 {
-		if d := f.Enforcer.Check(takedown.Candidate{PageURLs: c.PageURLs}); worse(d, worst) {
-			worst = d
-		}
-	}
-	return worst
 }
 
 // Counts returns how many documents are blocked, and how many are asked about in
