@@ -262,7 +262,7 @@ func TestExport_Lumen(t *testing.T) {
 	}
 	agreed := request.Statement{Text: "I agree.", Accepted: time.Now()}
 	c, err := d.Submit(t.Context(), request.DMCANotice{
-		Requester: request.Requester{Name: "Jane Roe", Email: "jane@example.org", PostalAddress: "1 Road", Phone: "+4930123456", Country: "DE"},
+		Requester: request.Requester{GivenName: "Jane", FamilyName: "Roe", Email: "jane@example.org", PostalAddress: "1 Road", Phone: "+4930123456", Country: "DE"},
 		Works:     []request.Work{{Description: "A photograph of two dogs.", Original: "https://jane.example/dogs.jpg"}},
 		ImageURLs: []string{"https://copy.example/dogs.jpg"}, GoodFaith: agreed, Accurate: agreed,
 		Authorised: agreed, Signature: "Jane Roe",
