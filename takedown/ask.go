@@ -59,21 +59,31 @@ func (w *weighing) begin(e *Enforcer, in where) {
 	w.e, w.terms.in, w.terms.bare, w.terms.shields = e, in, e.bare, &e.radii
 }
 
-// enter takes the next list to be asked; false if it is closed. A closed list is
-// empty, so its state is taken before closed is looked at.
+// state returns the state of a list to be asked, and whether the list is open. A
+// closed list is empty, so its state is taken before closed is looked at.
+func (e *Enforcer) state(i int, p Purposes) (v *blocklist.State, open bool) {
+	s := &e.sources[i]
+	v = s.purposes.get(s.list.State(), p)
+	return v, !e.closed.Load() && !s.list.Closed()
+}
+
+// enter takes the next list to be asked; false if it is closed.
 func (w *weighing) enter(i int, q *blocklist.Query) bool {
+	v, open := w.e.state(i, w.terms.in.purposes)
+	w.enterState(i, v, open, q)
+	return open
+}
+
+// enterState takes a list to be asked with what Enforcer.state returned.
+func (w *weighing) enterState(i int, v *blocklist.State, open bool, q *blocklist.Query) {
 	s := &w.e.sources[i]
-	w.index, w.view, w.fresh = i, s.purposes.get(s.list.State(), w.terms.in.purposes), true
+	w.index, w.view, w.fresh = i, v, true
 	w.terms.list, w.terms.nBorne = s, 0
-	q.Reset(w.view)
+	q.Reset(v)
 	if w.marks != nil {
 		q.Since, q.SinceTime = w.marks[s.name].Since, w.marks[s.name].Time
 	}
-	if w.e.closed.Load() || s.list.Closed() {
-		w.closed = true
-		return false
-	}
-	return true
+	w.closed = w.closed || !open
 }
 
 // decide answers about an address and hashes; what is empty is not compared.

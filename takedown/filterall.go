@@ -44,20 +44,18 @@ func (e *Enforcer) filterAll(in where, dst []Decision, items []Result) []Decisio
 	p.begin(e, in, items)
 	for i := range e.sources {
 		// One state for all: hits belong to the state that gave them.
-		view, open := e.sources[i].purposes.get(e.sources[i].list.State(), in.purposes), true
+		view, open := e.state(i, in.purposes)
 		for k := range items {
-			w, q := &p.weighings[k], &p.queries[k]
-			open = w.enter(i, q) && open
-			w.view = view
-			q.Reset(view)
-			if open {
-				w.address(q, blocklist.ImageAddress, items[k].ImageURL)
-			}
+			p.weighings[k].enterState(i, view, open, &p.queries[k])
+		}
+		if !open {
+			continue
+		}
+		for k := range items {
+			p.weighings[k].address(&p.queries[k], blocklist.ImageAddress, items[k].ImageURL)
 		}
 		for alg := range phash.Algorithms() {
-			if open {
-				p.lookUp(items, alg)
-			}
+			p.lookUp(items, alg)
 		}
 	}
 	for k := range items {

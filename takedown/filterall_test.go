@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -115,5 +116,29 @@ func TestFilterAll_Allocations(t *testing.T) {
 	var got []takedown.Decision
 	if n := testing.AllocsPerRun(50, func() { got = e.FilterAll(got[:0], items...) }); n > 16 {
 		t.Errorf("a page of 100 allocates %v times", n)
+	}
+}
+
+// A list that is closed while FilterAll runs hides no match: each answer is that of the
+// list, or Unknown.
+func TestFilterAll_Close(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 100 {
+		l, known := hashList(t, r, 2)
+		e := enforcer(t, nil, takedown.ListSource{Name: "a", List: l})
+		items := slices.Repeat([]takedown.Result{{Hash: known[1]}}, 2_000)
+		begun, done := make(chan struct{}), make(chan error)
+		go func() {
+			<-begun
+			done <- l.Close()
+		}()
+		close(begun)
+		for i, d := range e.FilterAll(nil, items...) {
+			if d.Verdict != takedown.Block && d.Verdict != takedown.Unknown {
+				t.Fatalf("item %d of a list that was closed: %v", i, d.Verdict)
+			}
+		}
+		ok(t, <-done)
 	}
 }
