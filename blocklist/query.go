@@ -4,7 +4,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -106,8 +105,9 @@ func (q *Query) complete(h *Hit) {
 	v := q.state
 	h.Here = h.Worldwide || !q.Territory.IsZero() && v.InForceIn(*h, q.Territory)
 	h.Old = h.Event <= q.Since && v.hasBegun(h.Rule, q.SinceTime)
-	if h.HasExceptions = v.hasExceptions() && len(v.exceptionsOf(h.Rule)) > 0; h.HasExceptions {
-		h.Excepted = v.HasException(*h, q.file(), q.Hashes)
+	if v.hasExceptions() {
+		list := v.exceptionsOf(h.Rule)
+		h.HasExceptions, h.Excepted = len(list) > 0, v.excepts(list, q.file(), q.Hashes)
 	}
 }
 
@@ -128,8 +128,7 @@ func (q *Query) isAllowed(h phash.Hash) bool {
 		if q.Animated {
 			file = nil
 		}
-		bits, ok := q.state.AllowedDistance(file, h)
-		q.isAsked, q.asked, q.allowed = true, h, ok && bits <= radius.OfCommon(h)
+		q.isAsked, q.asked, q.allowed = true, h, q.state.IsAllowed(file, h)
 	}
 	return q.allowed
 }

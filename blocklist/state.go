@@ -9,6 +9,7 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/internal/urlkey"
 	"github.com/staydown/staydown/phash"
 )
@@ -94,7 +95,8 @@ type Hit struct {
 
 // ExceptionRadius is the distance in bits from an excepted hash of 256 bits up to
 // which a hash is taken for the excepted picture. For a hash of 64 bits it is a
-// quarter: within 4 of its bits lie copies of the registered picture, too.
+// quarter, 1 bit: copies of the registered picture, which the rule is to find, can
+// lie within 4 bits of the excepted one. The allow list is wider: see State.IsAllowed.
 const ExceptionRadius = 4
 
 // isExcepted reports whether a hash is that of an excepted picture.
@@ -405,7 +407,11 @@ type exception struct {
 // Its file (sha may be nil) is excepted, or one of its hashes is within
 // ExceptionRadius of an excepted hash.
 func (v *State) HasException(hit Hit, sha *[32]byte, hashes []phash.Hash) bool {
-	list := v.exceptionsOf(hit.Rule)
+	return v.excepts(v.exceptionsOf(hit.Rule), sha, hashes)
+}
+
+// excepts reports whether one of the exceptions of a rule is for a picture.
+func (v *State) excepts(list []exception, sha *[32]byte, hashes []phash.Hash) bool {
 	if len(list) == 0 {
 		return false
 	}
@@ -458,6 +464,14 @@ func (v *State) AllowedDistance(sha *[32]byte, h phash.Hash) (bits int, ok bool)
 		}
 	}
 	return bits, ok
+}
+
+// IsAllowed reports whether a picture is on the allow list: its file (sha may be
+// nil), or a hash within phash.Radii.Near of h, which is 10 bits of 256 and 4 bits of
+// 64. Exceptions from single rules reach as far as ExceptionRadius.
+func (v *State) IsAllowed(sha *[32]byte, h phash.Hash) bool {
+	bits, ok := v.AllowedDistance(sha, h)
+	return ok && bits <= radius.OfCommon(h)
 }
 
 func (v *State) exceptionsOf(rule uint64) []exception {

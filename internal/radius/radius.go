@@ -1,5 +1,5 @@
-// Package radius has the distances in bits up to which hashes mean something,
-// and what depends on nothing else. Who answers and who decides share them.
+// Package radius has the distances in bits up to which hashes mean something, and
+// the rules that depend on nothing else. Enforcers and desks share them.
 package radius
 
 import (
@@ -38,8 +38,7 @@ func (r *Radii) IsIdentical(alg phash.Algorithm, distance int) bool {
 	return alg.IsValid() && distance <= r.Of(alg, 0).Identical
 }
 
-// OfCommon is the distance up to which a hash is of a picture on the allow-list
-// list.
+// OfCommon is the distance up to which a hash is of a picture on the allow list.
 func OfCommon(h phash.Hash) int { return h.Algorithm().Radii(0).Near }
 
 // AsSent reports whether a variant is the picture as it was sent, without its
@@ -58,9 +57,9 @@ const (
 	KindOpenOptOut     = 12
 )
 
-// Shields reports whether the allow list keeps a picture on the allow list from a hit
-// by likeness with a rule of some kind. It does, but for orders, and for the
-// identical picture of a request for intimate ones, which only a hash shows.
+// Shields reports whether the allow list keeps a picture on it from a hit by likeness
+// with a rule of some kind. It does not keep it from orders, nor from a request about
+// an intimate image whose hash shows the identical picture.
 func (r *Radii) Shields(kind uint8, byHash bool, alg phash.Algorithm, variant uint8, distance int) bool {
 	switch kind {
 	case KindAuthorityOrder:

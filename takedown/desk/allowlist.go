@@ -362,21 +362,14 @@ func (d *Desk) widest(kind takedown.Kind, it CaseItem, m *request.Material) take
 	return min(it.MaxScope, takedown.ScopeBytes)
 }
 
-// isCommon reports whether a picture is on the allow list.
+// isAllowed reports whether a picture is on the allow list.
 func (d *Desk) isAllowed(m *request.Material) bool {
 	view := d.list.State()
-	if bits, ok := view.AllowedDistance(m.Bytes, phash.Hash{}); ok && bits == 0 {
-		return true
-	}
-	for _, k := range asItIs(m.Hashes) {
-		if bits, ok := view.AllowedDistance(nil, k.Hash); ok && bits <= radius.OfCommon(k.Hash) {
-			return true
-		}
-	}
-	return false
+	return view.IsAllowed(m.Bytes, phash.Hash{}) ||
+		slices.ContainsFunc(asItIs(m.Hashes), func(k blocklist.HashKey) bool { return view.IsAllowed(nil, k.Hash) })
 }
 
-// nearCommon reports whether a picture, granted a scope, would match pictures on
+// nearAllowed reports whether a picture, granted a scope, would match pictures on
 // the allow list, from which it is kept.
 func (d *Desk) nearAllowed(m *request.Material, scope takedown.Scope) bool {
 	keys := asItIs(m.Hashes)

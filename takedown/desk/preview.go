@@ -290,12 +290,10 @@ func (t *trial) check(c *takedown.Candidate) takedown.Decision {
 // not; about others it returns the zero Decision.
 func (t *trial) hidden(c *takedown.Candidate) takedown.Decision {
 	view := t.list.State()
-	bits, ok := view.AllowedDistance(&c.SHA256, phash.Hash{})
-	listed := ok && bits == 0
+	listed := view.IsAllowed(&c.SHA256, phash.Hash{})
 	for i := range 1 + len(c.Frames) {
 		for _, h := range c.Picture(i).Hashes {
-			bits, ok := view.AllowedDistance(nil, h)
-			listed = listed || ok && bits <= radius.OfCommon(h)
+			listed = listed || view.IsAllowed(nil, h)
 		}
 	}
 	if !listed {
@@ -383,7 +381,7 @@ func (t *trialFaces) leavesAlone(c *takedown.Candidate, frame int, common *block
 		if len(c.Frames) > 0 { // an animation is not listed by its file
 			of = nil
 		}
-		if bits, ok := common.AllowedDistance(of, own); ok && bits <= radius.OfCommon(own) {
+		if common.IsAllowed(of, own) {
 			return true
 		}
 	}
