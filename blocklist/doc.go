@@ -40,9 +40,9 @@
 // the rule holds in a territory (InForceIn), and whether it has an exception for
 // the picture (HasException).
 //
-// A list is pseudonymous, not anonymous. A person who has it can test guessed
-// addresses and compare pictures. A perceptual hash can be turned into a
-// recognisable thumbnail. Treat journals and snapshots as personal data, and
+// A list is pseudonymous, not anonymous. The owner of a copy can test whether the
+// list has a guessed address or a given picture. A perceptual hash can be turned
+// into a recognisable thumbnail. Treat journals and snapshots as personal data, and
 // encrypt them where others may read them. The keys of an ended rule stay in the
 // journal for Options.EraseAfter, or until List.Erase.
 //
