@@ -85,6 +85,22 @@ func (c *Candidate) Picture(i int) Frame {
 	return Frame{}
 }
 
+// featuresAt returns where the features of picture i are.
+func (c *Candidate) featuresAt(i int) *Features {
+	if i == 0 {
+		return &c.Features
+	}
+	return &c.Frames[i-1].Features
+}
+
+// facesAt returns where all faces of picture i are.
+func (c *Candidate) facesAt(i int) *[]Face {
+	if i == 0 {
+		return &c.Faces
+	}
+	return &c.Frames[i-1].Faces
+}
+
 // partly reports whether pixels of the file were not looked at.
 func (c *Candidate) partly() bool { return c.Damage.Visible() || c.LeftOut > 0 }
 

@@ -119,7 +119,7 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 	// as if they did.
 	f.lists(func() { w.nearOf(&f.q, frame.Hashes, wanted && !f.c.Damage.Visible()) })
 	if w.open() && wanted {
-		*f.featuresAt(i), err = f.features(pic)
+		*f.c.featuresAt(i), err = f.features(pic)
 		f.lists(func() {
 			if w.open() {
 				w.insideOf(&f.q, i, f.c.Picture(i))
@@ -127,7 +127,7 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 		})
 	}
 	if w.open() && f.needsFaces() {
-		*f.facesAt(i) = f.faces(pic)
+		*f.c.facesAt(i) = f.faces(pic)
 		f.lists(func() {
 			var seen faceCount
 			w.peopleOf(&f.q, i, f.c.Picture(i), &seen)
@@ -179,18 +179,4 @@ func (f *fileCheck) needsFaces() bool {
 		}
 	}
 	return false
-}
-
-func (f *fileCheck) featuresAt(frame int) *Features {
-	if frame == 0 {
-		return &f.c.Features
-	}
-	return &f.c.Frames[frame-1].Features
-}
-
-func (f *fileCheck) facesAt(frame int) *[]Face {
-	if frame == 0 {
-		return &f.c.Faces
-	}
-	return &f.c.Frames[frame-1].Faces
 }

@@ -135,14 +135,15 @@ func isImage(src *Source, head []byte) bool {
 }
 
 // readImage reads r to its end and notes its digest; with others set, also its
-// SHA-1 and MD5. It returns the part of an
-// image that may be decoded, and the first bytes of anything else.
+// SHA-1 and MD5. It returns the part of an image that may be decoded, and the first
+// bytes of any other file.
 func readImage(ctx context.Context, r io.Reader, c *Candidate, src *Source, decode *phash.DecodeOptions, others bool) ([]byte, error) {
 	digest, digest1, digest5 := sha256.New(), sha1.New(), md5.New()
-	body := io.TeeReader(contextReader{ctx, r}, digest)
+	var sums io.Writer = digest
 	if others {
-		body = io.TeeReader(contextReader{ctx, r}, io.MultiWriter(digest, digest1, digest5))
+		sums = io.MultiWriter(digest, digest1, digest5)
 	}
+	body := io.TeeReader(contextReader{ctx, r}, sums)
 	file, err := io.ReadAll(io.LimitReader(body, sniffed))
 	if err == nil && (isImage(src, file) || decode.Decoders[phash.FormatUnknown] != nil) {
 		// One byte more than the limit: the decoder then knows that there is more.

@@ -199,9 +199,9 @@ const (
 	maxWireList   = 10_000 // addresses, hashes and faces of a list
 )
 
-// wireVersion is the version of the JSON forms and of the binary forms. These are a
-// byte for the version, then the JSON form of what is
-// small and the binary form of what is large.
+// wireVersion is the version of the JSON forms and of the binary forms. A binary form
+// is a byte for the version, then the JSON form of the small fields and the binary form
+// of the large ones.
 const wireVersion = 1
 
 // MarshalBinary returns everything but the faces.
@@ -246,11 +246,7 @@ func (c *Candidate) UnmarshalBinary(b []byte) error {
 		if set, b, err = cutPart(b); err != nil {
 			return err
 		}
-		f := &got.Features
-		if i > 0 {
-			f = &got.Frames[i-1].Features
-		}
-		if err := f.UnmarshalBinary(set); err != nil {
+		if err := got.featuresAt(i).UnmarshalBinary(set); err != nil {
 			return err
 		}
 	}
@@ -293,10 +289,7 @@ func (c Candidate) MarshalSealed(key *blocklist.EncryptionKey) ([]byte, error) {
 	}
 	b := appendPart(nil, plain)
 	for i := range 1 + len(c.Frames) {
-		faces := c.Faces
-		if i > 0 {
-			faces = c.Frames[i-1].Faces
-		}
+		faces := *c.facesAt(i)
 		b = binary.AppendUvarint(b, uint64(len(faces)))
 		for _, f := range faces {
 			face, err := f.MarshalBinary()
@@ -342,12 +335,8 @@ func (c *Candidate) UnmarshalSealed(key *blocklist.EncryptionKey, sealed []byte)
 				return err
 			}
 		}
-		switch {
-		case n == 0:
-		case i == 0:
-			got.Faces = faces
-		default:
-			got.Frames[i-1].Faces = faces
+		if n > 0 {
+			*got.facesAt(i) = faces
 		}
 	}
 	*c = got
