@@ -110,9 +110,9 @@ func (k *work) appendRecord(b []byte, f Features, lean bool) []byte {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	from := len(b)
+	g, _ := f.luma(nil)
 	for tolerance, fits := 0, false; !fits; tolerance++ {
 		// The coder overwrites the pixels.
-		g, _ := f.luma(nil)
 		k.pixels = append(k.pixels[:0], g.pix...)
 		most := richThumb
 		if lean && tolerance < maxTolerance {
