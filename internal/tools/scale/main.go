@@ -26,6 +26,7 @@ import (
 	_ "image/gif"
 	_ "image/jpeg"
 	_ "image/png"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
@@ -102,21 +103,13 @@ func run(corpus, copies, sizes, dir string, queries, each int, rich bool) error 
 
 func load(corpus, copies string, queries, each int) (*material, error) {
 	m := &material{names: map[string]uint32{}}
-	var paths []string
-	for _, root := range filepath.SplitList(corpus) {
-		found, err := filepath.Glob(filepath.Join(root, "*.*"))
-		if err != nil {
-			return nil, err
-		}
-		paths = append(paths, found...)
+	paths, err := inFolders(corpus, "*.*")
+	if err != nil {
+		return nil, err
 	}
-	var kinds []string
-	for _, root := range filepath.SplitList(copies) {
-		found, err := filepath.Glob(filepath.Join(root, "*"))
-		if err != nil {
-			return nil, err
-		}
-		kinds = append(kinds, found...)
+	kinds, err := inFolders(copies, "*")
+	if err != nil {
+		return nil, err
 	}
 	// What has copies is registered.
 	wanted := map[string]bool{}
@@ -159,6 +152,18 @@ func load(corpus, copies string, queries, each int) (*material, error) {
 		return nil, fmt.Errorf("no pictures in %q", corpus)
 	}
 	return m, nil
+}
+
+// inFolders returns what matches a pattern in a list of folders.
+func inFolders(list, pattern string) (paths []string, err error) {
+	for _, root := range filepath.SplitList(list) {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, found...)
+	}
+	return paths, nil
 }
 
 func stem(p string) string { return strings.TrimSuffix(filepath.Base(p), filepath.Ext(p)) }
@@ -269,12 +274,8 @@ func read(path string) (*arena.Arena, error) {
 		return nil, err
 	}
 	a := arena.New(int(info.Size()))
-	for b := a.Bytes(); len(b) > 0; {
-		k, err := f.Read(b)
-		if err != nil {
-			return nil, err
-		}
-		b = b[k:]
+	if _, err := io.ReadFull(f, a.Bytes()); err != nil {
+		return nil, err
 	}
 	return a, nil
 }
