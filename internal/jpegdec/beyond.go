@@ -1,11 +1,11 @@
 package jpegdec
 
 // Viewers limit colours to the range of 0 to 255. Where wrong data have moved
-// chroma, that changes the luma of what they show, and nothing in the luma of the
-// file tells of it. The first coefficients of chroma are read in any case.
+// chroma, that changes the luma of what they show, and the luma of the file does not
+// show it. The first coefficients of chroma are read in any case.
 
-// prepareMeans looks whether a scan has the first coefficients of all components of
-// a picture in YCbCr.
+// prepareMeans sets means and quant of a scan that has the first coefficients of all
+// components of a picture in YCbCr.
 func (d *decoder) prepareMeans(s *scan) {
 	if d.head.Model != YCbCr || len(s.comps) != 3 || s.ss != 0 || s.ah != 0 {
 		return

@@ -81,7 +81,7 @@ func (m *memory) Reallocate(size uint64) []byte {
 
 func (m *memory) Free() { m.bytes = nil }
 
-// decoded is what the module says of a file. pixels are those of its frames, or of
+// decoded is what the module returns for a file. pixels are those of its frames, or of
 // the first, and are good until close.
 type decoded struct {
 	width, height int

@@ -33,7 +33,7 @@ import (
 	"time"
 )
 
-// measurement is what a process says of one file.
+// measurement is what a process reports of one file.
 type measurement struct {
 	CPU    time.Duration // user and system
 	Peak   int64         // bytes, above those before the call
