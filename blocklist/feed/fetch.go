@@ -159,6 +159,8 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
+var errNoCondition = errors.New("the server answers 304 to a request without a condition")
+
 func (s *httpSource) latest(ctx context.Context, tag string) ([]byte, string, bool, error) {
 	h := http.Header{}
 	if tag != "" {
@@ -170,6 +172,9 @@ func (s *httpSource) latest(ctx context.Context, tag string) ([]byte, string, bo
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNotModified {
+		if tag == "" {
+			return nil, "", false, errNoCondition
+		}
 		return nil, tag, true, nil
 	}
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxPointer+1))
@@ -199,7 +204,7 @@ func (s *httpSource) open(ctx context.Context, name string, offset int64) (io.Re
 	switch {
 	case resp.StatusCode == http.StatusNotModified:
 		resp.Body.Close()
-		return nil, 0, errors.New("the server answers 304 to a request without a condition")
+		return nil, 0, errNoCondition
 	case resp.StatusCode == http.StatusPartialContent:
 		if !strings.HasPrefix(resp.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)) {
 			resp.Body.Close()

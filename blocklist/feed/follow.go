@@ -111,7 +111,8 @@ type Info struct {
 	Failing time.Time
 	// Refused is the last error that wraps blocklist.ErrRollback or
 	// blocklist.ErrFork: the source offers an older list, or another history. It is
-	// nil after an attempt that succeeded.
+	// nil after a newer pointer was accepted. The same pointer again, or an answer
+	// that nothing is new, does not change it.
 	Refused error
 	// OwnCopy is why the own copy is older than the list, or could not be used at the
 	// start; nil if it is in order.
@@ -190,9 +191,6 @@ func (f *Feed) start(ctx context.Context) error {
 		return nil
 	}
 	_, err = f.poll(ctx)
-	if err == nil && f.list == nil {
-		err = errors.New("feed: the source has no list") // it answered 304
-	}
 	return err
 }
 
@@ -382,7 +380,7 @@ func (f *Feed) done(start time.Time, err error) {
 	f.info.Err = err
 	switch {
 	case err == nil:
-		f.info.Checked, f.info.Failing, f.info.Refused = now, time.Time{}, nil
+		f.info.Checked, f.info.Failing = now, time.Time{}
 	case f.info.Failing.IsZero():
 		f.info.Failing = now
 	}

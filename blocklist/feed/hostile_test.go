@@ -195,11 +195,16 @@ func TestFrozenServer(t *testing.T) {
 	now := time.Now()
 	var ahead atomic.Int64
 	o.Now = func() time.Time { return now.Add(time.Duration(ahead.Load())) }
-	f := follow(t, serve(t, m), o)
 	m.set(func(w http.ResponseWriter, r *http.Request, name string) bool {
-		w.WriteHeader(http.StatusNotModified)
-		return true
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+			return true
+		}
+		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("Date", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)) // the file is old
+		return false
 	})
+	f := follow(t, serve(t, m), o)
 	d.add(1)
 	d.publish()
 	ahead.Store(int64(2 * time.Hour))
@@ -214,6 +219,70 @@ func TestFrozenServer(t *testing.T) {
 	}
 	if err := f.Ready(3 * time.Hour); err != nil {
 		t.Errorf("Ready: %v", err)
+	}
+}
+
+// Only a newer pointer ends a refusal: not a server that answers 304, asked or
+// not, and not the pointer in use.
+func TestRefusalStays(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	d := newDesk(t)
+	d.add(1)
+	d.publish()
+	old, err := os.ReadFile(filepath.Join(d.to, "latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.add(1)
+	d.publish()
+	used, err := os.ReadFile(filepath.Join(d.to, "latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{"", `"1"`} {
+		m := &mirror{dir: d.to}
+		send := func(content []byte) {
+			m.set(func(w http.ResponseWriter, _ *http.Request, name string) bool {
+				if name != "latest" {
+					return false
+				}
+				if content == nil {
+					w.WriteHeader(http.StatusNotModified)
+					return true
+				}
+				w.Header().Set("ETag", tag)
+				w.Write(content)
+				return true
+			})
+		}
+		send(used)
+		f := follow(t, serve(t, m), manual(t))
+		send(old)
+		if err := f.Poll(ctx); !errors.Is(err, blocklist.ErrRollback) {
+			t.Fatalf("the old pointer: %v", err)
+		}
+		for what, content := range map[string][]byte{"304": nil, "the pointer in use": used} {
+			send(content)
+			if err := f.Poll(ctx); (err != nil) != (content == nil && tag == "") {
+				t.Errorf("%s, with the tag %s: %v", what, tag, err)
+			}
+			if err := f.Ready(time.Hour); !errors.Is(err, blocklist.ErrRollback) {
+				t.Errorf("%s, with the tag %s: the reader is ready: %v", what, tag, err)
+			}
+		}
+		m.set(nil)
+		d.add(1)
+		d.publish()
+		if err := f.Poll(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Ready(time.Hour); err != nil {
+			t.Errorf("after a newer pointer: %v", err)
+		}
+		if used, err = os.ReadFile(filepath.Join(d.to, "latest")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

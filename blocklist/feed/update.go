@@ -30,6 +30,9 @@ func (f *Feed) take(ctx context.Context, p *pointer, text, delta []byte) error {
 	}
 	f.pointer = p
 	f.setCurrent(p, received)
+	f.mu.Lock()
+	f.info.Refused = nil
+	f.mu.Unlock()
 	f.own.state.Pointer, f.own.state.Received = string(text), received.Unix()
 	err = f.own.append()
 	if err == nil {
