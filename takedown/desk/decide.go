@@ -241,9 +241,11 @@ func (d *Desk) rejecting(c *caseRecord, r Refusal, now time.Time) (change, error
 	}
 	c.First = nil
 	c.happened(MilestoneDecided, now)
-	if reason != reasonSpam {
-		ch.messages = []message{{Case: c.ID, Type: MessageRejected, Reason: reason}}
+	if reason == reasonSpam {
+		ch.extra = func(tx StoreTx) error { return d.store.dropMessages(tx, c.ID) }
+		return ch, nil
 	}
+	ch.messages = []message{{Case: c.ID, Type: MessageRejected, Reason: reason}}
 	return ch, nil
 }
 

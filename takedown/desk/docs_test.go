@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -63,6 +64,44 @@ func TestDocs_Requests(t *testing.T) {
 	for _, name := range want {
 		if !bytes.Contains(b, []byte("`"+name+"`")) {
 			t.Errorf("docs/requests.md does not name `%s`", name)
+		}
+	}
+}
+
+// Every line of the table of promises names its tests, and each of them exists.
+func TestDocs_Promises(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/promises.md")
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("skipped: the documentation is in the repository only")
+	}
+	ok(t, err)
+	tests := map[string]bool{}
+	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	ok(t, filepath.WalkDir("../..", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range declared.FindAllSubmatch(b, -1) {
+			tests[string(m[1])] = true
+		}
+		return err
+	}))
+	rows := regexp.MustCompile(`(?m)^\|.*\|$`).FindAllString(string(doc), -1)
+	if len(rows) < 12 {
+		t.Fatalf("the table has %d lines", len(rows))
+	}
+	for _, row := range rows[2:] { // without its head
+		cells := strings.Split(row, "|")
+		named := regexp.MustCompile("`Test\\w+`").FindAllString(cells[len(cells)-2], -1)
+		if len(named) == 0 {
+			t.Errorf("no test: %s", row)
+		}
+		for _, name := range named {
+			if !tests[strings.Trim(name, "`")] {
+				t.Errorf("there is no test %s: %s", name, row)
+			}
 		}
 	}
 }

@@ -109,7 +109,8 @@ type Refusal struct {
 	// Actor has the reviewer and the reason. A reason that reaches the requester is
 	// required: a code of [Reasons] or of Options.Reasons, or any code together with
 	// Finding.Explanation. An Outcome other than OutcomeRejected has a reason of its
-	// own. No letter is sent for the reason "spam".
+	// own. No letter is sent for the reason "spam", and letters of the case that
+	// wait are dropped.
 	Actor
 	// Outcome is OutcomeRejected, the default, or OutcomeOutOfScope,
 	// OutcomeDuplicateOf or OutcomeUnfounded.

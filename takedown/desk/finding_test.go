@@ -52,13 +52,6 @@ func TestReject_Reason(t *testing.T) {
 		t.Errorf("an unfounded request is told %q", m.Reason)
 	}
 	ok(t, reject(desk.Refusal{Actor: desk.Actor{Reason: "no_evidence"}, Finding: desk.Finding{Explanation: "The page shows somebody else."}}))
-	// Nothing is sent to the address on spam.
-	spam := o.submit(t, notice("https://example.org/b.jpg"))
-	o.letters(spam.ID)
-	ok(t, o.Reject(ctx, spam.ID, desk.Refusal{Actor: desk.Actor{By: "alice", Reason: "spam"}}))
-	if got := o.letters(spam.ID); len(got) != 0 {
-		t.Errorf("letters about spam: %v", got)
-	}
 	// One that refuses an item has one too.
 	c := o.submit(t, notice("https://example.org/a.jpg", "https://example.org/b.jpg"))
 	g := desk.Grant{Actor: alice, Items: map[int]desk.ItemDecision{1: {Outcome: desk.OutcomeRejected}}}
@@ -69,6 +62,26 @@ func TestReject_Reason(t *testing.T) {
 	ok(t, o.Accept(ctx, c.ID, g))
 	if c, err = o.Case(ctx, c.ID); err != nil || c.Items[1].Reason != "not_illegal" {
 		t.Errorf("%+v, %v", c.Items, err)
+	}
+}
+
+// After a rejection as spam, nothing is sent to the address: no letter about the
+// rejection, and none that was waiting.
+func TestReject_Spam(t *testing.T) {
+	t.Parallel()
+	for _, onHold := range []bool{false, true} {
+		o := newOffice(t)
+		o.fail = errors.New("no connection")
+		spam, other := o.submit(t, notice("https://example.org/a.jpg")), o.submit(t, notice("https://example.org/b.jpg"))
+		if onHold {
+			ok(t, o.Hold(ctx, spam.ID, alice))
+		}
+		ok(t, o.Reject(ctx, spam.ID, desk.Refusal{Actor: desk.Actor{By: "alice", Reason: "spam"}}))
+		o.fail = nil
+		ok(t, o.Retry())
+		o.wantLetters(t, spam.ID)
+		o.wantLetters(t, other.ID, desk.MessageReceipt)
+		ok(t, o.VerifyIndex())
 	}
 }
 

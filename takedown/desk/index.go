@@ -88,38 +88,36 @@ func (s *caseStore) reindex(tx StoreTx, id takedown.CaseID, group byte, entries 
 		return err
 	}
 	old = bytes.Clone(old)
+	before, err := splitKeys(old)
+	if err != nil {
+		return err
+	}
+	gone := make(map[string]bool, len(before))
+	for _, k := range before {
+		gone[string(k)] = true
+	}
 	var keys []byte
 	for _, e := range entries {
 		keys = append(append(keys, byte(len(e.key))), e.key...)
-	}
-	if !bytes.Equal(old, keys) {
-		before, err := splitKeys(old)
-		if err != nil {
-			return err
-		}
-		for _, k := range before {
-			if !slices.ContainsFunc(entries, func(e entry) bool { return bytes.Equal(e.key, k) }) {
-				err = errors.Join(err, tx.Delete(BucketIndex, k))
-			}
-		}
-		if len(keys) == 0 {
-			err = errors.Join(err, tx.Delete(BucketIndex, list))
-		} else {
-			err = errors.Join(err, tx.Put(BucketIndex, list, keys))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for _, e := range entries {
-		if e.value == nil && bytes.Contains(old, e.key) {
-			continue // it is there
+		there := gone[string(e.key)]
+		delete(gone, string(e.key))
+		if there && e.value == nil {
+			continue
 		}
 		if err := tx.Put(BucketIndex, e.key, e.value); err != nil {
 			return err
 		}
 	}
-	return nil
+	for k := range gone {
+		err = errors.Join(err, tx.Delete(BucketIndex, []byte(k)))
+	}
+	switch {
+	case err != nil || bytes.Equal(old, keys):
+		return err
+	case len(keys) == 0:
+		return tx.Delete(BucketIndex, list)
+	}
+	return tx.Put(BucketIndex, list, keys)
 }
 
 // splitKeys reads what reindex wrote about a group.
