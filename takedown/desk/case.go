@@ -111,7 +111,8 @@ type Moved struct {
 
 // The flags that the desk gives a case; those of its request are in package request.
 const (
-	// FlagFlaggerConfirmed: that status was checked, see [Desk.ConfirmFlagger].
+	// FlagFlaggerConfirmed: a person verified that the requester is a trusted flagger,
+	// see [Desk.ConfirmFlagger].
 	FlagFlaggerConfirmed request.Flag = "flagger_confirmed"
 	// FlagAuthorityConfirmed: a person verified that an order comes from the authority
 	// that it names, see [Desk.ConfirmAuthority].

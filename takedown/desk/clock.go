@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -318,8 +319,8 @@ func (d *Desk) complaintWindow(c *Case) Span {
 }
 
 // Due returns the deadlines of all cases that end before a time: by the priority of
-// their cases, then the most urgent first. An action that a law requires without undue delay is due since its clock
-// began. The zero time lists all deadlines.
+// their cases, then the most urgent first. An action that a law requires without
+// undue delay is due since its clock began. The zero time lists all deadlines.
 func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error) {
 	now := d.clock()
 	err = d.store.db.View(func(tx StoreTx) error {
@@ -351,7 +352,7 @@ func (d *Desk) Due(ctx context.Context, before time.Time) (list []Due, err error
 	slices.SortStableFunc(list, func(a, b Due) int {
 		at, _ := a.by()
 		bt, _ := b.by()
-		return cmp.Or(cmp.Compare(a.Priority, b.Priority), at.Compare(bt), cmp.Compare(a.Case.String(), b.Case.String()))
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), at.Compare(bt), bytes.Compare(a.Case[:], b.Case[:]))
 	})
 	return list, cmp.Or(err, ctx.Err())
 }

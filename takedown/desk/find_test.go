@@ -373,3 +373,22 @@ func TestFind_Refused(t *testing.T) {
 		}
 	}
 }
+
+// The bytes of a new key can stand inside a key that the case has already: the start
+// of rules inside the rank of a queue, behind the last byte of a deadline. The index
+// has both keys.
+func TestFind_KeyInsideKey(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, func(opts *desk.Options) {
+		opts.Deadlines = append(opts.Deadlines, desk.Deadline{
+			Regime: request.RegimeDSA, Name: "soon", Start: desk.MilestoneReceived, Done: []desk.Milestone{desk.MilestoneClosed},
+			NotAfter: desk.Span{N: 1, Unit: desk.UnitHours},
+		})
+	})
+	for o.Now().Add(time.Hour).Unix()&0xff != 's' { // the prefix of starts
+		o.later(time.Second)
+	}
+	c := o.submit(t, notice("https://example.org/a.jpg"))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, Start: c.Received}))
+	ok(t, o.VerifyIndex())
+}

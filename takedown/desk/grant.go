@@ -318,8 +318,8 @@ func (d *Desk) facesOf(c *caseRecord, want func(*CaseItem) bool) (faces map[int]
 // people puts the faces of one request, by the numbers of their items, together
 // that may be of one person: each resembles all others of its group as the Review
 // threshold of its model demands. A chain is not enough, because a child resembles
-// one picture of its mother and not the next. Each group is ascending, and so are the groups. Without a
-// threshold of the model all are one.
+// one picture of its mother and not the next. Each group is ascending, and so are
+// the groups. Without a threshold of the model all are one.
 func (d *Desk) people(faces map[int]takedown.Face) (groups [][]int) {
 	same := func(f, g takedown.Face) bool {
 		m := d.faceModel(f)

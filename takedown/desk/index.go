@@ -311,9 +311,8 @@ func nameWords(name string) []string {
 	})
 }
 
-// buildIndex builds the index anew if it was built by other rules, options or another
-// operator key. Until
-// it is complete, keyIndex is not there.
+// buildIndex builds the index anew if it was built by another indexVersion, other
+// options or another operator key. Until it is complete, keyIndex is not there.
 func (s *caseStore) buildIndex() error {
 	want := append(s.terms.digest(), s.digest("key", "")...)
 	var is []byte

@@ -2,7 +2,6 @@ package desk
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -204,21 +203,13 @@ func (s *caseStore) putMessage(tx StoreTx, m message) error {
 	if err != nil {
 		return err
 	}
-	last, err := tx.Get(BucketMeta, keyMessages)
+	id, err := counter(tx, keyMessages, 1)
 	if err != nil {
 		return err
 	}
-	var id uint64
-	if len(last) == 8 {
-		id = binary.BigEndian.Uint64(last)
-	}
-	id++
 	b, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("takedown: message: %w", err)
-	}
-	if err := tx.Put(BucketMeta, keyMessages, binary.BigEndian.AppendUint64(nil, id)); err != nil {
-		return err
 	}
 	return putScheduled(tx, id, m.Case, s.now(), 0, seal(key, label("message", m.Case), b))
 }

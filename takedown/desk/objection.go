@@ -111,7 +111,7 @@ func (d *Desk) blocking(c *caseRecord) (list []Blocking, err error) {
 			}
 			continue
 		}
-		for _, m := range slices.SortedFunc(d.near.Matches(o.known), func(a, b takedown.Decision) int { return cmp.Compare(a.Rule, b.Rule) }) {
+		for _, m := range d.matching(o.known) {
 			own, err := d.isOwn(&o.known, m)
 			if err != nil {
 				return nil, err
@@ -120,6 +120,11 @@ func (d *Desk) blocking(c *caseRecord) (list []Blocking, err error) {
 		}
 	}
 	return list, nil
+}
+
+// matching returns the rules that match a candidate today, by their numbers.
+func (d *Desk) matching(c takedown.Candidate) []takedown.Decision {
+	return slices.SortedFunc(d.near.Matches(c), func(a, b takedown.Decision) int { return cmp.Compare(a.Rule, b.Rule) })
 }
 
 // isOwn reports whether a match is with the registered picture itself, the same file
@@ -156,7 +161,7 @@ func (d *Desk) isOwn(known *takedown.Candidate, m takedown.Decision) (bool, erro
 
 // named returns the rules that block an address.
 func (d *Desk) named(address string) (list []Blocking, err error) {
-	for _, m := range slices.SortedFunc(d.near.Matches(takedown.Candidate{ImageURLs: []string{address}, PageURLs: []string{address}}), func(a, b takedown.Decision) int { return cmp.Compare(a.Rule, b.Rule) }) {
+	for _, m := range d.matching(takedown.Candidate{ImageURLs: []string{address}, PageURLs: []string{address}}) {
 		b := Blocking{Decision: m, Item: -1}
 		c, err := d.store.get(m.Case)
 		if errors.Is(err, ErrNoCase) {

@@ -51,8 +51,7 @@ func (d *Desk) pendingLike(ctx context.Context, id takedown.CaseID, kind takedow
 }
 
 // flagSame flags a new case, and the undecided ones that are about the same, so that
-// who looks at one knows of the others. The flags are notes: a case that could not be
-// read keeps nobody from sending a request.
+// the reviewer of one knows of the others.
 func (d *Desk) flagSame(ctx context.Context, c *caseRecord, mats []request.Material) (others []*caseRecord, err error) {
 	ids, err := d.pendingLike(ctx, c.ID, c.Kind, mats)
 	if err != nil {

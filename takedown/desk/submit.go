@@ -157,8 +157,8 @@ func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Che
 	})
 }
 
-// firstState is where a new case begins, and a completed one goes on. Whoever has to be asked for more is
-// asked at once, whether the address is confirmed or not.
+// firstState is where a new case begins, and a completed one goes on. A requester who
+// has to be asked for more is asked at once, whether the address is confirmed or not.
 func (d *Desk) firstState(c *caseRecord) State {
 	who := c.Request.From()
 	switch {
@@ -166,7 +166,7 @@ func (d *Desk) firstState(c *caseRecord) State {
 		return StateInReview // it does not wait for an answer, or nobody can be asked
 	case len(c.Problems) > 0:
 		return StateNeedsInfo
-	case d.opts.ConfirmEmail && handlings[c.Kind].waits && c.Request.From().Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():
+	case d.opts.ConfirmEmail && handlings[c.Kind].waits && who.Email != "" && c.Times[MilestoneEmailConfirmed].IsZero():
 		return StateUnconfirmed
 	}
 	return StateInReview
@@ -286,7 +286,7 @@ func (d *Desk) earlier(c *caseRecord, mats []request.Material, faces map[int]tak
 		if f, ok := faces[i]; ok {
 			known.Faces = []takedown.Face{f}
 		}
-		for _, m := range slices.SortedFunc(d.near.Matches(known), func(a, b takedown.Decision) int { return cmp.Compare(a.Rule, b.Rule) }) {
+		for _, m := range d.matching(known) {
 			if m.Case != c.ID && !slices.Contains(ids, m.Case) {
 				ids = append(ids, m.Case)
 			}
