@@ -153,18 +153,27 @@ func check(ctx context.Context, f FileFilter, r io.Reader, src takedown.Source, 
 	return d, c, err
 }
 
-// ask returns the stronger decision about an address. Unknown is the weakest
-// verdict, but no permission: it is returned unless the other decision blocks.
+// ask returns the stronger decision about an address.
 func (t *Transport) ask(u string) takedown.Decision {
 	image, page := t.Enforcer.FilterURL(u), t.Enforcer.FilterPage(u)
-	weak, strong := image, page
-	if image.Stronger(page) {
-		weak, strong = page, image
+	if worse(image, page) {
+		return image
 	}
-	if weak.Verdict == takedown.Unknown && strong.Verdict < takedown.Block {
-		return weak
+	return page
+}
+
+// worse reports whether a decision takes precedence over another one. Unknown is
+// the weakest verdict, but no permission: only Block takes precedence over it.
+func worse(d, than takedown.Decision) bool {
+	switch {
+	case d.Verdict == than.Verdict:
+		return d.Stronger(than)
+	case d.Verdict == takedown.Unknown:
+		return than.Verdict < takedown.Block
+	case than.Verdict == takedown.Unknown:
+		return d.Verdict == takedown.Block
 	}
-	return strong
+	return d.Stronger(than)
 }
 
 func (t *Transport) refuses(d takedown.Decision) bool {

@@ -79,11 +79,13 @@ func (u *Uploads) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.Close()
 	d, err := u.look(r, s)
 	if status := u.status(d); status != 0 && (err == nil || d.Verdict == takedown.Block) {
-		u.refuse(w, r, status, d)
+		u.refuse(w, r, status, *d)
 		return
 	}
 	if err == nil {
-		r = r.WithContext(context.WithValue(r.Context(), decisionKey{}, d))
+		if d != nil {
+			r = r.WithContext(context.WithValue(r.Context(), decisionKey{}, *d))
+		}
 		r.Body, err = s.open()
 	}
 	var form *formError
@@ -106,14 +108,16 @@ type formError struct{ err error }
 func (e *formError) Error() string { return fmt.Sprintf("not a form that can be read: %v", e.err) }
 func (e *formError) Unwrap() error { return e.err }
 
-func (u *Uploads) status(d takedown.Decision) int {
-	if d == (takedown.Decision{}) { // no file
+// status returns the status for a decision, which is nil if there is no file. The
+// zero Decision is not that: a closed list returns it.
+func (u *Uploads) status(d *takedown.Decision) int {
+	if d == nil {
 		return 0
 	}
 	if u.Status != nil {
-		return u.Status(d)
+		return u.Status(*d)
 	}
-	return DefaultStatus(d)
+	return DefaultStatus(*d)
 }
 
 func (u *Uploads) refuse(w http.ResponseWriter, r *http.Request, status int, d takedown.Decision) {
@@ -124,10 +128,11 @@ func (u *Uploads) refuse(w http.ResponseWriter, r *http.Request, status int, d t
 	http.Error(w, http.StatusText(status), status)
 }
 
-// look reads the body into s, and asks about its files.
-func (u *Uploads) look(r *http.Request, s *spool) (d takedown.Decision, err error) {
+// look reads the body into s, and asks about its files. The decision is nil if
+// there are none.
+func (u *Uploads) look(r *http.Request, s *spool) (d *takedown.Decision, err error) {
 	if r.Body == nil {
-		return d, nil
+		return nil, nil
 	}
 	body := io.TeeReader(r.Body, s)
 	mediaType, params, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -139,7 +144,8 @@ func (u *Uploads) look(r *http.Request, s *spool) (d takedown.Decision, err erro
 		d, err = u.lookAtForm(r.Context(), multipart.NewReader(body, params["boundary"]), s)
 	case mediaType == "application/x-www-form-urlencoded" || r.Method == http.MethodGet || r.Method == http.MethodHead || r.ContentLength == 0:
 	default:
-		d, _, err = check(r.Context(), u.Enforcer, body, takedown.Source{MediaType: r.Header.Get("Content-Type")}, u.Inspect)
+		d = new(takedown.Decision)
+		*d, _, err = check(r.Context(), u.Enforcer, body, takedown.Source{MediaType: r.Header.Get("Content-Type")}, u.Inspect)
 	}
 	if err == nil && u.status(d) == 0 {
 		_, err = io.Copy(io.Discard, body)
@@ -149,7 +155,7 @@ func (u *Uploads) look(r *http.Request, s *spool) (d takedown.Decision, err erro
 
 // lookAtForm asks about each file of a form, and returns the strongest decision. A
 // file that is refused ends it.
-func (u *Uploads) lookAtForm(ctx context.Context, form *multipart.Reader, s *spool) (worst takedown.Decision, err error) {
+func (u *Uploads) lookAtForm(ctx context.Context, form *multipart.Reader, s *spool) (worst *takedown.Decision, err error) {
 	for n := 0; ; {
 		part, err := form.NextPart()
 		if errors.Is(err, io.EOF) {
@@ -170,8 +176,8 @@ func (u *Uploads) lookAtForm(ctx context.Context, form *multipart.Reader, s *spo
 			return worst, &formError{errors.New("too many files")}
 		}
 		d, _, err := check(ctx, u.Enforcer, part, takedown.Source{MediaType: part.Header.Get("Content-Type")}, u.Inspect)
-		if d.Stronger(worst) || worst == (takedown.Decision{}) || d.Verdict == takedown.Unknown && worst.Verdict < takedown.Block {
-			worst = d
+		if worst == nil || worse(d, *worst) {
+			worst = &d
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			err = &formError{err}

@@ -225,3 +225,32 @@ func TestTransport_Images(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// A list that cannot answer lets no upload pass.
+func TestUploads_ClosedList(t *testing.T) {
+	t.Parallel()
+	l, err := blocklist.New(blocklist.NewMemoryJournal(), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := takedown.NewEnforcer([]takedown.ListSource{{List: l}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	passed := false
+	u := &takedownhttp.Uploads{Enforcer: e, Next: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed = true })}
+	body, contentType := form(t, drawing(t, 1))
+	for _, x := range []struct {
+		contentType string
+		body        []byte
+	}{{"image/png", drawing(t, 1)}, {contentType, body}} {
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(x.body))
+		r.Header.Set("Content-Type", x.contentType)
+		w := httptest.NewRecorder()
+		u.ServeHTTP(w, r)
+		if w.Code != http.StatusServiceUnavailable || passed {
+			t.Errorf("%s: status %d, passed %t", x.contentType, w.Code, passed)
+		}
+	}
+}
