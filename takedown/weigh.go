@@ -142,8 +142,8 @@ func nearness(h *blocklist.Hit, t *terms) Verdict {
 // isUnproved reports whether the features of the candidate and of the registered
 // picture are known, and do not confirm the hash.
 func isUnproved(h *blocklist.Hit, t *terms) bool {
-	// A hash of bounded reach is that of a template: others are near it, however
-	// near it is.
+	// A hash of bounded reach is that of a template. Other pictures of the template
+	// can be as near as a copy.
 	return t.sighted && h.HasFeatures && (h.Distance > t.radii.Identical || h.Reach != 0) &&
 		!slices.Contains(t.borne[:t.nBorne], h.Rule)
 }
