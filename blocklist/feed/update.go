@@ -94,7 +94,7 @@ func (f *Feed) update(ctx context.Context, p *pointer, delta []byte) error {
 		chain, size, ok := p.chain(now.Seq)
 		_, after, _ := p.chain(p.Base.Seq)
 		if ok && p.Epoch == now.Epoch && (size <= p.Base.Size+after || p.Base.Seq < now.Seq) {
-			return f.takeChain(ctx, chain)
+			return f.takeChain(ctx, p, chain)
 		}
 	}
 	return f.takeBase(ctx, p)
@@ -140,9 +140,12 @@ func (f *Feed) advance(deltas ...[]byte) error {
 
 // takeChain loads and applies deltas, some at a time: each leaves the list in a
 // state that the publisher had.
-func (f *Feed) takeChain(ctx context.Context, chain []link) error {
+func (f *Feed) takeChain(ctx context.Context, p *pointer, chain []link) error {
 	for len(chain) > 0 {
 		some, rest, err := f.fetchChain(ctx, chain, maxBatch)
+		if err == nil && len(rest) == 0 {
+			err = f.endsAt(p, some)
+		}
 		if err == nil {
 			err = f.advance(some...)
 		}
@@ -152,6 +155,16 @@ func (f *Feed) takeChain(ctx context.Context, chain []link) error {
 		chain = rest
 	}
 	return nil
+}
+
+// endsAt returns an error unless the last delta ends at a pointer. It is called
+// before the list changes, which cannot go back.
+func (f *Feed) endsAt(p *pointer, deltas [][]byte) error {
+	info, err := blocklist.ReadDelta(deltas[len(deltas)-1], &f.load)
+	if err == nil && info.To != p.position() {
+		err = fmt.Errorf("feed: the deltas end at %v, the pointer at %v: %w", info.To, p.position(), ErrMismatch)
+	}
+	return err
 }
 
 // fetchChain loads the first deltas of a chain, one at least, up to a size.
@@ -189,6 +202,11 @@ func (f *Feed) takeBase(ctx context.Context, p *pointer) error {
 	if err != nil {
 		return err
 	}
+	if len(rest) == 0 && len(some) > 0 {
+		if err := f.endsAt(p, some); err != nil {
+			return err
+		}
+	}
 	list := f.list
 	if list == nil {
 		if list, err = blocklist.Load(path, &f.load); err == nil {
@@ -215,7 +233,7 @@ func (f *Feed) takeBase(ctx context.Context, p *pointer) error {
 	if err := f.own.replace(p.Base, some); err != nil {
 		f.setOwnCopy(err)
 	}
-	return f.takeChain(ctx, rest)
+	return f.takeChain(ctx, p, rest)
 }
 
 // fetchBase brings the base of a pointer to path, unless it is there.
