@@ -61,6 +61,15 @@ func newDesk(tb testing.TB, change ...func(*desk)) *desk {
 	return d
 }
 
+// published returns a desk that has published a number of rules.
+func published(tb testing.TB, n int) *desk {
+	tb.Helper()
+	d := newDesk(tb)
+	d.add(n)
+	d.publish()
+	return d
+}
+
 func (d *desk) open() {
 	d.tb.Helper()
 	l, err := boltjournal.Open(d.dir, &d.opts)
@@ -459,9 +468,7 @@ func TestFollowOptions(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	d := newDesk(t)
-	d.add(1)
-	d.publish()
+	d := published(t, 1)
 	o := quick(t)
 	follow(t, d.to, o)
 	if _, err := feed.Follow(ctx, d.to, o); !errors.Is(err, blocklist.ErrLocked) {

@@ -33,9 +33,7 @@ func (d *desk) base() (string, []byte) {
 // much it sends.
 func TestServerBeginsAgain(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.add(30_000)
-	d.publish()
+	d := published(t, 30_000)
 	base, content := d.base()
 	var asked atomic.Int64
 	m := &mirror{dir: d.to}
@@ -64,9 +62,7 @@ func TestServerBeginsAgain(t *testing.T) {
 // A server that ignores a range has time for the whole file.
 func TestServerIgnoresRange(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.add(500)
-	d.publish()
+	d := published(t, 500)
 	base, content := d.base()
 	m := &mirror{dir: d.to}
 	m.set(func(w http.ResponseWriter, r *http.Request, name string) bool {

@@ -54,16 +54,12 @@ func (m *mirror) set(c func(w http.ResponseWriter, r *http.Request, name string)
 func TestHostileServers(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	d := newDesk(t)
-	d.add(200)
-	d.publish()
+	d := published(t, 200)
 	old, err := os.ReadFile(filepath.Join(d.to, "latest"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := newDesk(t)
-	other.add(300)
-	other.publish()
+	other := published(t, 300)
 	foreign, err := os.ReadFile(filepath.Join(other.to, "latest"))
 	if err != nil {
 		t.Fatal(err)
@@ -187,9 +183,7 @@ func TestHostileServers(t *testing.T) {
 // the reader says so.
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.add(3)
-	d.publish()
+	d := published(t, 3)
 	m := &mirror{dir: d.to}
 	o := manual(t)
 	now := time.Now()
@@ -227,9 +221,7 @@ func TestFrozenServer(t *testing.T) {
 func TestRefusalStays(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	d := newDesk(t)
-	d.add(1)
-	d.publish()
+	d := published(t, 1)
 	old, err := os.ReadFile(filepath.Join(d.to, "latest"))
 	if err != nil {
 		t.Fatal(err)
@@ -303,9 +295,7 @@ func TestClockOfPublisherIsAhead(t *testing.T) {
 func TestForkIsRefused(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	d := newDesk(t)
-	d.add(2)
-	d.publish()
+	d := published(t, 2)
 	backup := d.dir + "-backup"
 	if err := os.CopyFS(backup, os.DirFS(d.dir)); err != nil {
 		t.Fatal(err)
@@ -355,9 +345,7 @@ func TestForkIsRefused(t *testing.T) {
 func TestDamagedFiles(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	d := newDesk(t)
-	d.add(2)
-	d.publish()
+	d := published(t, 2)
 	m := &mirror{dir: d.to}
 	location := serve(t, m)
 	f := follow(t, location, manual(t))
@@ -430,9 +418,7 @@ func TestDamagedFiles(t *testing.T) {
 func TestDamagedOwnCopy(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	d := newDesk(t)
-	d.add(3)
-	d.publish()
+	d := published(t, 3)
 	o := manual(t)
 	f := follow(t, d.to, o)
 	for range 3 {
@@ -522,9 +508,7 @@ func TestDamagedOwnCopy(t *testing.T) {
 // Connections that end anywhere: a base is continued where it ended.
 func TestCutConnections(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.add(30_000)
-	d.publish()
+	d := published(t, 30_000)
 	m := &mirror{dir: d.to}
 	var served atomic.Int64
 	m.set(func(w http.ResponseWriter, r *http.Request, name string) bool {
@@ -576,9 +560,7 @@ func TestRetryAfter(t *testing.T) {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
-	d := newDesk(t)
-	d.add(1)
-	d.publish()
+	d := published(t, 1)
 	o := quick(t)
 	o.Interval = 10 * time.Second
 	f := follow(t, d.to, o)
@@ -621,9 +603,7 @@ func TestRetryAfter(t *testing.T) {
 // written is requested again, and not asked for by such a tag.
 func TestTagOfSeconds(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.add(1)
-	d.publish()
+	d := published(t, 1)
 	m := &mirror{dir: d.to}
 	var conditional atomic.Int64
 	modified := time.Now().Add(-time.Hour)

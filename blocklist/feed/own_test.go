@@ -27,9 +27,7 @@ func (u unreadableState) Open(name string) (fsx.File, error) {
 func TestSeenPositionHolds(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
-	d := newDesk(t)
-	d.add(2)
-	d.publish()
+	d := published(t, 2)
 	older := filepath.Join(t.TempDir(), "older")
 	if err := os.CopyFS(older, os.DirFS(d.to)); err != nil {
 		t.Fatal(err)

@@ -40,9 +40,7 @@ func (d *desk) contradict() []byte {
 // A pointer that contradicts its deltas changes nothing.
 func TestPointerContradictsDeltas(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
-	d.add(200)
-	d.publish()
+	d := published(t, 200)
 	f := follow(t, d.to, manual(t))
 	at := f.List().State().Position()
 	d.add(1)
