@@ -362,7 +362,7 @@ func (d *Desk) faceTerms(c *caseRecord, g Grant, items []int, before FaceTerms) 
 	}
 	at := slices.IndexFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Name == t.Model && m.Dimensions == t.Dimensions })
 	if at < 0 {
-		// Whoever sent it chose the model's name: it is not repeated.
+		// The sender chose the model's name: it is not repeated.
 		return t, refuse("its faces, of %d dimensions, are of a model that is not among desk.Options.FaceModels: %v", t.Dimensions, d.opts.FaceModels)
 	}
 	m := d.opts.FaceModels[at]

@@ -267,7 +267,7 @@ func claimOf(r request.Request) request.Claim {
 	return ""
 }
 
-// earlier returns the cases, of whomever, whose rules match a picture or a face
+// earlier returns the cases, of any requester, whose rules match a picture or a face
 // of a case today.
 func (d *Desk) earlier(c *caseRecord, mats []request.Material, faces map[int]takedown.Face) (ids []takedown.CaseID) {
 	for i, m := range mats {
@@ -542,7 +542,7 @@ func plainToken(s string) string {
 }
 
 // newToken gives a case a new token for the confirmation of its email address,
-// and returns the message that has it. The one before it stops to work.
+// and returns the message that has it. The previous token is invalidated.
 func (c *caseRecord) newToken(now time.Time) message {
 	// 50 bits: too many to guess in the time that it is valid, and few enough to
 	// type. Letters that look like digits are left out.
