@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -199,13 +200,13 @@ func copyStore(ctx context.Context, from StoreTx, to Store) error {
 	return nil
 }
 
-// dropOthers removes from a bucket what is not, or not so, in the one it is to become.
+// dropOthers removes the keys that the original does not have, or with another value.
 func dropOthers(ctx context.Context, from StoreTx, to Store, b Bucket) error {
 	var gone [][]byte
 	err := to.View(func(tx StoreTx) error {
 		return tx.Scan(b, nil, nil, func(k, v []byte) error {
 			is, err := from.Get(b, k)
-			if err == nil && !bytes.Equal(is, v) {
+			if err == nil && (is == nil || !bytes.Equal(is, v)) { // nil equals an empty value
 				gone = append(gone, bytes.Clone(k))
 			}
 			return errors.Join(err, ctx.Err())
@@ -229,7 +230,8 @@ func dropOthers(ctx context.Context, from StoreTx, to Store, b Bucket) error {
 func (d *Desk) openBackup(ctx context.Context, dir string) (cases int, err error) {
 	opts := Options{
 		Now: d.opts.Now, SigningKey: d.opts.SigningKey, ListKey: d.opts.ListKey, FaceLifetime: d.opts.FaceLifetime,
-		Deadlines: d.opts.Deadlines, Calendars: d.opts.Calendars,
+		// What the index was built by.
+		Deadlines: d.opts.Deadlines, UnverifiedDeadlines: d.opts.UnverifiedDeadlines, Calendars: d.opts.Calendars, Retention: d.opts.Retention,
 		OperatorKey: d.store.operator[:],
 	}
 	c, err := newDesk(dir, &opts)
@@ -277,7 +279,7 @@ var (
 )
 
 // Verify reads the whole desk again and returns all errors found, joined: events,
-// snapshots and log; every case, with its request; whether every rule of a case is in
+// snapshots and log; every case, with its request and its entries of the index; whether every rule of a case is in
 // the list, and every rule in the list has a case. Errors about a case are
 // [*VerifyError]. It reads everything, and waits for no move longer than one case.
 func (d *Desk) Verify(ctx context.Context) error {
@@ -310,24 +312,18 @@ func (d *Desk) verify(ctx context.Context, cases *int) error {
 		rule, state, ok := v.Rule(seq)
 		if ok && (state == blocklist.RuleInForce || state == blocklist.RuleScheduled) && !known[seq] {
 			// A move may have come between.
-			if c, err := d.store.get(rule.Case); err != nil || !contains(c.Rules, seq) && c.State != StateEnforcing && c.State != StateRevoking {
+			if c, err := d.store.get(rule.Case); err != nil || !slices.Contains(c.Rules, seq) && c.State != StateEnforcing && c.State != StateRevoking {
 				all = append(all, &VerifyError{rule.Case, seq, ErrRuleUnexplained})
 			}
 		}
+	}
+	if err := d.store.verifyOwners(ctx); err != nil {
+		all = append(all, err)
 	}
 	if n := d.store.keys.f.Damaged(); n > 0 {
 		all = append(all, &VerifyError{Err: fmt.Errorf("takedown: %d keys are damaged", n)})
 	}
 	return errors.Join(all...)
-}
-
-func contains(rules []uint64, rule uint64) bool {
-	for _, r := range rules {
-		if r == rule {
-			return true
-		}
-	}
-	return false
 }
 
 // verifyCase reads a case with all that is sealed of it, and compares it with the list.
@@ -346,6 +342,12 @@ func (d *Desk) verifyCase(id takedown.CaseID, known map[uint64]bool) (all []erro
 	}
 	if _, err := d.store.material(id); err != nil {
 		all = append(all, &VerifyError{Case: id, Err: err})
+	}
+	// The index has entries of what cannot be read any more.
+	if len(all) == 0 {
+		if err := d.store.verifyEntries(id); err != nil {
+			all = append(all, &VerifyError{Case: id, Err: err})
+		}
 	}
 	v := d.list.State()
 	for _, seq := range c.Rules {

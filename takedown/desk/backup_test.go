@@ -254,6 +254,45 @@ func TestVerify(t *testing.T) {
 	ok(t, d.Erase(ctx, id, alice))
 }
 
+// Verify finds an entry of the index that is missing, that differs, or that no case has.
+func TestVerify_Index(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(tx desk.StoreTx, k, v []byte) error{
+		"missing": func(tx desk.StoreTx, k, _ []byte) error { return tx.Delete(desk.BucketIndex, k) },
+		"differs": func(tx desk.StoreTx, k, v []byte) error { return tx.Put(desk.BucketIndex, k, append(v, 1)) },
+	} {
+		for _, prefix := range []byte("nqakw") {
+			if name == "differs" && (prefix == 'a' || prefix == 'w') {
+				continue // it has no value
+			}
+			d := open(t, t.TempDir(), nil)
+			id := accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{})
+			ok(t, d.Verify(ctx))
+			var key, value []byte
+			ok(t, d.Update(func(tx desk.StoreTx) error {
+				err := tx.Scan(desk.BucketIndex, []byte{prefix}, nil, func(k, v []byte) error {
+					key, value = bytes.Clone(k), bytes.Clone(v)
+					return nil
+				})
+				return errors.Join(err, change(tx, key, value))
+			}))
+			var found *desk.VerifyError
+			if err := d.Verify(ctx); !errors.Is(err, desk.ErrStore) || !errors.As(err, &found) || found.Case != id {
+				t.Errorf("%s %q: %v", name, prefix, err)
+			}
+			ok(t, d.Close())
+		}
+	}
+	d := open(t, t.TempDir(), nil)
+	accept(t, d, notice("https://example.org/a.jpg"), desk.Grant{})
+	ok(t, d.Update(func(tx desk.StoreTx) error {
+		return tx.Put(desk.BucketIndex, append([]byte("a"), make([]byte, 32)...), []byte{})
+	}))
+	if err := d.Verify(ctx); !errors.Is(err, desk.ErrStore) {
+		t.Errorf("of no case: %v", err)
+	}
+}
+
 // Health says what is wrong, and that it is over.
 func TestHealth(t *testing.T) {
 	t.Parallel()

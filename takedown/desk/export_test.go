@@ -205,7 +205,18 @@ func HandlingOf(k takedown.Kind) (found, hasTarget bool) {
 }
 
 // VerifyIndex compares the index of a desk with its cases.
-func (d *Desk) VerifyIndex() error { return d.store.verifyIndex() }
+func (d *Desk) VerifyIndex() error {
+	all := []error{d.store.verifyOwners(context.Background())}
+	var ids []takedown.CaseID
+	all = append(all, d.store.each(func(c *caseRecord) bool { ids = append(ids, c.ID); return true }))
+	for _, id := range ids {
+		all = append(all, d.store.verifyEntries(id))
+	}
+	return errors.Join(all...)
+}
+
+// Update runs f in a transaction of the case store.
+func (d *Desk) Update(f func(StoreTx) error) error { return d.store.db.Update(f) }
 
 // DueAt returns the time by which the index ranks a case, and PriorityOf its priority.
 func (d *Desk) DueAt(id takedown.CaseID) time.Time {

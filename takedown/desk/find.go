@@ -330,7 +330,7 @@ func (s *search) eachNamed(sets []map[takedown.CaseID]bool, f func([]byte) bool)
 
 // rowOf reads the row of a case.
 func (s *search) rowOf(id takedown.CaseID) (rank []byte, r rowFields, err error) {
-	b, err := s.tx.Get(BucketIndex, append(append([]byte{ixKeys}, id[:]...), groupCase))
+	b, err := s.tx.Get(BucketIndex, groupKey(id, groupCase))
 	if err != nil {
 		return nil, r, err
 	}

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -82,7 +83,7 @@ type entry struct{ key, value []byte }
 
 // reindex replaces the entries of a group of a case.
 func (s *caseStore) reindex(tx StoreTx, id takedown.CaseID, group byte, entries []entry) error {
-	list := append(append([]byte{ixKeys}, id[:]...), group)
+	list := groupKey(id, group)
 	old, err := tx.Get(BucketIndex, list)
 	if err != nil {
 		return err
@@ -96,9 +97,8 @@ func (s *caseStore) reindex(tx StoreTx, id takedown.CaseID, group byte, entries 
 	for _, k := range before {
 		gone[string(k)] = true
 	}
-	var keys []byte
+	keys := joinKeys(entries)
 	for _, e := range entries {
-		keys = append(append(keys, byte(len(e.key))), e.key...)
 		there := gone[string(e.key)]
 		delete(gone, string(e.key))
 		if there && e.value == nil {
@@ -120,7 +120,20 @@ func (s *caseStore) reindex(tx StoreTx, id takedown.CaseID, group byte, entries 
 	return tx.Put(BucketIndex, list, keys)
 }
 
-// splitKeys reads what reindex wrote about a group.
+// groupKey is the key under which the keys of a group are.
+func groupKey(id takedown.CaseID, group byte) []byte {
+	return append(append([]byte{ixKeys}, id[:]...), group)
+}
+
+// joinKeys returns the keys of entries, each after its length.
+func joinKeys(entries []entry) (keys []byte) {
+	for _, e := range entries {
+		keys = append(append(keys, byte(len(e.key))), e.key...)
+	}
+	return keys
+}
+
+// splitKeys is the reverse of joinKeys.
 func splitKeys(b []byte) (keys [][]byte, err error) {
 	for len(b) > 0 {
 		n := int(b[0])
@@ -419,47 +432,64 @@ func (s *caseStore) entriesOf(tx StoreTx, c *caseRecord) (map[byte][]entry, erro
 	return groups, nil
 }
 
-// verifyIndex compares the index with what the cases say, and returns an error that
-// wraps ErrStore where the two differ.
-func (s *caseStore) verifyIndex() error {
+// verifyEntries compares the index with one case, and returns an error that wraps
+// ErrStore if an entry is missing or differs.
+func (s *caseStore) verifyEntries(id takedown.CaseID) error {
 	return s.db.View(func(tx StoreTx) error {
-		want := map[string][]byte{}
-		err := tx.Scan(BucketCases, nil, nil, func(k, v []byte) error {
-			id, err := caseKey(BucketCases, k, 0)
-			if err != nil {
-				return err
-			}
-			c := new(caseRecord)
-			if err := unmarshalCase(id, v, c); err != nil {
-				return err
-			}
-			groups, err := s.entriesOf(tx, c)
-			if err != nil {
-				return err
-			}
-			for g, entries := range groups {
-				for _, e := range entries {
-					want[string(e.key)] = e.value
-				}
-				if len(entries) > 0 {
-					want[string(append(append([]byte{ixKeys}, id[:]...), g))] = nil
-				}
-			}
-			return nil
-		})
+		c, err := s.getIn(tx, id)
 		if err != nil {
 			return err
 		}
-		err = tx.Scan(BucketIndex, nil, nil, func(k, v []byte) error {
-			value, ok := want[string(k)]
-			if !ok || (k[0] == ixUrgency || k[0] == ixNewest) && !bytes.Equal(v, value) {
-				return fmt.Errorf("%w: the index has an entry %q that no case has", ErrStore, k[:1])
+		groups, err := s.entriesOf(tx, c)
+		if err != nil {
+			return err
+		}
+		for _, g := range []byte{groupCase, groupMaterial, groupPerson} {
+			for _, e := range groups[g] {
+				v, err := tx.Get(BucketIndex, e.key)
+				if err != nil {
+					return err
+				}
+				if v == nil || (e.key[0] == ixUrgency || e.key[0] == ixNewest) && !bytes.Equal(v, e.value) {
+					return fmt.Errorf("%w: the index lacks the entry %q of case %v", ErrStore, e.key[:1], id)
+				}
 			}
-			delete(want, string(k))
-			return nil
+			if is, err := tx.Get(BucketIndex, groupKey(id, g)); err != nil {
+				return err
+			} else if !bytes.Equal(is, joinKeys(groups[g])) {
+				return fmt.Errorf("%w: the index has other keys of case %v in group %q", ErrStore, id, g)
+			}
+		}
+		return nil
+	})
+}
+
+// verifyOwners returns an error that wraps ErrStore if the index has entries of no case.
+// It relies on verifyEntries for the entries of each case.
+func (s *caseStore) verifyOwners(ctx context.Context) error {
+	return s.db.View(func(tx StoreTx) error {
+		entries, owned := 0, 0
+		err := tx.Scan(BucketIndex, nil, nil, func(k, v []byte) error {
+			if k[0] != ixKeys {
+				entries++
+				return ctx.Err()
+			}
+			keys, err := splitKeys(v)
+			if err != nil {
+				return err
+			}
+			owned += len(keys)
+			if len(k) != 1+16+1 {
+				return fmt.Errorf("%w: a key of %d bytes in the index", ErrStore, len(k))
+			}
+			c, err := tx.Get(BucketCases, k[1:17])
+			if err == nil && c == nil {
+				err = fmt.Errorf("%w: the index has entries of case %v, which does not exist", ErrStore, takedown.CaseID(k[1:17]))
+			}
+			return err
 		})
-		if err == nil && len(want) > 0 {
-			err = fmt.Errorf("%w: the index lacks %d entries", ErrStore, len(want))
+		if err == nil && entries != owned {
+			err = fmt.Errorf("%w: the index has %d entries, and its cases have %d", ErrStore, entries, owned)
 		}
 		return err
 	})

@@ -203,7 +203,7 @@ func TestManyCases(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if err := d.store.verifyIndex(); err != nil {
+	if err := d.VerifyIndex(); err != nil {
 		t.Error(err)
 	}
 	found := 0
