@@ -30,7 +30,7 @@ func (d *Desk) pendingLike(ctx context.Context, id takedown.CaseID, kind takedow
 			}
 			for _, k := range asItIs(mats[i].Hashes) {
 				if k.Hash.Algorithm() == phash.AlgPDQ {
-					q.Picture.Hashes = []phash.Hash{k.Hash}
+					q.Picture.Hashes = append(q.Picture.Hashes, k.Hash)
 				}
 			}
 			if q.Picture.SHA256 == [32]byte{} && q.Picture.Hashes == nil {

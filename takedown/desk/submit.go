@@ -514,10 +514,11 @@ func (d *Desk) carryOut(ctx context.Context, id takedown.CaseID) {
 }
 
 // Resend sends a new token for a case whose email address is not confirmed. The
-// previous token is invalidated.
+// previous token is invalidated. It fails with a
+// [*TokenError] for a case that has ended.
 func (d *Desk) Resend(ctx context.Context, id takedown.CaseID) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
-		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.From().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() {
+		if !d.opts.ConfirmEmail || c.Request == nil || c.Request.From().Email == "" || !c.Times[MilestoneEmailConfirmed].IsZero() || c.ended() {
 			return change{}, &TokenError{id}
 		}
 		return change{messages: []message{c.newToken(now)}}, nil
