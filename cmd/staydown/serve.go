@@ -194,7 +194,7 @@ func readTokens(path string) (map[[32]byte]string, error) {
 		if text, ok := strings.CutPrefix(fields[1], "sha256:"); ok {
 			b, err := hex.DecodeString(text)
 			if err != nil || len(b) != 32 {
-				return nil, fmt.Errorf("%s: line %d: 64 hex digits are expected after sha256:", path, n)
+				return nil, fmt.Errorf("%s: line %d: after sha256: there have to be 64 hexadecimal digits", path, n)
 			}
 			sum = [32]byte(b)
 		}

@@ -307,16 +307,7 @@ func (d *Desk) verify(ctx context.Context, cases *int) error {
 		}
 		all = append(all, d.verifyCase(id, known)...)
 	}
-	v := d.list.State()
-	for seq := uint64(1); seq <= v.Seq(); seq++ {
-		rule, state, ok := v.Rule(seq)
-		if ok && (state == blocklist.RuleInForce || state == blocklist.RuleScheduled) && !known[seq] {
-			// A move may have come between.
-			if c, err := d.store.get(rule.Case); err != nil || !slices.Contains(c.Rules, seq) && c.State != StateEnforcing && c.State != StateRevoking {
-				all = append(all, &VerifyError{rule.Case, seq, ErrRuleUnexplained})
-			}
-		}
-	}
+	all = append(all, d.verifyRules(known)...)
 	if err := d.store.verifyOwners(ctx); err != nil {
 		all = append(all, err)
 	}
@@ -324,6 +315,23 @@ func (d *Desk) verify(ctx context.Context, cases *int) error {
 		all = append(all, &VerifyError{Err: fmt.Errorf("takedown: %d keys are damaged", n)})
 	}
 	return errors.Join(all...)
+}
+
+// verifyRules looks for rules of the list that no case explains. known are those
+// that one does.
+func (d *Desk) verifyRules(known map[uint64]bool) (all []error) {
+	v := d.list.State()
+	for seq := uint64(1); seq <= v.Seq(); seq++ {
+		rule, state, ok := v.Rule(seq)
+		if !ok || known[seq] || state != blocklist.RuleInForce && state != blocklist.RuleScheduled {
+			continue
+		}
+		// A move may have come between.
+		if c, err := d.store.get(rule.Case); err != nil || !slices.Contains(c.Rules, seq) && c.State != StateEnforcing && c.State != StateRevoking {
+			all = append(all, &VerifyError{rule.Case, seq, ErrRuleUnexplained})
+		}
+	}
+	return all
 }
 
 // verifyCase reads a case with all that is sealed of it, and compares it with the list.

@@ -279,14 +279,8 @@ func (d *Desk) QueuedMatches(ctx context.Context, after string, limit int) (page
 		if len(n) == 8 {
 			page.Waiting = int(binary.BigEndian.Uint64(n))
 		}
-		var keys [][]byte
-		err = tx.Scan(BucketMatches, []byte{mxRank}, from, func(k, _ []byte) error {
-			if keys = append(keys, bytes.Clone(k)); len(keys) > limit || ctx.Err() != nil {
-				return errStop
-			}
-			return ctx.Err()
-		})
-		if err != nil && err != errStop {
+		keys, err := ranked(tx, from, limit+1)
+		if err != nil {
 			return err
 		}
 		if len(keys) > limit {
@@ -306,6 +300,20 @@ func (d *Desk) QueuedMatches(ctx context.Context, after string, limit int) (page
 		return MatchPage{}, err
 	}
 	return page, nil
+}
+
+// ranked returns the keys of up to n matches from a key on, the strongest first.
+func ranked(tx StoreTx, from []byte, n int) (keys [][]byte, err error) {
+	err = tx.Scan(BucketMatches, []byte{mxRank}, from, func(k, _ []byte) error {
+		if keys = append(keys, bytes.Clone(k)); len(keys) == n {
+			return errStop
+		}
+		return nil
+	})
+	if err == errStop {
+		err = nil
+	}
+	return keys, err
 }
 
 // ResolveMatch answers a match of the queue, as [Desk.Resolve] does, and puts the answer
