@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/desk/storetest"
@@ -101,5 +102,41 @@ func TestExpire_Meanwhile(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A court holds a case longer than its rule was granted for. The list erases what
+// the rule was made of 30 days after its end, and the case goes on.
+func TestExpire_HeldByACourt(t *testing.T) {
+	t.Parallel()
+	dir, now := t.TempDir(), &clock{t: day0}
+	reopen := func() *desk.Desk { return open(t, dir, &desk.Options{Now: now.Now}) }
+	d := reopen()
+	held := accept(t, d, notice("https://example.org/held.jpg"), desk.Grant{End: day0.Add(time.Hour)})
+	other := accept(t, d, notice("https://example.org/other.jpg"), desk.Grant{})
+	ok(t, d.CourtHold(ctx, held, alice))
+	for range 45 { // a clock that jumps is not believed
+		now.set(now.Now().Add(24 * time.Hour))
+		_, err := d.Expire(ctx)
+		ok(t, err)
+	}
+	ok(t, d.Withdraw(ctx, other, alice))
+	ok(t, d.Erase(ctx, other, alice)) // the list rewrites its journal
+	ok(t, d.Close())
+	erased := 0
+	if err := eachRule(dir, func(e blocklist.Event) {
+		if e.IsErased() {
+			erased++
+		}
+	}); err != nil || erased != 1 {
+		t.Fatalf("%d rules in the journal are erased and not revoked, %v; want that of the held case", erased, err)
+	}
+	d = reopen()
+	ok(t, d.Verify(ctx))
+	ok(t, d.Release(ctx, held, alice))
+	_, err := d.Expire(ctx)
+	ok(t, err)
+	if c, err := d.Case(ctx, held); err != nil || c.State != desk.StateExpired || len(c.Rules) != 0 {
+		t.Errorf("the case is %s with the rules %v, %v", c.State, c.Rules, err)
 	}
 }
