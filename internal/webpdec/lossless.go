@@ -182,7 +182,8 @@ var lengthOrder = [19]byte{17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12,
 type lossless struct {
 	bitReader
 	work    *raster.Work
-	memory  int // of codes
+	memory  int  // of codes
+	asFound *int // set by tests: the first symbol of a pair has the code 0; counts pairs where this differs
 	lengths [nLiterals + nLengths + 1<<11]byte
 }
 
@@ -190,23 +191,9 @@ type lossless struct {
 func (d *lossless) readCode(c *code, n int, keep bool) error {
 	lengths := d.lengths[:n]
 	clear(lengths)
-	if d.read(1) != 0 { // one or two symbols
-		two, wide := d.read(1) != 0, d.read(1) != 0
-		s := d.read(1)
-		if wide {
-			s |= d.read(7) << 1
-		}
-		if int(s) >= n {
-			return errLossless
-		}
-		lengths[s] = 1
-		if two {
-			s = d.read(8)
-			if int(s) >= n {
-				return errLossless
-			}
-			lengths[s] = 1
-		}
+	var pair []uint32
+	if d.read(1) != 0 {
+		pair = d.readPair(lengths)
 	} else if err := d.readLengths(lengths); err != nil {
 		return err
 	}
@@ -222,10 +209,35 @@ func (d *lossless) readCode(c *code, n int, keep bool) error {
 	if !c.build(lengths) {
 		return errLossless
 	}
+	if d.asFound != nil && len(pair) == 2 && pair[0] >= pair[1] {
+		*d.asFound++
+		c.root, c.table = 1, []uint16{uint16(pair[0])<<4 | 1, uint16(pair[1])<<4 | 1}
+	}
 	if d.memory += c.bytes(); d.memory > maxCodes {
 		return raster.ErrBudget
 	}
 	return nil
+}
+
+// readPair reads a code of one or two symbols, and returns these. As libwebp does, it
+// ignores a symbol that the alphabet lacks, gives the code 0 to the smaller symbol
+// whatever the order in the file, and takes two equal symbols for one.
+func (d *lossless) readPair(lengths []byte) []uint32 {
+	two, wide := d.read(1) != 0, d.read(1) != 0
+	s := d.read(1)
+	if wide {
+		s |= d.read(7) << 1
+	}
+	pair := []uint32{s}
+	if two {
+		pair = append(pair, d.read(8))
+	}
+	for _, s := range pair {
+		if int(s) < len(lengths) {
+			lengths[s] = 1
+		}
+	}
+	return pair
 }
 
 // readLengths reads code lengths that are themselves coded.

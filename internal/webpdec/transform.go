@@ -33,7 +33,11 @@ type stream struct {
 
 // openStream reads what is before the pixels of a picture of w × h.
 func openStream(data []byte, w, h int, work *raster.Work) (*stream, error) {
-	s := &stream{lossless: &lossless{bitReader: bitReader{data: data}, work: work}, w: w, h: h}
+	return (&lossless{bitReader: bitReader{data: data}, work: work}).stream(w, h)
+}
+
+func (d *lossless) stream(w, h int) (*stream, error) {
+	s := &stream{lossless: d, w: w, h: h}
 	width := w
 	seen := [4]bool{}
 	for s.read(1) != 0 {
