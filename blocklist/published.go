@@ -288,22 +288,7 @@ func (l *List) destroy(path string) error {
 	if l.open.EncryptionKey != nil {
 		return l.discard(path)
 	}
-	f, err := l.fs.Edit(path)
-	if err != nil {
-		return err
-	}
-	size, err := f.Size()
-	zeros := make([]byte, min(max(size, 1), 1<<20))
-	for at := int64(0); at < size && err == nil; at += int64(len(zeros)) {
-		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return l.fs.Remove(path)
+	return fsx.Wipe(l.fs, path)
 }
 
 func isWiped(head []byte) bool { return bytes.Count(head, []byte{0}) == len(head) }

@@ -168,33 +168,10 @@ func (f *Folder) Swap(ctx context.Context, name string, content []byte, version 
 // Delete implements Store. It overwrites the file first: a process that has the file
 // open cannot read the old content any more.
 func (f *Folder) Delete(_ context.Context, name string) error {
-	if err := wipe(f.fs, filepath.Join(f.dir, name)); err != nil {
+	if err := fsx.Wipe(f.fs, filepath.Join(f.dir, name)); err != nil {
 		return fmt.Errorf("feed: %w", err)
 	}
 	return nil
-}
-
-// wipe overwrites a file with zeros and removes it.
-func wipe(fs fsx.FS, path string) error {
-	h, err := fs.Edit(path)
-	if errors.Is(err, iofs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	size, err := h.Size()
-	zeros := make([]byte, min(max(size, 1), 1<<20))
-	for at := int64(0); at < size && err == nil; at += int64(len(zeros)) {
-		_, err = h.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at)
-	}
-	if err == nil {
-		err = h.Sync()
-	}
-	if err = errors.Join(err, h.Close()); err != nil {
-		return err
-	}
-	return remove(fs, path)
 }
 
 // List implements Store.

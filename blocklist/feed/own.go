@@ -1,6 +1,8 @@
 package feed
 
 import (
+	"bytes"
+	"context"
 	"crypto/ed25519"
 	"encoding/binary"
 	"encoding/json"
@@ -97,29 +99,7 @@ func (o *own) write() error {
 
 // put writes a small file, durably.
 func (o *own) put(name string, content []byte) error {
-	path := o.path(name)
-	temp := path + tempSuffix
-	if err := remove(o.fs, temp); err != nil {
-		return withoutPath(err)
-	}
-	h, err := o.fs.Create(temp)
-	if err != nil {
-		return withoutPath(err)
-	}
-	_, err = h.WriteAt(content, 0)
-	if err == nil {
-		err = h.Sync()
-	}
-	if cerr := h.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = o.fs.Rename(temp, path)
-	}
-	if err == nil {
-		err = o.fs.SyncDir(o.dir)
-	}
-	return withoutPath(err)
+	return withoutPath(writeFile(context.Background(), o.fs, o.path(name), bytes.NewReader(content), int64(len(content))))
 }
 
 // An entry of the log is the length of a delta (4 bytes, little-endian) and the
@@ -289,7 +269,7 @@ func (o *own) clean() error {
 		if o.keep {
 			err = errors.Join(err, remove(o.fs, o.path(name)))
 		} else {
-			err = errors.Join(err, wipe(o.fs, o.path(name)))
+			err = errors.Join(err, fsx.Wipe(o.fs, o.path(name)))
 		}
 	}
 	return withoutPath(err)

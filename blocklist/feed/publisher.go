@@ -488,7 +488,7 @@ func (p *Publisher) addBase(ctx context.Context, next *pointer, why reason) (at 
 	path := filepath.Join(dir, "base")
 	defer func() {
 		// It may have keys of faces.
-		err = errors.Join(err, wipe(p.fs, path), os.RemoveAll(dir))
+		err = errors.Join(err, fsx.Wipe(p.fs, path), os.RemoveAll(dir))
 	}()
 	info, err := p.list.Snapshot(path)
 	if err != nil {

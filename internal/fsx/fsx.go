@@ -108,6 +108,30 @@ func (OS) SyncDir(dir string) error {
 	return err
 }
 
+// Wipe overwrites a file with zeros, durably, and removes it. It does nothing if
+// there is no file.
+func Wipe(fsys FS, path string) error {
+	f, err := fsys.Edit(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	size, err := f.Size()
+	zeros := make([]byte, min(max(size, 1), 1<<20))
+	for at := int64(0); at < size && err == nil; at += int64(len(zeros)) {
+		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), size-at)], at)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return fsys.Remove(path)
+}
+
 type osFile struct{ *os.File }
 
 func (f osFile) Size() (int64, error) {
