@@ -92,18 +92,21 @@ func ReadDelta(delta []byte, opts *LoadOptions) (DeltaInfo, error) {
 // The error wraps ErrGap if a delta begins after the current event, and ErrFork if
 // it continues another history. After an error the list is unchanged.
 func (l *List) Advance(deltas ...[]byte) (changed bool, err error) {
-	return l.advance(OpAdvance, "", deltas)
+	return l.advance(OpAdvance, "", Position{}, deltas)
 }
 
 // ReloadFrom loads a snapshot from another path into a loaded list, with the
 // deltas after it, as Reload and Advance do. The State changes once. The snapshot
 // alone may be older than the list; with the deltas it must be a successor.
-func (l *List) ReloadFrom(path string, deltas ...[]byte) (changed bool, err error) {
-	return l.advance(OpReload, path, deltas)
+//
+// end, unless zero, is where the list must stand then. The error wraps ErrPosition
+// if the files end elsewhere.
+func (l *List) ReloadFrom(path string, end Position, deltas ...[]byte) (changed bool, err error) {
+	return l.advance(OpReload, path, end, deltas)
 }
 
 // advance goes on from a snapshot, or from the current state with an empty path.
-func (l *List) advance(op Op, path string, deltas [][]byte) (changed bool, err error) {
+func (l *List) advance(op Op, path string, end Position, deltas [][]byte) (changed bool, err error) {
 	if l.writer != nil {
 		return false, fmt.Errorf("blocklist: the list was opened for writing: %w", errors.ErrUnsupported)
 	}
@@ -113,7 +116,7 @@ func (l *List) advance(op Op, path string, deltas [][]byte) (changed bool, err e
 		return false, fmt.Errorf("blocklist: %w", ErrClosed)
 	}
 	start, before := time.Now(), l.State()
-	changed, err = l.advanceNow(path, deltas)
+	changed, err = l.advanceNow(path, end, deltas)
 	if changed || err != nil {
 		l.report(start, Observation{Op: op, Count: int(l.State().seq - before.seq), Err: err})
 	} else {
@@ -122,7 +125,7 @@ func (l *List) advance(op Op, path string, deltas [][]byte) (changed bool, err e
 	return changed, err
 }
 
-func (l *List) advanceNow(path string, deltas [][]byte) (changed bool, err error) {
+func (l *List) advanceNow(path string, end Position, deltas [][]byte) (changed bool, err error) {
 	l.forgetFaces()
 	now := l.State()
 	f := l.fold
@@ -142,6 +145,9 @@ func (l *List) advanceNow(path string, deltas [][]byte) (changed bool, err error
 	steps, at, past, err := l.readSteps(f, deltas)
 	if err == nil {
 		err = succeeds(at, past, now.Position())
+	}
+	if err == nil && end != (Position{}) && at != end {
+		err = fmt.Errorf("blocklist: the files end at %v, and not at %v: %w", at, end, ErrPosition)
 	}
 	if err != nil {
 		return false, err

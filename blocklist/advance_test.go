@@ -89,10 +89,18 @@ func TestAdvance(t *testing.T) {
 			t.Fatalf("again: %t, %v", changed, err)
 		}
 		// The snapshot is older than the list by now, and with the deltas it is not.
-		if _, err := p.r.ReloadFrom(p.path); !errors.Is(err, blocklist.ErrRollback) {
+		if _, err := p.r.ReloadFrom(p.path, blocklist.Position{}); !errors.Is(err, blocklist.ErrRollback) {
 			t.Fatalf("the old snapshot: %v", err)
 		}
-		if _, err := p.r.ReloadFrom(p.path, a, b); err != nil {
+		now, end := p.r.State(), p.l.State().Position()
+		elsewhere := end
+		elsewhere.Digest[0] ^= 1
+		for _, end := range []blocklist.Position{elsewhere, {Epoch: end.Epoch, Seq: end.Seq + 1, Digest: end.Digest}} {
+			if _, err := p.r.ReloadFrom(p.path, end, a, b); !errors.Is(err, blocklist.ErrPosition) || p.r.State() != now {
+				t.Fatalf("files that end elsewhere: %v", err)
+			}
+		}
+		if _, err := p.r.ReloadFrom(p.path, end, a, b); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := p.r.State().Position(), p.l.State().Position(); got != want {

@@ -37,6 +37,8 @@ var (
 	// ErrGap: a delta begins after the last event of the list in use. Changes
 	// before it are missing.
 	ErrGap = errors.New("changes are missing")
+	// ErrPosition: the files of a list do not lead where they must.
+	ErrPosition = errors.New("files lead to another position")
 	// ErrFork: a list has the same number as another one, or a higher one, but
 	// other earlier events. It was restored from an older copy and continued from
 	// there, or it was made by another party.

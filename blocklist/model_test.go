@@ -687,7 +687,7 @@ func TestListAgainstModel(t *testing.T) {
 					if err := l.Publish(path); err != nil {
 						t.Fatal(err)
 					}
-					if _, err := replica.ReloadFrom(path, deltas...); err != nil {
+					if _, err := replica.ReloadFrom(path, l.State().Position(), deltas...); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -169,6 +169,9 @@ func Follow(ctx context.Context, location string, opts *Options) (*Feed, error) 
 		return nil, fmt.Errorf("feed: another reader uses the folder: %w", blocklist.ErrLocked)
 	}
 	if err := f.start(ctx); err != nil {
+		if f.list != nil {
+			err = errors.Join(err, f.list.Close())
+		}
 		f.unlock()
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	iofs "io/fs"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
@@ -162,7 +161,7 @@ func (f *Feed) takeChain(ctx context.Context, p *pointer, chain []link) error {
 func (f *Feed) endsAt(p *pointer, deltas [][]byte) error {
 	info, err := blocklist.ReadDelta(deltas[len(deltas)-1], &f.load)
 	if err == nil && info.To != p.position() {
-		err = fmt.Errorf("feed: the deltas end at %v, the pointer at %v: %w", info.To, p.position(), ErrMismatch)
+		err = fmt.Errorf("feed: the deltas end at %v, the pointer at %v: %w", info.To, p.position(), blocklist.ErrPosition)
 	}
 	return err
 }
@@ -190,7 +189,7 @@ func (f *Feed) takeBase(ctx context.Context, p *pointer) error {
 		return fmt.Errorf("feed: the deltas begin after the base: %w", ErrPointer)
 	}
 	path := f.own.path(baseName(&p.Base))
-	n, err := f.fetchBase(ctx, p, path)
+	n, err := fetchFile(ctx, f.source, f.o.fs, baseName(&p.Base), &p.Base, path, f.o.Timeout)
 	f.mu.Lock()
 	f.info.Bytes += uint64(n)
 	f.mu.Unlock()
@@ -202,29 +201,13 @@ func (f *Feed) takeBase(ctx context.Context, p *pointer) error {
 	if err != nil {
 		return err
 	}
-	if len(rest) == 0 && len(some) > 0 {
-		if err := f.endsAt(p, some); err != nil {
-			return err
-		}
+	end := p.position()
+	if len(rest) > 0 {
+		end = blocklist.Position{} // takeChain compares it
 	}
-	list := f.list
-	if list == nil {
-		if list, err = blocklist.Load(path, &f.load); err == nil {
-			_, err = list.Advance(some...)
-		}
-	} else {
-		_, err = list.ReloadFrom(path, some...)
-	}
-	if err == nil && list.State().ID() != p.id() {
-		err = fmt.Errorf("feed: the base is of another list than the pointer: %w", ErrMismatch)
-	}
-	if err == nil && len(rest) == 0 && list.State().Position() != p.position() {
-		err = fmt.Errorf("feed: the files end at %v, the pointer at %v: %w", list.State().Position(), p.position(), ErrMismatch)
-	}
-	if err != nil {
+	if err := f.show(p, path, end, some); err != nil {
 		return err
 	}
-	f.list = list
 	f.newBaseLife(p)
 	f.mu.Lock()
 	f.info.Bases++
@@ -236,21 +219,30 @@ func (f *Feed) takeBase(ctx context.Context, p *pointer) error {
 	return f.takeChain(ctx, p, rest)
 }
 
-// fetchBase brings the base of a pointer to path, unless it is there.
-func (f *Feed) fetchBase(ctx context.Context, p *pointer, path string) (int64, error) {
-	if f.own.state.Base.SHA256 == p.Base.SHA256 {
-		// It may be damaged, or it would not be needed again.
-		h, err := f.o.fs.Open(path)
-		if err == nil {
-			h.Close()
-			if f.list != nil {
-				return 0, nil
-			}
-		} else if !errors.Is(err, iofs.ErrNotExist) {
-			return 0, fmt.Errorf("feed: own copy: %w", withoutPath(err))
-		}
+// show makes the list that of a base and deltas after it, if they are of the list of
+// a pointer and end at a position; the zero one is anywhere.
+func (f *Feed) show(p *pointer, path string, end blocklist.Position, deltas [][]byte) error {
+	if f.list != nil {
+		_, err := f.list.ReloadFrom(path, end, deltas...)
+		return err
 	}
-	return fetchFile(ctx, f.source, f.o.fs, baseName(&p.Base), &p.Base, path, f.o.Timeout)
+	list, err := blocklist.Load(path, &f.load)
+	if err != nil {
+		return err
+	}
+	_, err = list.Advance(deltas...)
+	switch at := list.State(); {
+	case err != nil:
+	case at.ID() != p.id():
+		err = fmt.Errorf("feed: the base is of another list than the pointer: %w", ErrMismatch)
+	case end != (blocklist.Position{}) && at.Position() != end:
+		err = fmt.Errorf("feed: the files end at %v, the pointer at %v: %w", at.Position(), end, blocklist.ErrPosition)
+	}
+	if err != nil {
+		return errors.Join(err, list.Close())
+	}
+	f.list = list
+	return nil
 }
 
 // shorten replaces a log of many deltas by one of the publisher's, which has

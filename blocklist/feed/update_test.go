@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/blocklist/feed"
 )
 
@@ -37,26 +39,55 @@ func (d *desk) contradict() []byte {
 	return text
 }
 
-// A pointer that contradicts its deltas changes nothing.
-func TestPointerContradictsDeltas(t *testing.T) {
+// A pointer that contradicts its deltas, or a base without deltas, changes nothing:
+// no State is ever shown that the pointer does not name.
+func TestPointerContradictsFiles(t *testing.T) {
 	t.Parallel()
-	d := published(t, 200)
-	f := follow(t, d.to, manual(t))
-	at := f.List().State().Position()
-	d.add(1)
-	d.publish()
-	good := d.contradict()
-	if err := f.Poll(context.Background()); !errors.Is(err, feed.ErrMismatch) {
-		t.Errorf("Poll: %v, want %v", err, feed.ErrMismatch)
+	ctx := context.Background()
+	for _, onlyBase := range []bool{false, true} {
+		d := published(t, 200)
+		o := manual(t)
+		var shown atomic.Int64
+		o.Observer = observe(func(n blocklist.Observation) {
+			if (n.Op == blocklist.OpAdvance || n.Op == blocklist.OpReload) && n.Err == nil {
+				shown.Add(1)
+			}
+		})
+		f := follow(t, d.to, o)
+		at := f.List().State().Position()
+		d.add(1)
+		if onlyBase {
+			if err := os.RemoveAll(d.to); err != nil {
+				t.Fatal(err)
+			}
+			d.list.Close()
+			d.open()
+		}
+		d.publish()
+		good := d.contradict()
+		if err := f.Poll(ctx); !errors.Is(err, blocklist.ErrPosition) {
+			t.Errorf("only a base %t: Poll: %v, want %v", onlyBase, err, blocklist.ErrPosition)
+		}
+		if got := f.List().State().Position(); got != at || shown.Load() != 0 {
+			t.Errorf("only a base %t: the reader is at %v, want %v; %d States were shown", onlyBase, got, at, shown.Load())
+		}
+		if g, err := feed.Follow(ctx, d.to, manual(t)); !errors.Is(err, blocklist.ErrPosition) {
+			t.Errorf("only a base %t: a new reader: %v, want %v", onlyBase, err, blocklist.ErrPosition)
+			if err == nil {
+				g.Close()
+			}
+		}
+		if err := os.WriteFile(filepath.Join(d.to, "latest"), good, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Poll(ctx); err != nil {
+			t.Fatal(err)
+		}
+		d.reaches(f)
 	}
-	if got := f.List().State().Position(); got != at {
-		t.Errorf("the reader is at %v, want %v", got, at)
-	}
-	if err := os.WriteFile(filepath.Join(d.to, "latest"), good, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Poll(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	d.reaches(f)
 }
+
+// observe is a blocklist.Observer.
+type observe func(blocklist.Observation)
+
+func (o observe) Observe(n blocklist.Observation) { o(n) }
