@@ -77,7 +77,7 @@ func TestErase(t *testing.T) {
 	c, err := d.Submit(ctx, r)
 	ok(t, err)
 	ok(t, d.Notify(ctx))
-	for _, m := range opts.Notifier.(*office).sent {
+	for _, m := range opts.Notifier.(*office).mail() {
 		if m.Type == desk.MessageConfirmEmail {
 			token = m.Token
 		}

@@ -474,7 +474,7 @@ func TestFaceOptOut_Letters(t *testing.T) {
 			ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
 			said := map[desk.MessageType]string{}
 			o.settle()
-			for _, m := range o.sent {
+			for _, m := range o.mail() {
 				_, body, err := texts.Message(m)
 				ok(t, err)
 				said[m.Type] = body

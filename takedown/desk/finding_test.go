@@ -71,13 +71,13 @@ func TestReject_Spam(t *testing.T) {
 	t.Parallel()
 	for _, onHold := range []bool{false, true} {
 		o := newOffice(t)
-		o.fail = errors.New("no connection")
+		o.failing(errors.New("no connection"), "")
 		spam, other := o.submit(t, notice("https://example.org/a.jpg")), o.submit(t, notice("https://example.org/b.jpg"))
 		if onHold {
 			ok(t, o.Hold(ctx, spam.ID, alice))
 		}
 		ok(t, o.Reject(ctx, spam.ID, desk.Refusal{Actor: desk.Actor{By: "alice", Reason: "spam"}}))
-		o.fail = nil
+		o.failing(nil, "")
 		ok(t, o.Retry())
 		o.wantLetters(t, spam.ID)
 		o.wantLetters(t, other.ID, desk.MessageReceipt)

@@ -101,9 +101,7 @@ type letterDesk struct {
 	n    byte
 }
 
-// forget drops what was sent; only drops messages that are not of some kind.
-func (d *letterDesk) forget() { d.only(func(desk.Message) bool { return false }) }
-
+// only drops messages that are not of some kind.
 func (d *letterDesk) only(want func(desk.Message) bool) {
 	d.settle()
 	d.mu.Lock()

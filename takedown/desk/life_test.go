@@ -51,6 +51,29 @@ func (o *office) Notify(_ context.Context, m desk.Message) error {
 	return nil
 }
 
+// failing makes Notify fail with err: for messages of type only, or for all if that
+// is empty. The sender runs beside the test.
+func (o *office) failing(err error, only desk.MessageType) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fail, o.only = err, only
+}
+
+// mail returns what was sent.
+func (o *office) mail() []desk.Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.sent)
+}
+
+// forget drops what was sent.
+func (o *office) forget() {
+	o.settle()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent = nil
+}
+
 // settle waits until nothing is left to send, except what the Notifier does not take.
 func (o *office) settle() { _ = o.Retry() }
 
@@ -682,16 +705,17 @@ func TestSubmit_AddressMapper(t *testing.T) {
 func TestNotify_AfterAnOutage(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	o.fail = errors.New("no connection")
+	down := errors.New("no connection")
+	o.failing(down, "")
 	c := o.submit(t, notice("https://example.org/a.jpg"))
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{}))
-	if err := o.Retry(); !errors.Is(err, o.fail) {
+	if err := o.Retry(); !errors.Is(err, down) {
 		t.Errorf("Notify: %v", err)
 	}
 	if c = o.wantState(t, c.ID, desk.StateInForce); !c.Times[desk.MilestoneInformed].IsZero() {
 		t.Error("informed, without a message")
 	}
-	o.fail = nil
+	o.failing(nil, "")
 	o.later(time.Hour)
 	ok(t, o.Retry())
 	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageInForce, desk.MessageStatement)
@@ -706,14 +730,14 @@ func TestNotify_AfterAnOutage(t *testing.T) {
 func TestNotify_WhatCountsAsTold(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
-	o.fail, o.only = errors.New("mailbox full"), desk.MessageAccepted
+	o.failing(errors.New("mailbox full"), desk.MessageAccepted)
 	c := o.submit(t, notice("https://example.org/a.jpg"))
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{}))
 	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageInForce, desk.MessageStatement)
 	if c = o.wantState(t, c.ID, desk.StateInForce); !c.Times[desk.MilestoneInformed].IsZero() {
 		t.Error("informed, without the decision")
 	}
-	o.fail = nil
+	o.failing(nil, "")
 	ok(t, o.Retry())
 	o.wantLetters(t, c.ID, desk.MessageAccepted)
 	if c = o.wantState(t, c.ID, desk.StateInForce); c.Times[desk.MilestoneInformed].IsZero() {

@@ -201,7 +201,7 @@ func strangersCourse(t *testing.T, seed uint64) {
 	}
 	wantVerdict(t, fmt.Sprintf("the picture, seed %d", seed), o.Enforcer().Filter("", hashes(t, picture)...), takedown.Block)
 	o.wantState(t, victim.ID, desk.StateInForce)
-	for _, m := range o.sent {
+	for _, m := range o.mail() {
 		if m.Case != victim.ID && (len(m.Items) > 0 || m.Counter != nil || m.Granted != 0) {
 			t.Errorf("seed %d: a stranger is told: %+v", seed, m)
 		}

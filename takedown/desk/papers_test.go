@@ -316,14 +316,14 @@ func TestTexts_CounterNotice(t *testing.T) {
 		r := samples(t, dmca.ID)[request.KindCounterNotice].(request.CounterNotice)
 		r.Requester.Name, r.Requester.Email, r.Explanation = "A. Publisher", "publisher@example.org", "I took it myself."
 		counter := o.submit(t, r)
-		o.fail, o.only = errors.New("no connection"), desk.MessageCounterReceived
+		o.failing(errors.New("no connection"), desk.MessageCounterReceived)
 		ok(t, o.Accept(ctx, counter.ID, desk.Grant{Actor: alice}))
 		if erased { // which it can be once its window is of no matter any more
 			ok(t, o.CourtHold(ctx, counter.ID, alice))
 			ok(t, o.Release(ctx, counter.ID, alice))
 			ok(t, o.Erase(ctx, counter.ID, alice))
 		}
-		o.fail = nil
+		o.failing(nil, "")
 		ok(t, o.Retry())
 		m := o.last(desk.MessageCounterReceived)
 		if m.Case != dmca.ID || m.Reply != counter.ID || m.To.Email != person.Email || (m.Counter == nil) != erased {
@@ -415,7 +415,7 @@ func TestTexts_Messages(t *testing.T) {
 
 	o.settle()
 	seen := map[desk.MessageType]bool{}
-	for _, m := range o.sent {
+	for _, m := range o.mail() {
 		seen[m.Type] = true
 		for _, lang := range []string{"en", "th-TH", "fr"} {
 			m.To.Language = lang

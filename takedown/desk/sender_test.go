@@ -290,10 +290,11 @@ func TestSender_Cap(t *testing.T) {
 	}
 	for day, want := range []int{5, 5, 2, 0} {
 		o.settle()
-		if len(o.sent) != want {
-			t.Errorf("day %d: %d messages, want %d", day, len(o.sent), want)
+		mail := o.mail()
+		if len(mail) != want {
+			t.Errorf("day %d: %d messages, want %d", day, len(mail), want)
 		}
-		for _, m := range o.sent {
+		for _, m := range mail {
 			i := slices.Index(ids, m.Case)
 			if i < 0 {
 				t.Errorf("case %v twice", m.Case)
@@ -301,7 +302,7 @@ func TestSender_Cap(t *testing.T) {
 			}
 			ids = slices.Delete(ids, i, i+1)
 		}
-		o.sent = nil
+		o.forget()
 		o.later(24 * time.Hour)
 	}
 }
