@@ -38,9 +38,24 @@ func (d *Desk) begin(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// inForce returns the messages about rules that apply from now on.
+// granted returns the messages about a grant whose rules are in the list: one letter
+// to the requester, who gets another one only if the rules apply later.
+func (c *caseRecord) granted() []message {
+	msgs := []message{{Case: c.ID, Type: decisionMessage(c), Reason: c.Reason}}
+	if c.Begins {
+		return msgs
+	}
+	return c.toAffected(msgs)
+}
+
+// inForce returns the messages about rules that were granted before and apply from
+// now on.
 func (c *caseRecord) inForce() []message {
-	msgs := []message{{Case: c.ID, Type: MessageInForce}}
+	return c.toAffected([]message{{Case: c.ID, Type: MessageInForce}})
+}
+
+// toAffected adds the message to the affected party.
+func (c *caseRecord) toAffected(msgs []message) []message {
 	if c.Purposes != 0 && c.Purposes&takedown.PurposeIndex == 0 {
 		return msgs // nothing is shown less
 	}

@@ -77,7 +77,7 @@ func TestLife_ChangedBeforeItBegins(t *testing.T) {
 		{"withdrawn", func(o *office, id takedown.CaseID) error { return o.Withdraw(ctx, id, desk.Actor{}) }, []desk.MessageType{desk.MessageWithdrawn}, nil},
 		{"begins at once after all", func(o *office, id takedown.CaseID) error {
 			return o.Amend(ctx, id, desk.Grant{Actor: alice})
-		}, []desk.MessageType{desk.MessageAccepted, desk.MessageInForce, desk.MessageStatement}, nil},
+		}, []desk.MessageType{desk.MessageAccepted, desk.MessageStatement}, nil},
 		{"begins later still", func(o *office, id takedown.CaseID) error {
 			return o.Amend(ctx, id, desk.Grant{Actor: alice, Start: day0.AddDate(2, 0, 0)})
 		}, []desk.MessageType{desk.MessageAccepted}, nil},

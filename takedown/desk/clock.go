@@ -318,6 +318,17 @@ func (d *Desk) complaintWindow(c *Case) Span {
 	return Span{}
 }
 
+// affectedWindow is how long the party that a restriction affects can complain about
+// it, whatever law or terms it rests on: Article 20(1) DSA.
+func (d *Desk) affectedWindow() Span {
+	for i := range d.deadlines {
+		if row := &d.deadlines[i]; row.Name == "complaint_window" && row.Regime == request.RegimeDSA {
+			return row.NotBefore
+		}
+	}
+	return Span{}
+}
+
 // Due returns the deadlines of all cases that end before a time: by the priority of
 // their cases, then the most urgent first. An action that a law requires without
 // undue delay is due since its clock began. The zero time lists all deadlines.

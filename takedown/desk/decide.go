@@ -73,15 +73,20 @@ func (d *Desk) Accept(ctx context.Context, id takedown.CaseID, g Grant) error {
 	return errors.Join(err, second)
 }
 
-// decided notes a grant in its case, and adds to a change what is told and kept.
+// decided notes a grant in its case, and adds to a change what is kept.
 func (d *Desk) decided(c *caseRecord, ch *change, g Grant, now time.Time) error {
 	if err := d.store.find(c, g.Finding); err != nil {
 		return err
 	}
+	if d.opts.FullStatements {
+		st := NewStatementOfReasons(&c.Case)
+		if lacks := st.incomplete(); len(lacks) > 0 {
+			return &GrantError{c.ID, fmt.Sprintf("the statement of reasons would lack %s: see Grant.Finding", strings.Join(lacks, " and "))}
+		}
+	}
 	c.Reason = g.Reason
 	c.happened(MilestoneDecided, now) // again, after a complaint
-	ch.material = c.material
-	ch.messages = []message{{Case: c.ID, Type: decisionMessage(c), Reason: g.Reason}}
+	ch.material = c.material          // the letter follows when the rules are in the list
 	if d.opts.KeepPictures && !c.Delicate() {
 		ch.keep = grantedImages(c)
 	}
@@ -275,6 +280,9 @@ func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing
 		return err
 	}
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		c.Problems = nil
 		for _, f := range missing {
 			if !fields.Plain.MatchString(f) {
@@ -305,6 +313,9 @@ func (d *Desk) AskInfo(ctx context.Context, id takedown.CaseID, a Actor, missing
 // items are not on hold until a reviewer calls Hold again.
 func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if !c.undecided() || c.State == StateUnconfirmed {
 			return change{}, &MoveError{id, c.State, StateEnforcing}
 		}
@@ -328,6 +339,9 @@ func (d *Desk) Hold(ctx context.Context, id takedown.CaseID, a Actor) error {
 // decision. It fails with a [*MoveError] when the case has no hold.
 func (d *Desk) ReleaseHold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if !c.undecided() || len(c.Rules) == 0 {
 			return change{}, &MoveError{id, c.State, "hold_released"}
 		}
@@ -380,6 +394,9 @@ func (d *Desk) Withdraw(ctx context.Context, id takedown.CaseID, a Actor) error 
 // the court decided for the sender: the items that it names are restored.
 func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if c.Kind == request.KindCounterNotice && c.State == StateCourtHold {
 			return d.restoring(ctx, c, a, now)
 		}
@@ -388,7 +405,12 @@ func (d *Desk) Reverse(ctx context.Context, id takedown.CaseID, a Actor) error {
 }
 
 func (d *Desk) end(ctx context.Context, id takedown.CaseID, to State, a Actor) error {
-	err := d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) { return d.ending(c, to, a, now) })
+	err := d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
+		return d.ending(c, to, a, now)
+	})
 	if err != nil {
 		return err
 	}
@@ -414,6 +436,9 @@ func (d *Desk) ending(c *caseRecord, to State, a Actor, now time.Time) (change, 
 // a court action is over.
 func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if c.State != StateCounter {
 			return change{}, &MoveError{id, c.State, StateRestored}
 		}
@@ -429,6 +454,9 @@ func (d *Desk) Restore(ctx context.Context, id takedown.CaseID, a Actor) error {
 // items that it names are not restored before that.
 func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		c.happened(MilestoneCourtNotice, now)
 		return change{}, c.move(StateCourtHold, a, now)
 	})
@@ -438,6 +466,9 @@ func (d *Desk) CourtHold(ctx context.Context, id takedown.CaseID, a Actor) error
 // case is in force as before; a counter-notice is closed.
 func (d *Desk) Release(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if c.State != StateCourtHold {
 			return change{}, &MoveError{id, c.State, StateInForce}
 		}
@@ -473,6 +504,9 @@ func (d *Desk) noted(ctx context.Context, id takedown.CaseID, m Milestone, a Act
 		return err
 	}
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if m == MilestoneInformed && c.Times[MilestoneDecided].IsZero() {
 			return change{}, &MoveError{id, c.State, "informed"}
 		}
@@ -554,6 +588,9 @@ func (d *Desk) expireFaces(ctx context.Context) error {
 // [*TooEarlyError].
 func (d *Desk) CloseCase(ctx context.Context, id takedown.CaseID, a Actor) error {
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if !c.ended() { // a reply, which may go there by its decision, included
 			return change{}, &MoveError{id, c.State, StateClosed}
 		}
@@ -579,6 +616,9 @@ func (d *Desk) LegalHold(ctx context.Context, id takedown.CaseID, hold bool, a A
 		return err
 	}
 	return d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyProtect); err != nil {
+			return change{}, err
+		}
 		c.LegalHold = hold
 		c.note(c.State, map[bool]State{true: legalHold, false: legalHoldEnded}[hold], a, now)
 		return change{}, nil
@@ -600,6 +640,9 @@ func (d *Desk) Erase(ctx context.Context, id takedown.CaseID, a Actor) error {
 		return err
 	}
 	err := d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyProtect); err != nil {
+			return change{}, err
+		}
 		switch {
 		case c.Erased():
 			return change{forget: len(c.Rules) == 0}, d.store.keys.destroy(id)

@@ -2,8 +2,6 @@ package desk
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -22,10 +20,6 @@ import (
 // counsel to say. Options.HandOver tells the operator of each case, and
 // [Desk.MarkReported] records the report and preserves the case.
 
-// ErrNotAllowed is returned when a reviewer may not decide or see a case about a
-// child: see Options.ChildSafety.
-var ErrNotAllowed = errors.New("takedown: the case is about a child, and the reviewer is not responsible for child safety")
-
 // Delicate reports that the pictures of a case must not be shown unless somebody asks
 // for them, and then blurred first: it is about a child, or about an intimate image.
 func (c *Case) Delicate() bool {
@@ -34,32 +28,38 @@ func (c *Case) Delicate() bool {
 
 func (c *Case) aboutChild() bool { return slices.Contains(c.Flags, request.FlagChildSafety) }
 
-// mayDecide refuses reviewers who may not decide a case.
-func (d *Desk) mayDecide(c *caseRecord, a Actor) error {
-	if c.aboutChild() && d.opts.ChildSafety != nil && !d.opts.ChildSafety(a.By) {
-		return fmt.Errorf("%w: case %v", ErrNotAllowed, c.ID)
-	}
-	return nil
-}
-
-const factViewed State = "viewed"
+// What stands in the log of somebody who has looked at a case, or handed it out.
+const (
+	factViewed   State = "viewed"
+	factExported State = "exported"
+)
 
 // View returns a case for a reviewer, and records in the log who looked at it. a.By is
-// required. A reviewer who is not responsible for child safety gets a case about a
-// child without its request and pictures.
+// required. A reviewer who may not see it (Options.May), or who is not responsible for
+// child safety, gets it without its request, pictures and finding.
 func (d *Desk) View(ctx context.Context, id takedown.CaseID, a Actor) (Case, error) {
+	return d.look(ctx, id, a, factViewed)
+}
+
+// look is View with what the log says of it.
+func (d *Desk) look(ctx context.Context, id takedown.CaseID, a Actor, what State) (Case, error) {
 	if err := a.decider(); err != nil {
 		return Case{}, err
 	}
-	if err := d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
-		c.note(c.State, factViewed, a, now)
+	if err := d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if what == factExported {
+			if err := d.may(&c.Case, a, DutyProtect); err != nil {
+				return change{}, err
+			}
+		}
+		c.note(c.State, what, a, now)
 		return change{}, nil
 	}); err != nil {
 		return Case{}, err
 	}
 	c, err := d.Case(ctx, id)
-	if err == nil && d.mayDecide(&caseRecord{Case: c}, a) != nil {
-		c.Request, c.Pictures = nil, nil
+	if err == nil && d.maySee(&c, a) != nil {
+		c.Request, c.Pictures, c.Finding = nil, nil, Finding{}
 	}
 	return c, err
 }

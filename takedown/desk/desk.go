@@ -156,6 +156,10 @@ type Options struct {
 	// algorithms improve. Pictures that were sent for a face, and pictures with
 	// only the face granted, are not kept.
 	KeepPictures bool
+	// May reports whether somebody may do a part of the work with a case; nil allows
+	// everything to everybody. It is asked where an Actor has a name, and must not
+	// call the desk. [Desk.View] then returns a case without its request and pictures.
+	May func(by string, do Duty, c *Case) bool
 	// ChildSafety reports whether a reviewer is responsible for child safety. Nobody
 	// else can decide such cases, or see their pictures with [Desk.View]; nil lets
 	// all reviewers.
@@ -167,6 +171,10 @@ type Options struct {
 	// Reasons are codes of reasons for a refusal in addition to those of [Reasons].
 	// Give their words to package texts, in Catalogue.Reasons.
 	Reasons []string
+	// FullStatements refuses to grant what rests on a law, without Finding.Law and
+	// Finding.Explanation: its statement of reasons would lack point (d) of Article
+	// 17(3) DSA.
+	FullStatements bool
 	// Lookup returns what the operator's index has at a canonical address. It is
 	// called for each address of a request, without a lock, and must not block for
 	// long; nil leaves open whether an address is that of a picture or of a page.
@@ -427,7 +435,7 @@ func openCases(dir string, opts *Options, terms indexTerms) (_ *caseStore, err e
 	}
 	s := &caseStore{policy: opts.Policy, notify: opts.Notifier != nil, terms: terms}
 	s.stamp = &stamping{Store: db, s: s}
-	s.db = &closing{Store: s.stamp}
+	s.db = &closing{Store: s.stamp, bell: &s.bell}
 	if err := s.openParts(dir, opts); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
@@ -800,9 +808,11 @@ func (d *Desk) arrive(c *caseRecord) (msgs []message, err error) {
 	silent := c.Silent
 	if silent && c.Begins && c.State == StateInForce && !now.Before(c.Start) {
 		// What begin does: the case does not wait for it any more.
-		silent = c.over(now)
 		c.happened(MilestoneEnforced, c.Start)
 		c.note(c.State, State(MilestoneEnforced), Actor{}, now)
+		if !c.over(now) && !c.Erased() {
+			msgs = c.inForce()
+		}
 	}
 	c.After, c.Incoming, c.Silent = "", nil, false
 	c.Begins = c.State == StateInForce && now.Before(c.Start) && (c.Begins || !silent)
@@ -818,11 +828,14 @@ func (d *Desk) arrive(c *caseRecord) (msgs []message, err error) {
 	case c.ended():
 		c.happened(MilestoneEnded, now)
 	}
-	if t, ok := arrivals[c.State]; ok && !c.Erased() && !silent && !c.Begins {
+	if silent || c.Erased() {
+		return msgs, nil
+	}
+	if c.State == StateInForce {
+		return c.granted(), nil
+	}
+	if t, ok := arrivals[c.State]; ok {
 		msgs = []message{{Case: c.ID, Type: t}}
-		if t == MessageInForce {
-			msgs = c.inForce()
-		}
 	}
 	return msgs, nil
 }
@@ -851,7 +864,6 @@ func aim(events []blocklist.Event, last uint64) {
 
 // arrivals are the messages about states that are reached by way of the list.
 var arrivals = map[State]MessageType{
-	StateInForce:   MessageInForce,
 	StateWithdrawn: MessageWithdrawn,
 	StateReversed:  MessageReversed,
 	StateRestored:  MessageRestored,

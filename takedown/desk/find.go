@@ -57,6 +57,11 @@ type Query struct {
 	Picture takedown.Candidate
 	// About selects the replies to a case.
 	About takedown.CaseID
+	// Assignee selects the cases that are assigned to this reviewer now, Unassigned
+	// those that are assigned to nobody: see [Desk.Assign]. With both, it is the cases
+	// that the reviewer can take.
+	Assignee   string
+	Unassigned bool
 	// DueBefore selects the cases with a deadline before that time; see [Desk.Due].
 	// For a case whose clock stands still it is the deadline as of when it stopped.
 	DueBefore time.Time
@@ -156,7 +161,7 @@ func (d *Desk) search(ctx context.Context, q *Query, f func(*search) error) erro
 		return err
 	}
 	return d.store.db.View(func(tx StoreTx) error {
-		return f(&search{caseStore: d.store, ctx: ctx, tx: tx, q: q, filter: q.filter(), near: near})
+		return f(&search{caseStore: d.store, ctx: ctx, tx: tx, q: q, filter: q.filter(d.clock()), near: near})
 	})
 }
 
@@ -404,14 +409,15 @@ type rowFilter struct {
 	q                 *Query
 	due               uint64
 	received, earlier uint64
+	now               time.Time
 }
 
-func (q *Query) filter() rowFilter {
+func (q *Query) filter(now time.Time) rowFilter {
 	// Times in the index are whole seconds: of a bound, the next one.
 	key := func(t time.Time) uint64 {
 		return binary.BigEndian.Uint64(ixTime(nil, t.Add(time.Second-1).Truncate(time.Second)))
 	}
-	return rowFilter{q, key(q.DueBefore), key(q.ReceivedFrom), key(q.ReceivedBefore)}
+	return rowFilter{q, key(q.DueBefore), key(q.ReceivedFrom), key(q.ReceivedBefore), now}
 }
 
 func (f *rowFilter) selects(r *rowFields) bool {
@@ -420,6 +426,7 @@ func (f *rowFilter) selects(r *rowFields) bool {
 	case len(q.States) > 0 && !slices.ContainsFunc(q.States, func(s State) bool { return string(s) == string(r.state) }),
 		len(q.Kinds) > 0 && !slices.Contains(q.Kinds, r.kind),
 		len(q.Regimes) > 0 && !slices.ContainsFunc(q.Regimes, func(s request.Regime) bool { return string(s) == string(r.regime) }),
+		(q.Assignee != "" || q.Unassigned) && !f.assigned(r),
 		!q.DueBefore.IsZero() && r.due >= f.due,
 		!q.ReceivedFrom.IsZero() && r.received < f.received,
 		!q.ReceivedBefore.IsZero() && r.received >= f.earlier:
@@ -431,6 +438,15 @@ func (f *rowFilter) selects(r *rowFields) bool {
 		}
 	}
 	return true
+}
+
+// assigned reports whether a row has the assignment that is asked for.
+func (f *rowFilter) assigned(r *rowFields) bool {
+	to := r.assignedTo(f.now)
+	if to == nil {
+		return f.q.Unassigned
+	}
+	return f.q.Assignee != "" && string(to) == f.q.Assignee
 }
 
 // nearTable holds the PDQ hashes of the pictures of all cases, to find those near

@@ -56,7 +56,7 @@ const (
 
 // indexVersion is raised whenever the entries of a case change. Open then builds
 // the index anew.
-const indexVersion = 2
+const indexVersion = 3
 
 var keyIndex = []byte("index") // in BucketMeta: digest of what the index was built by
 
@@ -184,7 +184,7 @@ func (s *caseStore) caseEntries(c *caseRecord) []entry {
 	due, paused := s.terms.earliest(&c.Case)
 	row := row{
 		id: c.ID, state: string(c.State), kind: c.Kind, regime: string(c.Regime), flags: c.Flags,
-		priority: priorityOf(&c.Case), due: due, received: c.Received,
+		priority: priorityOf(&c.Case), due: due, received: c.Received, assignee: c.Assignee, until: c.AssignedUntil,
 	}
 	value := row.encode()
 	entries := []entry{
@@ -543,12 +543,14 @@ type row struct {
 	priority      byte
 	due, received time.Time
 	state, regime string
+	assignee      string
+	until         time.Time // of the assignment
 	flags         []request.Flag
 }
 
 func (r *row) encode() []byte {
 	b := ixTime(ixTime([]byte{byte(r.kind), r.priority}, r.due), r.received)
-	for _, s := range []string{r.state, r.regime} {
+	for _, s := range []string{r.state, r.regime, r.assignee, string(ixTime(nil, r.until))} {
 		b = append(append(b, byte(len(s))), s...)
 	}
 	for _, f := range r.flags {
@@ -577,6 +579,8 @@ type rowFields struct {
 	priority      byte
 	due, received uint64 // as in keys
 	state, regime []byte
+	assignee      []byte
+	until         []byte // as in keys
 	flags         []byte // each after its length
 }
 
@@ -586,15 +590,25 @@ func parseRow(b []byte) (r rowFields, err error) {
 	}
 	r = rowFields{kind: takedown.Kind(b[0]), priority: b[1], due: binary.BigEndian.Uint64(b[2:]), received: binary.BigEndian.Uint64(b[10:])}
 	b = b[18:]
-	for _, to := range []*[]byte{&r.state, &r.regime} {
+	for _, to := range []*[]byte{&r.state, &r.regime, &r.assignee, &r.until} {
 		if len(b) == 0 || int(b[0]) >= len(b) {
 			return r, errRow
 		}
 		n := int(b[0])
 		*to, b = b[1:1+n], b[1+n:]
 	}
-	r.flags = b
+	if r.flags = b; len(r.until) != 8 {
+		return r, errRow
+	}
 	return r, nil
+}
+
+// assignedTo returns to whom the case is assigned at a time; nil if to nobody.
+func (r *rowFields) assignedTo(now time.Time) []byte {
+	if len(r.assignee) == 0 || !now.Before(timeOf(r.until)) {
+		return nil
+	}
+	return r.assignee
 }
 
 func (r *rowFields) has(flag request.Flag) bool {

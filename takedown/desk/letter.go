@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/staydown/staydown/takedown"
@@ -78,7 +79,9 @@ func (c *Case) decidedBy() string {
 // it restricts.
 func (d *Desk) statement(c *caseRecord) (*StatementOfReasons, error) {
 	s := NewStatementOfReasons(&c.Case)
-	s.ComplaintWindow = d.complaintWindow(&c.Case)
+	if s.ComplaintWindow = d.complaintWindow(&c.Case); s.ComplaintWindow == (Span{}) {
+		s.ComplaintWindow = d.affectedWindow()
+	}
 	mats, err := d.store.material(c.ID)
 	if err != nil {
 		return nil, err
@@ -86,6 +89,20 @@ func (d *Desk) statement(c *caseRecord) (*StatementOfReasons, error) {
 	for i := range min(len(mats), len(c.Items)) {
 		if it := &c.Items[i]; it.Outcome == OutcomeAccepted && it.Granted == takedown.ScopeURL {
 			s.Addresses = append(s.Addresses, mats[i].Address)
+		}
+	}
+	if c.Granted <= takedown.ScopeURL || c.Erased() {
+		return &s, nil
+	}
+	found, err := d.evidence(c.ID)
+	if err != nil && !errors.Is(err, ErrErased) {
+		return nil, err
+	}
+	for _, e := range found {
+		for _, a := range slices.Concat(e.Candidate.ImageURLs, e.Candidate.PageURLs) {
+			if !slices.Contains(s.Copies, a) && !slices.Contains(s.Addresses, a) {
+				s.Copies = append(s.Copies, a)
+			}
 		}
 	}
 	return &s, nil

@@ -185,7 +185,7 @@ func TestLife_ImageOptOut(t *testing.T) {
 	o.wantLetters(t, c.ID, desk.MessageReceipt)
 
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
-	o.wantLetters(t, c.ID, desk.MessageAccepted, desk.MessageInForce, desk.MessageStatement)
+	o.wantLetters(t, c.ID, desk.MessageAccepted, desk.MessageStatement)
 	wantVerdict(t, "in force", o.Enforcer().Filter("", picture...), takedown.Block)
 	if err := o.CloseCase(ctx, c.ID, alice); !errors.As(err, &me) {
 		t.Errorf("closed while in force: %v", err)
@@ -234,7 +234,7 @@ func TestLife_DSANotice(t *testing.T) {
 	if m.Accepted != 2 || m.Refused != 1 || m.To.Email != "requester@example.org" {
 		t.Errorf("message %+v", m)
 	}
-	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessagePartial, desk.MessageInForce, desk.MessageStatement)
+	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessagePartial, desk.MessageStatement)
 	for i, want := range []takedown.Verdict{takedown.Block, takedown.Allow, takedown.Block} {
 		wantVerdict(t, urls[i], o.Enforcer().FilterURL(urls[i]), want)
 	}
@@ -542,7 +542,7 @@ func TestLife_AuthorityOrder(t *testing.T) {
 	c := o.submit(t, r)
 	end := day0.AddDate(0, 1, 0)
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice, End: end}))
-	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageInForce, desk.MessageOrderNotice)
+	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageOrderNotice)
 	wantVerdict(t, "in Germany", o.Enforcer().In("DE").FilterURL(u), takedown.Block)
 	wantVerdict(t, "in France", o.Enforcer().In("FR").FilterURL(u), takedown.Allow)
 	wider := desk.Grant{Actor: alice, Territories: []string{"EU27"}, End: end, Wider: "order_was_extended"}
@@ -718,7 +718,7 @@ func TestNotify_AfterAnOutage(t *testing.T) {
 	o.failing(nil, "")
 	o.later(time.Hour)
 	ok(t, o.Retry())
-	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageInForce, desk.MessageStatement)
+	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageStatement)
 	if c = o.wantState(t, c.ID, desk.StateInForce); c.Times[desk.MilestoneInformed] != o.Now() {
 		t.Errorf("informed at %v", c.Times[desk.MilestoneInformed])
 	}
@@ -733,7 +733,7 @@ func TestNotify_WhatCountsAsTold(t *testing.T) {
 	o.failing(errors.New("mailbox full"), desk.MessageAccepted)
 	c := o.submit(t, notice("https://example.org/a.jpg"))
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{}))
-	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageInForce, desk.MessageStatement)
+	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageStatement)
 	if c = o.wantState(t, c.ID, desk.StateInForce); !c.Times[desk.MilestoneInformed].IsZero() {
 		t.Error("informed, without the decision")
 	}

@@ -25,7 +25,7 @@ const (
 	MessageAccepted        MessageType = "accepted"      // the decision, as the next two
 	MessagePartial         MessageType = "partial"
 	MessageRejected        MessageType = "rejected"
-	MessageInForce         MessageType = "in_force"
+	MessageInForce         MessageType = "in_force"             // rules that were granted for a later day apply now
 	MessageStatement       MessageType = "statement_of_reasons" // to the affected party: has Statement, and no To
 	MessageCounterReceived MessageType = "counter_received"     // has NotBefore, NotAfter, Counter and Reply
 	MessageRestored        MessageType = "restored"
@@ -114,6 +114,9 @@ type Message struct {
 	// worldwide, a zero Start means at once, and a zero End means never.
 	Territories []string
 	Start, End  time.Time
+	// InForce reports that the rules of the grant apply now. Since is when that began.
+	InForce bool
+	Since   time.Time
 	// Reason is the code of the decision.
 	Reason   string
 	Problems []request.Problem
@@ -237,6 +240,8 @@ func (d *Desk) compose(m message) (msg Message, to recipientState, err error) {
 			msg.Refused++
 		}
 	}
+	msg.Since = c.Times[MilestoneEnforced]
+	msg.InForce = c.State == StateInForce && !c.Begins && !msg.Since.IsZero() && len(c.Rules) > 0
 	msg.ComplaintWindow = d.complaintWindow(&c.Case)
 	for _, x := range due(&c.Case, d.deadlines, d.calendars, now) {
 		if !x.NotAfter.IsZero() && (msg.Deadline.IsZero() || x.NotAfter.Before(msg.Deadline)) {

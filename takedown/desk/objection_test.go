@@ -110,7 +110,7 @@ func TestStrangers(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	victim := o.submit(t, optOut(t, 2))
-	ok(t, o.Accept(ctx, victim.ID, desk.Grant{Actor: alice}))
+	ok(t, o.Accept(ctx, victim.ID, desk.Grant{Actor: desk.Actor{By: "carol"}}))
 	whole := objectionTo(t, nil)
 	whole.Case = victim.ID
 	for _, r := range []request.Request{

@@ -119,14 +119,27 @@ func TestStatement17(t *testing.T) {
 	want := "Statement of reasons, case " + c.ID.String() + `
 (Article 17 of Regulation (EU) 2022/2065)
 
+Your content: the picture or page whose address was sent to you with this statement.
+
 (a) Restriction: the content is not shown in our service any more. It reaches the picture and all its copies at any address, in Germany, from 30 January 2026, until 2 March 2026.
-(b) Facts: this goes back to a request of another kind.
+(b) Facts: a person shown in the picture, or somebody who may act for them, asked us not to show it, and a reviewer looked at it.
 (c) Automated means: content may have been found by software; a person decided about the reference picture, and software applies that to copies.
-(e) Terms: we do not show pictures of people who object.
-(f) Redress: you can complain to us, free of charge and electronically. You can turn to a certified out-of-court dispute settlement body. You can go to court. For a complaint, name the case number.
+(e) Terms: we do not show pictures of people who object. A person shown in this picture has objected.
+(f) Redress: you can complain to us, free of charge and electronically, for 6 months from this message. You can turn to a certified out-of-court dispute settlement body. You can go to court. For a complaint, name the case number.
 `
 	if got := statementText(t, *m.Statement); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+	// Of a picture, each publisher gets a statement about where it was found.
+	c = o.submit(t, optOut(t, 2))
+	ok(t, o.AddEvidence(ctx, c.ID, []desk.Evidence{{Candidate: takedown.Candidate{ImageURLs: []string{"https://one.example/1.jpg", "https://two.example/2.jpg"}}}}))
+	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
+	found := o.last(desk.MessageStatement).Statement
+	if text := statementText(t, *found); strings.Contains(text, ".example/") || len(found.Hosts()) != 2 {
+		t.Errorf("hosts %v, and all of them are named:\n%s", found.Hosts(), text)
+	}
+	if text := statementText(t, found.For("two.example")); !strings.Contains(text, "Your content:\n\n- https://two.example/2.jpg\n") || strings.Contains(text, "one.example") {
+		t.Errorf("for one publisher:\n%s", text)
 	}
 	// With the words of the reviewer, and the content that it is about.
 	n := notice("https://example.org/a.jpg", "https://other.example/b.jpg")
@@ -141,7 +154,7 @@ func TestStatement17(t *testing.T) {
 	}
 	text := statementText(t, s.For("example.org"))
 	for _, part := range []string{
-		"- https://example.org/a.jpg\n", "The picture shows a hospital bed.", "a notice under Article 16",
+		"- https://example.org/a.jpg\n", "The picture shows a hospital bed.", "a notice about this content under Article 16",
 		"(d) Law: violation of privacy and data protection (section 22 of the Act on Art). Nobody consented to its publication.", "for 6 months from this message",
 	} {
 		if !strings.Contains(text, part) {
@@ -244,16 +257,16 @@ func TestTexts_Held(t *testing.T) {
 		says, saysNot []string
 		statement     string
 	}{
-		{all[request.KindHashEntry], []string{"What you named blocks nothing by itself"}, []string{"do not appear any more"},
+		{all[request.KindHashEntry], []string{"We hold pictures that match your fingerprints back"}, []string{"We block", "not shown"},
 			"the content is held back until a person has looked at it. It reaches the picture and all its copies at any address, worldwide, from 30 January 2026, without end.\n"},
-		{all[request.KindIntimateImage], []string{"We block one of the things that you named in our service", "1 of the things you named blocks nothing by itself"}, nil,
+		{all[request.KindIntimateImage], []string{"is blocked in our service now", "One of the things that you named is not blocked at once"}, nil,
 			"the content is not shown in our service any more. It reaches the address itself, worldwide, from 30 January 2026, without end. Beyond that, it is held back until a person has looked at it: the identical picture at any address.\n"},
-		{notice("https://example.org/a.jpg"), []string{"We block one of the things that you named in our service"}, []string{"held"},
+		{notice("https://example.org/a.jpg"), []string{"we block what you named in our service"}, []string{"held"},
 			"the content is not shown in our service any more. It reaches the address itself, worldwide, from 30 January 2026, without end.\n"},
 	} {
 		c := o.submit(t, tc.r)
 		ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
-		_, body, err := texts.Message(o.last(desk.MessageInForce))
+		_, body, err := texts.Message(o.last(desk.MessageAccepted))
 		ok(t, err)
 		for _, s := range tc.says {
 			if !strings.Contains(body, s) {
@@ -451,7 +464,7 @@ func TestTexts_Messages(t *testing.T) {
 			t.Errorf("%s:\n%s", tc.m.Regime, body)
 		}
 	}
-	if len(seen) < 14 {
+	if len(seen) < 13 {
 		t.Errorf("only %d types of messages: %v", len(seen), seen)
 	}
 }

@@ -42,7 +42,7 @@ func TestPreference(t *testing.T) { // not parallel: it counts allocations
 	if d := e.For(takedown.PurposeTrain).FilterURL("https://example.org/one.jpg"); d.Case != c.ID {
 		t.Errorf("case %v", d.Case)
 	}
-	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted, desk.MessageInForce) // no statement of reasons: all is shown
+	o.wantLetters(t, c.ID, desk.MessageReceipt, desk.MessageAccepted) // no statement of reasons: all is shown
 	// What is removed is removed for every use.
 	gone := o.submit(t, notice("https://example.org/gone.jpg"))
 	ok(t, o.Accept(ctx, gone.ID, desk.Grant{Actor: alice}))

@@ -187,6 +187,9 @@ func (d *Desk) sayOf(ctx context.Context, id takedown.CaseID, what State, a Acto
 	if err != nil {
 		return nil, err
 	}
+	if err := d.may(&c.Case, a, DutyDecide); err != nil {
+		return nil, err
+	}
 	c.note(c.State, what, a, now)
 	return d.say(ctx, events, func(tx StoreTx) error {
 		return errors.Join(appendLog(tx, d.store.policy, c.log), d.store.putCase(tx, c))

@@ -80,7 +80,7 @@ func TestSender_ByItself(t *testing.T) {
 	c, err := d.Submit(ctx, notice("https://example.org/a.jpg"))
 	ok(t, err)
 	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
-	eventually(t, "receipt, decision, enforcement and statement", func() bool { n, _ := box.count(); return n == 4 })
+	eventually(t, "receipt, decision and statement", func() bool { n, _ := box.count(); return n == 3 })
 	eventually(t, "the requester is informed", func() bool {
 		c, err := d.Case(ctx, c.ID)
 		ok(t, err)
@@ -228,7 +228,7 @@ func TestSender_Unconfirmed(t *testing.T) {
 	if m := o.last(desk.MessageAccepted); m.To.Name != "" || m.To.Email != "victim@example.org" {
 		t.Errorf("the decision is for %+v", m.To)
 	}
-	o.wantLetters(t, c.ID, desk.MessageConfirmEmail, desk.MessageAccepted, desk.MessageInForce, desk.MessageStatement)
+	o.wantLetters(t, c.ID, desk.MessageConfirmEmail, desk.MessageAccepted, desk.MessageStatement)
 }
 
 // Whoever posts a stranger's address a thousand times sends the stranger three

@@ -34,9 +34,10 @@ const (
 type StatementOfReasons struct {
 	Case takedown.CaseID
 	// Addresses are the restricted addresses, as far as the restriction is about
-	// addresses: (a). [StatementOfReasons.For] leaves those of one publisher. For a
-	// copy that was found by its likeness, the operator adds where it found it.
-	Addresses []string
+	// addresses: (a). Copies are the addresses at which the operator found the picture,
+	// by the evidence of the case. They are of other publishers, and are in no letter:
+	// [StatementOfReasons.For] adds those of one publisher to Addresses.
+	Addresses, Copies []string
 	// Number counts the restrictions of the case, from 1; each change of its terms
 	// is a new restriction. 0 means that the case has never been in force.
 	Number int
@@ -78,11 +79,11 @@ type StatementOfReasons struct {
 // OrderTerms is what the affected party is told of an order: Article 9(5).
 type OrderTerms struct{ Authority, Reference, LegalBasis, Reasons, Redress string }
 
-// For returns the statement for the publisher of one host: without the addresses of
-// others. It has no addresses if the host has none.
+// For returns the statement for the publisher of one host: with its addresses and
+// copies, and without those of others. It has no addresses if the host has none.
 func (s StatementOfReasons) For(host string) StatementOfReasons {
-	all := s.Addresses
-	s.Addresses = nil
+	all := slices.Concat(s.Addresses, s.Copies)
+	s.Addresses, s.Copies = nil, nil
 	for _, a := range all {
 		if u, err := url.Parse(a); err == nil && strings.EqualFold(u.Hostname(), host) {
 			s.Addresses = append(s.Addresses, a)
@@ -91,10 +92,10 @@ func (s StatementOfReasons) For(host string) StatementOfReasons {
 	return s
 }
 
-// Hosts returns the hosts of the restricted addresses. Each publisher gets a
+// Hosts returns the hosts of the restricted addresses and of the copies. Each publisher gets a
 // statement of its own: see [StatementOfReasons.For].
 func (s StatementOfReasons) Hosts() (hosts []string) {
-	for _, a := range s.Addresses {
+	for _, a := range slices.Concat(s.Addresses, s.Copies) {
 		if u, err := url.Parse(a); err == nil && !slices.Contains(hosts, u.Hostname()) {
 			hosts = append(hosts, u.Hostname())
 		}
@@ -111,6 +112,17 @@ func (s StatementOfReasons) Lacks() (points []string) {
 		}
 	}
 	return points
+}
+
+// incomplete returns the points of Article 17(3) that no general words can fill: the
+// legal ground and why the content is illegal, where the restriction rests on a law.
+func (s *StatementOfReasons) incomplete() (points []string) {
+	if s.OnTerms || s.Kind == request.KindAuthorityOrder {
+		return nil
+	}
+	return slices.DeleteFunc(s.Lacks(), func(p string) bool {
+		return p == "facts" || p == "law" && s.Kind == request.KindGDPRRequest
+	})
 }
 
 // NewStatementOfReasons returns the statement of reasons of a case in force. If

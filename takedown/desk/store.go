@@ -242,16 +242,21 @@ func (t boltTx) Scan(b Bucket, prefix, from []byte, f func(k, v []byte) error) e
 type closing struct {
 	Store
 	closed atomic.Bool
+	bell   *bell // of those who wait for a write
 }
 
 func (s *closing) Close() error {
 	s.closed.Store(true)
+	s.bell.ring()
 	return s.Store.Close()
 }
 
 func (s *closing) View(f func(StoreTx) error) error { return s.run(s.Store.View, f) }
 
-func (s *closing) Update(f func(StoreTx) error) error { return s.run(s.Store.Update, f) }
+func (s *closing) Update(f func(StoreTx) error) error {
+	defer s.bell.ring()
+	return s.run(s.Store.Update, f)
+}
 
 func (s *closing) run(transaction func(func(StoreTx) error) error, f func(StoreTx) error) error {
 	if s.closed.Load() {
@@ -274,6 +279,7 @@ const operatorKeySize = 32
 // sealed.
 type caseStore struct {
 	db       Store
+	bell     bell
 	keys     *keyFile
 	operator [operatorKeySize]byte
 	policy   string

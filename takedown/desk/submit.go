@@ -453,6 +453,9 @@ func (d *Desk) confirmSender(ctx context.Context, id takedown.CaseID, a Actor, s
 		return err
 	}
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if !slices.Contains(c.Flags, said) || c.Erased() {
 			return change{}, &MoveError{id, c.State, State(confirmed)}
 		}

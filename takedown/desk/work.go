@@ -49,6 +49,9 @@ func (d *Desk) AddNote(ctx context.Context, id takedown.CaseID, a Actor, text, n
 		return &takedown.ArgumentError{Name: "text", Why: "the note is empty"}
 	}
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutySee); err != nil {
+			return change{}, err
+		}
 		if c.Erased() {
 			return change{}, fmt.Errorf("takedown: case %v: %w", id, ErrErased)
 		}
@@ -139,6 +142,9 @@ func (d *Desk) Assign(ctx context.Context, id takedown.CaseID, a Actor, to strin
 		return err
 	}
 	return d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.may(&c.Case, a, DutyDecide); err != nil {
+			return change{}, err
+		}
 		if to != "" && c.Assignee != "" && c.Assignee != to && c.Assignee != a.By && now.Before(c.AssignedUntil) {
 			return change{}, &AssignedError{id, c.Assignee, c.AssignedUntil}
 		}
@@ -256,12 +262,14 @@ type Dossier struct {
 }
 
 // Dossier returns what the desk has about a case. internal adds notes, evidence and
-// what is due; leave them out where a person asks for their own data. The look is
-// recorded in the log.
+// what is due; leave them out where a person asks for their own data. The log records
+// that it was handed out. It fails with [ErrNotAllowed] for a reviewer without
+// [DutyProtect].
 func (d *Desk) Dossier(ctx context.Context, id takedown.CaseID, a Actor, internal bool) (x Dossier, err error) {
-	if x.Case, err = d.View(ctx, id, a); err != nil {
+	if x.Case, err = d.look(ctx, id, a, factExported); err != nil {
 		return x, err
 	}
+	internal = internal && d.maySee(&x.Case, a) == nil
 	x.Finding = x.Case.Finding
 	if x.Case.Request != nil {
 		x.Images = len(request.Images(x.Case.Request))
@@ -288,14 +296,13 @@ func (d *Desk) Dossier(ctx context.Context, id takedown.CaseID, a Actor, interna
 		x.Replies = append(x.Replies, c.ID)
 	}
 	slices.Reverse(x.Replies)
-	err = d.eachEntry(ctx, 1, func(e LogEntry) bool {
-		if e.Case == id {
-			if !internal {
-				e.By = ""
-			}
-			x.Log = append(x.Log, e)
+	if x.Log, err = d.LogOf(ctx, id); err != nil {
+		return x, err
+	}
+	for i := range x.Log {
+		if !internal {
+			x.Log[i].By = ""
 		}
-		return true
-	})
-	return x, err
+	}
+	return x, nil
 }
