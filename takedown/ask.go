@@ -34,6 +34,7 @@ type weighing struct {
 	closed               bool // a list is closed
 	partly               bool // pixels of the file were not looked at
 	undecodable          bool
+	unseen               bool // faces of the file are not known
 
 	// For CheckFile. early says that the hashes are not known yet; postponed, that a
 	// hit waits for them, because its rule has exceptions. doubted says that a hash
@@ -78,7 +79,7 @@ func (w *weighing) enter(i int, q *blocklist.Query) bool {
 func (w *weighing) enterState(i int, v *blocklist.State, open bool, q *blocklist.Query) {
 	s := &w.e.sources[i]
 	w.index, w.view, w.fresh = i, v, true
-	w.terms.list, w.terms.nBorne = s, 0
+	w.terms.list, w.terms.nBorne, w.terms.coarse = s, 0, !s.list.Writable()
 	q.Reset(v)
 	if w.marks != nil {
 		q.Since, q.SinceTime = w.marks[s.name].Since, w.marks[s.name].Time
@@ -119,7 +120,7 @@ func (e *Enforcer) check(in where, c *Candidate) Decision {
 
 // candidate asks all lists about a candidate.
 func (w *weighing) candidate(c *Candidate) {
-	w.far, w.partly, w.undecodable = true, c.partly(), c.Undecodable
+	w.far, w.partly, w.undecodable, w.unseen = true, c.partly(), c.Undecodable, c.facesUnseen()
 	q := blocklist.Query{File: c.SHA256, SHA1: c.SHA1, MD5: c.MD5, Animated: len(c.Frames) > 0, Territory: w.terms.in.territory}
 	for i := range w.e.sources {
 		if w.enter(i, &q) {
@@ -345,10 +346,25 @@ func (w *weighing) decision() Decision {
 	case w.facesMissed && e.stale != 0, e.maxAge != 0 && e.tooOld():
 		d.Verdict = e.stale.verdict()
 	}
-	if w.undecodable && d.Verdict == Allow {
+	unseen := w.unseen && w.e.looksForFaces()
+	if unseen {
+		d.Checked &^= TierFace
+	}
+	if (w.undecodable || unseen) && d.Verdict == Allow {
 		d.Verdict = w.e.undecodable
 	}
 	return d
+}
+
+// looksForFaces reports whether a list has faces, or lacks those that it should
+// have.
+func (e *Enforcer) looksForFaces() bool {
+	for i := range e.sources {
+		if v := e.sources[i].list.State(); !v.SearchesFaces() || v.HasFaces() {
+			return true
+		}
+	}
+	return false
 }
 
 // tooOld reports whether a list is older than MaxAge.
@@ -415,7 +431,9 @@ func (w *weighing) take(h *blocklist.Hit) bool {
 	if h.View != 0 {
 		d.View, _ = w.view.ViewOf(*h)
 	}
-	w.note(d.Weak, h)
+	// Every match by a face counts: the more people a wrong face blocks, the more it
+	// must be noticed.
+	w.note(d.Weak || t.why == TierFace, h)
 	if d.compare(&w.best) > 0 {
 		w.best = d
 	}

@@ -42,7 +42,7 @@ type Candidate struct {
 	// Features are the local features of the picture, or of the first frame.
 	Features Features
 	// Faces are all faces of the picture, or of the first frame. The first
-	// MaxFaces are compared.
+	// MaxFaces are compared; see FacesUnseen.
 	Faces []Face
 	// Frames are the further pictures of the file: distinct frames of an
 	// animation, or pictures added by [Candidate.Add].
@@ -55,6 +55,11 @@ type Candidate struct {
 	// it is not 0 and nothing matches, tiers that compare pixels are left out of
 	// Decision.Checked.
 	LeftOut int
+	// FacesUnseen reports that nobody knows all faces of the file: the embedder
+	// failed, or found more than MaxFaces in a picture. If a list has faces and
+	// nothing matches, TierFace is left out of Decision.Checked, and the verdict is
+	// [EnforcerOptions].Undecodable. More than MaxFaces in Faces have the same effect.
+	FacesUnseen bool
 	// Undecodable reports that the file is an image, by its bytes or its media
 	// type, but could not be decoded. If nothing else blocks the file, the verdict
 	// is [EnforcerOptions].Undecodable.
@@ -101,6 +106,19 @@ func (c *Candidate) facesAt(i int) *[]Face {
 	return &c.Frames[i-1].Faces
 }
 
+// facesUnseen reports whether a face of the candidate may not have been compared.
+func (c *Candidate) facesUnseen() bool {
+	if c.FacesUnseen {
+		return true
+	}
+	for i := range 1 + len(c.Frames) {
+		if len(*c.facesAt(i)) > MaxFaces {
+			return true
+		}
+	}
+	return false
+}
+
 // partly reports whether pixels of the file were not looked at.
 func (c *Candidate) partly() bool { return c.Damage.Visible() || c.LeftOut > 0 }
 
@@ -143,6 +161,9 @@ func (c Candidate) String() string {
 	}
 	if c.LeftOut > 0 {
 		s += fmt.Sprintf(", %d frames left out", c.LeftOut)
+	}
+	if c.FacesUnseen {
+		s += ", faces not seen"
 	}
 	if c.Undecodable {
 		s += ", undecodable"

@@ -128,6 +128,7 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 	}
 	if w.open() && f.needsFaces() {
 		*f.c.facesAt(i) = f.faces(pic)
+		w.unseen = f.c.FacesUnseen
 		f.lists(func() {
 			var seen faceCount
 			w.peopleOf(&f.q, i, f.c.Picture(i), &seen)
@@ -143,7 +144,7 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 // complete asks again what was asked before all of the file was known.
 func (f *fileCheck) complete() {
 	w, c := &f.w, f.c
-	w.early, f.q.Animated, w.partly, w.undecodable = false, len(c.Frames) > 0, c.partly(), c.Undecodable
+	w.early, f.q.Animated, w.partly, w.undecodable, w.unseen = false, len(c.Frames) > 0, c.partly(), c.Undecodable, c.FacesUnseen
 	if w.shielded && f.q.Animated {
 		w.candidate(c)
 		return
@@ -168,15 +169,5 @@ func (f *fileCheck) needsFeatures() bool {
 	return false
 }
 
-// needsFaces reports whether a list has faces, or lacks those that it should have.
-func (f *fileCheck) needsFaces() bool {
-	if f.opts.FaceEmbedder == nil {
-		return false
-	}
-	for i := range f.w.e.sources {
-		if v := f.w.e.sources[i].list.State(); !v.SearchesFaces() || v.HasFaces() {
-			return true
-		}
-	}
-	return false
-}
+// needsFaces reports whether faces have to be looked for.
+func (f *fileCheck) needsFaces() bool { return f.opts.FaceEmbedder != nil && f.w.e.looksForFaces() }

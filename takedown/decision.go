@@ -162,8 +162,10 @@ type Decision struct {
 	Coverage float64
 	Mirrored bool
 	// Similarity is the similarity of a face of the candidate and the registered
-	// face. Face is the number of that face in its frame. Both are set when Why is
-	// TierFace.
+	// face. It is in hundredths unless the list is open for writing, as at a desk. Do
+	// not pass it on to the people who send the candidates: the registered vector
+	// can be computed from many such answers. Face is the number of that face in its
+	// frame. Both are set when Why is TierFace.
 	Similarity float64
 	Face       int
 	// Weak reports a match of low confidence. Its hash is more than 10 bits away

@@ -45,7 +45,8 @@ type EnforcerOptions struct {
 	Stale Stale
 	// Undecodable is the verdict for an image file that cannot be decoded, if
 	// nothing else blocks it: Allow, Review or Block; 0 means Review. The picture
-	// was not compared, though viewers may show it.
+	// was not compared, though viewers may show it. If a list has faces, the verdict
+	// also applies to a picture whose faces are not known: see Candidate.FacesUnseen.
 	Undecodable Verdict
 	// Map makes Load use the file in place, mapped into memory. It opens faster
 	// and shares its memory with other processes. The file must then never be

@@ -153,7 +153,8 @@ func (f *Face) UnmarshalJSON(b []byte) error {
 }
 
 // MaxFaces is the number of faces of one picture, or of one frame, that are
-// compared. If there are more, [Inspect] keeps the biggest.
+// compared. If there are more, [Inspect] keeps the biggest, and Candidate.FacesUnseen
+// is set.
 const MaxFaces = 256
 
 // FoundFace is a face that was found in a picture.
@@ -162,6 +163,10 @@ type FoundFace struct {
 	// Box is where it is, in the coordinates of the picture that the embedder was
 	// given.
 	Box image.Rectangle
+	// Quality is how well the face can be recognised, above 0 and up to 1, as the
+	// embedder estimates it; 0 if it does not. [FaceFloor] refuses registrations below
+	// a quality.
+	Quality float64
 }
 
 // FaceEmbedder finds the faces in a picture and turns each into a vector, with a
@@ -194,9 +199,15 @@ func (e *EmbedderError) Error() string { return fmt.Sprintf("takedown: face embe
 func (e *EmbedderError) Unwrap() error { return e.Err }
 
 // EmbedFaces returns the faces that an embedder finds in a picture, the biggest
-// first. A panic of the embedder is returned as an error and does not end the
-// host.
-func EmbedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found []FoundFace, err error) {
+// first, and at most MaxFaces. A panic of the embedder is returned as an error and
+// does not end the host.
+func EmbedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) ([]FoundFace, error) {
+	found, err := allFaces(ctx, e, picture)
+	return found[:min(len(found), MaxFaces)], err
+}
+
+// allFaces is EmbedFaces without a limit.
+func allFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found []FoundFace, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			found, err = nil, &EmbedderError{fmt.Errorf("it panicked: %v", r)}
@@ -214,18 +225,15 @@ func EmbedFaces(ctx context.Context, e FaceEmbedder, picture image.Image) (found
 	found = slices.Clone(all)
 	area := func(f FoundFace) int64 { return int64(f.Box.Dx()) * int64(f.Box.Dy()) }
 	slices.SortStableFunc(found, func(a, b FoundFace) int { return cmp.Compare(area(b), area(a)) })
-	return found[:min(len(found), MaxFaces)], nil
+	return found, nil
 }
 
-// facesOf returns the faces of a picture for a candidate.
-func facesOf(ctx context.Context, e FaceEmbedder, picture image.Image) ([]Face, error) {
-	found, err := EmbedFaces(ctx, e, picture)
-	if len(found) == 0 {
-		return nil, err
+// facesOf returns the faces of a picture for a candidate. all is false if there are
+// more than MaxFaces.
+func facesOf(ctx context.Context, e FaceEmbedder, picture image.Image) (faces []Face, all bool, err error) {
+	found, err := allFaces(ctx, e, picture)
+	for _, f := range found[:min(len(found), MaxFaces)] {
+		faces = append(faces, f.Face)
 	}
-	faces := make([]Face, len(found))
-	for i, f := range found {
-		faces[i] = f.Face
-	}
-	return faces, nil
+	return faces, len(found) <= MaxFaces, err
 }

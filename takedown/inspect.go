@@ -69,7 +69,8 @@ type InspectOptions struct {
 	// Crops, captions and screenshots are then not recognised.
 	NoFeatures bool
 	// FaceEmbedder, unless nil, finds the faces in every frame. If it fails,
-	// Inspect returns the other data together with an [*EmbedderError].
+	// Inspect returns the other data together with an [*EmbedderError], and
+	// Candidate.FacesUnseen is set. [FaceSearch] finds more faces.
 	FaceEmbedder FaceEmbedder
 	// Slots, unless nil, limits the number of files that are decoded at a time to
 	// its capacity. Calls that share it wait for each other, or for the end of
@@ -303,9 +304,13 @@ func (in *inspection) put(f Frame) {
 	in.c.Frames = append(in.c.Frames, f)
 }
 
-func (in *inspection) faces(pic *phash.Picture) (found []Face) {
-	if in.opts.FaceEmbedder != nil && in.noFaces == nil {
-		found, in.noFaces = facesOf(in.ctx, in.opts.FaceEmbedder, pic.Image())
+// faces returns the faces of a picture, and notes if they are not all known.
+func (in *inspection) faces(pic *phash.Picture) []Face {
+	if in.opts.FaceEmbedder == nil || in.noFaces != nil {
+		return nil
 	}
+	found, all, err := facesOf(in.ctx, in.opts.FaceEmbedder, pic.Image())
+	in.noFaces = err
+	in.c.FacesUnseen = in.c.FacesUnseen || err != nil || !all
 	return found
 }

@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"math"
 	"slices"
 
 	"github.com/staydown/staydown/blocklist"
@@ -27,6 +28,7 @@ type terms struct {
 	borne   [maxBorne]uint64
 	nBorne  int
 	proof   proof // of a hit by features
+	coarse  bool  // similarities are shown in hundredths
 	frame   int   // of an animation
 	face    int   // of the frame
 }
@@ -62,9 +64,20 @@ func weigh(h *blocklist.Hit, t *terms) Decision {
 	case TierFeatures:
 		d.Inliers, d.Coverage, d.Mirrored, d.Frame = t.proof.inliers, t.proof.coverage, t.proof.mirrored, t.frame
 	case TierFace:
-		d.Similarity, d.Face, d.Frame = h.Similarity, t.face, t.frame
+		d.Similarity, d.Face, d.Frame = t.shown(h.Similarity), t.face, t.frame
 	}
 	return d
+}
+
+// shown returns the similarity that a decision has. Exact similarities give back the
+// registered vector, with about one question for each dimension, so a list that
+// cannot be written, as at a node, answers in hundredths. Whether a face is at the
+// threshold is decided by the exact one.
+func (t *terms) shown(similarity float64) float64 {
+	if !t.coarse {
+		return similarity
+	}
+	return math.Round(similarity*100) / 100
 }
 
 // weight returns the verdict of a hit whose rule has no exception for the picture.

@@ -82,6 +82,7 @@ type wireCandidate struct {
 	Frames      []wireFrame  `json:"frames,omitempty"`
 	Damage      wireDamage   `json:"damage,omitzero"`
 	LeftOut     int          `json:"left_out,omitempty"`
+	FacesUnseen bool         `json:"faces_unseen,omitempty"`
 	Undecodable bool         `json:"undecodable,omitempty"`
 }
 
@@ -100,7 +101,7 @@ type wireDamage struct {
 func (c Candidate) MarshalJSON() ([]byte, error) {
 	w := wireCandidate{
 		Version: wireVersion, ImageURLs: c.ImageURLs, PageURLs: c.PageURLs, SHA256: c.SHA256, SHA1: wireSHA1(c.SHA1), MD5: wireMD5(c.MD5), Hashes: c.Hashes, Features: c.Features,
-		Damage: wireDamage{uint8(c.Damage.Reason), c.Damage.Missing}, LeftOut: c.LeftOut, Undecodable: c.Undecodable,
+		Damage: wireDamage{uint8(c.Damage.Reason), c.Damage.Missing}, LeftOut: c.LeftOut, FacesUnseen: c.facesUnseen(), Undecodable: c.Undecodable,
 	}
 	for _, f := range c.Frames {
 		w.Frames = append(w.Frames, wireFrame{f.Index, f.Hashes, f.Features})
@@ -120,7 +121,7 @@ func (c *Candidate) UnmarshalJSON(b []byte) error {
 	}
 	*c = Candidate{
 		ImageURLs: w.ImageURLs, PageURLs: w.PageURLs, SHA256: w.SHA256, SHA1: w.SHA1, MD5: w.MD5, Hashes: w.Hashes, Features: w.Features,
-		Damage: phash.Damage{Reason: phash.DamageReason(w.Damage.Reason), Missing: w.Damage.Missing}, LeftOut: w.LeftOut, Undecodable: w.Undecodable,
+		Damage: phash.Damage{Reason: phash.DamageReason(w.Damage.Reason), Missing: w.Damage.Missing}, LeftOut: w.LeftOut, FacesUnseen: w.FacesUnseen, Undecodable: w.Undecodable,
 	}
 	for _, f := range w.Frames {
 		c.Frames = append(c.Frames, Frame{Index: f.Index, Hashes: f.Hashes, Features: f.Features})

@@ -55,7 +55,7 @@ var ErrOtherList = errors.New("takedown: the match counts are of another list")
 //
 // Only weak matches count: by a hash more than 10 bits away, or by features that
 // do not prove the picture. A picture with a better match for some rule does not
-// count. Matches for requests about intimate pictures and for orders do not count.
+// count. Of a rule about a face every match counts, also those that block. Matches for requests about intimate pictures and for orders do not count.
 func (d *Desk) AddMatchCounts(ctx context.Context, reports []takedown.MatchCounts) (raised []Alarm, err error) {
 	d.mu.Lock()
 	defer d.flush(ctx)
@@ -79,12 +79,13 @@ func (d *Desk) AddMatchCounts(ctx context.Context, reports []takedown.MatchCount
 	if full {
 		err = errors.Join(err, ErrMatchCountsFull)
 	}
-	if d.budget < 0 {
-		return nil, err
-	}
-	for _, a := range d.tallies.over(d.budget) {
+	for _, a := range d.tallies.over(0) {
 		rule, _, ok := view.Rule(a.Rule)
-		if !ok {
+		budget := d.budget
+		if rule.Scope == blocklist.ScopeFace {
+			budget = cmp.Or(d.opts.FaceBudget, DefaultMatchBudget)
+		}
+		if !ok || budget < 0 || a.Pictures <= budget {
 			continue
 		}
 		a.Case = rule.Case

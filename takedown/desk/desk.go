@@ -117,8 +117,9 @@ type Options struct {
 	// means one slot for each processor.
 	Slots chan struct{}
 	// FaceEmbedder makes vectors of the pictures of a face opt-out when the
-	// request is received; nil accepts vectors only. Submit and Complete return
-	// its errors as [*takedown.EmbedderError].
+	// request is received; nil accepts vectors only. If it finds no face in a picture,
+	// it is asked again as [takedown.FaceSearch] does. Submit and Complete return its
+	// errors as [*takedown.EmbedderError].
 	FaceEmbedder takedown.FaceEmbedder
 	// FaceModels are the models whose faces can be granted, each with its
 	// thresholds. Without FaceModels no face can be granted. There is at most one
@@ -144,6 +145,11 @@ type Options struct {
 	// means no alarms. docs/decisions/match-budget.md relates it to the number of
 	// pictures that a service looks at.
 	MatchBudget int
+	// FaceBudget is the number of different pictures that a rule about a face may block
+	// or hold in one day, on all nodes together, before an alarm. 0, the maximum and a
+	// negative number are as for MatchBudget. A person who is in more new pictures a
+	// day raises alarms although all matches are right.
+	FaceBudget int
 	// ManyMatches is the number of pictures of a sample that an acceptance may
 	// match before it needs a second reviewer; 0 means 1,000. A second reviewer is
 	// also needed for matches with more than one in a hundred of a sample of 1,000

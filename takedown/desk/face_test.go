@@ -427,7 +427,7 @@ func TestFaceOptOut_Problems(t *testing.T) {
 			r.Images, r.Biometric = images(one, none), request.Statement{Text: consent}
 		}), []string{"biometric: no_consent incomplete"}, 0},
 		{"no face, and no picture", with(func(r *request.FaceOptOut) { r.Images = images(none, []byte("no picture"), nil, one, one) }), []string{
-			"images[0]: no_face incomplete", "images[1]: not_an_image incomplete", "images[2]: required incomplete", "images[4]: duplicate incomplete"}, 2},
+			"images[0]: no_face incomplete", "images[1]: not_an_image incomplete", "images[2]: required incomplete", "images[4]: duplicate incomplete"}, len(takedown.FaceLooks()) + 1},
 		{"several faces", with(func(r *request.FaceOptOut) { r.Images = images(two) }), []string{"images[0]: several_faces incomplete"}, 1},
 		{"several faces, one marked", with(func(r *request.FaceOptOut) { r.Images, r.Marks = images(one, two), []string{"", "0.2, 0.9"} }), nil, 2},
 		{"a mark beside the picture", with(func(r *request.FaceOptOut) { r.Images, r.Marks = images(two), []string{"1.2,0.5"} }), []string{"marks[0]: invalid_mark incomplete"}, 0},

@@ -129,3 +129,14 @@ type FaceTerms struct {
 	Block      float64 `json:"block"`
 	Review     float64 `json:"review"`
 }
+
+// embedder returns the embedder for pictures of requests, or nil. People send
+// close-ups that fill the frame, and pictures that lie on their side.
+func (d *Desk) embedder() takedown.FaceEmbedder {
+	switch e := d.opts.FaceEmbedder.(type) {
+	case nil, *takedown.FaceSearch:
+		return e
+	default:
+		return &takedown.FaceSearch{Embedder: e}
+	}
+}

@@ -23,6 +23,9 @@ func (o *Options) check() error {
 	if n := len(o.OperatorKey); o.OperatorKey != nil && n != operatorKeySize {
 		return badOption("desk.Options.OperatorKey", "it has %d bytes, not %d", n, operatorKeySize)
 	}
+	if o.FaceBudget > counts.MaxBudget {
+		return badOption("desk.Options.FaceBudget", "at most %d pictures, not %d", counts.MaxBudget, o.FaceBudget)
+	}
 	if o.MatchBudget > counts.MaxBudget {
 		return badOption("desk.Options.MatchBudget", "at most %d pictures, not %d", counts.MaxBudget, o.MatchBudget)
 	}

@@ -152,7 +152,7 @@ func (d *Desk) Check(ctx context.Context, r request.Request) *request.Checked {
 // checkRequest looks at a request with what the desk brings to it.
 func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
 	return request.Check(ctx, r, &request.CheckOptions{
-		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Hosts: d.opts.Hosts, Desk: true, Embedder: d.opts.FaceEmbedder, Decoders: d.opts.Decoders,
+		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Hosts: d.opts.Hosts, Desk: true, Embedder: d.embedder(), Decoders: d.opts.Decoders,
 		Slots: d.slots,
 	})
 }
