@@ -294,51 +294,89 @@ func (f *Feed) Close() error {
 func (f *Feed) run(ctx context.Context) {
 	// The own copy may be old.
 	due, failures := time.Now().Add(rand.N(f.o.Interval/5+1)), 0
-	for {
-		timer := time.NewTimer(time.Until(due))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case n := <-f.rings:
-			timer.Stop()
-			switch f.note(ctx, n) {
-			case noteTaken:
-				due = time.Now().Add(f.pause(0, 0))
-			case noteIncomplete:
-				due = time.Now().Add(rand.N(spread))
+	var asked time.Time
+	for ctx.Err() == nil {
+		if wait := time.Until(due); wait > 0 {
+			if rung := f.listenFor(ctx, wait); rung != noteNone {
+				due = f.dueAfter(rung, due, asked, failures)
+				continue
 			}
-			continue
-		case <-f.missed:
-			timer.Stop()
-			due = time.Now().Add(rand.N(spread))
-			continue
-		case <-timer.C:
 		}
 		least, err := f.poll(ctx)
 		failures++
 		if err == nil {
 			failures = 0
 		}
-		due = time.Now().Add(f.pause(failures, least))
+		asked = time.Now()
+		due = asked.Add(f.pause(failures, least))
 	}
 }
 
-// spread is the time over which readers spread the requests that a bell causes.
-const spread = 200 * time.Millisecond
+// listenFor takes the note that a bell brings within a time. It is noteNone if there
+// is none, or ctx ends.
+func (f *Feed) listenFor(ctx context.Context, wait time.Duration) noteResult {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case n := <-f.rings:
+		return f.note(ctx, n)
+	case <-f.missed:
+		return noteIncomplete
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return noteNone
+}
+
+const (
+	// spread is the time over which readers spread the requests that a bell causes.
+	spread = 200 * time.Millisecond
+	// leastPause is the least time from a request to one that a bell causes. Strangers
+	// may ring it.
+	leastPause = time.Second / 2
+)
+
+// dueAfter returns when to request the pointer after a note. A bell neither ends a
+// wait after an error, or one that the server asked for, nor one that the publisher
+// asks for.
+func (f *Feed) dueAfter(rung noteResult, due, asked time.Time, failures int) time.Time {
+	switch {
+	case rung == noteTaken:
+		return latest(due, time.Now().Add(f.pause(0, 0)))
+	case rung == noteIncomplete && failures == 0:
+		soon := latest(time.Now(), asked.Add(max(leastPause, f.leastWait()))).Add(rand.N(spread))
+		if soon.Before(due) {
+			return soon
+		}
+	}
+	return due
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// leastWait returns how long the publisher asks to wait.
+func (f *Feed) leastWait() time.Duration {
+	if f.pointer == nil {
+		return 0
+	}
+	return min(time.Duration(f.pointer.Wait)*time.Second, maxQuiet)
+}
 
 // pause returns how long to wait after a number of failures, at least so long.
 func (f *Feed) pause(failures int, least time.Duration) time.Duration {
-	wait := f.o.Interval
-	if p := f.pointer; p != nil {
-		wait = max(wait, min(time.Duration(p.Wait)*time.Second, maxQuiet))
-	}
+	least = max(least, f.leastWait())
+	wait := max(f.o.Interval, f.leastWait())
 	most := max(wait, min(slowest*wait, slowestWait))
 	for range min(failures-1, 16) {
 		wait = min(2*wait, most)
 	}
-	wait = max(wait, least)
-	return wait - wait/5 + rand.N(wait*2/5+1)
+	wait += rand.N(wait*2/5+1) - wait/5
+	return max(wait, least+rand.N(least/5+1))
 }
 
 // poll requests the pointer and takes what is new. least is how long the source
@@ -456,7 +494,8 @@ func (f *Feed) listen(ctx context.Context, l Listener) {
 type noteResult int
 
 const (
-	noteIgnored    noteResult = iota // it is old, or not genuine
+	noteNone       noteResult = iota // no bell rang
+	noteIgnored                      // it is old, or not genuine
 	noteTaken                        // the list is where the note says
 	noteIncomplete                   // the files have to be requested
 )
