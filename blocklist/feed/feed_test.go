@@ -284,7 +284,13 @@ func TestDeltasAreMerged(t *testing.T) {
 // ended rule are left after Retain.
 func TestRetention(t *testing.T) {
 	t.Parallel()
-	now := time.Now()
+	t.Run("right clock", func(t *testing.T) { t.Parallel(); retention(t, 0) })
+	// The publisher's clock was years ahead, and is set right.
+	t.Run("clock was ahead", func(t *testing.T) { t.Parallel(); retention(t, 10*365*24*time.Hour) })
+}
+
+func retention(t *testing.T, ahead time.Duration) {
+	now := time.Now().Add(ahead)
 	d := newDesk(t, func(d *desk) {
 		d.pub.Now = func() time.Time { return now }
 		d.pub.Heartbeat = time.Minute
@@ -323,16 +329,39 @@ func TestRetention(t *testing.T) {
 	}
 	d.append(blocklist.Event{ID: [16]byte{99}, Type: blocklist.EventRevoked, Target: 6})
 	d.publish()
+	o := manual(t)
+	o.Now = d.pub.Now
+	f := follow(t, d.to, o)
+	now = now.Add(-ahead)
 	revoked := now
 	for has() != nil {
 		if now = now.Add(3 * time.Hour); now.Sub(revoked) > 30*24*time.Hour {
 			t.Fatalf("the revoked rule is in %v after 30 days", has())
 		}
 		d.publish()
+		if err := f.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if age := f.Info().Age; age > time.Minute {
+			t.Fatalf("the list is %v old, and was just published", age)
+		}
 	}
 	t.Logf("the revoked rule is in no file after %v; there are %v", now.Sub(revoked), d.names())
 	if n := len(d.names()); n > 4 {
 		t.Errorf("there are %d files", n)
+	}
+	own, err := os.ReadDir(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range own {
+		b, err := os.ReadFile(filepath.Join(o.Dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(b, digest[:8]) {
+			t.Errorf("a reader's own copy has the revoked rule after %v, in %s", now.Sub(revoked), e.Name())
+		}
 	}
 }
 

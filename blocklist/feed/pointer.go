@@ -24,6 +24,10 @@ const (
 	maxPointer     = 16 << 10
 	maxSignatures  = 4
 	maxDeltas      = 128
+
+	// maxSkew is how far two clocks may differ. A file that is further ahead was
+	// written when the clock was wrong: its age is not known.
+	maxSkew = time.Hour
 )
 
 var (

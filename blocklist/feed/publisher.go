@@ -92,6 +92,7 @@ type Publisher struct {
 	unsure  bool       // a Swap failed, and the pointer may be another one
 	wanted  []byte     // the pointer of that Swap
 	last    []byte     // the newest delta; nil if several were written
+	based   time.Time  // when this process wrote a base
 	gone    map[string]time.Time
 	pruned  time.Time
 
@@ -419,8 +420,12 @@ func (p *Publisher) successor(old *pointer, epoch uint32, now time.Time) *pointe
 	id := p.list.State().ID()
 	next.List, next.Epoch = id[:], epoch
 	next.Wait, next.Retain = int64(p.o.Wait/time.Second), int64(p.o.Retain/time.Second)
-	// The clock may have been set back.
-	next.Written = max(now.Unix(), next.Written)
+	if next.Written <= now.Unix() {
+		next.Written = now.Unix()
+	} else {
+		// The clock was set back. Readers take no pointer as news that is not later.
+		next.Written++
+	}
 	return next
 }
 
@@ -433,7 +438,7 @@ func (p *Publisher) baseDue(old *pointer, seq uint64, now time.Time) (reason, er
 	if err != nil || faces {
 		return becauseOfFaces, err
 	}
-	at := time.Unix(old.Base.At, 0)
+	at := p.baseTime(old, now)
 	_, size, _ := old.chain(old.Base.Seq)
 	if now.Sub(at) >= p.o.Retain/4 || size > max(leastGrowth, old.Base.Size/4) || len(old.Deltas) > maxDeltas/2 {
 		return becauseOfSize, nil
@@ -441,10 +446,23 @@ func (p *Publisher) baseDue(old *pointer, seq uint64, now time.Time) (reason, er
 	return noReason, nil
 }
 
+// baseTime returns when the base of a pointer was written. If the clock was ahead
+// then, it is when this process wrote a base, or long ago: otherwise the base would
+// stay until the clock is there again.
+func (p *Publisher) baseTime(old *pointer, now time.Time) time.Time {
+	if at := time.Unix(old.Base.At, 0); !at.After(now.Add(maxSkew)) {
+		return at
+	}
+	if p.based.After(now.Add(maxSkew)) {
+		return time.Time{}
+	}
+	return p.based
+}
+
 // facesChanged reports whether faces came, ended, or cannot be used for long.
 func (p *Publisher) facesChanged(old *pointer, seq uint64, now time.Time) (changed bool, err error) {
 	hasFaces := old.Base.Faces != 0
-	at := time.Unix(old.Base.At, 0)
+	at := p.baseTime(old, now)
 	if hasFaces {
 		if until := time.Unix(old.Base.Faces, 0); now.Sub(at) > until.Sub(at)/2 {
 			return true, nil
@@ -516,7 +534,11 @@ func (p *Publisher) addBase(ctx context.Context, next *pointer, why reason) (at 
 	if why == becauseOfFaces {
 		next.Least = next.Base.At
 	}
-	return info.Position, p.store.Put(ctx, baseName(&next.Base), f, size)
+	if err := p.store.Put(ctx, baseName(&next.Base), f, size); err != nil {
+		return at, err
+	}
+	p.based = p.o.Now()
+	return info.Position, nil
 }
 
 // addDeltas stores the deltas from one event to another. newest is the delta, if
@@ -584,7 +606,8 @@ func (p *Publisher) trim(next *pointer, now time.Time) {
 	drop := 0
 	for drop < len(next.Deltas) && next.Deltas[drop].Seq <= next.Base.Seq {
 		d := &next.Deltas[drop]
-		old := now.Sub(time.Unix(d.At, 0)) >= p.o.Retain-min(3*p.o.Grace, p.o.Retain/4)
+		age := now.Sub(time.Unix(d.At, 0))
+		old := age >= p.o.Retain-min(3*p.o.Grace, p.o.Retain/4) || age < -maxSkew
 		if !old && size <= max(next.Base.Size, 64<<10) {
 			break
 		}
@@ -620,7 +643,10 @@ func (p *Publisher) ring(ctx context.Context, now *pointer, text, delta []byte) 
 // at once if bases is set.
 func (p *Publisher) prune(ctx context.Context, bases bool) error {
 	now := p.o.Now()
-	if p.now == nil || !bases && now.Sub(p.pruned) < p.o.Grace/4 {
+	if p.now == nil {
+		return nil
+	}
+	if since := now.Sub(p.pruned); !bases && 0 <= since && since < p.o.Grace/4 {
 		return nil
 	}
 	names, err := p.store.List(ctx)
@@ -634,7 +660,7 @@ func (p *Publisher) prune(ctx context.Context, bases bool) error {
 			continue
 		}
 		since, ok := p.gone[name]
-		if !ok {
+		if !ok || since.After(now) {
 			since = now
 		}
 		if now.Sub(since) >= p.o.Grace || bases && strings.HasPrefix(name, basePrefix) {

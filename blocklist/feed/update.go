@@ -106,9 +106,9 @@ func (f *Feed) needsBase(p *pointer) bool {
 	if p.Base.SHA256 == b.SHA256 || p.Base.Seq < b.Seq {
 		return false
 	}
-	now := f.o.Now()
+	age := f.o.Now().Sub(time.Unix(b.At, 0))
 	_, _, covered := p.chain(b.Seq)
-	return b.At < p.Least || now.Sub(time.Unix(b.At, 0)) > f.baseLife || f.own.deltas >= longLog && !covered
+	return b.At < p.Least || age > f.baseLife || age < -maxSkew || f.own.deltas >= longLog && !covered
 }
 
 // takeNote applies the delta of a note, if it brings the list to the pointer.
