@@ -23,9 +23,11 @@ package natsbell
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -101,7 +103,7 @@ func EnsureStream(ctx context.Context, nc *nats.Conn, s Stream) error {
 type Listener struct {
 	nc      *nats.Conn
 	subject string
-	last    atomic.Uint64 // of the stream, that was read
+	last    atomic.Pointer[[sha256.Size]byte] // of the newest note that was passed on
 }
 
 // NewListener returns a Listener for a subject.
@@ -112,6 +114,8 @@ func NewListener(nc *nats.Conn, subject string) *Listener {
 // Listen implements feed.Listener.
 func (l *Listener) Listen(ctx context.Context, ring func(feed.Note)) error {
 	pass := func(data []byte) {
+		sum := sha256.Sum256(data)
+		l.last.Store(&sum)
 		var n feed.Note
 		if n.UnmarshalBinary(data) == nil {
 			ring(n)
@@ -140,8 +144,13 @@ func (l *Listener) Listen(ctx context.Context, ring func(feed.Note)) error {
 	}
 }
 
-// tail passes on what the stream has and was not read. Without a stream, or with
-// another one than before, it does what it can: readers ignore old notes.
+// tailNotes is how many notes a reader takes from the stream at most. The files have
+// the older ones.
+const tailNotes = 64
+
+// tail passes on what the stream has after the newest note that was passed on, the
+// oldest first. Without a stream, or with another one than before, it does what it
+// can: readers ignore old notes.
 func (l *Listener) tail(ctx context.Context, pass func([]byte)) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -157,20 +166,22 @@ func (l *Listener) tail(ctx context.Context, pass func([]byte)) {
 	if err != nil {
 		return
 	}
-	state := stream.CachedInfo().State
-	from := max(l.last.Load()+1, state.FirstSeq)
-	if from > state.LastSeq+1 {
-		from = state.FirstSeq // the stream lost messages, or is a new one
-	}
-	for seq := from; seq <= state.LastSeq && state.Msgs > 0; seq++ {
-		m, err := stream.GetMsg(ctx, seq)
+	last, state := l.last.Load(), stream.CachedInfo().State
+	var missed [][]byte
+	for k := range min(state.Msgs, tailNotes) {
+		if state.LastSeq < state.FirstSeq+k {
+			break
+		}
+		m, err := stream.GetMsg(ctx, state.LastSeq-k)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
 		}
-		if err != nil {
-			return
+		if err != nil || last != nil && sha256.Sum256(m.Data) == *last {
+			break
 		}
-		pass(m.Data)
-		l.last.Store(seq)
+		missed = append(missed, m.Data)
+	}
+	for _, data := range slices.Backward(missed) {
+		pass(data)
 	}
 }

@@ -212,6 +212,35 @@ func TestTail(t *testing.T) {
 	g := d.follow(100*time.Hour, natsbell.NewListener(other, subject))
 	d.add()
 	d.reaches(g)
+	// Of many notes the newest are enough. What came without the stream is not read
+	// from it again.
+	for range 100 {
+		d.add()
+	}
+	d.reaches(g)
+	notes = 0
+	l = natsbell.NewListener(other, subject)
+	ctx, cancel = context.WithCancel(t.Context())
+	defer cancel()
+	live := make(chan struct{}, 100)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- l.Listen(ctx, func(feed.Note) { notes++; live <- struct{}{} })
+	}()
+	for range 64 {
+		<-live
+	}
+	d.add()
+	<-live
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) || notes != 65 {
+		t.Errorf("%d notes, want 64 of the stream and one more: %v", notes, err)
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := l.Listen(ctx, func(feed.Note) { t.Error("a note again") }); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
 }
 
 // The stream is lost, or is an old copy of itself, as after the failures that are
