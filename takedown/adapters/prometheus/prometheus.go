@@ -205,13 +205,16 @@ func is(yes bool) float64 {
 
 // Ready answers 200 if every feed is fresh and genuine: at most maxAge old, and not
 // offered an older list or another history. Otherwise it answers 503, with a line
-// for each feed that is not.
+// for each feed that is not. Before the first AddFeed it answers 503, too.
 func (m *Metrics) Ready(maxAge time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		_, feeds := m.watched()
 		text := ""
+		if len(feeds) == 0 {
+			text = "no list is followed yet\n"
+		}
 		for _, f := range feeds {
 			if err := f.feed.Ready(maxAge); err != nil {
 				text += f.name + ": " + err.Error() + "\n"

@@ -76,6 +76,9 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if code, text := get(t, m.Ready(time.Minute)); code != http.StatusServiceUnavailable || text != "no list is followed yet\n" {
+		t.Errorf("without a feed: %d %q", code, text)
+	}
 	m.AddEnforcer(e)
 	m.AddFeed("main", f)
 	registry := prometheus.NewPedanticRegistry()

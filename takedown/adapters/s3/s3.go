@@ -52,6 +52,9 @@ type Options struct {
 	Credentials aws.CredentialsProvider
 	// Client sends the requests; http.DefaultClient if nil.
 	Client *http.Client
+	// Timeout is how long a request may take, and a second more for each 64 KiB that
+	// it sends; 0 means 30 seconds.
+	Timeout time.Duration
 }
 
 // Store is a feed.Store in a bucket. It is safe for concurrent use.
@@ -68,6 +71,9 @@ const (
 	maxSmall = 1 << 20
 
 	conflicts = 4 // attempts while the service reports a concurrent write
+
+	defaultTimeout = 30 * time.Second
+	leastRate      = 64 << 10 // bytes a second
 )
 
 // New returns a Store in a bucket. It sends no request.
@@ -82,7 +88,10 @@ func New(o Options) (*Store, error) {
 	if o.Credentials == nil {
 		return nil, errors.New("s3store: Options.Credentials is nil")
 	}
-	o.Region = cmp.Or(o.Region, "us-east-1")
+	if o.Timeout < 0 {
+		return nil, errors.New("s3store: Options.Timeout is negative")
+	}
+	o.Region, o.Timeout = cmp.Or(o.Region, "us-east-1"), cmp.Or(o.Timeout, defaultTimeout)
 	if o.Client == nil {
 		o.Client = http.DefaultClient
 	}
@@ -109,8 +118,31 @@ func (e *statusError) Unwrap() error {
 
 const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-// do sends a signed request. The caller closes the body of the answer.
+// answerBody ends the time of a request when its answer is closed.
+type answerBody struct {
+	io.ReadCloser
+	done context.CancelFunc
+}
+
+func (b answerBody) Close() error {
+	defer b.done()
+	return b.ReadCloser.Close()
+}
+
+// do sends a signed request, and returns its answer within a limited time. The
+// caller closes the body of the answer.
 func (s *Store) do(ctx context.Context, method, name string, query url.Values, header http.Header, body io.Reader, size int64, sum string) (*http.Response, error) {
+	ctx, done := context.WithTimeout(ctx, s.o.Timeout+time.Duration(size/leastRate)*time.Second)
+	resp, err := s.send(ctx, method, name, query, header, body, size, sum)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	resp.Body = answerBody{resp.Body, done}
+	return resp, nil
+}
+
+func (s *Store) send(ctx context.Context, method, name string, query url.Values, header http.Header, body io.Reader, size int64, sum string) (*http.Response, error) {
 	u := *s.base
 	if name != "" {
 		u = *s.base.JoinPath(s.o.Prefix + name)

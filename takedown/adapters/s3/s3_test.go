@@ -200,6 +200,43 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// A service that is silent, before its answer or within it, holds nobody up.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	for _, begins := range []bool{false, true} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			if begins {
+				w.Header().Set("Content-Length", "100")
+				io.WriteString(w, "x")
+				w.(http.Flusher).Flush()
+			}
+			<-r.Context().Done()
+		}))
+		defer server.Close()
+		s, err := s3store.New(s3store.Options{Endpoint: server.URL, Bucket: "lists", Credentials: credentials, Timeout: 50 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := context.Background()
+		if _, _, err := s.Get(ctx, "latest"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Get: %v", err)
+		}
+		if _, err := s.List(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("List: %v", err)
+		}
+		if begins {
+			continue // the status is all that writing needs
+		}
+		if err := s.Put(ctx, "base-1-0.snap", strings.NewReader("x"), 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Put: %v", err)
+		}
+		if _, err := s.Swap(ctx, "latest", []byte("x"), ""); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Swap: %v", err)
+		}
+	}
+}
+
 // Requests are signed with the credentials, by Signature Version 4.
 func TestSigned(t *testing.T) {
 	t.Parallel()
