@@ -16,6 +16,10 @@ import (
 
 // Folder is a Store in a folder, which a web server can serve. A lock on a file in
 // it makes Swap exclusive for the processes of one machine.
+//
+// The group of the files may read them, unless the umask forbids it. For a web server
+// of another user make the folder before, give it the group of the server, and set
+// its setgid bit.
 type Folder struct {
 	dir string
 	fs  fsx.FS
@@ -24,7 +28,7 @@ type Folder struct {
 // NewFolder returns the Store in a folder. It makes the folder if it does not
 // exist.
 func NewFolder(dir string) (*Folder, error) {
-	f := &Folder{dir, fsx.OS{}}
+	f := &Folder{dir, fsx.Shared{}}
 	if err := f.fs.MkdirAll(dir); err != nil {
 		return nil, fmt.Errorf("feed: %w", err)
 	}

@@ -51,8 +51,10 @@ type OS struct{}
 
 func (OS) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o700) }
 
-func (OS) Create(name string) (File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+func (OS) Create(name string) (File, error) { return create(name, 0o600) }
+
+func create(name string, perm os.FileMode) (File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +109,14 @@ func (OS) SyncDir(dir string) error {
 	}
 	return err
 }
+
+// Shared is OS, whose new files and folders their group may read, unless the umask of
+// the process keeps it from that.
+type Shared struct{ OS }
+
+func (Shared) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o750) }
+
+func (Shared) Create(name string) (File, error) { return create(name, 0o640) }
 
 // Wipe overwrites a file with zeros, durably, and removes it. It does nothing if
 // there is no file.
