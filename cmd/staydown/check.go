@@ -32,9 +32,9 @@ picture behind it.
 Is this address blocked, by which case, since when?
   staydown check --list blocklist.snap https://example.com/a.jpg
 Is my list genuine and fresh? The same answer then is 5 (unknown) if it is not:
-  staydown check --list blocklist.snap --trust list.pub --max-age 24h https://example.com/a.jpg
+  staydown check --list blocklist.snap --trust list.key.pub --max-age 24h https://example.com/a.jpg
 Or ask about the list alone:
-  staydown verify blocklist.snap --trust list.pub --max-age 24h
+  staydown verify blocklist.snap --trust list.key.pub --max-age 24h
 What else does the rule say?
   staydown inspect blocklist.snap --rule 17`
 }

@@ -112,7 +112,7 @@ func (feedFollowCmd) Help() string {
 	return `Follows the feed until it is stopped, and prints a line whenever the list changes. serve and check --list take the
 location of a feed too.
 
-  staydown feed follow https://lists.example.org/main/ --trust list.pub --copy /var/lib/staydown/main`
+  staydown feed follow https://lists.example.org/main/ --trust list.key.pub --copy /var/lib/staydown/main`
 }
 
 func (c *feedFollowCmd) Run(a *app) error {
@@ -147,7 +147,7 @@ type feedStatusCmd struct {
 
 // Help is shown below the usage.
 func (feedStatusCmd) Help() string {
-	return `  staydown feed status https://lists.example.org/main/ --trust list.pub --max-age 10m`
+	return `  staydown feed status https://lists.example.org/main/ --trust list.key.pub --max-age 10m`
 }
 
 func (c *feedStatusCmd) Run(a *app) error {

@@ -245,7 +245,7 @@ is given, and that it continues the list of --after. For a folder: every event w
 snapshot. Exit code 0 means that all of it is in order, 1 that the list is damaged, 5 that it is not genuine or not fresh.
 
 Is the list I run genuine and fresh?
-  staydown verify blocklist.snap --trust list.pub --max-age 24h`
+  staydown verify blocklist.snap --trust list.key.pub --max-age 24h`
 }
 
 func (c *verifyCmd) Run(a *app) error {

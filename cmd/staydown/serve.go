@@ -59,7 +59,7 @@ and the calls of hasher-matcher-actioner, for programs that speak to it: /h/hash
 /m/index/status, /status, /c/banks, /c/bank/NAME. A bank is a list (its name in upper case), a bank_content_id is the
 number of a rule, and only what blocks is returned. Banks cannot be changed by these calls: see import.
 
-  staydown serve --list MAIN=blocklist.snap --trust list.pub --fetch-host cdn.example.com
+  staydown serve --list MAIN=blocklist.snap --trust list.key.pub --fetch-host cdn.example.com
   curl --data-binary @photo.jpg http://127.0.0.1:9876/v1/upload
 
 The server stops on SIGTERM and SIGINT, when it has answered the requests that it has.`
