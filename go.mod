@@ -20,7 +20,6 @@ require (
 	go.uber.org/goleak v1.2.1 // tests only
 	golang.org/x/image v0.43.0 // webp panics before (CVE-2026-46601)
 	golang.org/x/sys v0.45.0 // bbolt asks for it
-	golang.org/x/text v0.38.0 // x/image asks for it
 	pgregory.net/rapid v1.1.0 // tests only
 )
 
@@ -28,4 +27,5 @@ require (
 	github.com/bits-and-blooms/bitset v1.24.2 // indirect
 	github.com/mschoch/smat v0.2.0 // indirect
 	golang.org/x/net v0.55.0 // indirect; idna: CVE-2026-39821, ASCII labels in Punycode
+	golang.org/x/text v0.38.0 // indirect; x/image asks for it
 )

@@ -8,6 +8,7 @@ require (
 	github.com/schollz/progressbar/v3 v3.18.0
 	github.com/staydown/staydown v0.0.0
 	github.com/staydown/staydown/phash/avif v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
 	github.com/staydown/staydown/takedown/web v0.0.0
 	golang.org/x/net v0.55.0
 	golang.org/x/term v0.43.0
@@ -36,6 +37,7 @@ require (
 	github.com/nlnwa/whatwg-url v0.6.2 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/staydown/staydown/takedown/texts v0.0.0 // indirect
 	github.com/tetratelabs/wazero v1.9.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	golang.org/x/image v0.45.0 // indirect
@@ -46,5 +48,7 @@ require (
 replace (
 	github.com/staydown/staydown => ../
 	github.com/staydown/staydown/phash/avif => ../phash/avif
+	github.com/staydown/staydown/takedown/desk => ../takedown/desk
+	github.com/staydown/staydown/takedown/texts => ../takedown/texts
 	github.com/staydown/staydown/takedown/web => ../takedown/web
 )

@@ -5,46 +5,49 @@ import (
 	"fmt"
 	"log"
 	"os"
-	"time"
 
+	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/takedown"
-	"github.com/staydown/staydown/takedown/desk"
-	"github.com/staydown/staydown/takedown/request"
 )
 
-// What a withdrawal releases, hosts learn from the changes since they last
-// looked.
+// A service that stores verdicts learns from the changes since its last look what to
+// ask about again. Here the withdrawal of a request releases an address.
 func ExampleEnforcer_Events() {
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "takedowns")
+	dir, err := os.MkdirTemp("", "list")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	dk, err := desk.Open(dir, nil)
+	list, err := boltjournal.Open(dir, nil) // of a desk; others load what it publishes
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer dk.Close()
-	c, err := dk.Submit(ctx, request.DSANotice{
-		Requester:   request.Requester{Name: "A Person", Email: "person@example.org"},
-		ImageURLs:   []string{"https://example.org/photo.jpg"},
-		Explanation: "Shown without consent.",
-		GoodFaith:   request.Statement{Text: "This notice is accurate and complete.", Accepted: time.Now()},
-	})
+	defer list.Close()
+	digest, err := list.Digest(blocklist.ImageAddress, "https://example.org/photo.jpg")
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := dk.Accept(ctx, c.ID, desk.Grant{}); err != nil {
+	rule, err := list.Append(ctx, blocklist.Event{ID: [16]byte{1}, Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+		Scope: blocklist.ScopeURL, Effect: blocklist.EffectBlock,
+		Keys: blocklist.Keys{Addresses: []blocklist.Address{{Kind: blocklist.ImageAddress, Digest: digest}}},
+	}})
+	if err != nil {
 		log.Fatal(err)
 	}
-	if err := dk.Withdraw(ctx, c.ID, desk.Actor{By: "jane", Reason: "requester_asked"}); err != nil {
+	if _, err := list.Append(ctx, blocklist.Event{ID: [16]byte{2}, Type: blocklist.EventRevoked, Target: rule[0]}); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(dk.Enforcer().FilterURL("https://example.org/photo.jpg").Verdict)
 
+	enforcer, err := takedown.NewEnforcer([]takedown.ListSource{{Name: "own", List: list}}, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer enforcer.Close()
+	fmt.Println(enforcer.FilterURL("https://example.org/photo.jpg").Verdict)
 	var at takedown.Cursor // stored between calls, as JSON
-	for change, err := range dk.Enforcer().Events(ctx, &at) {
+	for change, err := range enforcer.Events(ctx, &at) {
 		if err != nil {
 			log.Fatal(err)
 		}

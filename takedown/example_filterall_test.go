@@ -1,9 +1,9 @@
 package takedown_test
 
 import (
-	"bytes"
 	"fmt"
 	"log"
+	"os"
 
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
@@ -11,15 +11,13 @@ import (
 
 // A ranker asks about all images of a page of results at the same time.
 func ExampleEnforcer_FilterAll() {
-	snapshot, photo, done := publishedForCrawler()
-	defer done()
-	enforcer, err := takedown.Load(snapshot, nil)
+	enforcer, err := takedown.Load("testdata/blocklist.snap", nil) // blocks all copies of testdata/picture.jpg
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer enforcer.Close()
 
-	stored := storedHash(photo) // 32 bytes from the ranker's own database
+	stored := storedHash("testdata/picture.jpg") // 32 bytes from the ranker's own database
 	decisions := enforcer.In("DE").FilterAll(nil,
 		takedown.Result{ImageURL: "https://elsewhere.example/copy.jpg", Hash: stored},
 		takedown.Result{ImageURL: "https://elsewhere.example/another.jpg"},
@@ -33,8 +31,13 @@ func ExampleEnforcer_FilterAll() {
 }
 
 // storedHash returns the hash that a ranker stores of a picture.
-func storedHash(photo []byte) phash.Hash {
-	c, err := takedown.Inspect(bytes.NewReader(photo), takedown.Source{}, &takedown.InspectOptions{NoFeatures: true})
+func storedHash(name string) phash.Hash {
+	f, err := os.Open(name)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	c, err := takedown.Inspect(f, takedown.Source{}, &takedown.InspectOptions{NoFeatures: true})
 	if err != nil {
 		log.Fatal(err)
 	}

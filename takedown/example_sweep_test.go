@@ -1,36 +1,34 @@
 package takedown_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"log"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
-	"github.com/staydown/staydown/takedown/desk"
-	"github.com/staydown/staydown/takedown/request"
 )
 
 // An index that exists already is swept: first all of it, later for what has
 // come since.
 func ExampleEnforcer_Sweep() {
 	ctx := context.Background()
-	snapshot, photo, done := publishedForSweep()
-	defer done()
-	enforcer, err := takedown.Load(snapshot, nil)
+	enforcer, err := takedown.Load("testdata/blocklist.snap", nil) // blocks all copies of testdata/picture.jpg
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer enforcer.Close()
 
-	pic, err := phash.Decode(bytes.NewReader(photo), nil)
+	f, err := os.Open("testdata/picture.jpg")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	pic, err := phash.Decode(f, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -66,34 +64,4 @@ func ExampleEnforcer_Sweep() {
 	// 0002 block by hash
 	// first sweep: 1
 	// second sweep: 0
-}
-
-// publishedForSweep returns a snapshot in which the copies of a photograph are blocked.
-func publishedForSweep() (snapshot string, photo []byte, done func()) {
-	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "takedowns")
-	if err != nil {
-		log.Fatal(err)
-	}
-	dk, err := desk.Open(filepath.Join(dir, "desk"), nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer dk.Close()
-	if photo, err = os.ReadFile("testdata/picture.jpg"); err != nil {
-		log.Fatal(err)
-	}
-	c, err := dk.Submit(ctx, request.ImageOptOut{
-		Requester: request.Requester{Name: "A Person", Email: "person@example.org"},
-		Images:    []request.File{request.FromBytes(photo)},
-		Claim:     request.ClaimDepicted,
-	})
-	if err != nil {
-		log.Fatal(err)
-	}
-	snapshot = filepath.Join(dir, "blocklist.snap")
-	if err := errors.Join(dk.Accept(ctx, c.ID, desk.Grant{}), dk.Publish(ctx, snapshot)); err != nil {
-		log.Fatal(err)
-	}
-	return snapshot, photo, func() { os.RemoveAll(dir) }
 }

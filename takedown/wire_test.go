@@ -3,6 +3,7 @@ package takedown_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/gob"
 	"encoding/json"
 	"errors"
@@ -27,8 +28,6 @@ import (
 	"github.com/staydown/staydown/internal/sharedtest"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
-	"github.com/staydown/staydown/takedown/desk"
-	"github.com/staydown/staydown/takedown/request"
 )
 
 // scene is a drawn picture with detail everywhere.
@@ -56,19 +55,16 @@ func jpegOf(tb testing.TB, img image.Image) []byte {
 	return b.Bytes()
 }
 
-// enforcerOf returns the enforcer of a desk that blocks a picture.
+// enforcerOf returns an enforcer that blocks all copies of a picture.
 func enforcerOf(tb testing.TB, file []byte) *takedown.Enforcer {
 	tb.Helper()
-	d, err := desk.Open(tb.TempDir(), nil)
-	ok(tb, err)
-	tb.Cleanup(func() { d.Close() })
-	c, err := d.Submit(ctx, request.ImageOptOut{
-		Requester: request.Requester{Name: "A Person", Email: "person@example.org"},
-		Images:    []request.File{request.FromBytes(file)}, Claim: request.ClaimDepicted,
-	})
-	ok(tb, err)
-	ok(tb, d.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "jane"}}))
-	return d.Enforcer()
+	k := keysOf(tb, file)
+	k.Bytes = [][32]byte{sha256.Sum256(file)}
+	l := listOf(tb)
+	appendTo(tb, l, blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+		Kind: 1, Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Case: [16]byte{1}, Keys: k,
+	}})
+	return enforcer(tb, nil, takedown.ListSource{List: l})
 }
 
 // What a node sends has the same verdict at the other end, by every form: a crop
@@ -324,16 +320,14 @@ func palette() (p color.Palette) {
 // A page rule says nothing about an image that another page shows too.
 func TestCheck_Pages(t *testing.T) {
 	t.Parallel()
-	d, err := desk.Open(t.TempDir(), nil)
+	l := listOf(t)
+	page, err := l.Digest(blocklist.PageAddress, "https://example.org/page")
 	ok(t, err)
-	t.Cleanup(func() { d.Close() })
-	c, err := d.Submit(ctx, request.GDPRRequest{
-		Requester: request.Requester{Name: "A Person", Email: "person@example.org", Country: "DE"}, Rights: []request.Right{request.RightErasure},
-		PageURLs: []string{"https://example.org/page"}, Situation: "It harms me.",
-	})
-	ok(t, err)
-	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: "jane"}}))
-	e := d.Enforcer()
+	appendTo(t, l, blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+		Kind: 6, Scope: blocklist.ScopeURL, Effect: blocklist.EffectBlock, Case: [16]byte{1},
+		Keys: blocklist.Keys{Addresses: []blocklist.Address{{Kind: blocklist.PageAddress, Digest: page}}},
+	}})
+	e := enforcer(t, nil, takedown.ListSource{List: l})
 	check := func(pages ...string) takedown.Verdict {
 		return e.Check(takedown.Candidate{ImageURLs: []string{"https://example.org/logo.png"}, PageURLs: pages}).Verdict
 	}

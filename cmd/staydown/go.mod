@@ -10,6 +10,7 @@ require (
 	github.com/schollz/progressbar/v3 v3.18.0
 	github.com/staydown/staydown v0.0.0
 	github.com/staydown/staydown/phash/avif v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
 	github.com/willabides/kongplete v0.4.0
 	golang.org/x/net v0.61.0
 	golang.org/x/term v0.47.0
@@ -48,4 +49,5 @@ require (
 replace (
 	github.com/staydown/staydown => ../../
 	github.com/staydown/staydown/phash/avif => ../../phash/avif
+	github.com/staydown/staydown/takedown/desk => ../../takedown/desk
 )

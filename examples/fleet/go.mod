@@ -7,6 +7,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/staydown/staydown v0.0.0
 	github.com/staydown/staydown/blocklist/nats v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
 )
 
 require (
@@ -37,4 +38,5 @@ require (
 replace (
 	github.com/staydown/staydown => ../../
 	github.com/staydown/staydown/blocklist/nats => ../../blocklist/nats
+	github.com/staydown/staydown/takedown/desk => ../../takedown/desk
 )

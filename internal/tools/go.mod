@@ -10,6 +10,7 @@ require (
 	github.com/philippgille/chromem-go v0.7.0
 	github.com/staydown/staydown v0.0.0
 	github.com/staydown/staydown/phash/avif v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
 	golang.org/x/image v0.45.0
 	golang.org/x/mod v0.43.0
 	gonum.org/v1/plot v0.16.0
@@ -42,6 +43,7 @@ require (
 	github.com/nfnt/resize v0.0.0-20180221191011-83c6a9932646 // indirect
 	github.com/nlnwa/whatwg-url v0.6.2 // indirect
 	github.com/pmezard/go-difflib v1.0.0 // indirect
+	github.com/staydown/staydown/takedown/texts v0.0.0 // indirect
 	github.com/staydown/staydown/takedown/web v0.0.0
 	github.com/tetratelabs/wazero v1.9.0 // indirect
 	github.com/viterin/partial v1.1.0 // indirect
@@ -57,5 +59,7 @@ require (
 replace (
 	github.com/staydown/staydown => ../../
 	github.com/staydown/staydown/phash/avif => ../../phash/avif
+	github.com/staydown/staydown/takedown/desk => ../../takedown/desk
+	github.com/staydown/staydown/takedown/texts => ../../takedown/texts
 	github.com/staydown/staydown/takedown/web => ../../takedown/web
 )

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"image"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,16 +84,6 @@ func TestOpenOptOut_WhoConsents(t *testing.T) {
 		if s := desk.NewStatementOfReasons(&c); s.Ground != ground || s.Scope != width {
 			t.Errorf("%s: the statement has ground %q, scope %v", tc.name, s.Ground, s.Scope)
 		}
-	}
-}
-
-// What is said of a face never rests on a copyright.
-func TestStatement17_FaceOfAnOwner(t *testing.T) {
-	t.Parallel()
-	s := desk.NewStatementOfReasons(&desk.Case{Kind: request.KindOpenOptOut, Claim: request.ClaimOwner, Granted: takedown.ScopeFace})
-	row, err := s.TransparencyRow("", day0)
-	if s.Ground != request.GroundPrivacy || strings.Contains(statementText(t, s), "copyright") || row.Category != "STATEMENT_CATEGORY_DATA_PROTECTION_AND_PRIVACY_VIOLATIONS" {
-		t.Errorf("%s\n%s, %v", statementText(t, s), row.Category, err)
 	}
 }
 

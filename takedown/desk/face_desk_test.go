@@ -24,7 +24,6 @@ import (
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
-	"github.com/staydown/staydown/takedown/texts"
 )
 
 // faceDesk opens a desk that grants faces, by one reviewer.
@@ -450,49 +449,6 @@ func TestFaceOptOut_ResolveAFrame(t *testing.T) {
 	wantVerdict(t, "the same face in another frame", e.Check(other), takedown.Block)
 	anim.Faces = []takedown.Face{portrait(t, 1, 4)}
 	wantVerdict(t, "the person in the first frame", e.Check(anim), takedown.Block)
-}
-
-// What people are told about a face says that a template is kept, and when it is
-// destroyed, in both languages; never how similar anything is.
-func TestFaceOptOut_Letters(t *testing.T) {
-	t.Parallel()
-	texts, err := texts.New(nil)
-	ok(t, err)
-	for lang, words := range map[string]struct{ template, destroyed string }{
-		"en": {"template", "is destroyed"}, "th": {"ภาพจำลองใบหน้า", "ทำลาย"},
-	} {
-		for _, open := range []bool{false, true} {
-			o := newOffice(t, func(o *desk.Options) { o.OneReviewer = true })
-			who := person
-			who.Language = lang
-			var r request.Request = request.FaceOptOut{Requester: who, Faces: []takedown.Face{portrait(t, 1, 0)}, Biometric: stated(consent)}
-			if open {
-				r = request.OpenOptOut{Requester: who, Images: images(testJPEG(t, 1)), Claim: request.ClaimDepicted, Biometric: stated(consent)}
-			}
-			c := o.submit(t, r)
-			ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: alice}))
-			ok(t, o.Withdraw(ctx, c.ID, desk.Actor{}))
-			said := map[desk.MessageType]string{}
-			o.settle()
-			for _, m := range o.mail() {
-				_, body, err := texts.Message(m)
-				ok(t, err)
-				said[m.Type] = body
-				if strings.Contains(body, "0.8") || strings.Contains(body, faceModel) {
-					t.Errorf("%s, %s tells the threshold:\n%s", lang, m.Type, body)
-				}
-			}
-			if !strings.Contains(said[desk.MessageReceipt], words.template) != open {
-				t.Errorf("%s, open %v, receipt:\n%s", lang, open, said[desk.MessageReceipt])
-			}
-			if !strings.Contains(said[desk.MessageWithdrawn], words.destroyed) {
-				t.Errorf("%s, withdrawn:\n%s", lang, said[desk.MessageWithdrawn])
-			}
-			if s := said[desk.MessageStatement]; !open && !strings.Contains(s, "every picture in which the face appears") {
-				t.Errorf("statement of reasons:\n%s", s)
-			}
-		}
-	}
 }
 
 // Items can be taken out of a face opt-out one by one, also when the desk's

@@ -12,9 +12,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/internal/dsatdb"
 	"github.com/staydown/staydown/internal/territory"
 	"github.com/staydown/staydown/takedown"
+	"github.com/staydown/staydown/takedown/desk/internal/dsatdb"
 	"github.com/staydown/staydown/takedown/request"
 )
 

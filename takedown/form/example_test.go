@@ -10,16 +10,11 @@ import (
 
 	"github.com/staydown/staydown/takedown/form"
 	"github.com/staydown/staydown/takedown/request"
-	"github.com/staydown/staydown/takedown/texts"
 )
 
-// A form in a browser becomes a request; what is wrong with it is said in the
-// language of who filled it in.
+// A form in a browser becomes a request. A page shows each problem beside its field;
+// package texts has the words for it in the language of the reader.
 func ExampleDecode() {
-	words, err := texts.New(nil)
-	if err != nil {
-		log.Fatal(err)
-	}
 	shown := request.Statement{Text: "This notice is accurate and complete.", Language: "en"}
 	handler := func(r *http.Request) {
 		asked, err := form.Decode(r, &form.Options{
@@ -32,7 +27,7 @@ func ExampleDecode() {
 		var incomplete *request.ValidationError
 		if errors.As(request.Validate(asked, nil), &incomplete) { // as Desk.Submit does
 			for _, p := range incomplete.Problems {
-				fmt.Printf("%s: %s\n", p.Field, words.Problem(r.Header.Get("Accept-Language"), p))
+				fmt.Printf("%s: %s\n", p.Field, p.Code)
 			}
 		}
 	}
@@ -49,6 +44,6 @@ func ExampleDecode() {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	handler(r)
 	// Output:
-	// requester.email: This is not an email address.
-	// good_faith.accepted: This statement has to be accepted.
+	// requester.email: invalid_email
+	// good_faith.accepted: not_accepted
 }

@@ -4,6 +4,8 @@ go 1.25.0
 
 require (
 	github.com/staydown/staydown v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
+	github.com/staydown/staydown/takedown/texts v0.0.0
 	github.com/wneessen/go-mail v0.7.2
 	golang.org/x/image v0.43.0
 	golang.org/x/text v0.38.0
@@ -23,4 +25,8 @@ require (
 	golang.org/x/sys v0.45.0 // indirect
 )
 
-replace github.com/staydown/staydown => ../../
+replace (
+	github.com/staydown/staydown => ../../
+	github.com/staydown/staydown/takedown/desk => ../desk
+	github.com/staydown/staydown/takedown/texts => ../texts
+)

@@ -6,6 +6,7 @@ require (
 	github.com/disintegration/imaging v1.6.2
 	github.com/gocolly/colly/v2 v2.3.0
 	github.com/staydown/staydown v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
 )
 
 require (
@@ -37,4 +38,7 @@ require (
 	google.golang.org/protobuf v1.36.10 // indirect
 )
 
-replace github.com/staydown/staydown => ../../../
+replace (
+	github.com/staydown/staydown => ../../../
+	github.com/staydown/staydown/takedown/desk => ../../desk
+)

@@ -5,6 +5,7 @@ go 1.25.0
 require (
 	github.com/jackc/pgx/v5 v5.13.0
 	github.com/staydown/staydown v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
 )
 
 require (
@@ -28,4 +29,7 @@ require (
 	golang.org/x/text v0.41.0 // indirect
 )
 
-replace github.com/staydown/staydown => ../../../
+replace (
+	github.com/staydown/staydown => ../../../
+	github.com/staydown/staydown/takedown/desk => ..
+)

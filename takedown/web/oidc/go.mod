@@ -4,7 +4,7 @@ go 1.25.0
 
 require (
 	github.com/coreos/go-oidc/v3 v3.16.0
-	github.com/staydown/staydown v0.0.0
+	github.com/staydown/staydown/takedown/desk v0.0.0
 	github.com/staydown/staydown/takedown/web v0.0.0
 	golang.org/x/oauth2 v0.30.0
 )
@@ -19,6 +19,8 @@ require (
 	github.com/mschoch/smat v0.2.0 // indirect
 	github.com/nfnt/resize v0.0.0-20180221191011-83c6a9932646 // indirect
 	github.com/nlnwa/whatwg-url v0.6.2 // indirect
+	github.com/staydown/staydown v0.0.0 // indirect
+	github.com/staydown/staydown/takedown/texts v0.0.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	golang.org/x/image v0.43.0 // indirect
 	golang.org/x/net v0.55.0 // indirect
@@ -28,5 +30,7 @@ require (
 
 replace (
 	github.com/staydown/staydown => ../../../
+	github.com/staydown/staydown/takedown/desk => ../../desk
+	github.com/staydown/staydown/takedown/texts => ../../texts
 	github.com/staydown/staydown/takedown/web => ../
 )

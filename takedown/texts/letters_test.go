@@ -1,4 +1,4 @@
-package desk_test
+package texts_test
 
 import (
 	"bytes"
@@ -36,7 +36,7 @@ func TestLetters(t *testing.T) {
 	}
 	for lang, title := range map[string]string{"en": "Letters in English", "th": "Letters in Thai"} {
 		var b bytes.Buffer
-		fmt.Fprintf(&b, "# %s\n\nMade by `go test ./takedown/desk -run TestLetters -letters`. Names and addresses are examples.\n", title)
+		fmt.Fprintf(&b, "# %s\n\nMade by `go test ./takedown/texts -run TestLetters -letters`. Names and addresses are examples.\n", title)
 		seen := map[string]string{}
 		for _, l := range letters {
 			l.m.To.Language = lang
@@ -61,7 +61,7 @@ func TestLetters(t *testing.T) {
 		}
 		ok(t, err)
 		if !bytes.Equal(want, b.Bytes()) {
-			t.Errorf("%s is out of date: go test ./takedown/desk -run TestLetters -letters", path)
+			t.Errorf("%s is out of date: go test ./takedown/texts -run TestLetters -letters", path)
 		}
 	}
 }

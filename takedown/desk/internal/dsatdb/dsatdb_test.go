@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/staydown/staydown/internal/dsatdb"
 	"github.com/staydown/staydown/internal/sharedtest"
+	"github.com/staydown/staydown/takedown/desk/internal/dsatdb"
 )
 
 // Every test vector agrees: a base statement, with fields dropped and set, and

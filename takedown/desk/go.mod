@@ -1,0 +1,32 @@
+module github.com/staydown/staydown/takedown/desk
+
+// The oldest Go with which this works, as in the core.
+go 1.25.0
+
+// The lowest versions that work and are safe, as in the core's go.mod, which has the
+// reason for each.
+require (
+	github.com/google/go-cmp v0.6.0 // tests only
+	github.com/staydown/staydown v0.0.0
+	go.etcd.io/bbolt v1.5.0
+	go.uber.org/goleak v1.2.1 // tests only
+	golang.org/x/image v0.43.0 // tests only
+	golang.org/x/text v0.38.0
+	pgregory.net/rapid v1.1.0 // tests only
+)
+
+require (
+	github.com/RoaringBitmap/roaring/v2 v2.14.4 // indirect
+	github.com/bits-and-blooms/bitset v1.24.2 // indirect
+	github.com/bits-and-blooms/bloom/v3 v3.7.0 // indirect
+	github.com/corona10/goimagehash v1.1.0 // indirect
+	github.com/dchest/siphash v1.2.2 // indirect
+	github.com/mschoch/smat v0.2.0 // indirect
+	github.com/nfnt/resize v0.0.0-20180221191011-83c6a9932646 // indirect
+	github.com/nlnwa/whatwg-url v0.6.2 // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.1 // indirect
+	golang.org/x/net v0.55.0 // indirect
+	golang.org/x/sys v0.45.0 // indirect
+)
+
+replace github.com/staydown/staydown => ../../
