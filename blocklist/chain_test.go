@@ -3,9 +3,11 @@ package blocklist_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/staydown/staydown/blocklist"
@@ -282,5 +284,124 @@ func TestAppend_JournalFails(t *testing.T) {
 	defer again.Close()
 	if again.State().Seq() != 3 {
 		t.Errorf("opened again, the list is at %d", again.State().Seq())
+	}
+}
+
+// away is a journal that may be out of reach, as a database that restarts, and whose
+// transactions a caller may use.
+type away struct {
+	blocklist.Journal
+	err error
+}
+
+func (a *away) Last() (uint64, error) {
+	last, err := a.Journal.Last()
+	return last, errors.Join(err, a.err)
+}
+
+func (a *away) Find(ids ...[16]byte) ([]uint64, error) {
+	seqs, err := a.Journal.Find(ids...)
+	return seqs, errors.Join(err, a.err)
+}
+
+// A list whose journal was out of reach goes on when it is back, unless something was
+// written that the list does not know.
+func TestAppend_JournalAway(t *testing.T) {
+	t.Parallel()
+	ctx, boom := context.Background(), errors.New("boom")
+	j := &away{Journal: blocklist.NewMemoryJournal()}
+	l, err := blocklist.New(unclosed{j}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	rule := addedRule(t, l, 1, "https://example.com/1")
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, boom) || len(blocked(t, l.State(), "https://example.com/1")) > 0 {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	j.err = boom
+	_, err = l.Append(ctx, rule)
+	refused("out of reach before the write", err)
+	j.err = nil
+	// Within the write, so that nobody can be asked what was written.
+	_, err = l.AppendWith(ctx, func([]blocklist.Entry) error { j.err = boom; return boom }, rule)
+	refused("out of reach in the write", err)
+	_, err = l.Append(ctx, rule)
+	refused("still out of reach", err)
+	j.err = nil
+	if seqs := mustAppend(t, l, rule); seqs[0] != 1 || len(l.Info().Failing) > 0 {
+		t.Errorf("back again: number %d, failing %v", seqs[0], l.Info().Failing)
+	}
+	if _, err = l.AppendWith(ctx, func(entries []blocklist.Entry) error {
+		return errors.Join(j.Append(entries), boom)
+	}, addedRule(t, l, 2, "https://example.com/2")); err != nil || len(blocked(t, l.State(), "https://example.com/2")) == 0 {
+		t.Errorf("an error after the commit: %v", err)
+	}
+	_, err = l.AppendWith(ctx, func(entries []blocklist.Entry) error {
+		j.err = boom
+		return errors.Join(j.Append(entries), boom)
+	}, addedRule(t, l, 3, "https://example.com/3"))
+	j.err = nil
+	for range 2 {
+		if !errors.Is(err, blocklist.ErrBroken) {
+			t.Errorf("what was written is not known: %v", err)
+		}
+		_, err = l.Append(ctx, addedRule(t, l, 4, "https://example.com/4"))
+	}
+}
+
+// The transaction of a caller gets the entries of its events alone, and decides whether
+// they are in the list.
+func TestAppendWith(t *testing.T) {
+	t.Parallel()
+	ctx, boom := context.Background(), errors.New("boom")
+	j := blocklist.NewMemoryJournal()
+	l, err := blocklist.New(j, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var wg sync.WaitGroup
+	for i := range uint64(200) {
+		url := fmt.Sprintf("https://example.com/%d", i)
+		rule := addedRule(t, l, i+1, url)
+		wg.Go(func() {
+			if i%3 == 0 {
+				if _, err := l.Append(ctx, rule); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			fails := i%3 == 1
+			seqs, err := l.AppendWith(ctx, func(entries []blocklist.Entry) error {
+				if len(entries) != 1 || entries[0].ID != rule.ID || entries[0].Seq != l.State().Seq()+1 {
+					t.Errorf("%d entries, the first is %d of %x", len(entries), entries[0].Seq, entries[0].ID)
+				}
+				if fails {
+					return boom
+				}
+				return j.Append(entries)
+			}, rule)
+			if fails != errors.Is(err, blocklist.ErrNotWritten) || fails != errors.Is(err, boom) {
+				t.Errorf("event %d: %v", i, err)
+			}
+			if there := len(blocked(t, l.State(), url)) > 0; there == fails {
+				t.Errorf("event %d is in the list: %v", i, there)
+			}
+			if fails {
+				return
+			}
+			again, err := l.AppendWith(ctx, func([]blocklist.Entry) error { return errors.New("called for an event that is there") }, rule)
+			if err != nil || again[0] != seqs[0] {
+				t.Errorf("again: %v, %v", again, err)
+			}
+		})
+	}
+	wg.Wait()
+	if last, err := j.Last(); err != nil || last != 67+66 || l.Verify(ctx) != nil {
+		t.Errorf("the journal ends at %d, %v; %v", last, err, l.Verify(ctx))
 	}
 }

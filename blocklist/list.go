@@ -569,8 +569,28 @@ func (l *List) Digest(kind AddressKind, rawURL string) (Digest, error) {
 // when ctx ended first; the events may still be added, so append them again to
 // find out. It wraps ErrNotWritten when writing failed and no event is in the
 // journal. It wraps ErrBroken when the state of the disk is unknown: close the
-// list and open it again.
+// list and open it again. If the journal could only not be asked, for example while a
+// database restarts, a later Append asks again and goes on.
 func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
+	return l.appendWith(ctx, nil, events)
+}
+
+// AppendWith is Append with a transaction of the caller, which stores the events
+// together with other data of the same database. The list calls store with the entries
+// in place of Journal.Append. What Append of a [Journal] must do, store must do: the
+// entries are in the journal, durably, when it returns nil, and they never are when it
+// returns an error and Last is as before. If it returns an error although the entries
+// are in the journal, for example because the connection was lost after the commit,
+// they are taken as stored, and AppendWith returns no error.
+//
+// store runs on a goroutine of the list, and must not call the List, except for State.
+// It is not called when all events are in the journal already. If ctx ends first, it
+// may still be called after AppendWith has returned.
+func (l *List) AppendWith(ctx context.Context, store func([]Entry) error, events ...Event) ([]uint64, error) {
+	return l.appendWith(ctx, store, events)
+}
+
+func (l *List) appendWith(ctx context.Context, store func([]Entry) error, events []Event) ([]uint64, error) {
 	if _, err := l.journal(); err != nil {
 		return nil, err
 	}
@@ -600,7 +620,7 @@ func (l *List) Append(ctx context.Context, events ...Event) ([]uint64, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
-	return l.writer.append(ctx, &request{events: events, faces: faces, done: make(chan struct{})})
+	return l.writer.append(ctx, &request{events: events, store: store, faces: faces, done: make(chan struct{})})
 }
 
 // Events calls yield for the events of the journal from number from on, in order,

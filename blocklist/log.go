@@ -59,6 +59,7 @@ type log struct {
 
 	last   uint64   // owned by the caller of append
 	digest [32]byte // at last; owned by the caller of append
+	unsure bool     // the last write failed, and the journal could not be asked what it has; owned by the caller of append
 }
 
 // committed is an event that is in the journal, with the digest that the list has
@@ -186,9 +187,18 @@ func (j *log) entry(seq uint64) (Entry, error) {
 
 // append gives each event of the groups its sequence number and writes those
 // that are new in one durable commit. seqs holds for each group the numbers of
-// its events, fresh the new ones in order. When it fails with ErrNotWritten nothing
-// was written; otherwise it is not known what was.
-func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err error) {
+// its events, fresh the new ones in order. with, unless nil, writes the entries in place
+// of the Journal: see [List.AppendWith].
+//
+// When append fails with ErrNotWritten nothing was written. With errUnsure it is not
+// known yet, and the next append looks again. Otherwise something may be there that the
+// list does not know.
+func (j *log) append(groups [][]Event, with func([]Entry) error) (seqs [][]uint64, fresh []committed, err error) {
+	if j.unsure {
+		if err := j.written(); !errors.Is(err, ErrNotWritten) {
+			return nil, nil, err
+		}
+	}
 	total := 0
 	for _, g := range groups {
 		total += len(g)
@@ -200,6 +210,9 @@ func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err 
 		}
 	}
 	found, err := j.numbers(ids...)
+	if err != nil && !errors.Is(err, ErrJournal) {
+		err = fmt.Errorf("%w: %w", ErrNotWritten, err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
@@ -229,14 +242,41 @@ func (j *log) append(groups [][]Event) (seqs [][]uint64, fresh []committed, err 
 	if len(entries) == 0 {
 		return seqs, nil, nil
 	}
-	if err := j.store.Append(entries); err != nil {
-		if there, failed := j.store.Last(); failed == nil && there == j.last {
-			err = fmt.Errorf("%w: %w", ErrNotWritten, err)
-		}
-		return nil, nil, err
+	store := j.store.Append
+	if with != nil {
+		store = with
+	}
+	if err := store(entries); err != nil && (with == nil || !j.has(last, digest)) {
+		return nil, nil, fmt.Errorf("%w: %w", j.written(), err)
 	}
 	j.last, j.digest = last, digest
 	return seqs, fresh, nil
+}
+
+// has reports whether the journal ends with an event, at which it has a digest.
+func (j *log) has(last uint64, digest [32]byte) bool {
+	there, err := j.store.Last()
+	if err != nil || there != last {
+		return false
+	}
+	at, err := j.digestAt(last)
+	return err == nil && at == digest
+}
+
+// errUnsure is returned while a journal cannot be asked what it has.
+var errUnsure = errors.New("it is not known whether the events were written")
+
+// written looks, after a write has failed, what the journal has.
+func (j *log) written() error {
+	there, err := j.store.Last()
+	j.unsure = err != nil
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: %w", errUnsure, err)
+	case there != j.last:
+		return fmt.Errorf("the journal ends at event %d, and event %d is the last one that is known", there, j.last)
+	}
+	return ErrNotWritten
 }
 
 // encode makes the entry of an event, and brings digest, that of the list before,

@@ -45,6 +45,7 @@ type writer struct {
 
 type request struct {
 	events []Event
+	store  func([]Entry) error    // writes the entries in place of the journal; nil for none
 	faces  map[*Rule][]FaceVector // of rules that bring some, opened
 	seqs   []uint64
 	err    error
@@ -105,19 +106,20 @@ func (w *writer) run() {
 			if !ok {
 				return
 			}
-			group := w.gather(r)
-			err := broken
-			if err == nil {
-				err = w.commit(group)
-			}
-			if errors.Is(err, ErrBroken) {
-				broken = err
-			}
-			for _, r := range group {
-				if err != nil {
-					r.seqs, r.err = nil, err
+			for _, group := range w.gather(r) {
+				err := broken
+				if err == nil {
+					err = w.commit(group)
 				}
-				close(r.done)
+				if errors.Is(err, ErrBroken) && !errors.Is(err, errUnsure) {
+					broken = err
+				}
+				for _, r := range group {
+					if err != nil {
+						r.seqs, r.err = nil, err
+					}
+					close(r.done)
+				}
 			}
 		case task := <-w.tasks:
 			task()
@@ -125,22 +127,28 @@ func (w *writer) run() {
 	}
 }
 
-// gather returns r and what waits behind it.
-func (w *writer) gather(r *request) []*request {
-	group, n := []*request{r}, len(r.events)
+// gather returns r and what waits behind it, in groups that are committed together. A
+// request with a transaction of its own is a group of its own.
+func (w *writer) gather(r *request) [][]*request {
+	groups, n := [][]*request{{r}}, len(r.events)
 	for n < maxGroup {
 		select {
-		case r, ok := <-w.requests:
+		case next, ok := <-w.requests:
 			if !ok {
-				return group
+				return groups
 			}
-			group = append(group, r)
-			n += len(r.events)
+			if next.store != nil || r.store != nil {
+				groups = append(groups, nil)
+			}
+			last := len(groups) - 1
+			groups[last] = append(groups[last], next)
+			n += len(next.events)
+			r = next
 		default:
-			return group
+			return groups
 		}
 	}
-	return group
+	return groups
 }
 
 // commit makes the events of a group durable, then visible.
@@ -153,7 +161,7 @@ func (w *writer) commit(group []*request) (err error) {
 		events[i] = r.events
 		maps.Copy(opened, r.faces)
 	}
-	seqs, fresh, err := w.journal.append(events)
+	seqs, fresh, err := w.journal.append(events, group[0].store)
 	if errors.Is(err, ErrNotWritten) {
 		return fmt.Errorf("blocklist: %w", err)
 	}

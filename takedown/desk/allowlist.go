@@ -124,20 +124,45 @@ func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor
 		c.note(c.State, stateAllowed, a, s.Time)
 		log = append(log, c.log...)
 	}
-	if err := d.store.db.Update(func(tx StoreTx) error {
+	event := blocklist.Event{ID: s.Added, Type: blocklist.EventException, Time: s.Time, Keys: s.keys()}
+	if err := d.changeAllowed(ctx, &s, event, func(tx StoreTx) error {
 		for _, c := range cases {
 			if err := d.store.putCase(tx, c); err != nil {
 				return err
 			}
 		}
-		return errors.Join(putAllowed(tx, &s), appendLog(tx, d.store.policy, log), d.store.queue(tx, s.Added, []blocklist.Event{
-			{ID: s.Added, Type: blocklist.EventException, Time: s.Time, Keys: s.keys()},
-		}))
+		return appendLog(tx, d.store.policy, log)
 	}); err != nil {
 		return AllowedPicture{}, err
 	}
-	err = d.deliverAllowed(ctx, &s)
-	return s.AllowedPicture, err
+	return s.AllowedPicture, nil
+}
+
+// changeAllowed stores a picture of the allow list with the event that puts it there or
+// takes it off, and why it does, and brings the event into the list.
+func (d *Desk) changeAllowed(ctx context.Context, s *storedAllowed, e blocklist.Event, why func(StoreTx) error) error {
+	events := []blocklist.Event{e}
+	if d.joint != nil {
+		_, err := d.jointly(ctx, events, func(tx StoreTx, seqs []uint64, _ reached) error {
+			return errors.Join(why(tx), s.delivered(tx, seqs[0]))
+		})
+		return err
+	}
+	if err := d.store.db.Update(func(tx StoreTx) error {
+		return errors.Join(putAllowed(tx, s), why(tx), d.store.queue(tx, e.ID, events))
+	}); err != nil {
+		return err
+	}
+	return d.deliverAllowed(ctx, s)
+}
+
+// delivered notes that the event of a picture is in the list.
+func (s *storedAllowed) delivered(tx StoreTx, seq uint64) error {
+	if s.Removed != [16]byte{} {
+		return tx.Delete(BucketAllowed, s.Added[:])
+	}
+	s.Event = seq
+	return putAllowed(tx, s)
 }
 
 // flag adds a flag to a case.
@@ -246,19 +271,15 @@ func (d *Desk) RemoveFromAllowList(ctx context.Context, event uint64, a Actor) e
 	}
 	s := list[i]
 	s.Removed = newEventID()
-	if err := d.store.db.Update(func(tx StoreTx) error {
-		return errors.Join(putAllowed(tx, &s), appendLog(tx, d.store.policy, []LogEntry{
-			{Time: d.clock(), Case: takedown.CaseID(s.Added), From: stateAllowed, To: stateDisallowed, Actor: a},
-		}), d.store.queue(tx, s.Removed, []blocklist.Event{
-			{ID: s.Removed, Type: blocklist.EventReverted, Time: d.clock(), Target: s.Event},
-		}))
-	}); err != nil {
-		return err
-	}
-	return d.deliverAllowed(ctx, &s)
+	now := d.clock()
+	return d.changeAllowed(ctx, &s, blocklist.Event{ID: s.Removed, Type: blocklist.EventReverted, Time: now, Target: s.Event}, func(tx StoreTx) error {
+		return appendLog(tx, d.store.policy, []LogEntry{
+			{Time: now, Case: takedown.CaseID(s.Added), From: stateAllowed, To: stateDisallowed, Actor: a},
+		})
+	})
 }
 
-// commonEvents are the events that put what is on the allow list there,
+// allowEvents are the events that put what is on the allow list there,
 // for the list of a preview.
 func (d *Desk) allowEvents() (events []blocklist.Event, err error) {
 	stored, err := d.store.allowed()
@@ -299,18 +320,11 @@ func (d *Desk) deliverAllowed(ctx context.Context, s *storedAllowed) error {
 	}
 	at := d.here()
 	return d.store.db.Update(func(tx StoreTx) error {
-		if err := unqueue(tx, owner, at); err != nil {
-			return err
-		}
-		if s.Removed != [16]byte{} {
-			return tx.Delete(BucketAllowed, s.Added[:])
-		}
-		s.Event = seqs[0]
-		return putAllowed(tx, s)
+		return errors.Join(unqueue(tx, owner, at), s.delivered(tx, seqs[0]))
 	})
 }
 
-// settleCommon finishes what a crash, or a failed write, cut short.
+// settleAllowed finishes what a crash, or a failed write, cut short.
 func (d *Desk) settleAllowed(ctx context.Context) error {
 	list, err := d.store.allowed()
 	if err != nil {
@@ -334,7 +348,7 @@ func putAllowed(tx StoreTx, s *storedAllowed) error {
 	return tx.Put(BucketAllowed, s.Added[:], summed(b))
 }
 
-// common returns what is stored of the allow list.
+// allowed returns what is stored of the allow list.
 func (s *caseStore) allowed() (list []storedAllowed, err error) {
 	err = s.db.View(func(tx StoreTx) error {
 		return tx.Scan(BucketAllowed, nil, nil, func(k, v []byte) error {

@@ -14,7 +14,7 @@ import (
 type change struct {
 	cases    []*caseRecord     // with the entries of their logs
 	target   *caseRecord       // of a step of a reply: the case that it is about, whose events these are
-	events   []blocklist.Event // into the outbox of the first case
+	events   []blocklist.Event // of the first case; into its outbox unless they are written with the change
 	finished bool              // the outbox of the first case is empty now
 	// delivered is where the list is with these events.
 	delivered reached
@@ -41,31 +41,41 @@ type change struct {
 
 // apply writes a change in one transaction.
 func (s *caseStore) apply(ch change) error {
-	sealed, err := s.seal(&ch)
+	sealed, err := s.prepare(&ch)
 	if err != nil {
 		return err
 	}
-	for _, c := range ch.cases {
-		c.dropTemplates()
-	}
-	if err := s.db.Update(func(tx StoreTx) error {
-		for _, step := range []func(StoreTx, *change, sealedChange) error{
-			s.putRequest, s.putPictures, s.putOutbox, s.forget, s.putMessages, s.putCases,
-		} {
-			if err := step(tx, &ch, sealed); err != nil {
-				return err
-			}
-		}
-		if ch.extra != nil {
-			return ch.extra(tx)
-		}
-		return nil
-	}); err != nil {
+	if err := s.db.Update(func(tx StoreTx) error { return s.write(tx, &ch, sealed) }); err != nil {
 		s.doubt(ch.made()...)
 		return err
 	}
+	return s.written(&ch)
+}
+
+// write writes a change in a transaction.
+func (s *caseStore) write(tx StoreTx, ch *change, sealed sealedChange) error {
+	for _, step := range []func(StoreTx, *change, sealedChange) error{
+		s.putRequest, s.putPictures, s.putOutbox, s.forget, s.putMessages, s.putCases,
+	} {
+		if err := step(tx, ch, sealed); err != nil {
+			return err
+		}
+	}
+	if ch.extra != nil {
+		if err := ch.extra(tx); err != nil {
+			return err
+		}
+	}
+	for _, c := range ch.cases {
+		c.log = nil // it is written
+	}
+	return nil
+}
+
+// written does what follows when the transaction of a change is durable.
+func (s *caseStore) written(ch *change) error {
 	switch {
-	case sealed.request != nil || ch.material != nil:
+	case ch.request != nil || ch.material != nil:
 		s.near.set(ch.cases[0].ID, nearOf(ch.material))
 	case ch.forget:
 		s.near.set(ch.cases[0].ID, nil)
@@ -114,8 +124,12 @@ type sealedChange struct {
 	evidence [][]byte
 }
 
-// seal seals what a change has of its first case.
-func (s *caseStore) seal(ch *change) (sealed sealedChange, err error) {
+// prepare drops templates that no item needs any more, and seals what a change has of
+// its first case.
+func (s *caseStore) prepare(ch *change) (sealed sealedChange, err error) {
+	for _, c := range ch.cases {
+		c.dropTemplates()
+	}
 	if ch.request == nil && len(ch.evidence) == 0 {
 		return sealed, nil
 	}

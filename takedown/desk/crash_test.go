@@ -190,7 +190,7 @@ func TestCrash_KillAtRandomMoments(t *testing.T) {
 		if _, _, err := d.VerifyLog(ctx); err != nil {
 			t.Fatal(err)
 		}
-		checkRules(t, dir, d)
+		checkRules(t, dir, nil, d)
 	}
 	t.Logf("%d kills, %d accepted cases enforced, %d withdrawn ones not", kills, accepted, withdrawn)
 	if accepted < kills || withdrawn == 0 {

@@ -47,6 +47,7 @@ type Desk struct {
 	recheckAfter time.Duration
 	store        *caseStore
 	list         *blocklist.List
+	joint        JointJournal // that of the list, if it is in one database with the store; or nil
 	enf          *takedown.Enforcer
 	// near looks no further than the block radius, and quiet as far as enf: the
 	// desk's own questions are nobody's matches.
@@ -203,7 +204,8 @@ type Options struct {
 	// Store keeps the cases; nil is a file in the folder. The Desk closes it.
 	Store Store
 	// Journal keeps the events of the list; nil is a file in the folder. The Desk
-	// closes it. If the list has to be made anew, for other rules of addresses or for
+	// closes it. If it is a [JointJournal] of Store, a case and its events are
+	// written in one transaction. If the list has to be made anew, for other rules of addresses or for
 	// a first ListKey, Open returns blocklist.ErrRules or blocklist.ErrKey:
 	// blocklist.Rekey does it.
 	Journal blocklist.Journal
@@ -415,6 +417,9 @@ var ErrListLost = errors.New("takedown: the list is older than the cases")
 func (d *Desk) openJournal(dir string, o *blocklist.Options) (*blocklist.List, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("takedown: %w", errors.Join(err, d.opts.Journal.Close()))
+	}
+	if j, ok := d.opts.Journal.(JointJournal); ok && d.opts.Store != nil && j.With(d.opts.Store) {
+		d.joint = j
 	}
 	list, err := blocklist.New(d.opts.Journal, dir, o)
 	if errors.Is(err, blocklist.ErrJournal) {
@@ -631,18 +636,7 @@ func (d *Desk) locked(ctx context.Context, id takedown.CaseID, f func(c *caseRec
 	if ch.target != nil {
 		ch.cases = []*caseRecord{ch.target, c}
 	}
-	if err := d.store.apply(ch); err != nil {
-		return err
-	}
-	for _, c := range ch.cases {
-		c.log = nil
-	}
-	if len(ch.events) == 0 {
-		return nil
-	}
-	// What is decided is durable: a caller that gives up now must not leave it
-	// half done.
-	return d.deliver(context.WithoutCancel(ctx), ch.cases[0])
+	return d.enact(ctx, ch)
 }
 
 // load reads a case. If an earlier move of it failed half way, load finishes
@@ -761,23 +755,26 @@ func (d *Desk) deliver(ctx context.Context, c *caseRecord) error {
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: %w", c.ID, err)
 	}
-	if len(events) == 0 || c.After == "" {
-		return fmt.Errorf("takedown: case %v is %s, with %d events to deliver", c.ID, c.State, len(events))
-	}
-	c.delivered(events, seqs)
-	msgs, err := d.arrive(c)
+	ch, err := d.delivery(c, events, seqs, d.here())
 	if err != nil {
 		return err
 	}
-	ch := change{cases: []*caseRecord{c}, finished: true, delivered: d.here(), messages: msgs}
+	return d.store.apply(ch)
+}
+
+// delivery is the change that finishes a move whose events are in the list, which is
+// then at a Position.
+func (d *Desk) delivery(c *caseRecord, events []blocklist.Event, seqs []uint64, at reached) (change, error) {
+	if len(events) == 0 || c.After == "" {
+		return change{}, fmt.Errorf("takedown: case %v is %s, with %d events to deliver", c.ID, c.State, len(events))
+	}
+	c.delivered(events, seqs)
+	msgs, err := d.arrive(c)
+	ch := change{cases: []*caseRecord{c}, finished: true, delivered: at, messages: msgs}
 	// Once nothing of an erased case is in force, what its rules were made of
 	// goes too.
 	ch.forget = c.Erased() && len(c.Rules) == 0
-	if err := d.store.apply(ch); err != nil {
-		return err
-	}
-	c.log = nil
-	return nil
+	return ch, err
 }
 
 // delivered notes the rules that events have ended and added.

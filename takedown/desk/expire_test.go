@@ -124,7 +124,7 @@ func TestExpire_HeldByACourt(t *testing.T) {
 	ok(t, d.Erase(ctx, other, alice)) // the list rewrites its journal
 	ok(t, d.Close())
 	erased := 0
-	if err := eachRule(dir, func(e blocklist.Event) {
+	if err := eachRule(dir, nil, func(e blocklist.Event) {
 		if e.IsErased() {
 			erased++
 		}

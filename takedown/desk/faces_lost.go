@@ -61,11 +61,7 @@ func (d *Desk) restoreFaces(ctx context.Context) error {
 			return err
 		}
 		ch.cases = []*caseRecord{c}
-		if err := d.store.apply(ch); err != nil {
-			return err
-		}
-		c.log = nil
-		if err := d.deliver(ctx, c); err != nil {
+		if err := d.enact(ctx, ch); err != nil {
 			return err
 		}
 	}

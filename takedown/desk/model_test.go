@@ -70,6 +70,17 @@ func (f *faulty) Update(g func(desk.StoreTx) error) error {
 	return errInjected
 }
 
+// jointOf is a journal that shares the transactions of a store which passes them on,
+// and that can be used again after Close.
+type jointOf struct {
+	desk.JointJournal
+	store desk.Store
+}
+
+func (j jointOf) With(s desk.Store) bool { return s == j.store }
+
+func (jointOf) Close() error { return nil }
+
 // Whatever is asked of a desk in whatever order, with its store failing at any
 // write and its process restarted at any moment: no case is lost, what a case
 // says is in force is enforced and nothing else is, each enforced address names
@@ -101,9 +112,14 @@ func TestDesk_Life(t *testing.T) {
 		}
 		defer os.RemoveAll(dir)
 		now := &clock{t: day0}
-		store := &faulty{Store: storetest.Memory()}
+		s, j := storetest.MemoryWithJournal()
+		store := &faulty{Store: s}
+		var journal blocklist.Journal
+		if rapid.Bool().Draw(t, "one transaction for a case and its events") {
+			journal = jointOf{j, store}
+		}
 		reopen := func() *desk.Desk {
-			d, err := desk.Open(dir, &desk.Options{Now: now.Now, Store: store, Notifier: &office{clock: now}, FaceModels: faceModels, TrustFaceVectors: true})
+			d, err := desk.Open(dir, &desk.Options{Now: now.Now, Store: store, Journal: journal, Notifier: &office{clock: now}, FaceModels: faceModels, TrustFaceVectors: true})
 			if err != nil {
 				t.Fatalf("Open: %v", err)
 			}
@@ -527,7 +543,7 @@ func TestDesk_Life(t *testing.T) {
 		if got := d.Keys(); got != keys {
 			t.Fatalf("%d keys, and %d are needed", got, keys)
 		}
-		checkRules(t, dir, d)
+		checkRules(t, dir, journal, d)
 		d = reopen()
 	}
 	// What takes many steps is rare: it goes on until everything has happened.
@@ -556,7 +572,7 @@ func checkRules(t interface {
 	Helper()
 	Fatal(...any)
 	Fatalf(string, ...any)
-}, dir string, d *desk.Desk) {
+}, dir string, journal blocklist.Journal, d *desk.Desk) {
 	t.Helper()
 	rules := map[uint64]takedown.CaseID{}
 	if err := eachCase(d, func(c desk.Case) bool {
@@ -571,7 +587,7 @@ func checkRules(t interface {
 		t.Fatal(err)
 	}
 	live := map[uint64]takedown.CaseID{}
-	if err := eachRule(dir, func(e blocklist.Event) {
+	if err := eachRule(dir, journal, func(e blocklist.Event) {
 		live[e.Seq] = takedown.CaseID{}
 		if !e.IsErased() {
 			live[e.Seq] = e.Rule.Case
@@ -591,8 +607,14 @@ func checkRules(t interface {
 
 // eachRule calls f for the added event of each rule in the journal of a closed desk
 // that is not revoked. One whose time is over can be erased.
-func eachRule(dir string, f func(blocklist.Event)) error {
-	list, err := boltjournal.Open(filepath.Join(dir, "list"), nil)
+func eachRule(dir string, journal blocklist.Journal, f func(blocklist.Event)) error {
+	var list *blocklist.List
+	var err error
+	if dir = filepath.Join(dir, "list"); journal == nil {
+		list, err = boltjournal.Open(dir, nil)
+	} else {
+		list, err = blocklist.New(journal, dir, nil)
+	}
 	if err != nil {
 		return err
 	}

@@ -642,12 +642,11 @@ func (r *recovering) restoreCase(ctx context.Context, d *Desk, c *caseRecord, mi
 		return d.store.apply(change{cases: []*caseRecord{c}})
 	}
 	ch.cases = []*caseRecord{c}
-	if err := d.store.apply(ch); err != nil {
+	if err := d.enact(ctx, ch); err != nil {
 		return err
 	}
-	c.log = nil
 	r.did.Restored = append(r.did.Restored, c.ID)
-	return d.deliver(ctx, c)
+	return nil
 }
 
 // restoreAllowed puts pictures on the allow list again.

@@ -31,7 +31,7 @@ func seedCases(tb testing.TB, d *Desk, n int) {
 			if _, err := d.store.keys.create(c.ID); err != nil {
 				tb.Fatal(err)
 			}
-			sealed, err := d.store.seal(&ch)
+			sealed, err := d.store.prepare(&ch)
 			if err != nil {
 				tb.Fatal(err)
 			}

@@ -30,12 +30,12 @@ func (c *cases) Close() error {
 }
 
 func (c *cases) View(f func(desk.StoreTx) error) error {
-	return c.db.view(func(ctx context.Context, tx pgx.Tx) error { return f(&caseTx{ctx: ctx, tx: tx, desk: c.db.desk}) })
+	return c.db.view(func(ctx context.Context, tx pgx.Tx) error { return f(&caseTx{ctx: ctx, tx: tx, db: c.db}) })
 }
 
 func (c *cases) Update(f func(desk.StoreTx) error) error {
 	return c.db.update(func(ctx context.Context, tx pgx.Tx) error {
-		t := &caseTx{ctx: ctx, tx: tx, desk: c.db.desk}
+		t := &caseTx{ctx: ctx, tx: tx, db: c.db}
 		if err := f(t); err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (c *cases) Update(f func(desk.StoreTx) error) error {
 type caseTx struct {
 	ctx    context.Context
 	tx     pgx.Tx
-	desk   string
+	db     *DB
 	writes pgx.Batch
 	size   int
 }
@@ -76,7 +76,7 @@ func (t *caseTx) Get(b desk.Bucket, key []byte) (value []byte, err error) {
 	if err := t.flush(); err != nil {
 		return nil, err
 	}
-	err = t.tx.QueryRow(t.ctx, `SELECT value FROM staydown_case WHERE desk = $1 AND bucket = $2 AND key = $3`, t.desk, string(b), key).Scan(&value)
+	err = t.tx.QueryRow(t.ctx, `SELECT value FROM staydown_case WHERE desk = $1 AND bucket = $2 AND key = $3`, t.db.desk, string(b), key).Scan(&value)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}
@@ -88,7 +88,7 @@ func (t *caseTx) Put(b desk.Bucket, key, value []byte) error {
 	// empty value is not NULL.
 	key, value = bytes.Clone(key), append([]byte{}, value...)
 	t.writes.Queue(`INSERT INTO staydown_case (desk, bucket, key, value) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (desk, bucket, key) DO UPDATE SET value = excluded.value`, t.desk, string(b), key, value)
+		ON CONFLICT (desk, bucket, key) DO UPDATE SET value = excluded.value`, t.db.desk, string(b), key, value)
 	if t.size += len(key) + len(value); t.size > batchBytes {
 		return t.flush()
 	}
@@ -96,7 +96,7 @@ func (t *caseTx) Put(b desk.Bucket, key, value []byte) error {
 }
 
 func (t *caseTx) Delete(b desk.Bucket, key []byte) error {
-	t.writes.Queue(`DELETE FROM staydown_case WHERE desk = $1 AND bucket = $2 AND key = $3`, t.desk, string(b), bytes.Clone(key))
+	t.writes.Queue(`DELETE FROM staydown_case WHERE desk = $1 AND bucket = $2 AND key = $3`, t.db.desk, string(b), bytes.Clone(key))
 	t.size += len(key)
 	return nil
 }
@@ -142,7 +142,7 @@ func (t *caseTx) page(b desk.Bucket, from, end []byte, n int) (keys, values [][]
 		return nil, nil, 0, err
 	}
 	rows, err := t.tx.Query(t.ctx, `SELECT key, value FROM staydown_case
-		WHERE desk = $1 AND bucket = $2 AND key >= $3 AND ($4::bytea IS NULL OR key < $4) ORDER BY key LIMIT $5`, t.desk, string(b), from, end, n)
+		WHERE desk = $1 AND bucket = $2 AND key >= $3 AND ($4::bytea IS NULL OR key < $4) ORDER BY key LIMIT $5`, t.db.desk, string(b), from, end, n)
 	if err != nil {
 		return nil, nil, 0, storeError(err)
 	}

@@ -2,12 +2,14 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/takedown/desk"
 )
 
 // journal is the blocklist.Journal of a DB.
@@ -18,8 +20,9 @@ type journal struct {
 	closed bool
 }
 
-// Journal returns the journal of the list.
-func (db *DB) Journal() blocklist.Journal {
+// Journal returns the journal of the list. With [DB.Cases] it is one database, so that a
+// case and its events are one transaction.
+func (db *DB) Journal() desk.JointJournal {
 	db.use()
 	return &journal{db: db}
 }
@@ -70,8 +73,10 @@ func (j *journal) SetMeta(meta []byte) error {
 	})
 }
 
+// Last waits for a transaction that writes. After a write whose end was not seen, for
+// example because the connection was lost, it tells whether the entries are there.
 func (j *journal) Last() (seq uint64, err error) {
-	err = j.view(func(ctx context.Context, tx pgx.Tx) error {
+	err = j.update(func(ctx context.Context, tx pgx.Tx) error {
 		seq, err = j.last(ctx, tx)
 		return err
 	})
@@ -84,26 +89,48 @@ func (j *journal) last(ctx context.Context, tx pgx.Tx) (seq uint64, err error) {
 }
 
 func (j *journal) Append(entries []blocklist.Entry) error {
-	return j.update(func(ctx context.Context, tx pgx.Tx) error {
-		last, err := j.last(ctx, tx)
-		if err != nil {
+	return j.update(func(ctx context.Context, tx pgx.Tx) error { return j.append(ctx, tx, entries) })
+}
+
+// With reports whether a store is the one of the same desk.
+func (j *journal) With(s desk.Store) bool {
+	c, ok := s.(*cases)
+	return ok && c.db == j.db
+}
+
+// AppendIn appends entries in a transaction of the store.
+func (j *journal) AppendIn(tx desk.StoreTx, entries []blocklist.Entry) error {
+	t, ok := tx.(*caseTx)
+	if !ok || t.db != j.db {
+		return errors.New("pgstore: journal: the transaction is not of the store of this desk")
+	}
+	return j.call(func() error {
+		if err := t.flush(); err != nil {
 			return err
 		}
-		for i := range entries {
-			if last++; entries[i].Seq != last {
-				return fmt.Errorf("entry %d, and %d is next: %w", entries[i].Seq, last, blocklist.ErrJournal)
-			}
-		}
-		columns := []string{"desk", "seq", "id", "target", "digest", "data"}
-		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"staydown_event"}, columns, pgx.CopyFromSlice(len(entries), func(i int) ([]any, error) {
-			e := &entries[i]
-			return []any{j.db.desk, int64(e.Seq), e.ID[:], int64(e.Target), e.Digest[:], append([]byte{}, e.Data...)}, nil
-		})); err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, `UPDATE staydown_desk SET last = $2 WHERE desk = $1`, j.db.desk, int64(last))
-		return err
+		return j.append(t.ctx, t.tx, entries)
 	})
+}
+
+func (j *journal) append(ctx context.Context, tx pgx.Tx, entries []blocklist.Entry) error {
+	last, err := j.last(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if last++; entries[i].Seq != last {
+			return fmt.Errorf("entry %d, and %d is next: %w", entries[i].Seq, last, blocklist.ErrJournal)
+		}
+	}
+	columns := []string{"desk", "seq", "id", "target", "digest", "data"}
+	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"staydown_event"}, columns, pgx.CopyFromSlice(len(entries), func(i int) ([]any, error) {
+		e := &entries[i]
+		return []any{j.db.desk, int64(e.Seq), e.ID[:], int64(e.Target), e.Digest[:], append([]byte{}, e.Data...)}, nil
+	})); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE staydown_desk SET last = $2 WHERE desk = $1`, j.db.desk, int64(last))
+	return err
 }
 
 // readBytes bounds how much one Read returns.

@@ -9,8 +9,7 @@
 // desk.Options has one, and snapshots of the list. It has to be backed up with the
 // database: see docs/postgres.md.
 //
-// A decision of a case is stored with its events in one transaction, in the outbox of
-// the case; from there they go into the journal, as with files.
+// A decision of a case and the events that enforce it are stored in one transaction.
 package pgstore
 
 import (

@@ -38,6 +38,10 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if at := os.Getenv("PGSTORE_CHILD"); at != "" {
+		fmt.Fprintln(os.Stderr, childMain(at))
+		os.Exit(1)
+	}
 	var stop func()
 	server, stop, why = start()
 	code := m.Run()

@@ -1,5 +1,5 @@
-// Package storetest has the test that every desk.Store must pass, and a
-// store in memory for the tests of hosts.
+// Package storetest has the tests that every desk.Store and every desk.JointJournal
+// must pass, and a store in memory for the tests of hosts.
 package storetest
 
 import (
@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown/desk"
 )
 
@@ -193,7 +194,17 @@ func many(t *testing.T, s desk.Store) {
 
 // Memory returns a store that forgets everything when the process ends; closing
 // it changes nothing.
-func Memory() desk.Store {
+func Memory() desk.Store { return newMemory() }
+
+// MemoryWithJournal returns a store as Memory does, and a journal that shares its
+// transactions.
+func MemoryWithJournal() (desk.Store, desk.JointJournal) {
+	m := newMemory()
+	m.journal = blocklist.NewMemoryJournal()
+	return m, memoryJournal{m.journal, m}
+}
+
+func newMemory() *memory {
 	m := &memory{buckets: map[desk.Bucket]map[string][]byte{}}
 	for _, b := range desk.Buckets {
 		m.buckets[b] = map[string][]byte{}
@@ -204,6 +215,7 @@ func Memory() desk.Store {
 type memory struct {
 	mu      sync.RWMutex
 	buckets map[desk.Bucket]map[string][]byte
+	journal blocklist.Journal // or nil
 }
 
 func (m *memory) Close() error { return nil }
@@ -211,7 +223,7 @@ func (m *memory) Close() error { return nil }
 func (m *memory) View(f func(desk.StoreTx) error) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return f(memoryTx(m.buckets))
+	return f(&memoryTx{of: m, buckets: m.buckets})
 }
 
 func (m *memory) Update(f func(desk.StoreTx) error) error {
@@ -223,35 +235,82 @@ func (m *memory) Update(f func(desk.StoreTx) error) error {
 	for b, pairs := range m.buckets {
 		changed[b] = maps.Clone(pairs)
 	}
-	if err := f(memoryTx(changed)); err != nil {
+	tx := &memoryTx{of: m, buckets: changed}
+	if err := f(tx); err != nil {
 		return err
+	}
+	if len(tx.entries) > 0 {
+		if err := m.journal.Append(tx.entries); err != nil {
+			return err
+		}
 	}
 	m.buckets = changed
 	return nil
 }
 
-type memoryTx map[desk.Bucket]map[string][]byte
+type memoryTx struct {
+	of      *memory
+	buckets map[desk.Bucket]map[string][]byte
+	entries []blocklist.Entry // for the journal, with the commit
+}
 
-func (t memoryTx) Get(b desk.Bucket, key []byte) ([]byte, error) { return t[b][string(key)], nil }
+func (t *memoryTx) Get(b desk.Bucket, key []byte) ([]byte, error) {
+	return t.buckets[b][string(key)], nil
+}
 
-func (t memoryTx) Put(b desk.Bucket, key, value []byte) error {
-	t[b][string(key)] = append([]byte{}, value...)
+func (t *memoryTx) Put(b desk.Bucket, key, value []byte) error {
+	t.buckets[b][string(key)] = append([]byte{}, value...)
 	return nil
 }
 
-func (t memoryTx) Delete(b desk.Bucket, key []byte) error {
-	delete(t[b], string(key))
+func (t *memoryTx) Delete(b desk.Bucket, key []byte) error {
+	delete(t.buckets[b], string(key))
 	return nil
 }
 
-func (t memoryTx) Scan(b desk.Bucket, prefix, from []byte, f func(key, value []byte) error) error {
-	for _, k := range slices.Sorted(maps.Keys(t[b])) {
+func (t *memoryTx) Scan(b desk.Bucket, prefix, from []byte, f func(key, value []byte) error) error {
+	for _, k := range slices.Sorted(maps.Keys(t.buckets[b])) {
 		if !strings.HasPrefix(k, string(prefix)) || k < string(from) {
 			continue
 		}
-		if err := f([]byte(k), t[b][k]); err != nil {
+		if err := f([]byte(k), t.buckets[b][k]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// memoryJournal shows entries when the transaction that has them is stored.
+type memoryJournal struct {
+	blocklist.Journal
+	m *memory
+}
+
+func (j memoryJournal) With(s desk.Store) bool {
+	m, ok := s.(*memory)
+	return ok && m == j.m
+}
+
+func (j memoryJournal) Last() (uint64, error) {
+	j.m.mu.RLock()
+	defer j.m.mu.RUnlock()
+	return j.Journal.Last()
+}
+
+func (j memoryJournal) AppendIn(tx desk.StoreTx, entries []blocklist.Entry) error {
+	t, ok := tx.(*memoryTx)
+	if !ok || t.of != j.m {
+		return errors.New("storetest: the transaction is of another store")
+	}
+	last, err := j.Journal.Last()
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if want := last + uint64(len(t.entries)+1); entries[i].Seq != want {
+			return fmt.Errorf("storetest: entry %d, and %d is next: %w", entries[i].Seq, want, blocklist.ErrJournal)
+		}
+		t.entries = append(t.entries, entries[i])
 	}
 	return nil
 }

@@ -20,6 +20,17 @@ func TestFile(t *testing.T) {
 	})
 }
 
+func TestMemoryWithJournal(t *testing.T) {
+	t.Parallel()
+	s, j := storetest.MemoryWithJournal()
+	storetest.RunJoint(t, func(testing.TB) (desk.Store, desk.JointJournal) { return s, unclosed{j} })
+}
+
+// unclosed is a journal that can be used again after Close.
+type unclosed struct{ desk.JointJournal }
+
+func (unclosed) Close() error { return nil }
+
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	s := storetest.Memory()
