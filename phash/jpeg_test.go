@@ -19,15 +19,8 @@ import (
 // rounding of their inverse cosine transforms.
 func TestJPEGLikeStandardDecoder(t *testing.T) {
 	t.Parallel()
-	files, _ := filepath.Glob(filepath.Join(sharedtest.Path(t, "photos"), "*.jpg"))
-	if len(files) < 300 {
-		t.Fatalf("%d photos, want 300", len(files))
-	}
-	if testing.Short() {
-		files = files[:60]
-	}
 	got := map[int]int{}
-	for _, f := range files {
+	for _, f := range sharedtest.Sample(t, photoFiles(t), 30) {
 		data, err := os.ReadFile(f)
 		if err != nil {
 			t.Fatal(err)

@@ -13,14 +13,20 @@ import (
 	"github.com/staydown/staydown/phash"
 )
 
-// photoLumas returns the luma of photographs of the shared material.
-func photoLumas(tb testing.TB, most int) (lumas []*image.Gray) {
+// photoFiles are the photographs of the shared material.
+func photoFiles(tb testing.TB) []string {
 	tb.Helper()
 	files, _ := filepath.Glob(filepath.Join(sharedtest.Path(tb, "photos"), "*.jpg"))
 	if len(files) < 300 {
 		tb.Fatalf("%d photos, want 300", len(files))
 	}
-	for _, f := range files[:min(most, len(files))] {
+	return files
+}
+
+// photoLumas returns the luma of photographs.
+func photoLumas(tb testing.TB, files []string) (lumas []*image.Gray) {
+	tb.Helper()
+	for _, f := range files {
 		data, err := os.ReadFile(f)
 		if err != nil {
 			tb.Fatal(err)
@@ -49,36 +55,38 @@ func mosaic(lumas []*image.Gray, n, w, h int) *image.Gray {
 }
 
 // Where a large JPEG is reduced, its hash is within 2 bits of that of the full
-// size, in every orientation, also without its borders.
+// size, in every orientation, also without its borders. A sample of the mosaics; all
+// 319 with
+//
+//	STAYDOWN_LONG=1 go test -run ReducedPDQ ./phash
 func TestReducedPDQ(t *testing.T) {
 	t.Parallel()
-	photos := 300
-	if testing.Short() {
-		photos = 24
-	}
-	lumas := photoLumas(t, photos)
+	files := photoFiles(t)
 	for _, tt := range []struct {
 		n, w, h, side, step int
+		sample              int
 	}{
-		{2, 641, 513, 2, 1}, {2, 523, 767, 2, 1}, {4, 600, 512, 4, 4}, {8, 520, 530, 8, 30},
+		{2, 641, 513, 2, 1, 8}, {2, 523, 767, 2, 1, 8}, {4, 600, 512, 4, 4, 2}, {8, 520, 530, 8, 30, 1},
 	} {
+		var starts []int
+		for i := 0; i+tt.n*tt.n <= len(files); i += tt.n * tt.step {
+			starts = append(starts, i)
+		}
 		got, close := map[int]int{}, 0
-		for i := 0; i+tt.n*tt.n <= len(lumas); i += tt.n * tt.step {
-			m := mosaic(lumas[i:], tt.n, tt.w, tt.h)
+		for _, i := range sharedtest.Sample(t, starts, tt.sample) {
+			m := mosaic(photoLumas(t, files[i:i+tt.n*tt.n]), tt.n, tt.w, tt.h)
 			want, _ := phash.BoxPDQ(m)
 			h, isClose := phash.ReducedPDQ(m, tt.side)
 			if isClose { // then the full size is hashed
 				close++
 				continue
 			}
-			got[distance(t, h, want)]++
-		}
-		t.Logf("%d × %d at 1/%d, by bits: %v, and %d close ones", tt.n*tt.w, tt.n*tt.h, tt.side, got, close)
-		for d, n := range got {
-			if d > 2 {
-				t.Errorf("%d × %d at 1/%d: %d pictures %d bits from the full size", tt.n*tt.w, tt.n*tt.h, tt.side, n, d)
+			d := distance(t, h, want)
+			if got[d]++; d > 2 {
+				t.Errorf("%d × %d at 1/%d: mosaic %d is %d bits from the full size", tt.n*tt.w, tt.n*tt.h, tt.side, i, d)
 			}
 		}
+		t.Logf("%d × %d at 1/%d, by bits: %v, and %d close ones", tt.n*tt.w, tt.n*tt.h, tt.side, got, close)
 	}
 }
 
@@ -86,11 +94,7 @@ func TestReducedPDQ(t *testing.T) {
 // arithmetic, or is not taken.
 func TestPDQByWeights(t *testing.T) {
 	t.Parallel()
-	photos := 300
-	if testing.Short() {
-		photos = 40
-	}
-	lumas := photoLumas(t, photos)
+	lumas := photoLumas(t, sharedtest.Sample(t, photoFiles(t), 30))
 	lumas = append(lumas, mosaic(lumas, 3, 500, 400), mosaic(lumas[7:], 5, 700, 301))
 	for x := 1; x < 256; x *= 3 { // few levels: gradients and coefficients are near to each other
 		lumas = append(lumas, formulaImage(400, 301, func(a, b int) int { return (a/7 + b*b/90) % x }))
@@ -107,7 +111,7 @@ func TestPDQByWeights(t *testing.T) {
 // A large JPEG is reduced, turned, and has the hash of its full size.
 func TestReducedJPEG(t *testing.T) {
 	t.Parallel()
-	src := mosaic(photoLumas(t, 12), 2, 555, 601)
+	src := mosaic(photoLumas(t, photoFiles(t)[:12]), 2, 555, 601)
 	var file bytes.Buffer
 	if err := jpeg.Encode(&file, src, &jpeg.Options{Quality: 90}); err != nil {
 		t.Fatal(err)

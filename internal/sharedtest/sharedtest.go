@@ -8,9 +8,11 @@ package sharedtest
 import (
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -66,6 +68,42 @@ func Count(tb testing.TB, variable string, n int) int {
 		tb.Fatalf("%s=%q is no number of times", variable, s)
 	}
 	return n
+}
+
+// Long reports whether tests are to take all of their material: STAYDOWN_LONG is set.
+func Long() bool { return os.Getenv("STAYDOWN_LONG") != "" }
+
+// Sample returns n of the list, in its order, or the whole list where [Long] is true.
+// The choice is another one in each run. Its seed is logged, and can be set by
+// STAYDOWN_SEED.
+func Sample[T any](tb testing.TB, list []T, n int) []T {
+	tb.Helper()
+	if Long() || n >= len(list) {
+		return list
+	}
+	seed := Seed(tb)
+	chosen := rand.New(rand.NewPCG(seed, uint64(len(list)))).Perm(len(list))[:n]
+	slices.Sort(chosen)
+	sample := make([]T, n)
+	for i, k := range chosen {
+		sample[i] = list[k]
+	}
+	return sample
+}
+
+// Seed returns a number for what a test chooses at random, and logs it: STAYDOWN_SEED,
+// or another one in each run.
+func Seed(tb testing.TB) uint64 {
+	tb.Helper()
+	seed := rand.Uint64() >> 44
+	if s := os.Getenv("STAYDOWN_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	tb.Logf("STAYDOWN_SEED=%d", seed)
+	return seed
 }
 
 // AllocsPerRun is testing.AllocsPerRun for code that must not allocate at all.
