@@ -22,16 +22,15 @@ type Curve struct {
 	Faces      int     `json:"faces"`
 	Confidence float64 `json:"confidence"` // of every bound, by itself
 
-	SamePairs      int64 `json:"samePairs"`      // pairs of one person, of different photographs
+	SamePairs      int64 `json:"samePairs"`      // pairs of one person, of different photographs; may be 0
 	DifferentPairs int64 `json:"differentPairs"` // pairs of different people
-	// How many pairs are worth one independent pair: they vary as much, which is
-	// known the less well the fewer people there are. The bounds are at least
-	// those for SamePairs and DifferentPairs divided by these.
-	SameDesignEffect      float64 `json:"sameDesignEffect"`
-	DifferentDesignEffect float64 `json:"differentDesignEffect"`
+	// SameDesignEffect is how many pairs of one person are worth one independent pair.
+	SameDesignEffect float64 `json:"sameDesignEffect"`
 	// LowestRate is the rate of false matches below which so many people show
-	// nothing, even if no two of them are alike.
+	// nothing, even if no two of them are alike. Supported is the lowest rate that these
+	// people support with this model.
 	LowestRate float64 `json:"lowestRate"`
+	Supported  float64 `json:"supported"`
 
 	Points []Point `json:"points"` // Thresholds of them
 }
@@ -45,6 +44,9 @@ type Point struct {
 	FalseMatches    int64   `json:"falseMatches"`
 	FalseMatchRate  float64 `json:"falseMatchRate"`
 	FalseMatchBound float64 `json:"falseMatchBound"`
+	// DesignEffect is how many pairs of different people are worth one independent
+	// pair at this rate.
+	DesignEffect float64 `json:"designEffect"`
 
 	// Pairs of one person below the threshold.
 	Misses    int64   `json:"misses"`
@@ -54,11 +56,41 @@ type Point struct {
 
 // NewCurve compares every face with every other; half a million pairs of 512
 // dimensions take about a tenth of a second, and every person 16 KB of memory.
-// The confidence is above 0.5 and below 1. Errors wrap ErrInput.
-func NewCurve(faces []Face, confidence float64) (*Curve, error) {
+// Strangers are the faces whose pairs of different people are counted: of many
+// people, for whom one photograph each is enough. Pairs are the faces whose pairs of
+// one person are counted, of people with several photographs; there may be none,
+// and they may be the same faces. The confidence is above 0.5 and below 1. Errors
+// wrap ErrInput.
+func NewCurve(strangers, pairs []Face, confidence float64) (*Curve, error) {
 	if !(confidence > 0.5 && confidence < 1) {
 		return nil, fmt.Errorf("calibrate: confidence %v, accepted is above 0.5 and below 1: %w", confidence, ErrInput)
 	}
+	different, err := compare(strangers, func(one bool, _, _ Face) bool { return !one })
+	if err != nil {
+		return nil, err
+	}
+	same, err := compare(pairs, func(one bool, a, b Face) bool { return one && (a.File == "" || a.File != b.File) })
+	if err != nil {
+		return nil, err
+	}
+	if different.pairs == 0 {
+		return nil, fmt.Errorf("calibrate: no pair of different people: %w", ErrInput)
+	}
+	m := strangers[0].Vector.Model()
+	if len(pairs) > 0 && pairs[0].Vector.Model() != m {
+		return nil, fmt.Errorf("calibrate: strangers of %v and pairs of %v: %w", m, pairs[0].Vector.Model(), ErrInput)
+	}
+	c := &Curve{
+		Model: m.Name, Dimensions: m.Dimensions, People: len(different.pairsWith), Faces: len(strangers), Confidence: confidence,
+		SamePairs: same.pairs, DifferentPairs: different.pairs, SameDesignEffect: same.designEffect(confidence),
+		LowestRate: groupBound(0, len(different.pairsWith), confidence),
+	}
+	c.fill(same, different)
+	return c, nil
+}
+
+// compare counts those pairs of faces that are wanted.
+func compare(faces []Face, want func(onePerson bool, a, b Face) bool) (*tally, error) {
 	people := map[string]int{}
 	person := make([]int, len(faces))
 	for i, f := range faces {
@@ -69,49 +101,51 @@ func NewCurve(faces []Face, confidence float64) (*Curve, error) {
 		}
 		person[i] = k
 	}
-	same, different := newTally(len(people)), newTally(len(people))
+	t := newTally(len(people))
 	for i, a := range faces {
+		if a.Vector.IsZero() {
+			return nil, fmt.Errorf("calibrate: a face without a vector: %w", ErrInput)
+		}
 		for j, b := range faces[:i] {
+			if !want(person[i] == person[j], a, b) {
+				continue
+			}
 			c, ok := a.Vector.Similarity(b.Vector)
 			if !ok {
 				return nil, fmt.Errorf("calibrate: %v among %v: %w", a.Vector, b.Vector, ErrInput)
 			}
-			switch {
-			case person[i] != person[j]:
-				different.add(c, person[i], person[j])
-			case a.File == "" || a.File != b.File:
-				same.add(c, person[i], person[i])
-			}
+			t.add(c, person[i], person[j])
 		}
 	}
-	if same.pairs == 0 || different.pairs == 0 {
-		return nil, fmt.Errorf("calibrate: %d pairs of one person and %d of different people; at least one of each is needed: %w", same.pairs, different.pairs, ErrInput)
-	}
-	same.accumulate()
-	different.accumulate()
+	t.accumulate()
+	return t, nil
+}
 
-	m := faces[0].Vector.Model()
-	c := &Curve{
-		Model: m.Name, Dimensions: m.Dimensions, People: len(people), Faces: len(faces), Confidence: confidence,
-		SamePairs: same.pairs, DifferentPairs: different.pairs,
-		SameDesignEffect: same.designEffect(true, confidence), DifferentDesignEffect: different.designEffect(false, confidence),
-		LowestRate: groupBound(0, len(people), confidence),
-	}
+// fill makes the points. The bound at a threshold is at least that at every higher
+// one. So the true rate at the lowest threshold whose bound is below a rate is below
+// that rate with the confidence of a single bound.
+func (c *Curve) fill(same, different *tally) {
+	effects := different.effects(c.Confidence)
 	withPairs := same.people()
-	for i := range Thresholds {
-		p := Point{Threshold: Threshold(i), FalseMatches: different.total[i], Misses: same.pairs - same.total[i]}
+	c.Points = make([]Point, Thresholds)
+	higher := 0.0
+	for i := Thresholds - 1; i >= 0; i-- {
+		p := Point{Threshold: Threshold(i), FalseMatches: different.total[i], Misses: same.pairs - same.total[i], DesignEffect: effects[i], MissBound: 1}
 		p.FalseMatchRate = float64(p.FalseMatches) / float64(different.pairs)
-		p.MissRate = float64(p.Misses) / float64(same.pairs)
-		p.FalseMatchBound = max(
-			upperBound(p.FalseMatchRate, float64(different.pairs)/c.DifferentDesignEffect, confidence),
-			groupBound(p.FalseMatchRate, len(people), confidence))
-		// All that is missed may be of a few people, of whom everything is.
-		p.MissBound = max(
-			upperBound(p.MissRate, float64(same.pairs)/c.SameDesignEffect, confidence),
-			upperBound(p.MissRate, float64(withPairs), confidence))
-		c.Points = append(c.Points, p)
+		p.FalseMatchBound = max(higher,
+			upperBound(p.FalseMatchRate, float64(different.pairs)/effects[i], c.Confidence),
+			groupBound(p.FalseMatchRate, c.People, c.Confidence))
+		higher = p.FalseMatchBound
+		if same.pairs > 0 {
+			p.MissRate = float64(p.Misses) / float64(same.pairs)
+			// All that is missed may be of a few people, of whom everything is.
+			p.MissBound = max(
+				upperBound(p.MissRate, float64(same.pairs)/c.SameDesignEffect, c.Confidence),
+				upperBound(p.MissRate, float64(withPairs), c.Confidence))
+		}
+		c.Points[i] = p
 	}
-	return c, nil
+	c.Supported = c.Points[Thresholds-1].FalseMatchBound
 }
 
 // tally counts pairs by threshold, for all and for every person. After
@@ -171,23 +205,53 @@ func (t *tally) accumulate() {
 const (
 	fewestEvents = 20
 	mostRate     = 0.1
+	window       = 10 // rates that are looked at together: from one to so many times as much
 )
 
-// designEffect returns how much more the share of matches varies than that of
-// as many independent pairs: the biggest value over the thresholds with at
-// least 20 events that are not more than a tenth of all. An event is a match,
-// or, if below, none. One value for all thresholds keeps the bounds monotone.
-//
-// The variance is estimated from people, so the value is raised as Korn and
-// Graubard do it: by the square of the ratio of the quantiles of Student's t with
-// as many degrees of freedom as there are people less one, and pairs less one.
-func (t *tally) designEffect(below bool, confidence float64) float64 {
+// effects returns, for each threshold, how much more the share of matches varies
+// than that of as many independent pairs: the biggest value at the rate of the
+// threshold, and up to ten times that rate. Rates below 20 matches count as 20
+// matches. People who look like many weigh more where many match, so an effect for
+// all rates together would be many times too strict at low rates.
+func (t *tally) effects(confidence float64) []float64 {
+	raised := t.raised(confidence)
+	all := make([]float64, Thresholds)
+	known := make([]float64, Thresholds)
+	for i := range known {
+		if n := t.total[i]; n >= fewestEvents && n < t.pairs {
+			known[i] = t.designEffectAt(i)
+		} else if n > 0 && n < t.pairs && t.pairs < 2*fewestEvents {
+			known[i] = t.designEffectAt(i) // so few pairs that no threshold has enough
+		}
+	}
+	for i := range all {
+		low := max(t.total[i], min(fewestEvents, t.pairs))
+		worst := 0.0
+		for j := i; j >= 0 && t.total[j] <= window*low; j-- {
+			worst = max(worst, known[j])
+		}
+		all[i] = max(1, worst*raised)
+	}
+	return all
+}
+
+// raised is the factor by which Korn and Graubard raise a design effect whose variance
+// is estimated from people: the square of the ratio of the quantiles of Student's t
+// with as many degrees of freedom as there are people less one, and pairs less one.
+func (t *tally) raised(confidence float64) float64 {
+	quantile := func(n float64) float64 {
+		return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: max(1, n-1)}.Quantile(confidence)
+	}
+	ratio := quantile(float64(t.people())) / quantile(float64(t.pairs))
+	return ratio * ratio
+}
+
+// designEffect is the same for misses, of which there are few: one value, the biggest
+// over the thresholds with at least 20 misses that are not more than a tenth of all.
+func (t *tally) designEffect(confidence float64) float64 {
 	worst, closest, atClosest := 0.0, int64(0), 1.0
 	for i := range Thresholds {
-		events := t.total[i]
-		if below {
-			events = t.pairs - events
-		}
+		events := t.pairs - t.total[i]
 		if events == 0 || events == t.pairs {
 			continue
 		}
@@ -202,11 +266,7 @@ func (t *tally) designEffect(below bool, confidence float64) float64 {
 	if worst == 0 {
 		worst = atClosest
 	}
-	quantile := func(n float64) float64 {
-		return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: max(1, n-1)}.Quantile(confidence)
-	}
-	ratio := quantile(float64(t.people())) / quantile(float64(t.pairs))
-	return max(1, worst*ratio*ratio)
+	return max(1, worst*t.raised(confidence))
 }
 
 // designEffectAt leaves out one person after the other.
@@ -221,6 +281,9 @@ func (t *tally) designEffectAt(i int) float64 {
 		left = append(left, share)
 		mean += share
 	}
+	if len(left) < 2 {
+		return 1
+	}
 	n := float64(len(left))
 	mean /= n
 	variance := 0.0
@@ -229,9 +292,6 @@ func (t *tally) designEffectAt(i int) float64 {
 	}
 	variance *= (n - 1) / n
 	rate := float64(t.total[i]) / float64(t.pairs)
-	if len(left) < 2 {
-		return 1
-	}
 	return variance / (rate * (1 - rate) / float64(t.pairs))
 }
 
@@ -260,42 +320,4 @@ func groupBound(rate float64, people int, confidence float64) float64 {
 	}
 	share := distuv.Beta{Alpha: members + 1, Beta: n - members}.Quantile(confidence)
 	return share * share
-}
-
-// Choice is a threshold for a stated rate.
-type Choice struct {
-	// Rate is the accepted probability that a face of nobody on a list of that
-	// many faces is taken for one of them.
-	Rate float64 `json:"rate"`
-	List int     `json:"list"`
-
-	// Found tells whether the data support the rate. If not, Point is the one
-	// with the lowest bound, and Reachable is the rate that it supports.
-	Found     bool    `json:"found"`
-	Reachable float64 `json:"reachable"`
-	Point     Point   `json:"point"`
-}
-
-// Choose returns the lowest threshold at which the bound on the false-match
-// rate, times the length of the list, is at most rate. (A face that matches one
-// of several is counted as often as it does, so the product errs on the safe
-// side.) With the curve's confidence the true rate at that threshold is below.
-func (c *Curve) Choose(rate float64, list int) (Choice, error) {
-	if !(rate > 0 && rate < 1) || list < 1 {
-		return Choice{}, fmt.Errorf("calibrate: rate %v for a list of %d, accepted are rates above 0 and below 1, and lists from 1 on: %w", rate, list, ErrInput)
-	}
-	choice := Choice{Rate: rate, List: list}
-	lowest := c.Points[0]
-	for _, p := range c.Points {
-		if float64(list)*p.FalseMatchBound <= rate {
-			choice.Found, choice.Point, choice.Reachable = true, p, rate
-			return choice, nil
-		}
-		if p.FalseMatchBound < lowest.FalseMatchBound {
-			lowest = p
-		}
-	}
-	choice.Point = lowest
-	choice.Reachable = min(1, float64(list)*lowest.FalseMatchBound)
-	return choice, nil
 }

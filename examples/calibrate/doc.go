@@ -4,8 +4,8 @@
 // It is given vectors of known people, compares each with every other in the
 // form in which staydown stores them, and counts: pairs of different people
 // that would match (false matches), and pairs of the same person that would not
-// (misses), for every threshold. Choose then returns the lowest threshold whose
-// false-match rate is below a stated one, with a stated confidence.
+// (misses), for every threshold. Curve.Recommend then returns the lowest thresholds whose
+// false-match rates are below stated ones, with a stated confidence.
 //
 // # What the bounds mean
 //
@@ -15,7 +15,8 @@
 // one after the other (the jackknife of Efron and Stein, 1981, with the interval
 // of Clopper and Pearson for the effective number of pairs, as Korn and Graubard,
 // "Confidence intervals for proportions with small expected number of positive
-// counts estimated from survey data", 1998).
+// counts estimated from survey data", 1998). It is estimated at the rate in question:
+// people who look like many matter more where many pairs match.
 //
 // A small group of people who look like each other is not seen in that way: with
 // one of them among the people of the data there is no pair. So no bound is below
@@ -25,7 +26,7 @@
 // photographs.
 //
 // The bounds hold for people drawn as those of the data were. A set without children,
-// twins, or whoever uses the service says nothing about them.
+// twins, or the users of the service says nothing about them.
 //
 // Nothing that the package writes names a person or holds a vector.
 package calibrate

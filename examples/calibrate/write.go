@@ -40,22 +40,22 @@ func (c *Curve) used() []Point {
 	return c.Points[first : last+1]
 }
 
-// WriteJSON writes the curve and the choices as one object.
-func (c *Curve) WriteJSON(w io.Writer, choices []Choice) error {
+// WriteJSON writes the curve and the recommendation as one object.
+func (c *Curve) WriteJSON(w io.Writer, r Recommendation) error {
 	short := *c
 	short.Points = c.used()
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(struct {
-		Choices []Choice `json:"choices"`
+		Recommendation Recommendation `json:"recommendation"`
 		*Curve
-	}{choices, &short})
+	}{r, &short})
 }
 
 // WriteSVG draws the rates and their bounds over the threshold, on a
-// logarithmic scale, with a line at each choice that was found. Where no event
+// logarithmic scale, with a line at each recommended threshold. Where no event
 // was seen there is only the bound.
-func (c *Curve) WriteSVG(w io.Writer, choices []Choice) error {
+func (c *Curve) WriteSVG(w io.Writer, r Recommendation) error {
 	p := plot.New()
 	p.Title.Text = fmt.Sprintf("%s: %d faces of %d people", c.Model, c.Faces, c.People)
 	p.X.Label.Text = "threshold (cosine similarity)"
@@ -101,18 +101,20 @@ func (c *Curve) WriteSVG(w io.Writer, choices []Choice) error {
 	// From the decade of the lowest value to 1.
 	p.Y.Max = 1
 	p.Y.Min = math.Pow(10, math.Floor(math.Log10(min(p.Y.Min, 0.1))))
-	for _, choice := range choices {
-		if !choice.Found {
-			continue
+	for _, t := range []struct {
+		name string
+		at   Point
+	}{{"block", r.Block}, {"review", r.Review}} {
+		if r.Supported < 1 {
+			break
 		}
-		x := choice.Point.Threshold
-		line, err := plotter.NewLine(plotter.XYs{{X: x, Y: p.Y.Min}, {X: x, Y: 1}})
+		line, err := plotter.NewLine(plotter.XYs{{X: t.at.Threshold, Y: p.Y.Min}, {X: t.at.Threshold, Y: 1}})
 		if err != nil {
-			return fmt.Errorf("calibrate: drawing a choice: %w", err)
+			return fmt.Errorf("calibrate: drawing a threshold: %w", err)
 		}
 		line.Color = color.RGBA{G: 0x80, A: 0xff}
 		p.Add(line)
-		p.Legend.Add(fmt.Sprintf("%.3f for %g in a list of %d", x, choice.Rate, choice.List), line)
+		p.Legend.Add(fmt.Sprintf("%s %.3f, list of %d", t.name, t.at.Threshold, r.Supported), line)
 	}
 	svg, err := p.WriterTo(18*vg.Centimeter, 12*vg.Centimeter, "svg")
 	if err != nil {

@@ -5,7 +5,9 @@
 //   npm install --ignore-scripts
 //   node descriptors.js ../../../../shared/testdata/faces > /tmp/faces.jsonl
 //
-// The folder holds SOURCES.tsv with the columns file and person. The model is
+// The folder holds SOURCES.tsv with the columns file and person, or a folder for
+// each person. --first N takes the first N photographs of each person, and --several
+// only people with several. The model is
 // the one that @vladmandic/face-api ships in its package: SSD MobileNet finds
 // the faces, 68 landmarks straighten them, and a ResNet-34 turns each into 128
 // numbers. It runs in tfjs' WebAssembly backend, on the processor alone.
@@ -23,12 +25,31 @@ const path = require('path');
 const jpeg = require('jpeg-js');
 const { MODEL, tf, load, facesOf } = require('./model.js');
 
-// labels reads the columns file and person of a folder's SOURCES.tsv.
+// labels reads the columns file and person of a folder's SOURCES.tsv, or takes its
+// folders for people.
 function labels(folder) {
-  const [head, ...rows] = fs.readFileSync(path.join(folder, 'SOURCES.tsv'), 'utf8').trim().split('\n').map((l) => l.split('\t'));
+  const table = path.join(folder, 'SOURCES.tsv');
+  if (!fs.existsSync(table)) {
+    const people = fs.readdirSync(folder, { withFileTypes: true }).filter((d) => d.isDirectory()).map((d) => d.name).sort();
+    return people.flatMap((person) => fs.readdirSync(path.join(folder, person)).filter((f) => /\.jpe?g$/i.test(f)).sort()
+      .map((f) => ({ file: path.join(person, f), person })));
+  }
+  const [head, ...rows] = fs.readFileSync(table, 'utf8').trim().split('\n').map((l) => l.split('\t'));
   const file = head.indexOf('file');
   const person = head.indexOf('person');
   return rows.map((r) => ({ file: r[file], person: r[person] }));
+}
+
+// chosen keeps the first photographs of each person, if asked only of people with
+// several.
+function chosen(all, first, several) {
+  const count = {};
+  for (const { person } of all) count[person] = (count[person] || 0) + 1;
+  const seen = {};
+  return all.filter(({ person }) => {
+    seen[person] = (seen[person] || 0) + 1;
+    return seen[person] <= first && (!several || count[person] > 1);
+  });
 }
 
 // pixels decodes a JPEG to a tensor of height x width x 3, from 0 to 255.
@@ -60,13 +81,15 @@ async function biggestFace(t) {
 async function main() {
   const args = process.argv.slice(2);
   const copies = args.includes('--copies');
-  const folder = args.find((a) => !a.startsWith('--'));
-  if (!folder) {
-    console.error('usage: node descriptors.js [--copies] FOLDER > vectors.jsonl');
+  const at = args.indexOf('--first');
+  const first = at < 0 ? Infinity : Number(args[at + 1]);
+  const folder = args.find((a, i) => !a.startsWith('--') && (at < 0 || i !== at + 1));
+  if (!folder || !(first >= 1)) {
+    console.error('usage: node descriptors.js [--copies] [--first N] [--several] FOLDER > vectors.jsonl');
     process.exit(2);
   }
   await load();
-  for (const { file, person } of labels(folder)) {
+  for (const { file, person } of chosen(labels(folder), first, args.includes('--several'))) {
     const original = pixels(path.join(folder, file));
     const versions = { original: (t) => t.clone(), ...(copies ? ALTERATIONS : {}) };
     for (const [copy, alter] of Object.entries(versions)) {

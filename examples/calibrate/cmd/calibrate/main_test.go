@@ -33,6 +33,16 @@ func people(n int) string {
 	return b.String()
 }
 
+// once returns every second line.
+func once(lines string) (out string) {
+	for i, l := range strings.SplitAfter(lines, "\n") {
+		if i%2 == 0 {
+			out += l
+		}
+	}
+	return out
+}
+
 func TestRun(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "people.tsv")
@@ -46,11 +56,12 @@ func TestRun(t *testing.T) {
 		want  error
 		text  string // of the output
 	}{
-		{"standard input", []string{"-rates", "0.05"}, people(40), nil, "rate 0.05, list of 1: threshold 0."},
-		{"how few people", nil, people(40), errTooFew, "lowest rate     0.0128 of false matches"},
-		{"a file", []string{"-rates", "0.05,0.1", "-model", "test@1", file}, "", nil, "test@1, 64 dimensions"},
-		{"too few people", []string{"-rates", "0.1,0.000001", file}, "", errTooFew, "not supported by so few people"},
-		{"too few people for a list", []string{"-rates", "0.05", "-list", "1000", file}, "", errTooFew, "rate 0.05, list of 1000: not supported"},
+		{"standard input", []string{"-block", "0.05", "-review", "0.1", "-list", "1"}, people(40), nil, `{Name: "unnamed", Dimensions: 64, Block: 0.`},
+		{"how few people", []string{"-list", "1"}, people(40), errTooFew, "These people support a list of 0 faces, not of 1. About"},
+		{"a file", []string{"-block", "0.05", "-review", "0.1", "-list", "1", "-model", "test@1", file}, "", nil, "test@1, 64 dimensions"},
+		{"a shorter list", []string{"-block", "0.05", "-review", "0.1", file}, "", errTooFew, "Calibrated: "},
+		{"pairs apart", []string{"-block", "0.05", "-review", "0.1", "-list", "1", "-pairs", file}, people(30), nil, "40 pairs, worth"},
+		{"no pairs of one person", []string{"-block", "0.05", "-review", "0.1", "-list", "1"}, once(people(40)), nil, "nothing is known of the photographs that are missed"},
 		{"nobody", nil, "", calibrate.ErrInput, ""},
 		{"no file", []string{file + ".none"}, "", os.ErrNotExist, ""},
 	} {
@@ -63,7 +74,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%s: the output names a person", test.name)
 		}
 	}
-	for _, args := range [][]string{{"-rates", "much"}, {"-rates", "2"}, {"-list", "0"}, {"-confidence", "1"}, {"-unknown"}, {file, file}} {
+	for _, args := range [][]string{{"-block", "much"}, {"-block", "2"}, {"-list", "0"}, {"-pairs", file + ".none"}, {"-confidence", "1"}, {"-unknown"}, {file, file}} {
 		var out bytes.Buffer
 		if err := run(args, strings.NewReader(people(3)), &out, &out); err == nil {
 			t.Errorf("%q: no error", args)
@@ -75,7 +86,7 @@ func TestRunWrites(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "new")
 	var out bytes.Buffer
-	if err := run([]string{"-rates", "0.1", "-out", folder}, strings.NewReader(people(20)), &out, &out); err != nil {
+	if err := run([]string{"-block", "0.1", "-review", "0.2", "-list", "1", "-out", folder}, strings.NewReader(people(20)), &out, &out); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"curve.tsv", "curve.json", "curve.svg"} {
