@@ -5,9 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
-	"math"
 	"os"
 	"strings"
 
@@ -15,6 +12,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/internal/outline"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -112,11 +110,11 @@ func (c *compareCmd) Run(a *app) error {
 			res.Tiers[2].Text, match.Inliers, 100*match.Coverage, 100*match.Share, map[bool]string{true: ", mirrored"}[match.Mirrored])
 	}
 	if c.Out != "" {
-		var m *blocklist.FeatureMatch
+		var m *[8]float64
 		if found {
-			m = &match
+			m = &match.Map
 		}
-		if err := imaging.Save(sideBySide(from.pic.Image(), with.pic.Image(), m), c.Out); err != nil {
+		if err := imaging.Save(outline.SideBySide(from.pic.Image(), with.pic.Image(), m, sideHeight), c.Out); err != nil {
 			return fmt.Errorf("--out %s: %w", c.Out, err)
 		}
 	}
@@ -203,110 +201,6 @@ func findRegion(l *blocklist.List, with *compareSide) (m blocklist.FeatureMatch,
 
 // sideHeight is the height of the pictures of --out.
 const sideHeight = 480
-
-// sideBySide draws both pictures, and outlines what they have in common.
-func sideBySide(a, b image.Image, m *blocklist.FeatureMatch) image.Image {
-	left := imaging.Resize(a, 0, sideHeight, imaging.Lanczos)
-	right := imaging.Resize(b, 0, sideHeight, imaging.Lanczos)
-	if m != nil {
-		inB := clipToUnit(project(&m.Map, []point{{0, 0}, {1, 0}, {1, 1}, {0, 1}}))
-		outline(right, inB)
-		if back, ok := invert(&m.Map); ok {
-			outline(left, project(&back, inB))
-		}
-	}
-	out := imaging.New(left.Bounds().Dx()+8+right.Bounds().Dx(), sideHeight, color.White)
-	out = imaging.Paste(out, left, image.Point{})
-	return imaging.Paste(out, right, image.Pt(left.Bounds().Dx()+8, 0))
-}
-
-// point is a place in a picture, in shares of its sides.
-type point struct{ x, y float64 }
-
-// project maps points as features.Match.Map does.
-func project(m *[8]float64, points []point) []point {
-	out := make([]point, len(points))
-	for i, p := range points {
-		w := m[6]*p.x + m[7]*p.y + 1
-		out[i] = point{(m[0]*p.x + m[1]*p.y + m[2]) / w, (m[3]*p.x + m[4]*p.y + m[5]) / w}
-	}
-	return out
-}
-
-// invert returns the map back; ok is false if there is none.
-func invert(m *[8]float64) (back [8]float64, ok bool) {
-	a, b, c, d, e, f, g, h := m[0], m[1], m[2], m[3], m[4], m[5], m[6], m[7]
-	last := a*e - b*d
-	if last == 0 || math.IsNaN(last) {
-		return back, false
-	}
-	for i, v := range [8]float64{e - f*h, c*h - b, b*f - c*e, f*g - d, a - c*g, c*d - a*f, d*h - e*g, b*g - a*h} {
-		back[i] = v / last
-	}
-	return back, true
-}
-
-// clipToUnit cuts off what of a convex polygon lies outside of the picture
-// (Sutherland and Hodgman).
-func clipToUnit(poly []point) []point {
-	for _, inside := range []func(p point) float64{
-		func(p point) float64 { return p.x }, func(p point) float64 { return 1 - p.x },
-		func(p point) float64 { return p.y }, func(p point) float64 { return 1 - p.y },
-	} {
-		var out []point
-		for i, p := range poly {
-			q := poly[(i+1)%len(poly)]
-			u, v := inside(p), inside(q)
-			if u >= 0 {
-				out = append(out, p)
-			}
-			if (u >= 0) != (v >= 0) {
-				t := u / (u - v)
-				out = append(out, point{p.x + t*(q.x-p.x), p.y + t*(q.y-p.y)})
-			}
-		}
-		poly = out
-	}
-	return poly
-}
-
-// outline draws a polygon.
-func outline(img *image.NRGBA, poly []point) {
-	at := func(p point) image.Point {
-		return image.Pt(toPixel(p.x, img.Bounds().Dx()), toPixel(p.y, img.Bounds().Dy()))
-	}
-	for i, p := range poly {
-		drawLine(img, at(p), at(poly[(i+1)%len(poly)]))
-	}
-}
-
-// toPixel turns a share of a side into pixels.
-func toPixel(x float64, side int) int {
-	if math.IsNaN(x) {
-		return 0
-	}
-	return int(max(0, min(1, x)) * float64(side))
-}
-
-// drawLine draws a line three pixels wide, clipped to the picture.
-func drawLine(img *image.NRGBA, p, q image.Point) {
-	n := max(abs(q.X-p.X), abs(q.Y-p.Y), 1)
-	for i := range n + 1 {
-		x, y := p.X+(q.X-p.X)*i/n, p.Y+(q.Y-p.Y)*i/n
-		for dy := -1; dy <= 1; dy++ {
-			for dx := -1; dx <= 1; dx++ {
-				// On the rim, so that the outline of a whole picture is seen.
-				at := image.Pt(x+dx, y+dy)
-				if at.In(img.Bounds().Inset(-3)) {
-					at.X, at.Y = max(0, min(at.X, img.Bounds().Dx()-1)), max(0, min(at.Y, img.Bounds().Dy()-1))
-					img.SetNRGBA(at.X, at.Y, color.NRGBA{0xe0, 0x10, 0x50, 0xff})
-				}
-			}
-		}
-	}
-}
-
-func abs(x int) int { return max(x, -x) }
 
 // exists reports whether a file is there.
 func exists(path string) bool {

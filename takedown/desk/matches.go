@@ -251,6 +251,20 @@ func (s *caseStore) match(tx StoreTx, n uint64) (*QueuedMatch, error) {
 	return q, nil
 }
 
+// QueuedMatch returns a match that waits, by its number. The error wraps [ErrNoMatch]
+// if it was answered.
+func (d *Desk) QueuedMatch(ctx context.Context, number uint64) (q QueuedMatch, err error) {
+	err = d.store.db.View(func(tx StoreTx) error {
+		m, err := d.store.match(tx, number)
+		if err != nil {
+			return err
+		}
+		q = *m
+		return ctx.Err()
+	})
+	return q, err
+}
+
 // MatchPage is a part of the queue of matches.
 type MatchPage struct {
 	Matches []QueuedMatch

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -21,24 +19,28 @@ func (h *Handler) console(mux *http.ServeMux) {
 	if l, ok := h.opts.Login.(http.Handler); ok { // it has pages of its own
 		mux.Handle("/desk/login/", http.StripPrefix("/desk/login", l))
 	}
+	mux.HandleFunc("GET /desk/keys.js", func(w http.ResponseWriter, r *http.Request) { serveAsset(w, r, "text/javascript", h.keys) })
 	for pattern, page := range map[string]func(http.ResponseWriter, *http.Request, Reviewer){
-		"GET /desk/{$}":                 h.queue,
-		"GET /desk/case/{id}":           h.review,
-		"POST /desk/case/{id}":          h.decide,
-		"GET /desk/case/{id}/image/{n}": h.caseImage,
-		"GET /desk/case/{id}/letter":    h.letter,
-		"GET /desk/index/{key...}":      h.indexImage,
-		"GET /desk/alarms":              h.alarms,
-		"GET /desk/due":                 h.due,
-		"GET /desk/numbers":             h.numbers,
-		"GET /desk/export.csv":          h.export,
-		"POST /desk/case/{id}/note":     h.note,
-		"GET /desk/case/{id}/paper/{n}": h.paper,
-		"GET /desk/matches":             h.matches,
-		"POST /desk/matches/{n}":        h.answerMatch,
-		"GET /desk/matches/{n}/picture": h.matchPicture,
-		"GET /desk/report.json":         h.report,
-		"POST /desk/bulk":               h.bulk,
+		"GET /desk/{$}":                     h.queue,
+		"GET /desk/case/{id}":               h.review,
+		"POST /desk/case/{id}":              h.decide,
+		"GET /desk/case/{id}/image/{n}":     h.caseImage,
+		"GET /desk/case/{id}/letter":        h.letter,
+		"GET /desk/index/{key...}":          h.indexImage,
+		"GET /desk/case/{id}/pair/{key...}": h.indexPair,
+		"GET /desk/alarms":                  h.alarms,
+		"GET /desk/due":                     h.due,
+		"GET /desk/numbers":                 h.showNumbers,
+		"GET /desk/export.csv":              h.export,
+		"POST /desk/case/{id}/note":         h.note,
+		"GET /desk/case/{id}/crop/{item}":   h.crop,
+		"GET /desk/case/{id}/paper/{n}":     h.paper,
+		"GET /desk/matches":                 h.matches,
+		"POST /desk/matches":                h.answerMatches,
+		"GET /desk/matches/{n}/picture":     h.matchPicture,
+		"POST /desk/undo/{action}":          h.undo,
+		"GET /desk/report.json":             h.report,
+		"POST /desk/bulk":                   h.bulk,
 	} {
 		mux.HandleFunc(pattern, h.forReviewers(page))
 	}
@@ -52,6 +54,7 @@ func (h *Handler) forReviewers(page func(http.ResponseWriter, *http.Request, Rev
 			h.opts.Login.Challenge(w, r)
 			return
 		}
+		h.counter.start(h.count) // so that nobody waits for the numbers
 		page(w, r, who)
 	}
 }
@@ -61,6 +64,13 @@ func (h *Handler) forReviewers(page func(http.ResponseWriter, *http.Request, Rev
 func (h *Handler) consolePage(r *http.Request, who Reviewer, title string, data any) page {
 	p := h.page(r, title, data)
 	p.Reviewer = &who
+	if n := r.URL.Query().Get("note"); n != "" && p.W.has("note."+n) {
+		p.Note = p.W.of("note." + n)
+	}
+	var failed failure
+	if p.Later, failed = h.later.of(who.ID, p.Now); failed.failed > 0 {
+		p.Alert = p.W.format("later.failed", "{n}", strconv.Itoa(failed.n), "{failed}", strconv.Itoa(failed.failed))
+	}
 	return p
 }
 
@@ -98,7 +108,11 @@ type reviewPage struct {
 	Images   []int
 	Erased   bool
 	Blur     bool
+	Terms    terms
+	Index    bool // its pictures can be shown
 	Preview  *desk.Preview
+	Found    []shownFound
+	Views    []shownView
 	Problem  string
 	Scopes   []option
 	Refusals []option // reasons
@@ -107,13 +121,14 @@ type reviewPage struct {
 	Evidence []desk.Evidence
 	Items    []reviewItem
 	// Moves that are possible now.
-	CanDecide, CanAsk, CanHold, CanRelease, CanReverse, CanClose, CanErase bool
-	Second                                                                 bool // another reviewer has accepted it
-	FaceAsked                                                              bool
-	Countries                                                              []option
-	About                                                                  string
-	AskFields                                                              []option
-	Team                                                                   teamPage
+	CanDecide, CanAsk, CanHold, CanRelease, CanReverse, CanClose, CanErase, CanAmend, CanFlagger, CanAuthority bool
+	Outcomes                                                                                                   []option
+	Second                                                                                                     bool // another reviewer has accepted it
+	FaceAsked                                                                                                  bool
+	Countries                                                                                                  []option
+	About                                                                                                      string
+	AskFields                                                                                                  []option
+	Team                                                                                                       teamPage
 }
 
 type reviewItem struct {
@@ -134,14 +149,11 @@ func (h *Handler) review(w http.ResponseWriter, r *http.Request, who Reviewer) {
 		return
 	}
 	p := h.consolePage(r, who, "review", nil)
-	if n := r.URL.Query().Get("note"); n != "" && p.W.has("note."+n) {
-		p.Note = p.W.of("note." + n)
-	}
-	h.showReview(w, r, http.StatusOK, p, c)
+	h.showReview(w, r, http.StatusOK, p, c, termsOf(r.URL.Query()))
 }
 
-func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int, p page, c desk.Case) {
-	v := reviewPage{Case: c, Erased: c.Erased(), Blur: c.Delicate()}
+func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int, p page, c desk.Case, form terms) {
+	v := reviewPage{Case: c, Terms: form, Index: h.opts.Thumbnail != nil, Erased: c.Erased(), Blur: c.Delicate()}
 	if c.Request != nil { // the personal data was not erased
 		v.Who = c.Request.From()
 		if d := h.doorOf(c.Kind); d != nil {
@@ -174,17 +186,38 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int,
 		return
 	}
 	if c.Asked != 0 && v.CanDecide || len(c.Rules) > 0 {
-		preview, err := h.desk.Preview(r.Context(), c.ID, h.opts.Index, nil)
-		if err != nil {
-			v.Problem = err.Error()
-		} else {
-			v.Preview = &preview
-		}
+		h.preview(r.Context(), &v, *p.Reviewer)
 	}
 	v.FaceAsked = c.Asked == takedown.ScopeFace && !slices.ContainsFunc(c.Items, func(it desk.CaseItem) bool { return it.Kind == request.ItemFace })
 	p.Title = p.W.of("kind." + c.Kind.String())
 	p.Data = v
 	h.render(w, r, status, "review", p)
+}
+
+// preview fills in what the terms of the page would do. Terms that are not possible
+// are a problem that is shown, beside what was asked for.
+func (h *Handler) preview(ctx context.Context, v *reviewPage, who Reviewer) {
+	var at *desk.Grant
+	if v.Terms.Entered() && v.CanDecide {
+		if g, err := grantOf(v.Terms, &v.Case, who.actor("")); err != nil {
+			v.Problem = err.Error()
+		} else {
+			g.Seen, at = 0, &g
+		}
+	}
+	p, err := h.desk.Preview(ctx, v.Case.ID, h.opts.Index, at)
+	if err != nil && at != nil {
+		v.Problem = err.Error()
+		p, err = h.desk.Preview(ctx, v.Case.ID, h.opts.Index, nil)
+	}
+	if err != nil {
+		v.Problem = err.Error()
+		return
+	}
+	v.Preview, v.Found = &p, found(&p)
+	for _, x := range p.Views {
+		v.Views = append(v.Views, shownView{x, viewText(x.View)})
+	}
 }
 
 // possible fills in which moves a case can make, and what can be chosen.
@@ -195,20 +228,34 @@ func (h *Handler) possible(v *reviewPage, p page) {
 	v.Second = c.State == desk.StateSecondReview
 	held := len(c.Rules) > 0 && v.CanDecide
 	v.CanHold, v.CanRelease = v.CanDecide && !held && c.Asked != 0, held
+	v.CanAmend = c.State == desk.StateInForce && c.Request != nil
 	v.CanReverse = c.State == desk.StateInForce || c.State == desk.StateCourtHold
 	v.CanClose = slices.Contains([]desk.State{desk.StateRejected, desk.StateWithdrawn, desk.StateReversed, desk.StateRestored, desk.StateExpired, desk.StateAbandoned}, c.State)
 	v.CanErase = !c.Erased() && !v.CanDecide && c.State != desk.StateUnconfirmed
 	if c.About != noCase {
 		v.About = c.About.String()
 	}
-	for x := min(c.Asked, takedown.ScopeDuplicate); c.Asked > takedown.ScopeURL && x >= takedown.ScopeBytes; x-- {
-		v.Scopes = append(v.Scopes, option{strconv.Itoa(int(x)), p.W.of("scope." + x.String()), x == c.Asked})
+	for x := takedown.ScopeFace; c.Asked > takedown.ScopeURL && x >= takedown.ScopeBytes; x-- {
+		if x == takedown.ScopeFace && c.Asked != takedown.ScopeFace {
+			continue // a face is never granted to somebody who did not ask for it
+		}
+		name := strconv.Itoa(int(x))
+		label := p.W.of("scope." + x.String())
+		if x > c.Asked {
+			label += " – " + p.W.of("scope.wider")
+		}
+		v.Scopes = append(v.Scopes, option{name, label, v.Terms.Is("scope", name, x == c.Asked)})
 	}
-	if c.Asked == takedown.ScopeFace {
-		v.Scopes = append([]option{{strconv.Itoa(int(takedown.ScopeFace)), p.W.of("scope.face"), true}}, v.Scopes...)
+	for _, o := range outcomes[:len(outcomes)-orLast(c.Kind != request.KindOpenOptOut)] {
+		v.Outcomes = append(v.Outcomes, option{string(o), p.W.of("outcome." + string(o)), false})
 	}
+	v.CanFlagger = slices.Contains(c.Flags, request.FlagTrustedFlagger) && !slices.Contains(c.Flags, desk.FlagFlaggerConfirmed)
+	v.CanAuthority = c.Kind == request.KindAuthorityOrder && v.CanDecide
 	v.Refusals, v.Grounds = h.reasons(p.W, desk.Reasons()), h.reasons(p.W, acceptances)
-	v.Countries = p.W.countries
+	v.Countries = slices.Clone(p.W.countries)
+	for i := range v.Countries {
+		v.Countries[i].Chosen = v.Terms.Is("territory", v.Countries[i].Value, false)
+	}
 	if d := h.doorOf(c.Kind); d != nil {
 		for _, f := range d.fields() {
 			if f.Type != "mark" {
@@ -216,6 +263,16 @@ func (h *Handler) possible(v *reviewPage, p page) {
 			}
 		}
 	}
+}
+
+// outcomes are those of a single item; the last one is for an open opt-out only.
+var outcomes = []desk.Outcome{desk.OutcomeAccepted, desk.OutcomeRejected, desk.OutcomeOutOfScope, desk.OutcomeNotMeant}
+
+func orLast(without bool) int {
+	if without {
+		return 1
+	}
+	return 0
 }
 
 // acceptances are the codes of reasons to accept that package texts has words for;
@@ -260,14 +317,14 @@ var moves = map[string]struct {
 	do   func(h *Handler, r *http.Request, who Reviewer, c *desk.Case, a desk.Actor) error
 }{
 	"accept": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
-		g, err := grantOf(r, c, a)
+		g, err := grantOf(termsOf(r.PostForm), c, a)
 		if err != nil {
 			return err
 		}
 		return h.desk.Accept(r.Context(), c.ID, g)
 	}},
 	"reject": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
-		return h.desk.Reject(r.Context(), c.ID, desk.Refusal{Actor: a, Outcome: desk.Outcome(r.FormValue("outcome")), Finding: findingOf(r), Seen: seenOf(r)})
+		return h.desk.Reject(r.Context(), c.ID, desk.Refusal{Actor: a, Outcome: desk.Outcome(r.FormValue("outcome")), Finding: findingOf(termsOf(r.PostForm)), Seen: seenOf(termsOf(r.PostForm))})
 	}},
 	"ask": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.desk.AskInfo(r.Context(), c.ID, a, r.Form["missing"], r.FormValue("words"))
@@ -277,6 +334,13 @@ var moves = map[string]struct {
 	}},
 	"release": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.desk.ReleaseHold(r.Context(), c.ID, a)
+	}},
+	"amend": {RoleDecide, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
+		g, err := grantOf(termsOf(r.PostForm), c, a)
+		if err != nil {
+			return err
+		}
+		return h.desk.Amend(r.Context(), c.ID, g)
 	}},
 	"reverse": {RoleLead, func(h *Handler, r *http.Request, _ Reviewer, c *desk.Case, a desk.Actor) error {
 		return h.desk.Reverse(r.Context(), c.ID, a)
@@ -340,17 +404,17 @@ func (h *Handler) move(r *http.Request, who Reviewer, c *desk.Case) (note string
 }
 
 // grantOf reads the terms of a grant from the form of a case.
-func grantOf(r *http.Request, c *desk.Case, a desk.Actor) (desk.Grant, error) {
-	g := desk.Grant{Actor: a, Wider: r.FormValue("wider"), Finding: findingOf(r), Seen: seenOf(r)}
-	if n, err := strconv.ParseUint(r.FormValue("scope"), 10, 8); err == nil {
+func grantOf(form terms, c *desk.Case, a desk.Actor) (desk.Grant, error) {
+	g := desk.Grant{Actor: a, Wider: form.Get("wider"), Finding: findingOf(form), Seen: seenOf(form)}
+	if n, err := strconv.ParseUint(form.Get("scope"), 10, 8); err == nil {
 		g.Scope = takedown.Scope(n)
 	}
-	for _, t := range r.Form["territory"] {
+	for _, t := range form.Values["territory"] {
 		if t != "" {
 			g.Territories = append(g.Territories, t)
 		}
 	}
-	if day := r.FormValue("end"); day != "" {
+	if day := form.Get("end"); day != "" {
 		end, err := parseDay(day)
 		if err != nil {
 			return g, err
@@ -359,8 +423,8 @@ func grantOf(r *http.Request, c *desk.Case, a desk.Actor) (desk.Grant, error) {
 	}
 	for i := range c.Items {
 		n := strconv.Itoa(i)
-		d := desk.ItemDecision{Outcome: desk.Outcome(r.FormValue("item" + n)), Reason: r.FormValue("why" + n)}
-		for _, text := range r.Form["view"+n] {
+		d := desk.ItemDecision{Outcome: desk.Outcome(form.Get("item" + n)), Reason: form.Get("why" + n)}
+		for _, text := range form.Values["view"+n] {
 			view, err := parseView(text)
 			if err != nil {
 				return g, err
@@ -377,28 +441,14 @@ func grantOf(r *http.Request, c *desk.Case, a desk.Actor) (desk.Grant, error) {
 	return g, nil
 }
 
-// parseView reads a view as the page of a case names it: its frame and reading.
-func parseView(text string) (v blocklist.View, err error) {
-	frame, reading, _ := strings.Cut(text, "/")
-	n, err := strconv.ParseUint(frame, 10, 32)
-	if err != nil {
-		return v, errors.New("the view is none of the picture")
-	}
-	m, err := strconv.ParseUint(reading, 10, 8)
-	if err != nil {
-		return v, errors.New("the view is none of the picture")
-	}
-	return blocklist.View{Frame: uint32(n), Reading: phash.Reading(m)}, nil
-}
-
 // findingOf reads the words of a decision.
-func findingOf(r *http.Request) desk.Finding {
-	text := func(name string) string { return strings.TrimSpace(r.FormValue(name)) }
-	return desk.Finding{Facts: text("facts"), Law: text("law"), Explanation: text("explanation"), OnTerms: r.FormValue("on_terms") != ""}
+func findingOf(form terms) desk.Finding {
+	text := func(name string) string { return strings.TrimSpace(form.Get(name)) }
+	return desk.Finding{Facts: text("facts"), Law: text("law"), Explanation: text("explanation"), OnTerms: form.Get("on_terms") != ""}
 }
 
 // seenOf is the version of the case that the page showed.
-func seenOf(r *http.Request) int {
-	n, _ := strconv.Atoi(r.FormValue("seen"))
+func seenOf(form terms) int {
+	n, _ := strconv.Atoi(form.Get("seen"))
 	return n
 }

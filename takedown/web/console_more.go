@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/text/language"
+
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -39,7 +41,22 @@ func (h *Handler) caseImage(w http.ResponseWriter, r *http.Request, who Reviewer
 		h.missing(w, r)
 		return
 	}
-	h.servePicture(w, r, images[n], 420)
+	rect, err := parseRect(r.URL.Query().Get("rect"))
+	if size := r.URL.Query().Get("size"); size != "crop" || err != nil {
+		h.servePicture(w, r, images[n], map[bool]int{true: cropSize, false: 420}[size == "crop"])
+		return
+	}
+	pic, err := openPicture(r.Context(), images[n])
+	var b []byte
+	if err == nil {
+		b, err = outlined(pic.Image(), cropSize, rect)
+	}
+	if err != nil {
+		h.missing(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "image/jpeg")
+	w.Write(b)
 }
 
 // indexImage shows a picture of the operator's index.
@@ -90,10 +107,14 @@ func (h *Handler) resolve(r *http.Request, a desk.Actor) error {
 }
 
 // letterPage is the letter that a decision would send, in the language of its
-// reader.
+// reader, with the words of the reviewer to change.
 type letterPage struct {
-	Case, Subject, Lang string
-	Lines               []string
+	Case, Subject, Lang, Dir string
+	Lines                    []string
+	Terms                    terms
+	Do                       string // the decision: accept or reject
+	Reasons                  []option
+	Version                  int
 }
 
 // letter shows what the requester would read after a decision.
@@ -102,30 +123,84 @@ func (h *Handler) letter(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	if !ok {
 		return
 	}
-	m := desk.Message{Type: desk.MessageAccepted, Time: h.opts.Now(), Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Asked,
-		Accepted: len(c.Items), Outcome: desk.OutcomeAccepted, Reason: r.FormValue("reason"), Finding: findingOf(r), Claim: c.Claim,
-		ChildSafety: slices.Contains(c.Flags, request.FlagChildSafety)}
-	values := valuesOf(c.Request)
-	for _, it := range c.Items {
-		m.Items = append(m.Items, desk.MessageItem{CaseItem: it, Given: valueAt(values, it.Field)})
-	}
-	if r.FormValue("do") == "reject" {
-		m.Type, m.Granted, m.Accepted, m.Refused, m.Outcome = desk.MessageRejected, 0, 0, len(c.Items), desk.OutcomeRejected
-	}
-	if n, err := strconv.ParseUint(r.FormValue("scope"), 10, 8); err == nil && m.Type == desk.MessageAccepted {
-		m.Granted = takedown.Scope(n)
-	}
-	if c.Request != nil {
-		from := c.Request.From()
-		m.Country = from.Country
-		m.To = desk.Recipient{Name: from.FullName(), Email: from.Email, Language: from.Language}
+	l := letterPage{Case: c.ID.String(), Terms: termsOf(r.URL.Query()), Do: "accept", Version: c.Version}
+	m, err := h.decision(&c, &l, who)
+	p := h.consolePage(r, who, "letter", nil)
+	if err != nil {
+		p.Alert = err.Error()
 	}
 	subject, body, err := h.opts.Texts.Message(m)
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	h.render(w, r, http.StatusOK, "letter", h.consolePage(r, who, "letter", letterPage{c.ID.String(), subject, cmp.Or(m.To.Language, "en"), strings.Split(strings.TrimSpace(body), "\n")}))
+	l.Subject, l.Lines = subject, strings.Split(strings.TrimSpace(body), "\n")
+	lang := h.wordsFor(m.To.Language)
+	l.Lang, l.Dir = lang.Lang(), lang.Dir()
+	p.Data = l
+	h.render(w, r, http.StatusOK, "letter", p)
+}
+
+// decision is the message of a decision on the terms of a page.
+func (h *Handler) decision(c *desk.Case, l *letterPage, who Reviewer) (m desk.Message, err error) {
+	m = desk.Message{Time: h.opts.Now(), Case: c.ID, Kind: c.Kind, Regime: c.Regime, Asked: c.Asked, Granted: c.Asked, Reason: l.Terms.Get("reason"),
+		Finding: findingOf(l.Terms), Claim: c.Claim, ChildSafety: slices.Contains(c.Flags, request.FlagChildSafety)}
+	values := valuesOf(c.Request)
+	for _, it := range c.Items {
+		m.Items = append(m.Items, desk.MessageItem{CaseItem: it, Given: valueAt(values, it.Field)})
+	}
+	words := h.words[0]
+	if c.Request != nil {
+		from := c.Request.From()
+		m.Country = from.Country
+		m.To = desk.Recipient{Name: from.FullName(), Email: from.Email, Language: from.Language}
+		words = h.wordsFor(from.Language)
+	}
+	if l.Terms.Get("do") == "reject" {
+		l.Do, l.Reasons = "reject", h.reasons(words, desk.Reasons())
+		m.Type, m.Granted, m.Refused, m.Outcome = desk.MessageRejected, 0, len(c.Items), desk.OutcomeRejected
+	} else {
+		l.Reasons = h.reasons(words, acceptances)
+		var g desk.Grant
+		g, err = grantOf(l.Terms, c, who.actor(m.Reason))
+		m.Type, m.Outcome = accepted(&m, g)
+	}
+	for i := range l.Reasons {
+		l.Reasons[i].Chosen = l.Reasons[i].Value == m.Reason
+	}
+	return m, err
+}
+
+// accepted notes in a message what a grant accepts and what it refuses.
+func accepted(m *desk.Message, g desk.Grant) (desk.MessageType, desk.Outcome) {
+	if g.Scope != 0 {
+		m.Granted = g.Scope
+	}
+	m.Territories, m.End = g.Territories, g.End
+	for i := range m.Items {
+		it := &m.Items[i]
+		it.Outcome, it.Granted = cmp.Or(g.Items[i].Outcome, desk.OutcomeAccepted), min(m.Granted, it.MaxScope)
+		if it.Outcome == desk.OutcomeAccepted {
+			m.Accepted++
+			continue
+		}
+		m.Refused++
+		it.Granted, it.Reason = 0, cmp.Or(g.Items[i].Reason, m.Reason)
+	}
+	if m.Refused > 0 {
+		return desk.MessagePartial, desk.OutcomePartly
+	}
+	return desk.MessageAccepted, desk.OutcomeAccepted
+}
+
+// wordsFor are the words of the pages in the language of a letter's reader.
+func (h *Handler) wordsFor(lang string) words {
+	tag, _ := language.Parse(lang)
+	_, i, c := h.matcher.Match(tag)
+	if c == language.No {
+		i = 0
+	}
+	return h.words[i]
 }
 
 // alarms are the rules that match more than they should.
@@ -138,104 +213,39 @@ func (h *Handler) alarms(w http.ResponseWriter, r *http.Request, who Reviewer) {
 	h.render(w, r, http.StatusOK, "alarms", h.consolePage(r, who, "alarms", slices.DeleteFunc(list, func(a desk.Alarm) bool { return !h.visible(r.Context(), who, a.Case) })))
 }
 
-// due are the deadlines of the next two weeks.
+// duePage is one page of deadlines.
+type duePage struct {
+	Due  []desk.Due
+	Next string
+}
+
+// due shows the deadlines of the next two weeks, those of the most urgent cases first.
 func (h *Handler) due(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	list, err := h.desk.Due(r.Context(), h.opts.Now().AddDate(0, 0, 14))
+	before := h.opts.Now().AddDate(0, 0, 14)
+	page, err := h.desk.Find(r.Context(), desk.Query{DueBefore: before, After: r.URL.Query().Get("after")})
+	var bad *takedown.ArgumentError
+	if errors.As(err, &bad) {
+		h.missing(w, r)
+		return
+	}
+	d := duePage{Next: page.Next}
+	for _, c := range page.Cases {
+		if err != nil || !who.mayOpen(&c) {
+			continue
+		}
+		var list []desk.Due
+		list, err = h.desk.DueOf(r.Context(), c.ID)
+		for _, x := range list {
+			if !x.NotAfter.IsZero() && x.NotAfter.Before(before) {
+				d.Due = append(d.Due, x)
+			}
+		}
+	}
 	if err != nil {
 		h.fail(w, r, err)
 		return
 	}
-	h.render(w, r, http.StatusOK, "due", h.consolePage(r, who, "due", slices.DeleteFunc(list, func(d desk.Due) bool { return !h.visible(r.Context(), who, d.Case) })))
-}
-
-// numbersPage counts cases.
-type numbersPage struct {
-	Total    int
-	ByState  []count
-	ByKind   []kindNumbers
-	Backlog  int
-	Oldest   time.Time
-	Reversed int
-	Decided  int
-	Problems []desk.HealthProblem
-	Status   desk.Status
-}
-
-type count struct {
-	Name string
-	N    int
-}
-
-type kindNumbers struct {
-	Kind                               string
-	Received, Open, Accepted, Rejected int
-	Median                             time.Duration
-	took                               []time.Duration
-}
-
-func (h *Handler) numbers(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	n := numbersPage{Problems: h.desk.Health(r.Context())}
-	var err error
-	if n.Status, err = h.desk.Status(r.Context()); err != nil {
-		h.fail(w, r, err)
-		return
-	}
-	states, kinds := map[string]int{}, map[string]*kindNumbers{}
-	for c, err := range h.desk.Cases(r.Context()) {
-		if err != nil {
-			h.fail(w, r, err)
-			return
-		}
-		n.add(&c, states, kinds)
-	}
-	for name, k := range states {
-		n.ByState = append(n.ByState, count{name, k})
-	}
-	slices.SortFunc(n.ByState, func(a, b count) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Name, b.Name)) })
-	for _, k := range kinds {
-		slices.Sort(k.took)
-		if len(k.took) > 0 {
-			k.Median = k.took[len(k.took)/2].Round(time.Minute)
-		}
-		n.ByKind = append(n.ByKind, *k)
-	}
-	slices.SortFunc(n.ByKind, func(a, b kindNumbers) int {
-		return cmp.Or(cmp.Compare(b.Received, a.Received), cmp.Compare(a.Kind, b.Kind))
-	})
-	h.render(w, r, http.StatusOK, "numbers", h.consolePage(r, who, "numbers", n))
-}
-
-func (n *numbersPage) add(c *desk.Case, states map[string]int, kinds map[string]*kindNumbers) {
-	n.Total++
-	states[string(c.State)]++
-	k := kinds[c.Kind.String()]
-	if k == nil {
-		k = &kindNumbers{Kind: c.Kind.String()}
-		kinds[k.Kind] = k
-	}
-	k.Received++
-	switch c.Outcome {
-	case "":
-		k.Open++
-		if c.State == desk.StateInReview || c.State == desk.StateSecondReview {
-			n.Backlog++
-			if n.Oldest.IsZero() || c.Received.Before(n.Oldest) {
-				n.Oldest = c.Received
-			}
-		}
-		return
-	case desk.OutcomeAccepted, desk.OutcomePartly:
-		k.Accepted++
-	default:
-		k.Rejected++
-	}
-	n.Decided++
-	if c.State == desk.StateReversed {
-		n.Reversed++
-	}
-	if at, ok := c.Times[desk.MilestoneDecided]; ok {
-		k.took = append(k.took, at.Sub(c.Received))
-	}
+	h.render(w, r, http.StatusOK, "due", h.consolePage(r, who, "due", d))
 }
 
 // export sends the table of all cases, which has no personal data.

@@ -157,20 +157,16 @@ func (h *Handler) servePicture(w http.ResponseWriter, r *http.Request, f request
 }
 
 func thumbnail(ctx context.Context, f request.File, size int) ([]byte, error) {
-	file, err := f.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	return thumbnailOf(ctx, file, size)
-}
-
-func thumbnailOf(ctx context.Context, file io.Reader, size int) ([]byte, error) {
-	pic, err := phash.DecodeContext(ctx, file, &phash.DecodeOptions{AcceptTruncated: true})
+	pic, err := openPicture(ctx, f)
 	if err != nil {
 		return nil, err
 	}
 	return small(pic.Image(), size)
+}
+
+// decode reads a picture within the limits of package phash.
+func decode(ctx context.Context, file io.Reader) (*phash.Picture, error) {
+	return phash.DecodeContext(ctx, file, &phash.DecodeOptions{AcceptTruncated: true})
 }
 
 // small returns a JPEG of a picture that fits into a square.
@@ -180,8 +176,12 @@ func small(pic image.Image, size int) ([]byte, error) {
 	to := image.NewRGBA(image.Rect(0, 0, max(1, int(float64(b.Dx())*scale)), max(1, int(float64(b.Dy())*scale))))
 	draw.Draw(to, to.Bounds(), image.White, image.Point{}, draw.Src)
 	draw.ApproxBiLinear.Scale(to, to.Bounds(), pic, b, draw.Over, nil)
+	return encode(to)
+}
+
+func encode(pic image.Image) ([]byte, error) {
 	var out bytes.Buffer
-	err := jpeg.Encode(&out, to, &jpeg.Options{Quality: 82})
+	err := jpeg.Encode(&out, pic, &jpeg.Options{Quality: 82})
 	return out.Bytes(), err
 }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,7 +84,7 @@ func (h *Handler) refuseMove(w http.ResponseWriter, r *http.Request, who Reviewe
 	}
 	p := h.consolePage(r, who, "review", nil)
 	p.Alert = err.Error()
-	h.showReview(w, r, http.StatusUnprocessableEntity, p, c)
+	h.showReview(w, r, http.StatusUnprocessableEntity, p, c, termsOf(r.PostForm)) // nothing that was entered is lost
 }
 
 // paper sends a file that is attached to a case. It is never shown in the page:
@@ -112,106 +111,106 @@ func (h *Handler) paper(w http.ResponseWriter, r *http.Request, who Reviewer) {
 
 // matchesPage are the matches of crawlers that wait for an answer.
 type matchesPage struct {
-	Matches  []queuedMatch
-	Waiting  int
-	Next     string
-	Pictures bool
+	Matches   []queuedMatch
+	Waiting   int
+	Next      string
+	All       string // the answer that is chosen for all of them
+	Pictures  bool
+	CanAnswer bool
+	Tier      string
 }
 
 type queuedMatch struct {
 	desk.QueuedMatch
 	Case    string
 	Address string
+	Blur    bool
 }
 
 // matches shows the queue of matches, a page to be answered from the keyboard.
 func (h *Handler) matches(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	page, err := h.desk.QueuedMatches(r.Context(), r.URL.Query().Get("after"), 24)
+	form := r.URL.Query()
+	page, err := h.desk.QueuedMatches(r.Context(), form.Get("after"), 24)
 	if err != nil {
-		h.fail(w, r, err)
+		h.missing(w, r)
 		return
 	}
-	m := matchesPage{Waiting: page.Waiting, Next: page.Next, Pictures: h.opts.MatchPicture != nil}
+	m := matchesPage{Waiting: page.Waiting, Next: page.Next, All: form.Get("all"), Pictures: h.opts.MatchPicture != nil, CanAnswer: who.Roles.Has(RoleDecide)}
 	for _, q := range page.Matches {
-		if !h.visible(r.Context(), who, q.Match.Decision.Case) {
+		c, err := h.desk.Case(r.Context(), q.Match.Decision.Case)
+		if err != nil && !errors.Is(err, desk.ErrNoCase) || err == nil && !who.mayOpen(&c) || h.later.holds(noCase, q.Number) {
 			continue
 		}
-		qm := queuedMatch{QueuedMatch: q, Case: q.Match.Decision.Case.String()}
+		qm := queuedMatch{QueuedMatch: q, Case: q.Match.Decision.Case.String(), Blur: err != nil || c.Delicate()}
 		if len(q.Match.Candidate.ImageURLs) > 0 {
 			qm.Address = q.Match.Candidate.ImageURLs[0]
 		}
 		m.Matches = append(m.Matches, qm)
 	}
-	p := h.consolePage(r, who, "matches", m)
-	if n := r.URL.Query().Get("note"); n != "" && p.W.has("note."+n) {
-		p.Note = p.W.of("note." + n)
+	h.render(w, r, http.StatusOK, "matches", h.consolePage(r, who, "matches", m))
+}
+
+// answers are what a reviewer can say of a match.
+var answers = map[string]desk.Resolution{"yes": desk.SameImage, "no": desk.NotTheSame}
+
+// answerMatches takes the answers of a page. They wait a moment, so that they can be
+// undone.
+func (h *Handler) answerMatches(w http.ResponseWriter, r *http.Request, who Reviewer) {
+	r.Body = http.MaxBytesReader(w, r.Body, 1<<14)
+	if r.ParseForm() != nil || !who.Roles.Has(RoleDecide) {
+		h.missing(w, r)
+		return
 	}
-	h.render(w, r, http.StatusOK, "matches", p)
+	said := map[uint64]desk.Resolution{}
+	a := &action{by: who.ID, what: "matches", matches: map[uint64]bool{}}
+	for name := range r.Form {
+		n, err := strconv.ParseUint(strings.TrimPrefix(name, "match"), 10, 64)
+		how := answers[r.FormValue(name)]
+		if err != nil || how == 0 || h.later.holds(noCase, n) {
+			continue
+		}
+		if _, ok := h.queuedMatch(r.Context(), who, n); ok { // else somebody has answered it
+			said[n], a.matches[n] = how, true
+		}
+	}
+	if len(said) == 0 {
+		h.redirect(w, r, "/desk/matches?note=none_selected")
+		return
+	}
+	a.do = func(ctx context.Context) (failed int) {
+		for n, how := range said {
+			if err := h.answerMatch(ctx, who, n, how); err != nil {
+				h.opts.Logger.Warn("web: a match was not answered", "error", err)
+				failed++
+			}
+		}
+		return failed
+	}
+	h.later.put(a, h.opts.Now())
+	h.redirect(w, r, "/desk/matches")
 }
 
 // answerMatch records what a reviewer says of a match of the queue.
-func (h *Handler) answerMatch(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	r.Body = http.MaxBytesReader(w, r.Body, 4096)
-	n, err := strconv.ParseUint(r.PathValue("n"), 10, 64)
-	how := map[string]desk.Resolution{"yes": desk.SameImage, "no": desk.NotTheSame}[r.FormValue("same")]
-	if err != nil || how == 0 || !who.Roles.Has(RoleDecide) {
-		h.missing(w, r)
-		return
-	}
-	m, ok := h.queuedMatch(r.Context(), who, n)
-	if !ok { // somebody else has answered it
-		h.redirect(w, r, "/desk/matches")
-		return
-	}
-	var picture []byte
-	if h.opts.MatchPicture != nil {
-		// Without the file its addresses are learned, and not its hashes.
-		picture, _ = h.opts.MatchPicture(r.Context(), m.Match)
-	}
-	if _, err := h.desk.ResolveMatch(r.Context(), n, who.actor(""), how, picture); err != nil && !errors.Is(err, desk.ErrNoMatch) && !errors.Is(err, desk.ErrNoRule) {
-		h.fail(w, r, err)
-		return
-	}
-	h.redirect(w, r, "/desk/matches?note=resolve")
-}
-
-// queuedMatch finds a match of the queue by its number, if the reviewer may see it.
-func (h *Handler) queuedMatch(ctx context.Context, who Reviewer, n uint64) (desk.QueuedMatch, bool) {
-	for after := ""; ; {
-		page, err := h.desk.QueuedMatches(ctx, after, 1000)
-		if err != nil {
-			return desk.QueuedMatch{}, false
-		}
-		if i := slices.IndexFunc(page.Matches, func(m desk.QueuedMatch) bool { return m.Number == n }); i >= 0 {
-			return page.Matches[i], h.visible(ctx, who, page.Matches[i].Match.Decision.Case)
-		}
-		if after = page.Next; after == "" {
-			return desk.QueuedMatch{}, false
-		}
-	}
-}
-
-// matchPicture shows the picture of a match, which the host fetches or keeps.
-func (h *Handler) matchPicture(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	n, err := strconv.ParseUint(r.PathValue("n"), 10, 64)
-	m, ok := desk.QueuedMatch{}, false
-	if err == nil && h.opts.MatchPicture != nil {
-		m, ok = h.queuedMatch(r.Context(), who, n)
-	}
-	if !ok {
-		h.missing(w, r)
-		return
-	}
-	b, err := h.opts.MatchPicture(r.Context(), m.Match)
+func (h *Handler) answerMatch(ctx context.Context, who Reviewer, n uint64, how desk.Resolution) error {
+	m, err := h.desk.QueuedMatch(ctx, n)
 	if err == nil {
-		b, err = thumbnailOf(r.Context(), bytes.NewReader(b), 320)
+		var picture []byte
+		if h.opts.MatchPicture != nil {
+			// Without the file its addresses are learned, and not its hashes.
+			picture, _ = h.opts.MatchPicture(ctx, m.Match)
+		}
+		_, err = h.desk.ResolveMatch(ctx, n, who.actor(""), how, picture)
 	}
-	if err != nil {
-		h.missing(w, r)
-		return
+	if errors.Is(err, desk.ErrNoMatch) || errors.Is(err, desk.ErrNoRule) {
+		return nil // somebody else has answered it, or its rule has ended
 	}
-	w.Header().Set("Content-Type", "image/jpeg")
-	w.Write(b)
+	return err
+}
+
+// queuedMatch returns a match of the queue by its number, if the reviewer may see it.
+func (h *Handler) queuedMatch(ctx context.Context, who Reviewer, n uint64) (desk.QueuedMatch, bool) {
+	m, err := h.desk.QueuedMatch(ctx, n)
+	return m, err == nil && h.visible(ctx, who, m.Match.Decision.Case)
 }
 
 // report sends the transparency report of the last half year, as JSON.

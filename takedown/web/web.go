@@ -33,13 +33,17 @@ type Handler struct {
 	cookies *Sessions
 	drafts  *drafts
 	limits  *limiter
+	counter counter
+	later   later
 	uploads chan struct{} // one place for each form that is read
 	pages   *template.Template
 	style   []byte
+	keys    []byte // the script of the console
 	handler http.Handler
 }
 
-// New returns the pages of a desk. The caller closes the desk after the server.
+// New returns the pages of a desk. The caller ends the server, closes the pages,
+// and then the desk.
 func New(d *desk.Desk, opts *Options) (*Handler, error) {
 	if d == nil {
 		return nil, errDesk
@@ -66,7 +70,10 @@ func New(d *desk.Desk, opts *Options) (*Handler, error) {
 	if h.pages, err = template.New("").Funcs(funcs).ParseFS(assets, "pages/*.html"); err != nil {
 		return nil, err
 	}
-	if h.style, err = assets.ReadFile("static/style.css"); err != nil {
+	if h.style, err = assets.ReadFile("static/style.css"); err == nil {
+		h.keys, err = assets.ReadFile("static/keys.js")
+	}
+	if err != nil {
 		return nil, err
 	}
 	h.style = append(h.style, o.Style...)
@@ -94,7 +101,7 @@ func (h *Handler) routes() http.Handler {
 	mux.HandleFunc("/", h.missing)
 	mux.HandleFunc("GET /{$}", h.start)
 	mux.HandleFunc("GET /about/{topic}", h.topic)
-	mux.HandleFunc("GET /style.css", h.serveStyle)
+	mux.HandleFunc("GET /style.css", func(w http.ResponseWriter, r *http.Request) { serveAsset(w, r, "text/css", h.style) })
 	mux.HandleFunc("GET /ask/{door}", h.form)
 	mux.HandleFunc("POST /ask/{door}", h.takeForm)
 	mux.HandleFunc("GET /check", h.check)
@@ -125,7 +132,11 @@ func (h *Handler) routes() http.Handler {
 // ServeHTTP answers a request. Its path has no [Options].Path any more.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head := w.Header()
-	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+	policy := "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+	if strings.HasPrefix(r.URL.Path, "/desk/") {
+		policy += "; script-src 'self'" // its keys
+	}
+	head.Set("Content-Security-Policy", policy)
 	head.Set("Referrer-Policy", "same-origin") // the address of a page must not tell other sites who asks
 	head.Set("X-Content-Type-Options", "nosniff")
 	head.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -146,8 +157,9 @@ type page struct {
 	Alert   string // what went wrong, above the page
 	Note    string // what went well
 	Data    any
-	// Reviewer is who works at the console.
+	// Reviewer is who works at the console, Later what they can undo.
 	Reviewer *Reviewer
+	Later    []pending
 	Now      time.Time
 	// Of forms: the languages to switch to without losing anything, and the door.
 	Switch []words
@@ -225,10 +237,11 @@ func (h *Handler) missing(w http.ResponseWriter, r *http.Request) {
 	h.render(w, r, http.StatusNotFound, "missing", p)
 }
 
-func (h *Handler) serveStyle(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "public, max-age=3600")
-	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(h.style))
+// serveAsset serves a file that is part of the program.
+func serveAsset(w http.ResponseWriter, r *http.Request, typ string, file []byte) {
+	w.Header().Set("Cache-Control", "max-age=3600")
+	w.Header().Set("Content-Type", typ+"; charset=utf-8")
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
 }
 
 // redirect sends a browser to another page.
