@@ -129,6 +129,9 @@ const (
 	// FlagPendingContradiction: that other request claims to own the same picture, and
 	// is of somebody else.
 	FlagPendingContradiction request.Flag = "pending_contradiction"
+	// FlagImported: the case was received, and perhaps decided, before it came to the
+	// desk: see [Desk.Import].
+	FlagImported request.Flag = "imported"
 	// FlagLate: a complaint after the window for complaints.
 	FlagLate request.Flag = "late"
 	// FlagOtherParty: a withdrawal by somebody other than the requester. Risky.

@@ -85,12 +85,30 @@ func (d *Desk) decided(c *caseRecord, ch *change, g Grant, now time.Time) error 
 		}
 	}
 	c.Reason = g.Reason
-	c.happened(MilestoneDecided, now) // again, after a complaint
-	ch.material = c.material          // the letter follows when the rules are in the list
+	at, err := c.decidedAt(g.Past, now)
+	if err != nil {
+		return err
+	}
+	c.Silent = !g.Past.IsZero()
+	c.happened(MilestoneDecided, at) // again, after a complaint
+	ch.material = c.material         // the letter follows when the rules are in the list
 	if d.opts.KeepPictures && !c.Delicate() {
 		ch.keep = grantedImages(c)
 	}
 	return nil
+}
+
+// decidedAt returns when a case was decided. Of one that was decided before it was
+// imported, the requester was told then.
+func (c *caseRecord) decidedAt(past, now time.Time) (time.Time, error) {
+	if past.IsZero() {
+		return now, nil
+	}
+	if past = past.UTC().Truncate(time.Second); !slices.Contains(c.Flags, FlagImported) || past.Before(c.Received) || past.After(now) {
+		return now, &GrantError{c.ID, "Past is for cases of Import, and lies between their receipt and now"}
+	}
+	c.happened(MilestoneInformed, past)
+	return past, nil
 }
 
 // undo returns a function that takes back what plan writes into a case: a grant
@@ -245,9 +263,17 @@ func (d *Desk) rejecting(c *caseRecord, r Refusal, now time.Time) (change, error
 		return change{}, err
 	}
 	c.First = nil
-	c.happened(MilestoneDecided, now)
-	if reason == reasonSpam {
+	at, err := c.decidedAt(r.Past, now)
+	if err != nil {
+		return change{}, err
+	}
+	c.happened(MilestoneDecided, at)
+	switch {
+	case reason == reasonSpam:
 		ch.extra = func(tx StoreTx) error { return d.store.dropMessages(tx, c.ID) }
+		return ch, nil
+	case !r.Past.IsZero():
+		c.Silent = len(ch.events) > 0
 		return ch, nil
 	}
 	ch.messages = []message{{Case: c.ID, Type: MessageRejected, Reason: reason}}

@@ -30,8 +30,9 @@ func (c *Case) aboutChild() bool { return slices.Contains(c.Flags, request.FlagC
 
 // What stands in the log of somebody who has looked at a case, or handed it out.
 const (
-	factViewed   State = "viewed"
-	factExported State = "exported"
+	factViewed      State = "viewed"
+	factViewedPaper State = "viewed_paper"
+	factExported    State = "exported"
 )
 
 // View returns a case for a reviewer, and records in the log who looked at it. a.By is

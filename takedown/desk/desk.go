@@ -186,6 +186,14 @@ type Options struct {
 	// called for each address of a request, without a lock, and must not block for
 	// long; nil leaves open whether an address is that of a picture or of a page.
 	Lookup func(address string) request.Found
+	// Siblings returns the addresses of the operator's index that have a key of
+	// [request.PictureKey]: the same picture in other sizes, probably. They are offered
+	// to the sender ([Desk.Check]) and to the reviewer ([Desk.Offers]), and never
+	// blocked by themselves; nil offers the picture in its own size only.
+	Siblings func(key string) []string
+	// Unwrap are rules that find addresses inside those of other services, before the
+	// rules of the library.
+	Unwrap []request.UnwrapRule
 	// Hosts reports that the addresses of a host are taken although its name is one
 	// of a private network, for example in a company; nil refuses them all.
 	Hosts func(host string) bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/staydown/staydown/internal/fields"
@@ -124,6 +125,10 @@ type Refusal struct {
 	// another version now, Reject fails with a [*ChangedError]. Zero does not
 	// compare.
 	Seen int
+	// Past is when an imported case was decided, and the requester told of it, before
+	// it came to the desk: see [Desk.Import]. Nobody is written to, and the clocks run
+	// from that day. Zero is a decision of today.
+	Past time.Time
 }
 
 // reasonSpam is the reason of which no letter is sent: the sender's address may be

@@ -59,6 +59,10 @@ type Grant struct {
 	// another version now, the call fails with a [*ChangedError]. Zero does not
 	// compare.
 	Seen int
+	// Past is when an imported case was decided, and the requester told of it, before
+	// it came to the desk: see [Desk.Import]. Nobody is written to, and the clocks run
+	// from that day. Zero is a decision of today.
+	Past time.Time
 
 	// asBefore keeps what is in force: the thresholds of a face, what the rule of an
 	// item does, and the scopes of pictures that have come onto the allow list.

@@ -50,7 +50,7 @@ func (d *Desk) addGiven(m *Message, c *caseRecord) error {
 	if err != nil {
 		return err
 	}
-	given := request.GivenAddresses(c.Request, d.opts.URLMapper)
+	given := request.GivenAddresses(c.Request, &request.CheckOptions{Mapper: d.opts.URLMapper, Unwrap: d.opts.Unwrap})
 	for i := range min(len(mats), len(m.Items)) {
 		if mats[i].Address == "" {
 			continue

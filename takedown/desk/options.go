@@ -55,6 +55,11 @@ func (o *Options) check() error {
 			return badOption("desk.Options.FaceModels", "%s with %d dimensions is there twice", m.Name, m.Dimensions)
 		}
 	}
+	for i := range o.Unwrap {
+		if err := o.Unwrap[i].Check(); err != nil {
+			return err
+		}
+	}
 	for _, p := range o.Profiles {
 		if err := p.Check(); err != nil {
 			return err

@@ -144,7 +144,7 @@ func (d *Desk) complaintIsLate(target *caseRecord, now time.Time) bool {
 
 // acceptReply accepts a reply: both cases change in one transaction.
 func (d *Desk) acceptReply(ctx context.Context, reply *caseRecord, g Grant, now time.Time, second *error) (change, error) {
-	if g.Scope != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || g.Face != (FaceThreshold{}) {
+	if g.Scope != 0 || g.Wider != "" || g.Effect != 0 || len(g.Items)+len(g.Territories) > 0 || !g.Start.IsZero() || !g.End.IsZero() || !g.Past.IsZero() || g.Face != (FaceThreshold{}) {
 		return change{}, &GrantError{reply.ID, "a reply to another case is accepted or rejected; it has no scope, items, territories, times or thresholds"}
 	}
 	// Also what came into force since it was sent, and what somebody has to decide

@@ -29,14 +29,17 @@ import (
 // A request with only [request.Curable] problems is accepted for processing. The
 // case waits in [StateNeedsInfo], with its problems, for [Desk.Complete]. It keeps
 // the time of its receipt.
-func (d *Desk) Submit(ctx context.Context, r request.Request) (Case, error) {
-	return d.receive(ctx, r, time.Time{})
+//
+// Papers, such as a mandate or a police report, are stored with it: see [Desk.Notes].
+// For one that is not taken it fails with an [*takedown.ArgumentError].
+func (d *Desk) Submit(ctx context.Context, r request.Request, papers ...request.Paper) (Case, error) {
+	return d.receive(ctx, r, time.Time{}, papers)
 }
 
 // receive is Submit of a request that was received at a time; zero is now. Nobody is
 // written to about one that was received before.
-func (d *Desk) receive(ctx context.Context, r request.Request, received time.Time) (Case, error) {
-	if err := ctx.Err(); err != nil {
+func (d *Desk) receive(ctx context.Context, r request.Request, received time.Time, papers []request.Paper) (Case, error) {
+	if err := cmp.Or(ctx.Err(), checkPapers(papers)); err != nil {
 		return Case{}, err
 	}
 	k := d.checkRequest(ctx, r)
@@ -56,7 +59,7 @@ func (d *Desk) receive(ctx context.Context, r request.Request, received time.Tim
 	}
 	var c Case
 	err := d.report(OpSubmit, false, func() (err error) {
-		if c, err = d.submit(ctx, id, r, k, files, received); err != nil {
+		if c, err = d.submit(ctx, id, r, k, files, received, papers); err != nil {
 			err = errors.Join(err, d.store.dropUploads(id, files))
 		}
 		return err
@@ -71,7 +74,7 @@ func (d *Desk) receive(ctx context.Context, r request.Request, received time.Tim
 // only show a face go into its templates.
 func imagesOf(r request.Request) []request.File { return request.Images(withoutTemplates(value(r))) }
 
-func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile, received time.Time) (Case, error) {
+func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile, received time.Time, papers []request.Paper) (Case, error) {
 	d.mu.Lock()
 	defer d.flush(ctx)
 	defer d.mu.Unlock()
@@ -109,9 +112,14 @@ func (d *Desk) submit(ctx context.Context, id takedown.CaseID, r request.Request
 		d.store.doubt(c.ID)
 		return Case{}, err
 	}
+	extra, err := d.putPapers(c, papers, now)
+	if err != nil {
+		d.store.doubt(c.ID)
+		return Case{}, err
+	}
 	// Should this fail, it is not known whether the case was stored: its key stays
 	// until Open has seen that there is no case.
-	if err := d.store.apply(change{cases: append([]*caseRecord{c}, others...), request: c.Request, files: files, material: k.Stored(), templates: templates, messages: msgs}); err != nil {
+	if err := d.store.apply(change{cases: append([]*caseRecord{c}, others...), request: c.Request, files: files, material: k.Stored(), templates: templates, messages: msgs, extra: extra}); err != nil {
 		return Case{}, err
 	}
 	return c.Case, nil
@@ -134,6 +142,7 @@ func (d *Desk) first(c *caseRecord, received, now time.Time) []message {
 	}
 	if !received.IsZero() { // somebody has dealt with it before
 		msgs = nil
+		c.flag(FlagImported)
 		c.Received, c.Times[MilestoneReceived] = received, received
 		if c.State == StateUnconfirmed {
 			c.State = StateInReview
@@ -149,10 +158,24 @@ func (d *Desk) Check(ctx context.Context, r request.Request) *request.Checked {
 	return d.checkRequest(ctx, r)
 }
 
+// Offers returns addresses that seem to serve the same pictures as the addresses of a
+// case, in other sizes or formats, for its reviewer: see Options.Siblings. To have one
+// blocked, ask the requester with AskInfo, or grant a wider scope by the picture.
+func (d *Desk) Offers(ctx context.Context, id takedown.CaseID) ([]request.Offer, error) {
+	c, err := d.Case(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if c.Request == nil {
+		return nil, fmt.Errorf("takedown: case %v: %w", id, ErrErased)
+	}
+	return d.checkRequest(ctx, request.WithImages(c.Request, nil)).Offers, nil
+}
+
 // checkRequest looks at a request with what the desk brings to it.
 func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
 	return request.Check(ctx, r, &request.CheckOptions{
-		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Hosts: d.opts.Hosts, Desk: true, Embedder: d.embedder(), Decoders: d.opts.Decoders,
+		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Siblings: d.opts.Siblings, Unwrap: d.opts.Unwrap, Hosts: d.opts.Hosts, Desk: true, Embedder: d.embedder(), Decoders: d.opts.Decoders,
 		Slots: d.slots,
 	})
 }
@@ -329,23 +352,25 @@ func (d *Desk) findEarlier(c *caseRecord, mats []request.Material, faces map[int
 // until a reviewer has looked at them and calls [Desk.Hold] again.
 //
 // It fails with a [*MoveError] when the case is in another state.
-func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Request) (Case, error) {
+//
+// Papers are added to those that are there.
+func (d *Desk) Complete(ctx context.Context, id takedown.CaseID, r request.Request, papers ...request.Paper) (Case, error) {
 	k := d.checkRequest(ctx, r)
-	if err := cmp.Or(k.Failed, k.Err()); err != nil {
+	if err := cmp.Or(checkPapers(papers), k.Failed, k.Err()); err != nil {
 		return Case{}, err
 	}
 	files, err := d.store.putFiles(ctx, id, imagesOf(r))
 	if err != nil {
 		return Case{}, err
 	}
-	done, err := d.complete(ctx, id, r, k, files)
+	done, err := d.complete(ctx, id, r, k, files, papers)
 	if err != nil {
 		return Case{}, errors.Join(err, d.store.dropUploads(id, files))
 	}
 	return done.Case, nil
 }
 
-func (d *Desk) complete(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile) (done *caseRecord, err error) {
+func (d *Desk) complete(ctx context.Context, id takedown.CaseID, r request.Request, k *request.Checked, files []storedFile, papers []request.Paper) (done *caseRecord, err error) {
 	err = d.step(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
 		if c.Kind != r.Kind() || c.About != r.About() {
 			return change{}, fmt.Errorf("takedown: case %v is a %v about case %v; a completed request is of the same kind and about the same", id, c.Kind, c.About)
@@ -406,6 +431,9 @@ func (d *Desk) complete(ctx context.Context, id takedown.CaseID, r request.Reque
 		}
 		ch.request, ch.files, ch.material, ch.messages = c.Request, files, k.Stored(), msgs
 		if ch.templates, err = d.store.giveTemplates(c, k.Templates); err != nil {
+			return change{}, err
+		}
+		if ch.extra, err = d.putPapers(c, papers, now); err != nil {
 			return change{}, err
 		}
 		done = c

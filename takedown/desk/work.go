@@ -17,7 +17,11 @@ import (
 // it: a mandate, a judgment, a police report. It is never in a letter. It is sealed
 // with the case and erased with it.
 type Note struct {
-	By   string    `json:"by"`
+	// By is the reviewer. It is empty for a paper that came with the request, and Paper
+	// is the kind of that paper then.
+	By    string            `json:"by"`
+	Paper request.PaperKind `json:"paper,omitempty"`
+
 	Time time.Time `json:"time"`
 	Text string    `json:"text,omitempty"`
 	// Name and Size are those of an attached file: see [Desk.Attachment].
@@ -55,29 +59,72 @@ func (d *Desk) AddNote(ctx context.Context, id takedown.CaseID, a Actor, text, n
 		if c.Erased() {
 			return change{}, fmt.Errorf("takedown: case %v: %w", id, ErrErased)
 		}
-		if c.NoteCount >= maxNotes {
-			return change{}, fmt.Errorf("takedown: case %v: more than %d notes", id, maxNotes)
-		}
-		key, err := d.store.keys.get(id)
+		put, err := d.putNote(c, Note{By: a.By, Time: now, Text: text, Name: name, Size: len(file)}, file)
 		if err != nil {
 			return change{}, err
 		}
-		b, err := json.Marshal(Note{By: a.By, Time: now, Text: text, Name: name, Size: len(file)})
-		if err != nil {
-			return change{}, fmt.Errorf("takedown: case %v: a note: %w", id, err)
-		}
-		at := numbered(id, c.NoteCount)
-		c.NoteCount++
 		c.note(c.State, "noted", a, now)
-		return change{extra: func(tx StoreTx) error {
-			if len(file) > 0 {
-				if err := tx.Put(BucketNotes, append(bytes.Clone(at), 1), seal(key, label("attachment", id), file)); err != nil {
-					return err
-				}
-			}
-			return tx.Put(BucketNotes, append(bytes.Clone(at), 0), seal(key, label("note", id), b))
-		}}, nil
+		return change{extra: put}, nil
 	})
+}
+
+// putNote numbers and seals a note. What it returns stores it.
+func (d *Desk) putNote(c *caseRecord, n Note, file []byte) (func(StoreTx) error, error) {
+	id := c.ID
+	if c.NoteCount >= maxNotes {
+		return nil, fmt.Errorf("takedown: case %v: more than %d notes", id, maxNotes)
+	}
+	key, err := d.store.keys.get(id)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(n)
+	if err != nil {
+		return nil, fmt.Errorf("takedown: case %v: a note: %w", id, err)
+	}
+	at := numbered(id, c.NoteCount)
+	c.NoteCount++
+	return func(tx StoreTx) error {
+		if len(file) > 0 {
+			if err := tx.Put(BucketNotes, append(bytes.Clone(at), 1), seal(key, label("attachment", id), file)); err != nil {
+				return err
+			}
+		}
+		return tx.Put(BucketNotes, append(bytes.Clone(at), 0), seal(key, label("note", id), b))
+	}, nil
+}
+
+// checkPapers refuses papers that are not taken.
+func checkPapers(papers []request.Paper) error {
+	if len(papers) > request.MaxPapers {
+		return &takedown.ArgumentError{Name: "papers", Why: fmt.Sprintf("there are more than %d", request.MaxPapers)}
+	}
+	for i := range papers {
+		if err := papers[i].Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putPapers numbers and seals the papers of a requester, as notes of nobody.
+func (d *Desk) putPapers(c *caseRecord, papers []request.Paper, now time.Time) (func(StoreTx) error, error) {
+	var all []func(StoreTx) error
+	for _, p := range papers {
+		put, err := d.putNote(c, Note{Time: now, Paper: p.Kind, Name: p.Name, Size: len(p.Data)}, p.Data)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, put)
+	}
+	return func(tx StoreTx) error {
+		for _, put := range all {
+			if err := put(tx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
 }
 
 // Notes returns the notes of a case, the oldest first.
@@ -110,7 +157,7 @@ func (d *Desk) Notes(ctx context.Context, id takedown.CaseID) (list []Note, err 
 }
 
 // Attachment returns the file of a note, by its place in [Desk.Notes]; nil if the note
-// has none.
+// has none. It records nothing: see [Desk.ViewPaper].
 func (d *Desk) Attachment(ctx context.Context, id takedown.CaseID, note int) (file []byte, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -128,6 +175,24 @@ func (d *Desk) Attachment(ctx context.Context, id takedown.CaseID, note int) (fi
 		return err
 	})
 	return file, err
+}
+
+// ViewPaper is Attachment for a reviewer, and records in the log who looked. a.By is
+// required. It fails with [ErrNotAllowed] for a reviewer who may not see the case.
+func (d *Desk) ViewPaper(ctx context.Context, id takedown.CaseID, a Actor, note int) ([]byte, error) {
+	if err := a.decider(); err != nil {
+		return nil, err
+	}
+	if err := d.stepEnding(ctx, id, func(c *caseRecord, now time.Time) (change, error) {
+		if err := d.maySee(&c.Case, a); err != nil {
+			return change{}, err
+		}
+		c.note(c.State, factViewedPaper, a, now)
+		return change{}, nil
+	}); err != nil {
+		return nil, err
+	}
+	return d.Attachment(ctx, id, note)
 }
 
 // Assign gives a case to a reviewer until a time, so that nobody does the same work
@@ -239,12 +304,13 @@ func (h *History) add(c *Case) {
 
 // Import takes in a request that was received elsewhere before, with the time of its
 // receipt, for example from a mailbox. Its clocks run from that time. Nobody is
-// written to; the rest is as with [Desk.Submit].
-func (d *Desk) Import(ctx context.Context, r request.Request, received time.Time) (Case, error) {
+// written to; the rest is as with [Desk.Submit]. If it was decided then too, decide it
+// with Grant.Past or Refusal.Past.
+func (d *Desk) Import(ctx context.Context, r request.Request, received time.Time, papers ...request.Paper) (Case, error) {
 	if now := d.clock(); received.IsZero() || received.After(now) {
 		return Case{}, &takedown.ArgumentError{Name: "received", Why: "it is zero, or after now"}
 	}
-	return d.receive(ctx, r, received.UTC().Truncate(time.Second))
+	return d.receive(ctx, r, received.UTC().Truncate(time.Second), papers)
 }
 
 // Dossier is all that the desk has about a case, for a court, or for the person who
@@ -277,10 +343,15 @@ func (d *Desk) Dossier(ctx context.Context, id takedown.CaseID, a Actor, interna
 			return x, err
 		}
 	}
-	if internal && !x.Case.Erased() {
+	if !x.Case.Erased() && d.maySee(&x.Case, a) == nil {
 		if x.Notes, err = d.Notes(ctx, id); err != nil {
 			return x, err
 		}
+		if !internal { // the papers of the requester
+			x.Notes = slices.DeleteFunc(x.Notes, func(n Note) bool { return n.By != "" })
+		}
+	}
+	if internal && !x.Case.Erased() {
 		if x.Evidence, err = d.Evidence(ctx, id); err != nil {
 			return x, err
 		}

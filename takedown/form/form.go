@@ -57,6 +57,10 @@ type Options struct {
 	// Ignored, unless nil, is called with each field of Ignore that is not empty, for
 	// example to look at a field that only programs fill in.
 	Ignored func(name, value string)
+	// Papers, unless nil, is called with each paper of the form: a file in a field named
+	// "papers." and its kind, such as "papers.mandate". Give them to desk.Desk.Submit.
+	// Nil takes none. Papers stay in memory.
+	Papers func(request.Paper)
 	// Now is the time when the form was received, which is stored as the time when
 	// its statements were accepted. The zero time means time.Now.
 	Now time.Time
@@ -114,6 +118,7 @@ type form struct {
 	parts  int   // that were read, empty ones too
 	size   int64 // of their names and values
 	images int
+	papers []request.Paper
 }
 
 type formField struct {
@@ -185,6 +190,12 @@ func (f *form) readParts(r *multipart.Reader) error {
 		}
 		// A file is told by its file name, as browsers send one with it.
 		ff := formField{name: part.FormName(), file: part.FileName() != ""}
+		if kind, ok := strings.CutPrefix(ff.name, paperPrefix); ok && f.opts.Papers != nil && ff.file {
+			if err := f.readPaper(part, request.PaperKind(kind)); err != nil {
+				return err
+			}
+			continue
+		}
 		if ff.file {
 			// One byte more shows the validation that it is too large.
 			limit := min(phash.DefaultMaxBytes+1, f.maxBytes()-f.size+1)
@@ -201,6 +212,33 @@ func (f *form) readParts(r *multipart.Reader) error {
 			return err
 		}
 	}
+}
+
+// paperPrefix is before the kind of a paper in the name of its field.
+const paperPrefix = "papers."
+
+// readPaper reads a paper of a form. An empty file is none.
+func (f *form) readPaper(part *multipart.Part, kind request.PaperKind) error {
+	name := plain(paperPrefix + string(kind))
+	refuse := func(why string) error { return &request.FormatError{Field: name, Why: why} }
+	data, err := io.ReadAll(io.LimitReader(part, request.MaxPaperBytes+1))
+	switch {
+	case err != nil:
+		return formReadError(err)
+	case len(data) == 0:
+		return nil
+	case len(data) > request.MaxPaperBytes:
+		return refuse(fmt.Sprintf("a paper has at most %d bytes", request.MaxPaperBytes))
+	case !slices.Contains(request.PaperKinds(), kind):
+		return refuse("it is no kind of paper")
+	case len(f.papers) == request.MaxPapers:
+		return refuse(fmt.Sprintf("the form takes at most %d papers", request.MaxPapers))
+	}
+	if f.size += int64(len(data)); f.size > f.maxBytes() {
+		return &request.FormatError{Why: fmt.Sprintf("it has more than %d bytes", f.maxBytes())}
+	}
+	f.papers = append(f.papers, request.Paper{Kind: kind, Name: request.PaperName(part.FileName()), Data: data})
+	return nil
 }
 
 // readFile reads a file of a form. A small one stays in memory.
@@ -294,6 +332,9 @@ func (f *form) request() (request.Request, error) {
 		if err := f.set(r, ff); err != nil {
 			return nil, err
 		}
+	}
+	for _, p := range f.papers {
+		f.opts.Papers(p)
 	}
 	return r.Interface().(request.Request), nil
 }

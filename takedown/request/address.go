@@ -65,7 +65,7 @@ func (c *checker) addresses(field string, entries []string, u use) {
 		}
 		for _, text := range found {
 			pasted := text
-			text, page := inside(text)
+			text, page := inside(text, c.unwrap)
 			a, err := blocklist.Canonical(text)
 			switch {
 			case err != nil, strings.ContainsFunc(pasted, unicode.IsControl):
@@ -116,6 +116,9 @@ func (c *checker) address(path, pasted, canonical string, u use, page doubt) {
 		}
 	}
 	c.Items, c.Material = append(c.Items, it), append(c.Material, Material{Address: canonical})
+	if it.Kind == ItemImageURL && !c.opts.AddressesOnly {
+		c.offer(path, canonical)
+	}
 }
 
 // doubt is how far an address that was given as that of a picture looks like that
@@ -131,8 +134,8 @@ const (
 // inside returns the address that a person means by the address that was pasted:
 // that of the picture, or of the page, inside a search result, an image proxy or
 // an archive. page says whether it is that of a page. Any other address stays.
-func inside(text string) (address string, page doubt) {
-	r, ok := unwrap.Address(text, nil)
+func inside(text string, rules []unwrap.Rule) (address string, page doubt) {
+	r, ok := unwrap.Address(text, rules)
 	if !ok || r.Kind == unwrap.Thumbnail || r.Kind == unwrap.Expiring || r.Kind == unwrap.Picture && len(r.Rules) == 0 {
 		return text, isPicture
 	}

@@ -46,9 +46,13 @@ func Validate(r Request, profiles []Profile) error {
 }
 
 // GivenAddresses returns the addresses of a request as the requester wrote them, by
-// their canonical forms. It looks at nothing else.
-func GivenAddresses(r Request, mapper URLMapper) map[string]string {
-	return Check(context.Background(), r, &CheckOptions{Mapper: mapper, AddressesOnly: true}).Given
+// their canonical forms. Of the options it uses Mapper and Unwrap.
+func GivenAddresses(r Request, opts *CheckOptions) map[string]string {
+	only := CheckOptions{AddressesOnly: true}
+	if opts != nil {
+		only.Mapper, only.Unwrap = opts.Mapper, opts.Unwrap
+	}
+	return Check(context.Background(), r, &only).Given
 }
 
 // Role is the relation of the requester to the matter.

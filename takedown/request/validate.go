@@ -21,6 +21,7 @@ import (
 	"github.com/staydown/staydown/internal/apart"
 	"github.com/staydown/staydown/internal/contact"
 	"github.com/staydown/staydown/internal/fields"
+	"github.com/staydown/staydown/internal/unwrap"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -55,7 +56,9 @@ type Checked struct {
 	Pictures  []Picture            // one for each usable image
 	Named     []Named              // by a reply, of the items of its case
 	// Given are the addresses as the requester wrote them, by their canonical forms.
-	Given  map[string]string
+	Given map[string]string
+	// Offers are addresses that seem to serve the same pictures as those of the items.
+	Offers []Offer
 	Flags  []Flag
 	Regime Regime
 	// Failed is the error of the embedder.
@@ -68,6 +71,7 @@ type checker struct {
 	opts   CheckOptions
 	ctx    context.Context
 	pixels int64 // of all that were decoded
+	unwrap []unwrap.Rule
 
 	viewed int // distinct frames of all images
 }
@@ -83,6 +87,11 @@ type CheckOptions struct {
 	// Lookup, unless nil, returns what the operator's index has at a canonical
 	// address.
 	Lookup func(address string) Found
+	// Siblings, unless nil, returns the addresses of the operator's index that have a
+	// [PictureKey].
+	Siblings func(key string) []string
+	// Unwrap are rules that come before those of the library.
+	Unwrap []UnwrapRule
 	// Hosts, unless nil, reports that the addresses of a host are taken although its
 	// name is one of a private network.
 	Hosts func(host string) bool
@@ -106,7 +115,9 @@ func Check(ctx context.Context, r Request, opts *CheckOptions) *Checked {
 	if opts != nil {
 		c.opts = *opts
 	}
+	c.unwrap = unwrapRules(c.opts.Unwrap)
 	c.run(r, c.opts.Profiles)
+	c.dropNamed()
 	return &c.Checked
 }
 
