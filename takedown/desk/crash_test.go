@@ -144,10 +144,10 @@ func (fatalTB) Fatal(args ...any) { exit(errors.New(fmt.Sprint(args...))) }
 // A process killed at any moment enforces, after a restart, every case whose
 // Accept had returned, and no case whose Withdraw had.
 //
-// STAYDOWN_KILLS sets how often; the default is 100, and 10 with -short.
+// STAYDOWN_KILLS sets how often; the default is 30, and 10 with -short.
 func TestCrash_KillAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	kills := 100
+	kills := 30
 	if testing.Short() {
 		kills = 10
 	}

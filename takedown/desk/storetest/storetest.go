@@ -229,13 +229,9 @@ func (m *memory) View(f func(desk.StoreTx) error) error {
 func (m *memory) Update(f func(desk.StoreTx) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// Copied first, so that a failed update leaves no trace; values are never
-	// changed in place.
-	changed := map[desk.Bucket]map[string][]byte{}
-	for b, pairs := range m.buckets {
-		changed[b] = maps.Clone(pairs)
-	}
-	tx := &memoryTx{of: m, buckets: changed}
+	// A bucket is copied before it is changed, so that a failed update leaves no
+	// trace; values are never changed in place.
+	tx := &memoryTx{of: m, buckets: maps.Clone(m.buckets), own: map[desk.Bucket]bool{}}
 	if err := f(tx); err != nil {
 		return err
 	}
@@ -244,14 +240,23 @@ func (m *memory) Update(f func(desk.StoreTx) error) error {
 			return err
 		}
 	}
-	m.buckets = changed
+	m.buckets = tx.buckets
 	return nil
 }
 
 type memoryTx struct {
 	of      *memory
 	buckets map[desk.Bucket]map[string][]byte
-	entries []blocklist.Entry // for the journal, with the commit
+	own     map[desk.Bucket]bool // the buckets that were copied
+	entries []blocklist.Entry    // for the journal, with the commit
+}
+
+// writable returns a bucket that this transaction may change.
+func (t *memoryTx) writable(b desk.Bucket) map[string][]byte {
+	if !t.own[b] {
+		t.own[b], t.buckets[b] = true, maps.Clone(t.buckets[b])
+	}
+	return t.buckets[b]
 }
 
 func (t *memoryTx) Get(b desk.Bucket, key []byte) ([]byte, error) {
@@ -259,20 +264,24 @@ func (t *memoryTx) Get(b desk.Bucket, key []byte) ([]byte, error) {
 }
 
 func (t *memoryTx) Put(b desk.Bucket, key, value []byte) error {
-	t.buckets[b][string(key)] = append([]byte{}, value...)
+	t.writable(b)[string(key)] = append([]byte{}, value...)
 	return nil
 }
 
 func (t *memoryTx) Delete(b desk.Bucket, key []byte) error {
-	delete(t.buckets[b], string(key))
+	delete(t.writable(b), string(key))
 	return nil
 }
 
 func (t *memoryTx) Scan(b desk.Bucket, prefix, from []byte, f func(key, value []byte) error) error {
-	for _, k := range slices.Sorted(maps.Keys(t.buckets[b])) {
-		if !strings.HasPrefix(k, string(prefix)) || k < string(from) {
-			continue
+	var keys []string
+	for k := range t.buckets[b] {
+		if strings.HasPrefix(k, string(prefix)) && k >= string(from) {
+			keys = append(keys, k)
 		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
 		if err := f([]byte(k), t.buckets[b][k]); err != nil {
 			return err
 		}
