@@ -1,11 +1,15 @@
 package blocklist_test
 
 import (
+	"bytes"
+	"compress/flate"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/draw"
 	"image/jpeg"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
@@ -63,6 +67,7 @@ func TestDeltaSizes(t *testing.T) {
 		n = 10
 	}
 	lean := 0
+	var parts recordParts
 	for i, path := range photos[:n] {
 		f, err := os.Open(path)
 		if err != nil {
@@ -88,6 +93,10 @@ func TestDeltaSizes(t *testing.T) {
 			t.Fatal(err)
 		}
 		lean += len(b)
+		if b, err = set.Record(false).MarshalBinary(); err != nil {
+			t.Fatal(err)
+		}
+		parts.add(b)
 	}
 	size(fmt.Sprintf("%d photographs with 16 hashes and features", n), n*7_000, pictures[:n])
 	// In a list of more than features.LeanFrom pictures.
@@ -95,4 +104,73 @@ func TestDeltaSizes(t *testing.T) {
 		t.Errorf("%d photographs have %d bytes, at most %d are meant", n, lean, n*5_000)
 	}
 	t.Logf("%d photographs in a list of many: some %d bytes", n, lean)
+	// Why it is not less: no part can be compressed much further.
+	for _, c := range []struct {
+		name string
+		part []byte
+	}{{"signatures", parts.signatures}, {"points", parts.points}, {"thumbnails", parts.thumbnails}} {
+		least := entropy(t, c.part)
+		t.Logf("%s: %d bytes, %d compressed, at least %d with an ideal code of single bits or of bytes", c.name, len(c.part), deflated(t, c.part), least)
+		if 100*least < 85*len(c.part) {
+			t.Errorf("%s could take %d bytes instead of %d: a better code pays", c.name, least, len(c.part))
+		}
+	}
+}
+
+// recordParts are the parts of records of features, docs/format/features.md.
+type recordParts struct{ signatures, points, thumbnails []byte }
+
+func (p *recordParts) add(record []byte) {
+	n, rest := 8*int(binary.LittleEndian.Uint16(record[8:])), record[16:]
+	p.signatures = append(p.signatures, rest[:n]...)
+	p.points = append(p.points, rest[n:2*n]...)
+	p.thumbnails = append(p.thumbnails, rest[2*n:]...)
+}
+
+func deflated(tb testing.TB, b []byte) int {
+	tb.Helper()
+	var to bytes.Buffer
+	z, err := flate.NewWriter(&to, flate.BestCompression)
+	if err == nil {
+		_, err = z.Write(b)
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return to.Len()
+}
+
+// entropy returns how many bytes an ideal code needs, that knows how often each of
+// the 64 bits of a word is set, or how often each byte occurs; the less of both.
+func entropy(tb testing.TB, b []byte) int {
+	tb.Helper()
+	bits := func(counts ...int) (h float64) {
+		all := 0
+		for _, c := range counts {
+			all += c
+		}
+		for _, c := range counts {
+			if c > 0 {
+				h -= float64(c) * math.Log2(float64(c)/float64(all))
+			}
+		}
+		return h
+	}
+	var bytes [256]int
+	for _, v := range b {
+		bytes[v]++
+	}
+	words := len(b) / 8
+	ofBits := float64(8 * (len(b) - 8*words))
+	for bit := range 64 {
+		ones := 0
+		for w := range words {
+			ones += int(b[8*w+bit/8] >> (bit % 8) & 1)
+		}
+		ofBits += bits(ones, words-ones)
+	}
+	return int(min(ofBits, bits(bytes[:]...)) / 8)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
+	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/blocklist/feed"
 )
 
@@ -337,6 +338,88 @@ func TestForkIsRefused(t *testing.T) {
 	f = follow(t, d.to, o)
 	if err := f.Poll(ctx); !errors.Is(err, blocklist.ErrFork) || f.List().State().Position() != at {
 		t.Errorf("after a restart: %v, at %v", err, f.List().State().Position())
+	}
+}
+
+// The operator of a list that was restored from a backup gives up what came since:
+// with as many events and a new epoch, readers take it.
+func TestNewEpoch(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	d := published(t, 2)
+	backup := d.dir + "-backup"
+	if err := os.CopyFS(backup, os.DirFS(d.dir)); err != nil {
+		t.Fatal(err)
+	}
+	o := manual(t)
+	f := follow(t, d.to, o)
+	d.add(3)
+	d.publish()
+	if err := f.Poll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	old, err := os.ReadFile(filepath.Join(d.to, "latest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.list.Close()
+	d.dir, d.next = backup, 100
+	store, err := feed.NewFolder(d.to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := boltjournal.Open(d.dir, &d.opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := feed.NewPublisher(ctx, l, store, &d.pub); !errors.Is(err, blocklist.ErrRollback) {
+		t.Errorf("a publisher of an old list: %v", err)
+	}
+	d.list = l
+	d.add(3)
+	if _, err := feed.NewPublisher(ctx, l, store, &d.pub); !errors.Is(err, blocklist.ErrFork) {
+		t.Errorf("a publisher of a fork: %v", err)
+	}
+	l.Close()
+	next := d.opts
+	next.NewEpoch = true
+	if err := boltjournal.Rekey(ctx, d.dir, &d.opts, &next, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.open()
+	d.publish()
+	for range 2 {
+		if err := f.Poll(ctx); err != nil {
+			t.Fatal(err)
+		}
+		d.reaches(f)
+		if f.List().State().Position().Epoch != 1 || !isBlocked(t, f.List(), address(100)) || isBlocked(t, f.List(), address(5)) || f.Ready(time.Hour) != nil {
+			t.Fatalf("%+v", f.Info())
+		}
+		d.add(1)
+		d.publish()
+		if err := f.Poll(ctx); err != nil {
+			t.Fatal(err)
+		}
+		d.reaches(f)
+		// The old epoch does not come back, also after a restart.
+		now, err := os.ReadFile(filepath.Join(d.to, "latest"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(d.to, "latest"), old, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Poll(ctx); !errors.Is(err, blocklist.ErrRollback) || f.List().State().Position() != d.list.State().Position() {
+			t.Errorf("the old epoch: %v, %+v", err, f.Info())
+		}
+		if err := os.WriteFile(filepath.Join(d.to, "latest"), now, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d.add(1)
+		d.publish()
+		f.Close()
+		f = follow(t, d.to, o)
 	}
 }
 

@@ -103,6 +103,7 @@ func (d *desk) addWithCases(n int) {
 
 // TestStart measures how a node starts from its own copy, with STAYDOWN_ADDRESSES
 // addresses, a tenth as many hashes, and a log of 500 deltas; the default is small.
+// On a machine with other work the time of the processors says more.
 func TestStart(t *testing.T) {
 	n, _ := strconv.Atoi(os.Getenv("STAYDOWN_ADDRESSES"))
 	deltas := 500
@@ -151,18 +152,18 @@ func TestStart(t *testing.T) {
 	runtime.GC()
 	for _, mapped := range []bool{false, true} {
 		o.Map = mapped
-		best := time.Hour
+		best, used := time.Hour, time.Hour
 		for range 5 {
-			start := time.Now()
+			start, before := time.Now(), cpuTime(t)
 			f := follow(t, "http://127.0.0.1:9/", o)
-			best = min(best, time.Since(start))
+			best, used = min(best, time.Since(start)), min(used, cpuTime(t)-before)
 			if f.List().State().Position() != want {
 				t.Fatalf("the reader is at %v, want %v", f.List().State().Position(), want)
 			}
 			f.Close()
 			runtime.GC()
 		}
-		t.Logf("%d addresses, %d deltas, mapped %t: it starts in %v, verified", n, deltas, mapped, best.Round(time.Millisecond))
+		t.Logf("%d addresses, %d deltas, mapped %t: it starts in %v, verified; processors work for %v", n, deltas, mapped, best.Round(time.Millisecond), used.Round(time.Millisecond))
 	}
 }
 
