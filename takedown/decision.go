@@ -180,9 +180,19 @@ type Decision struct {
 
 // Stronger reports whether d takes precedence over o. The order is: the stronger
 // verdict, the more exact tier, the nearer hash, more points, the more similar
-// face, the older rule. A caller that makes several queries about one image keeps
-// the strongest decision.
-func (d Decision) Stronger(o Decision) bool { return d.compare(&o) > 0 }
+// face, the older rule. [Unknown] is no permission: only Block takes precedence
+// over it. A caller that makes several queries about one image keeps the strongest
+// decision.
+func (d Decision) Stronger(o Decision) bool {
+	switch {
+	case d.Verdict == o.Verdict:
+	case d.Verdict == Unknown:
+		return o.Verdict < Block
+	case o.Verdict == Unknown:
+		return d.Verdict == Block
+	}
+	return d.compare(&o) > 0
+}
 
 func (d *Decision) compare(o *Decision) int {
 	if d.Verdict != o.Verdict {
@@ -201,7 +211,11 @@ func (d Decision) String() string {
 	if d.Why == 0 {
 		return fmt.Sprintf("%v (checked %v)", d.Verdict, d.Checked)
 	}
-	s := fmt.Sprintf("%v by %v, rule %d, case %v, %v, scope %v", d.Verdict, d.Why, d.Rule, d.Case, d.Kind, d.Scope)
+	s := fmt.Sprintf("%v by %v, rule %d, case %v", d.Verdict, d.Why, d.Rule, d.Case)
+	if d.Kind != 0 { // rules of imports have none
+		s += fmt.Sprintf(", %v", d.Kind)
+	}
+	s += fmt.Sprintf(", scope %v", d.Scope)
 	if d.Why == TierHash {
 		s += fmt.Sprintf(", %v at distance %d", d.Transform, d.Distance)
 	}

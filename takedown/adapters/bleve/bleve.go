@@ -210,24 +210,16 @@ type view interface {
 func ask(in view, c *takedown.Candidate) takedown.Decision {
 	worst := in.Filter("", c.Hashes...)
 	for _, u := range c.ImageURLs {
-		if d := in.FilterURL(u); worse(d, worst) {
+		if d := in.FilterURL(u); d.Stronger(worst) {
 			worst = d
 		}
 	}
 	if len(c.PageURLs) > 0 {
-		if d := in.Check(takedown.Candidate{PageURLs: c.PageURLs}); worse(d, worst) {
+		if d := in.Check(takedown.Candidate{PageURLs: c.PageURLs}); d.Stronger(worst) {
 			worst = d
 		}
 	}
 	return worst
-}
-
-// worse orders decisions. No answer is no permission.
-func worse(d, than takedown.Decision) bool {
-	if (d.Verdict == takedown.Unknown) != (than.Verdict == takedown.Unknown) {
-		return d.Verdict == takedown.Unknown && than.Verdict < takedown.Block || than.Verdict == takedown.Unknown && d.Verdict == takedown.Block
-	}
-	return d.Stronger(than)
 }
 
 // Run calls Update whenever a list has changed, and at least every interval, until

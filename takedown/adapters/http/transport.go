@@ -156,24 +156,10 @@ func check(ctx context.Context, f FileFilter, r io.Reader, src takedown.Source, 
 // ask returns the stronger decision about an address.
 func (t *Transport) ask(u string) takedown.Decision {
 	image, page := t.Enforcer.FilterURL(u), t.Enforcer.FilterPage(u)
-	if worse(image, page) {
+	if image.Stronger(page) {
 		return image
 	}
 	return page
-}
-
-// worse reports whether a decision takes precedence over another one. Unknown is
-// the weakest verdict, but no permission: only Block takes precedence over it.
-func worse(d, than takedown.Decision) bool {
-	switch {
-	case d.Verdict == than.Verdict:
-		return d.Stronger(than)
-	case d.Verdict == takedown.Unknown:
-		return than.Verdict < takedown.Block
-	case than.Verdict == takedown.Unknown:
-		return d.Verdict == takedown.Block
-	}
-	return d.Stronger(than)
 }
 
 func (t *Transport) refuses(d takedown.Decision) bool {

@@ -176,7 +176,7 @@ func (u *Uploads) lookAtForm(ctx context.Context, form *multipart.Reader, s *spo
 			return worst, &formError{errors.New("too many files")}
 		}
 		d, _, err := check(ctx, u.Enforcer, part, takedown.Source{MediaType: part.Header.Get("Content-Type")}, u.Inspect)
-		if worst == nil || worse(d, *worst) {
+		if worst == nil || d.Stronger(*worst) {
 			worst = &d
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
