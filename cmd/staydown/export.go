@@ -24,7 +24,7 @@ type exportCmd struct {
 	Format     string `help:"The form: pdq, digests, stopncii-feedback or lumen." required:"" enum:"pdq,digests,stopncii-feedback,lumen" placeholder:"FORMAT"`
 	Source     string `help:"Only what was imported from this source." placeholder:"NAME"`
 	Out        string `help:"File to write; standard output without it. An existing file is not replaced." short:"o" placeholder:"FILE"`
-	WithNames  bool   `help:"For lumen: write the names of the people, instead of [REDACTED]."`
+	WithNames  bool   `help:"For lumen: write the names of the people, and what they wrote about the works, instead of [REDACTED]."`
 	Decryption string `help:"The file with the key that the list is encrypted with." type:"existingfile" placeholder:"FILE" name:"encryption-key"`
 }
 
@@ -272,6 +272,9 @@ func (c *exportCmd) notice(x *desk.Case) *lumenNotice {
 		n.Type, n.Language = "DMCA", r.Requester.Language
 		for i, w := range r.Works {
 			work := lumenWork{Description: w.Description, Kind: w.Kind}
+			if w.Description != "" && !c.WithNames {
+				work.Description = redacted // free text may name anybody
+			}
 			if w.Original != "" {
 				work.Originals = []lumenURL{{w.Original}}
 			}

@@ -244,10 +244,12 @@ func (f *listFlags) enforcer(ctx context.Context) (e *takedown.Enforcer, lists [
 	return e, lists, err
 }
 
-// cutName splits a value of --list into the name and the path.
+// cutName splits a value of --list into the name and the path. A location may have
+// "=" in it: what comes before it is a name only if it cannot be part of a path or
+// an address.
 func cutName(text string) (name, path string) {
 	name, path, named := strings.Cut(text, "=")
-	if !named {
+	if !named || strings.ContainsAny(name, `/\:?`) {
 		return "", text
 	}
 	return name, path

@@ -411,6 +411,53 @@ func TestSweep(t *testing.T) {
 	call(t, 1, "sweep", "-l", func() string { s, _ := signed(t, makeList(t)); return s }(), filepath.Join(tmp, "pics"), "--state", state)
 }
 
+// Names of files that spreadsheets would run are quoted in the table, and are found
+// again for the page.
+func TestSweep_NamesLikeFormulas(t *testing.T) {
+	t.Parallel()
+	snap, _ := signed(t, makeList(t))
+	pics := t.TempDir()
+	img, err := imaging.Open(photo(t, "dogs.jpg"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"=a.jpg", "+a.jpg", "-a.jpg", "@a.jpg", "'a.jpg", "'=a.jpg", "a.jpg"}
+	for _, name := range names {
+		save(t, filepath.Join(pics, name), imaging.Resize(img, 320, 0, imaging.Linear), 70)
+	}
+	found, page := filepath.Join(t.TempDir(), "found.csv"), filepath.Join(t.TempDir(), "found.html")
+	call(t, 3, "sweep", "-l", snap, pics, "--csv", found, "--html", page)
+	csv, err := os.ReadFile(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, string(csv), "\n'=a.jpg,block", "\n'+a.jpg,block", "\n'-a.jpg,block", "\n'@a.jpg,block", "\n''a.jpg,block", "\n''=a.jpg,block", "\na.jpg,block")
+	html, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(html, []byte("data:image/jpeg;base64,")); n != len(names) {
+		t.Errorf("%d of %d pictures are on the page", n, len(names))
+	}
+}
+
+func TestCutName(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][2]string{
+		"main=list.snap":                         {"main", "list.snap"},
+		"list.snap":                              {"", "list.snap"},
+		"main=https://lists.example/main/?key=1": {"main", "https://lists.example/main/?key=1"},
+		"https://lists.example/main/?key=1":      {"", "https://lists.example/main/?key=1"},
+		"./a=b.snap":                             {"", "./a=b.snap"},
+		`C:\lists\a=b.snap`:                      {"", `C:\lists\a=b.snap`},
+		"partner=lists/partner":                  {"partner", "lists/partner"},
+	} {
+		if name, path := cutName(text); name != want[0] || path != want[1] {
+			t.Errorf("%s: %q, %q", text, name, path)
+		}
+	}
+}
+
 func TestSweep_Tables(t *testing.T) {
 	t.Parallel()
 	snap, _ := signed(t, makeList(t))

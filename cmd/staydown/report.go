@@ -62,6 +62,9 @@ func (c *sweepCmd) page(a *app) error {
 			left++
 			continue
 		}
+		for i := range rec {
+			rec[i] = unquoteCell(rec[i])
+		}
 		row := reportRow{Key: rec[0], Verdict: rec[1], Why: rec[2], Rule: rec[4], Case: rec[5], Distance: rec[6], URL: rec[9], Error: rec[11]}
 		if rec[10] != "" {
 			row.Picture = thumbnail(a, c.path(rec[10]))

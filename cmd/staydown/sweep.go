@@ -444,13 +444,22 @@ func (f *sweepFound) record(err error) []string {
 			row[7] = strconv.FormatFloat(d.Coverage, 'f', 2, 64)
 		}
 	}
-	for i := range row { // names of files are other people's, and spreadsheets run what begins so
-		if row[i] != "" && strings.ContainsRune("=+-@\t\r", rune(row[i][0])) {
-			row[i] = "'" + row[i]
-		}
+	for i := range row {
+		row[i] = quoteCell(row[i])
 	}
 	return row
 }
+
+// quoteCell puts ' before what spreadsheets would run as a formula: names of files
+// are other people's. It does so before ' too, so that unquoteCell knows.
+func quoteCell(text string) string {
+	if text != "" && strings.ContainsRune("=+-@\t\r'", rune(text[0])) {
+		return "'" + text
+	}
+	return text
+}
+
+func unquoteCell(cell string) string { return strings.TrimPrefix(cell, "'") }
 
 func (s *sweeper) summary() {
 	if s.a.JSON {
