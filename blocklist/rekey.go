@@ -67,14 +67,8 @@ func Rekey(ctx context.Context, dir string, old, fresh Journal, oldOpts, newOpts
 	if err := replace(); err != nil {
 		return err
 	}
-	// The keys of faces under the old key. openFaceKeys removes what is not of
-	// the new one.
-	keys, err := openFaceKeys(fs, dir, to.faceKey(), id.ID)
-	if err != nil {
+	if err := dropOtherFaceKeys(fs, dir, id.ID, to.faceKey()); err != nil {
 		return err
-	}
-	if err := keys.close(); err != nil {
-		return fmt.Errorf("blocklist: %w", err)
 	}
 	// The snapshots are of the old secret, and hold it.
 	names, err := fs.List(dir)
@@ -84,6 +78,31 @@ func Rekey(ctx context.Context, dir string, old, fresh Journal, oldOpts, newOpts
 		}
 	}
 	if err != nil {
+		return fmt.Errorf("blocklist: %w", err)
+	}
+	return nil
+}
+
+// ChangeFaceKey seals the keys of faces in the folder of a list under another
+// [Options].FaceKey. list is the id of the list: see State.ID. The list must not be open.
+// After an error or a crash it can be called again; the error is ErrKey when there are
+// keys under another key than from, for example because the change was done already.
+func ChangeFaceKey(dir string, list [16]byte, from, to *EncryptionKey) error {
+	fs := fsx.OS{}
+	if err := copyFaceKeys(fs, dir, list, from, to); err != nil {
+		return err
+	}
+	return dropOtherFaceKeys(fs, dir, list, to)
+}
+
+// dropOtherFaceKeys removes the keys of faces under another key than the given one, when
+// all of them are under that too.
+func dropOtherFaceKeys(fs fsx.FS, dir string, list [16]byte, key *EncryptionKey) error {
+	keys, err := openFaceKeys(fs, dir, key, list)
+	if err != nil {
+		return err
+	}
+	if err := keys.close(); err != nil {
 		return fmt.Errorf("blocklist: %w", err)
 	}
 	return nil

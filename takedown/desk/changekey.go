@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/fsx"
 	"github.com/staydown/staydown/internal/keyfile"
 	"github.com/staydown/staydown/takedown"
@@ -22,9 +21,13 @@ const (
 	newKeys     = "keys.new"
 	oldKeys     = "keys.old"
 	newOperator = "operator.key.new"
+	oldOperator = "operator.key.old" // another name of the old key file, until that is overwritten
+	// changedKey is the old operator key, sealed under the new one. It is a file, because
+	// the case store cannot overwrite what it has deleted.
+	changedKey = "operator.key.changed"
 )
 
-var keyChanging = []byte("changing") // the old operator key, sealed under the new one
+var keyChanging = []byte("changing") // there until the change of the operator key is finished
 
 // ChangeOperatorKey changes the operator key of a desk that is not open. opts are those
 // of Open, with the old key. If the key lies in the folder, the new one takes its place.
@@ -33,13 +36,16 @@ var keyChanging = []byte("changing") // the old operator key, sealed under the n
 // It seals the keys of cases, the addresses and hashes of items, kept pictures, the queue
 // of matches and the outbox anew. One transaction of the case store decides: before it the old key opens
 // the desk, and after it the new one, also after a crash; Open then finishes the change.
-// Approvals that wait for a second reviewer are void. Backups keep the old key.
-func ChangeOperatorKey(ctx context.Context, dir string, opts *Options, key []byte) error {
+// Approvals that wait for a second reviewer are void. Backups keep the old key. A Store
+// and a Journal of the options are closed at the end.
+func ChangeOperatorKey(ctx context.Context, dir string, opts *Options, key []byte) (err error) {
 	if len(key) != operatorKeySize {
 		return badOption("key", "it has %d bytes, not %d", len(key), operatorKeySize)
 	}
+	o, giveBack := lend(opts)
+	defer func() { err = errors.Join(err, giveBack()) }()
 	fresh := [operatorKeySize]byte(key)
-	d, err := newDesk(dir, opts)
+	d, err := newDesk(dir, &o)
 	if err != nil {
 		return err
 	}
@@ -53,7 +59,6 @@ func ChangeOperatorKey(ctx context.Context, dir string, opts *Options, key []byt
 		return err
 	}
 	// Open finishes it.
-	o := d.opts
 	if o.OperatorKey != nil {
 		o.OperatorKey = key
 	}
@@ -66,6 +71,38 @@ func ChangeOperatorKey(ctx context.Context, dir string, opts *Options, key []byt
 	return d.Close()
 }
 
+// lend returns options whose Store and Journal stay open when a desk closes them, for
+// several desks one after the other. giveBack closes them.
+func lend(opts *Options) (o Options, giveBack func() error) {
+	if opts != nil {
+		o = *opts
+	}
+	s, j := o.Store, o.Journal
+	if s != nil {
+		o.Store = lentStore{s}
+	}
+	if j != nil {
+		o.Journal = lentJournal{j}
+	}
+	return o, func() (err error) {
+		if s != nil {
+			err = s.Close()
+		}
+		if j != nil {
+			err = errors.Join(err, j.Close())
+		}
+		return err
+	}
+}
+
+type lentStore struct{ Store }
+
+func (lentStore) Close() error { return nil }
+
+type lentJournal struct{ blocklist.Journal }
+
+func (lentJournal) Close() error { return nil }
+
 func (d *Desk) changeKey(ctx context.Context, fresh [operatorKeySize]byte) error {
 	s, old := d.store, d.store.operator
 	if err := s.keys.f.CopyRewrapped(fsx.OS{}, filepath.Join(d.dir, newKeys), fresh); err != nil {
@@ -75,6 +112,9 @@ func (d *Desk) changeKey(ctx context.Context, fresh [operatorKeySize]byte) error
 		if err := writeFile(filepath.Join(d.dir, newOperator), fresh[:]); err != nil {
 			return err
 		}
+	}
+	if err := writeFile(filepath.Join(d.dir, changedKey), seal(fresh, label("changing", s.id), old[:])); err != nil {
+		return err
 	}
 	return s.db.Update(func(tx StoreTx) error {
 		for b, use := range map[Bucket]string{BucketMaterial: "material", BucketPictures: "picture", BucketOutbox: "outbox"} {
@@ -90,7 +130,7 @@ func (d *Desk) changeKey(ctx context.Context, fresh [operatorKeySize]byte) error
 		}
 		return errors.Join(
 			deletePrefix(tx, BucketIndex, nil), tx.Delete(BucketMeta, keyIndex),
-			putDesk(tx, s.id, fresh), tx.Put(BucketMeta, keyChanging, seal(fresh, label("changing", s.id), old[:])),
+			putDesk(tx, s.id, fresh), tx.Put(BucketMeta, keyChanging, []byte{1}),
 		)
 	})
 }
@@ -124,8 +164,11 @@ func reseal(ctx context.Context, tx StoreTx, b Bucket, use string, old, fresh [o
 	return nil
 }
 
-// renewParties computes the digests of requesters anew.
+// renewParties computes the digests of requesters anew, and those by which messages to
+// their addresses are counted.
 func (d *Desk) renewParties(ctx context.Context, tx StoreTx, fresh [operatorKeySize]byte) error {
+	renewed := &caseStore{operator: fresh}
+	recipients := map[string][]byte{} // old digest → new one
 	var ids []takedown.CaseID
 	if err := tx.Scan(BucketCases, nil, nil, func(k, _ []byte) error {
 		id, err := caseKey(BucketCases, k, 0)
@@ -139,19 +182,49 @@ func (d *Desk) renewParties(ctx context.Context, tx StoreTx, fresh [operatorKeyS
 		if err != nil {
 			return err
 		}
-		if len(c.Party) == 0 && c.First == nil {
-			continue
-		}
-		c.First = nil
+		changes := len(c.Party) > 0 || c.First != nil
+		c.First, c.Party = nil, nil // it stays so if the request cannot be read, or is erased
 		if _, err := d.store.addRequest(tx, c); err == nil && c.Request != nil {
-			c.Party = partyOf(c.Request.From(), fresh)
-		} else {
-			c.Party = nil // it cannot be read, or it is erased
+			who := c.Request.From()
+			if changes {
+				c.Party = partyOf(who, fresh)
+			}
+			if old := d.store.recipientDigest(who.Email, who.Phone); old != nil {
+				recipients[string(old)] = renewed.recipientDigest(who.Email, who.Phone)
+			}
 		}
-		if err := d.store.putCase(tx, c); err != nil {
-			return err
+		if changes {
+			if err := d.store.putCase(tx, c); err != nil {
+				return err
+			}
 		}
 		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return renewSent(tx, recipients)
+}
+
+// renewSent stores the counts of messages, and the addresses that were confirmed, under
+// the new digests of addresses. Those of which no case can be read are forgotten.
+func renewSent(tx StoreTx, recipients map[string][]byte) error {
+	was := map[string][]byte{}
+	if err := tx.Scan(BucketSent, nil, nil, func(k, v []byte) error {
+		was[string(k)] = bytes.Clone(v)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for k, v := range was {
+		head := 1 // of confirmedKey
+		if k[0] == 'n' {
+			head += 4 // of sentKey
+		}
+		err := tx.Delete(BucketSent, []byte(k))
+		if fresh := recipients[k[min(head, len(k)):]]; fresh != nil {
+			err = errors.Join(err, tx.Put(BucketSent, append([]byte(k[:head]), fresh...), v))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -213,25 +286,57 @@ func (s *caseStore) renewMatches(ctx context.Context, tx StoreTx, fresh [operato
 
 // finishChange finishes a change of the operator key, which the store has decided.
 func (s *caseStore) finishChange(dir string) error {
-	var old []byte
+	changing := false
 	if err := s.db.View(func(tx StoreTx) error {
 		b, err := tx.Get(BucketMeta, keyChanging)
-		if err == nil && b != nil {
-			old, err = unseal(s.operator, label("changing", s.id), b)
-		}
+		changing = b != nil
 		return err
 	}); err != nil {
 		return err
 	}
-	if old == nil {
-		// A change that came to nothing: its copies of keys would outlive an erasure.
-		if there, err := exists(filepath.Join(dir, newKeys)); err != nil || !there {
-			return err
-		}
-		return keyError(keyfile.Remove(fsx.OS{}, filepath.Join(dir, newKeys)))
+	if !changing {
+		// A change that is over, or that came to nothing: its copies of keys would outlive
+		// an erasure.
+		return wipe(dir, newKeys, changedKey)
 	}
-	s.changedFrom = (*[operatorKeySize]byte)(old)
+	b, err := os.ReadFile(filepath.Join(dir, changedKey))
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("takedown: the operator key was being changed: put back the file %s: %w", changedKey, err)
+		return &MismatchError{Part: PartOperatorKey, Fault: FaultMissing, Than: PartCases, Err: err}
+	}
+	if err == nil {
+		b, err = unseal(s.operator, label("changing", s.id), b)
+	}
+	if err != nil {
+		return fmt.Errorf("takedown: %s: %w", changedKey, err)
+	}
+	s.changedFrom = (*[operatorKeySize]byte)(b)
 	return swapFile(dir, "keys", newKeys, oldKeys)
+}
+
+// wipe overwrites and removes files of a folder, as far as they are there.
+func wipe(dir string, names ...string) error {
+	for _, name := range names {
+		if err := fsx.Wipe(fsx.OS{}, filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("takedown: %w", err)
+		}
+	}
+	return nil
+}
+
+// replaceOperatorKey puts the file of the new operator key in the place of the old one,
+// which is overwritten. The old file has two names until then. A file system without
+// such names leaves its block to the next file.
+func replaceOperatorKey(dir string) error {
+	path := filepath.Join(dir, "operator.key")
+	_ = os.Link(path, filepath.Join(dir, oldOperator))
+	if err := os.Rename(filepath.Join(dir, newOperator), path); err != nil {
+		return fmt.Errorf("takedown: operator key: %w", err)
+	}
+	if err := (fsx.OS{}).SyncDir(dir); err != nil {
+		return fmt.Errorf("takedown: operator key: %w", err)
+	}
+	return wipe(dir, oldOperator)
 }
 
 // swapFile puts a new file in the place of another one, which is overwritten.
@@ -267,16 +372,18 @@ func (d *Desk) changeList() error {
 	if d.store.changedFrom == nil {
 		return nil
 	}
-	if there, err := exists(journalFile(d.dir)); err != nil || !there {
-		return err // what comes next says so
+	r, err := d.store.record()
+	if err != nil {
+		return err
 	}
-	from, to := d.listOptions(), d.listOptions()
-	before := faceKeyOf(*d.store.changedFrom)
-	from.FaceKey = &before
-	err := boltjournal.Rekey(context.Background(), filepath.Join(d.dir, "list"), &from, &to, nil)
-	if err != nil && !errors.Is(err, blocklist.ErrKey) {
-		return err // ErrKey: a crash came after it was done
+	from, to := faceKeyOf(*d.store.changedFrom), d.store.listFaceKey()
+	err = blocklist.ChangeFaceKey(filepath.Join(d.dir, "list"), r.list.list, &from, &to)
+	if err != nil && !errors.Is(err, blocklist.ErrKey) { // with ErrKey a crash came after it was done
+		return err
 	}
 	d.store.changedFrom = nil
-	return d.store.db.Update(func(tx StoreTx) error { return tx.Delete(BucketMeta, keyChanging) })
+	if err := d.store.db.Update(func(tx StoreTx) error { return tx.Delete(BucketMeta, keyChanging) }); err != nil {
+		return err
+	}
+	return wipe(d.dir, changedKey)
 }

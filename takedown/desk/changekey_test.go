@@ -20,11 +20,15 @@ import (
 // nothing opens with the old one: cases, faces, kept pictures, searches.
 func TestChangeOperatorKey(t *testing.T) {
 	t.Parallel()
-	for name, with := range map[string][]byte{"in the folder": nil, "given": bytes.Repeat([]byte{1}, 32)} {
+	for name, with := range map[string][]byte{"in the folder": nil, "given": bytes.Repeat([]byte{1}, 32), "in a database": bytes.Repeat([]byte{1}, 32)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir, fresh := t.TempDir(), bytes.Repeat([]byte{2}, 32)
 			opts := desk.Options{FaceModels: faceModels, TrustFaceVectors: true, OneReviewer: true, ListKey: &blocklist.EncryptionKey{1}, KeepPictures: true, OperatorKey: with}
+			if name == "in a database" {
+				s, j := storetest.MemoryWithJournal()
+				opts.Store, opts.Journal = s, jointOf{j, s}
+			}
 			d := open(t, dir, &opts)
 			picture := accept(t, d, optOut(t, 1), desk.Grant{})
 			accept(t, d, faceOptOut(portrait(t, 1, 0)), desk.Grant{})
@@ -66,7 +70,7 @@ func TestChangeOperatorKey(t *testing.T) {
 				}
 				ok(t, d.Close())
 			}
-			for _, name := range []string{"keys.new", "keys.old", "operator.key.new"} {
+			for _, name := range []string{"keys.new", "keys.old", "operator.key.new", "operator.key.old", "operator.key.changed"} {
 				if _, err := os.Stat(filepath.Join(dir, name)); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("%s is left: %v", name, err)
 				}

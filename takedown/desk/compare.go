@@ -168,7 +168,7 @@ func (s *caseStore) openParts(dir string, opts *Options) error {
 	}
 	keys := filepath.Join(dir, "keys")
 	if r.fresh {
-		if err := s.refuseFull(dir, keys); err != nil {
+		if err := refuseFull(keys); err != nil {
 			return err
 		}
 		rand.Read(r.id[:])
@@ -196,8 +196,9 @@ func (s *caseStore) openParts(dir string, opts *Options) error {
 	return s.compareKeys(&r)
 }
 
-// refuseFull refuses a case store without cases beside keys or a list.
-func (s *caseStore) refuseFull(dir, keys string) error {
+// refuseFull refuses a case store without cases beside keys. compareFolder refuses one
+// beside a list.
+func refuseFull(keys string) error {
 	if fi, err := os.Stat(keys); err == nil && fi.Size() > keyfile.EmptySize {
 		return &MismatchError{Part: PartCases, Fault: FaultMissing, Than: PartKeys}
 	}
@@ -238,10 +239,7 @@ func (s *caseStore) checkOperatorKey(dir string, opts *Options, r *deskRecord) e
 		old := s.operator
 		if b, err := os.ReadFile(fresh); err == nil && len(b) == operatorKeySize && !opens() {
 			if s.operator = [operatorKeySize]byte(b); opens() {
-				if err := os.Rename(fresh, filepath.Join(dir, "operator.key")); err != nil {
-					return fmt.Errorf("takedown: operator key: %w", err)
-				}
-				return fsx.OS{}.SyncDir(dir)
+				return replaceOperatorKey(dir)
 			}
 			s.operator = old
 		}
@@ -249,7 +247,7 @@ func (s *caseStore) checkOperatorKey(dir string, opts *Options, r *deskRecord) e
 	if !opens() {
 		return &MismatchError{Part: PartOperatorKey, Fault: FaultForeign, Than: PartCases}
 	}
-	return nil
+	return wipe(dir, oldOperator) // a crash came before that
 }
 
 // keysError says what a file of keys that does not open is.

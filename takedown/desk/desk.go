@@ -379,11 +379,11 @@ func (d *Desk) openList() (*blocklist.List, error) {
 	if err := d.expectList(); err != nil {
 		return nil, err
 	}
-	if d.opts.Journal != nil {
-		return d.openJournal(dir, &o)
-	}
 	if err := d.changeList(); err != nil {
 		return nil, fmt.Errorf("takedown: the keys of faces could not be sealed anew: %w", err)
+	}
+	if d.opts.Journal != nil {
+		return d.openJournal(dir, &o)
 	}
 	list, err := boltjournal.Open(dir, &o)
 	if errors.Is(err, blocklist.ErrJournal) {

@@ -126,6 +126,19 @@ func (d *Desk) Find(ctx context.Context, q Query) (page Page, err error) {
 	return page, nil
 }
 
+// ids returns the first cases that a query selects, without reading them.
+func (d *Desk) ids(ctx context.Context, q Query, limit int) (ids []takedown.CaseID, err error) {
+	err = d.search(ctx, &q, func(s *search) error {
+		s.perRun = limit
+		ranks, err := s.first(limit)
+		for _, rank := range ranks {
+			ids = append(ids, idOf(rank))
+		}
+		return err
+	})
+	return ids, err
+}
+
 // Count returns the number of cases that a query selects, for example of a backlog.
 // It ignores Limit, After and Order.
 func (d *Desk) Count(ctx context.Context, q Query) (n int, err error) {

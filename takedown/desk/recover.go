@@ -321,7 +321,7 @@ func (r *recovering) loseOperatorKey() error {
 				return err
 			}
 		}
-		return errors.Join(tx.Delete(BucketMeta, keyIndex), tx.Delete(BucketMeta, keyWaiting), putNumber(tx, keyKeys, 0), putDesk(tx, rec.id, key))
+		return errors.Join(tx.Delete(BucketMeta, keyIndex), tx.Delete(BucketMeta, keyWaiting), tx.Delete(BucketMeta, keyChanging), putNumber(tx, keyKeys, 0), putDesk(tx, rec.id, key))
 	})
 }
 

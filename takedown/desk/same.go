@@ -23,7 +23,7 @@ func (d *Desk) pendingLike(ctx context.Context, id takedown.CaseID, kind takedow
 	}
 	states := []State{StateUnconfirmed, StateNeedsInfo, StateInReview, StateSecondReview}
 	for i := range mats {
-		q := Query{States: states, Address: mats[i].Address, Order: NewestFirst, Limit: maxSame}
+		q := Query{States: states, Address: mats[i].Address, Order: NewestFirst}
 		if mats[i].Address == "" {
 			if mats[i].Bytes != nil {
 				q.Picture.SHA256 = *mats[i].Bytes
@@ -37,13 +37,23 @@ func (d *Desk) pendingLike(ctx context.Context, id takedown.CaseID, kind takedow
 				continue
 			}
 		}
-		page, err := d.Find(ctx, q)
+		found, err := d.ids(ctx, q, maxSame)
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range page.Cases {
-			if c.ID != id && !request.IsReply(c.Kind) && !slices.Contains(ids, c.ID) && len(ids) < maxSame {
-				ids = append(ids, c.ID)
+		for _, like := range found {
+			if like == id || slices.Contains(ids, like) || len(ids) == maxSame {
+				continue
+			}
+			c, err := d.store.get(like)
+			if errors.Is(err, ErrStore) {
+				continue // Verify names it
+			}
+			if err != nil {
+				return nil, err
+			}
+			if !request.IsReply(c.Kind) {
+				ids = append(ids, like)
 			}
 		}
 	}
@@ -51,9 +61,12 @@ func (d *Desk) pendingLike(ctx context.Context, id takedown.CaseID, kind takedow
 }
 
 // flagSame flags a new case, and the undecided ones that are about the same, so that
-// the reviewer of one knows of the others.
+// the reviewer of one knows of the others. Cases that cannot be read keep no new one out.
 func (d *Desk) flagSame(ctx context.Context, c *caseRecord, mats []request.Material) (others []*caseRecord, err error) {
 	ids, err := d.pendingLike(ctx, c.ID, c.Kind, mats)
+	if errors.Is(err, ErrStore) {
+		return nil, nil // the index is damaged
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,13 @@
 package desk_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/desk/storetest"
 	"github.com/staydown/staydown/takedown/request"
 )
 
@@ -74,4 +76,29 @@ func TestSame_NotCovered(t *testing.T) {
 		t.Errorf("failed %v", failed)
 	}
 	o.wantState(t, two[1], desk.StateInForce)
+}
+
+// A case that cannot be read keeps no new case about the same out, and is not flagged.
+func TestSame_Unreadable(t *testing.T) {
+	t.Parallel()
+	store := storetest.Memory()
+	d := open(t, t.TempDir(), &desk.Options{Store: store})
+	submit := func() desk.Case {
+		c, err := d.Submit(ctx, notice("https://example.org/a.jpg"))
+		ok(t, err)
+		return c
+	}
+	damaged, whole := submit(), submit()
+	ok(t, store.Update(func(tx desk.StoreTx) error {
+		return tx.Put(desk.BucketCases, damaged.ID[:], []byte("damaged"))
+	}))
+	if c := submit(); !slices.Contains(c.Flags, desk.FlagSamePending) {
+		t.Errorf("the flags are %v", c.Flags)
+	}
+	if same, err := d.SameAs(ctx, whole.ID); err != nil || len(same) != 1 {
+		t.Errorf("%v are the same, %v", same, err)
+	}
+	if _, err := d.Case(ctx, damaged.ID); !errors.Is(err, desk.ErrStore) {
+		t.Errorf("control: %v", err)
+	}
 }

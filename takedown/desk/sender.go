@@ -235,6 +235,9 @@ func backoff(attempt uint32) time.Duration {
 
 // sendOne hands over one message whose attempt is stored.
 func (d *Desk) sendOne(ctx context.Context, m message) error {
+	if there, err := d.store.waits(m); err != nil || !there {
+		return err // it was dropped after its attempt was stored, as by a rejection as spam
+	}
 	msg, to, err := d.compose(m)
 	if errors.Is(err, ErrErased) || errors.Is(err, ErrNoCase) {
 		return nil // it goes with the erasure that is under way
@@ -259,6 +262,16 @@ func (d *Desk) sendOne(ctx context.Context, m message) error {
 		return err
 	}
 	return d.sent(m, to)
+}
+
+// waits reports whether a message is still to be sent.
+func (s *caseStore) waits(m message) (there bool, err error) {
+	err = s.db.View(func(tx StoreTx) error {
+		b, err := tx.Get(BucketMessages, messageKey(m.id, m.Case))
+		there = b != nil
+		return err
+	})
+	return there, err
 }
 
 // recipientState is what the sender has to know of the recipient of a message.

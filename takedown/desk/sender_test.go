@@ -398,3 +398,39 @@ func TestSender_CountsAreKeyed(t *testing.T) {
 		return err
 	}))
 }
+
+// A message whose attempt is stored already is not sent after its case was rejected as
+// spam.
+func TestSender_SpamMeanwhile(t *testing.T) {
+	t.Parallel()
+	began, release := make(chan takedown.CaseID, 10), make(chan struct{})
+	d := open(t, t.TempDir(), &desk.Options{Notifier: desk.NotifierFunc(func(ctx context.Context, m desk.Message) error {
+		began <- m.Case
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		return ctx.Err()
+	})})
+	submit := func() takedown.CaseID {
+		c, err := d.Submit(ctx, notice("https://example.org/a.jpg"))
+		ok(t, err)
+		return c.ID
+	}
+	first := submit()
+	if id := <-began; id != first {
+		t.Fatalf("the first message is about %v", id)
+	}
+	// These two are claimed together.
+	second, spam, last := submit(), submit(), submit()
+	release <- struct{}{}
+	if id := <-began; id != second {
+		t.Fatalf("the second message is about %v", id)
+	}
+	ok(t, d.Reject(ctx, spam, desk.Refusal{Actor: desk.Actor{By: "alice", Reason: "spam"}}))
+	release <- struct{}{}
+	if id := <-began; id != last {
+		t.Errorf("the next message is about %v, not %v; the spam is %v", id, last, spam)
+	}
+	release <- struct{}{}
+}
