@@ -27,7 +27,7 @@ func vector(person, photo uint64) []float32 {
 // Somebody asks that no picture of their face is shown. Vectors are those of the
 // service's own model, and so are the thresholds: docs/faces.md says how to find
 // them.
-func ExampleFaceOptOut() {
+func Example_faceOptOut() {
 	dir, err := os.MkdirTemp("", "takedowns")
 	if err != nil {
 		log.Fatal(err)
