@@ -26,10 +26,14 @@ const (
 	// services that store it already. Different pictures of one composition have
 	// nearly the same hash, so it counts in short lists only.
 	AlgDifference Algorithm = 3
+	// AlgPart is the PDQ hash of a part of a picture, a square around one of its
+	// points. Hashes of parts are compared with hashes of parts only, so that a part
+	// is never taken for a whole picture. Package takedown computes them.
+	AlgPart Algorithm = 4
 
 	// NumAlgorithms is one more than the largest Algorithm. An array of this
 	// length can be indexed by every Algorithm that a Hash can have.
-	NumAlgorithms = 4
+	NumAlgorithms = 5
 )
 
 // algorithms is the only place that says what an algorithm is. A new algorithm
@@ -48,9 +52,11 @@ var algorithms = [NumAlgorithms]struct {
 	AlgPDQ:        {"pdq", "pdq", 256, 128, 128, pdqRadii, turnedPDQ},
 	AlgPerception: {"perception", "p", 64, 32, 32, perceptionRadii, turnedPerception},
 	AlgDifference: {"difference", "d", 64, 8, 56, differenceRadii, turnedDifference},
+	AlgPart:       {"part", "part", 256, 128, 128, partRadii, turnedPDQ},
 }
 
-// hashFuncs compute the hashes of a picture in its eight orientations.
+// hashFuncs compute the hashes of a picture in its eight orientations. AlgPart has no
+// hash of a whole picture.
 var hashFuncs = [NumAlgorithms]func(*Picture) ([nOrientations]Hash, error){
 	AlgPDQ:        (*Picture).pdqDihedral,
 	AlgPerception: (*Picture).perceptionDihedral,

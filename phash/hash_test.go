@@ -163,7 +163,7 @@ func TestStoredValues(t *testing.T) {
 		{phash.Edit(0), phash.Edit(1), phash.Edit(2), phash.Edit(3), phash.Edit(4), phash.Edit(5), phash.Edit(6), phash.Edit(7),
 			phash.Edit(8), phash.Edit(9), phash.Edit(10), phash.Edit(11), phash.Edit(12), phash.Edit(13), phash.Edit(14), phash.Edit(15),
 			phash.Edit(16), phash.Edit(17), phash.Edit(18), phash.Edit(19), phash.Edit(20), phash.Edit(21), phash.Edit(22), phash.Edit(23),
-			phash.Edit(24), phash.Edit(25)},
+			phash.Edit(24), phash.Edit(25), phash.Edit(26)},
 		{phash.Transform(0), phash.Transform(5), phash.Transform(29), phash.Transform(255)},
 		{phash.Refusal(1), phash.Refusal(2), phash.Refusal(3), phash.Refusal(4), phash.Refusal(5)},
 		{phash.Level(0), phash.Level(1), phash.Level(2)},
@@ -179,7 +179,7 @@ func TestStoredValues(t *testing.T) {
 		"none pdq perception Algorithm(255)",
 		"upright rotated90 rotated180 rotated270 flipped mirrored transposed antitransposed Orientation(8)",
 		"whole trimmed overwhite crop7 crop13 crop20 crop30 square topleft4 topright4 bottomleft4 bottomright4 " +
-			"topleft9 topright9 bottomleft9 bottomright9 tiltright tiltleft leanright leanleft cutright cutleft padded overblack withoutalpha Edit(25)",
+			"topleft9 topright9 bottomleft9 bottomright9 tiltright tiltleft leanright leanleft cutright cutleft padded overblack withoutalpha part Edit(26)",
 		"whole whole+mirrored crop7+mirrored Edit(31)+antitransposed",
 		"quality stability bits truncated Refusal(5)",
 		"default wide Level(2)",

@@ -8,7 +8,8 @@ type Radii struct {
 	// leaves no doubt.
 	Near int
 	// Identical is for the same picture re-encoded or resized, but not edited.
-	// Compare the picture's own hash, Whole and Upright, only.
+	// Compare the picture's own hash, Whole and Upright, only. It is -1 if no
+	// distance means that.
 	Identical int
 	// Flat is Block for a registered picture with so little detail that other
 	// pictures come near to it: one frame, disc or bar looks like any other.
@@ -52,6 +53,16 @@ const (
 func pdqRadii(int) Radii {
 	return Radii{Near: 10, Identical: IdenticalRadius, Flat: 31, Block: BlockRadius, Review: ReviewRadius}
 }
+
+// partRadii: the length of the list does not matter. A part that is identical does not
+// make the picture identical, so no distance is Identical.
+func partRadii(int) Radii {
+	return Radii{Near: 10, Identical: -1, Flat: partRadius, Block: partRadius}
+}
+
+// partRadius is the greatest distance of a match between parts, chosen by
+// docs/decisions/parts-for-rankers.md.
+const partRadius = 34
 
 // perceptionRadii: 64 bits cannot carry a wide radius over a long list. The
 // radius is such that an innocent picture is hit at most about every hundredth

@@ -295,7 +295,7 @@ func (r *Registration) add(h Hash, kind Transform) {
 // addOthers stores the hashes of the eight orientations by all other algorithms.
 func (r *Registration) addOthers(p *Picture) error {
 	for a := range Algorithms() {
-		if a == AlgPDQ {
+		if a == AlgPDQ || hashFuncs[a] == nil {
 			continue
 		}
 		hs, err := hashFuncs[a](p)

@@ -53,11 +53,14 @@ const (
 	OverBlack    Edit = 23
 	WithoutAlpha Edit = 24
 
-	nEdits = 25
+	// A square around a point of the picture, see AlgPart.
+	PartOf Edit = 25
+
+	nEdits = 26
 )
 
 // editSpecs says how each view is cut from the luma of a picture. Those without
-// a cut are found: Whole, Trimmed, OverWhite, OverBlack and WithoutAlpha.
+// a cut are found: Whole, Trimmed, OverWhite, OverBlack, WithoutAlpha and PartOf.
 var editSpecs = [nEdits]struct {
 	name                     string
 	left, top, right, bottom int  // cut off, in 1/1000 of the side
@@ -95,6 +98,8 @@ var editSpecs = [nEdits]struct {
 	CutLeft:   {name: "cutleft", tilt: tilt{sin: -sin20, cos: cos20, cut: true}},
 
 	Padded: {name: "padded", pad: true},
+
+	PartOf: {name: "part"},
 }
 
 // String returns the name in lower case, such as "crop7".

@@ -39,6 +39,11 @@ type Candidate struct {
 	// animation they are the hashes of its first frame. All must be of one
 	// picture, because a reviewer's answer to a match applies to all of them.
 	Hashes []phash.Hash
+	// Parts are hashes of at most eight parts of the picture, or of the first frame.
+	// An index keeps them with the first hash, and passes all to [Enforcer.Filter].
+	// Inspect computes them if [InspectOptions].Parts is set. Check does not use
+	// them, because features find more.
+	Parts []phash.Hash
 	// Features are the local features of the picture, or of the first frame.
 	Features Features
 	// Faces are all faces of the picture, or of the first frame. The first

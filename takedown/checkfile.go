@@ -138,7 +138,10 @@ func (f *fileCheck) look(pic *phash.Picture) error {
 	if !w.open() {
 		return errDecided
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return f.parts(pic)
 }
 
 // complete asks again what was asked before all of the file was known.

@@ -295,7 +295,7 @@ func (e *Enforcer) FilterPage(pageURL string) Decision { return e.decide(where{}
 
 // Filter decides by the address and the hashes of an image. There may be no hash,
 // one, or several: of different algorithms, or those that phash.HashesToAsk
-// returns for one picture. If several rules match, the strongest verdict wins. An
+// returns for one picture, and Candidate.Parts. If several rules match, the strongest verdict wins. An
 // empty or invalid address and the zero Hash are not compared; see
 // Decision.Checked.
 //

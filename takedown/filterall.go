@@ -1,6 +1,7 @@
 package takedown
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/staydown/staydown/blocklist"
@@ -13,6 +14,13 @@ type Result struct {
 	ImageURL string
 	// Hash is its stored hash. It may be zero.
 	Hash phash.Hash
+	// Parts are its stored hashes of parts: see Candidate.Parts. There may be none.
+	Parts []phash.Hash
+}
+
+// hashes returns the hashes of an item as they are looked up.
+func (r *Result) hashes(dst []phash.Hash) []phash.Hash {
+	return append(append(dst, r.Hash), r.Parts...)
 }
 
 // FilterAll appends to dst the decision of [Enforcer.Filter] about each item. All hashes
@@ -55,7 +63,7 @@ func (e *Enforcer) filterAll(in where, dst []Decision, items []Result) []Decisio
 			p.weighings[k].address(&p.queries[k], blocklist.ImageAddress, items[k].ImageURL)
 		}
 		for alg := range phash.Algorithms() {
-			p.lookUp(items, alg)
+			p.lookUp(alg)
 		}
 	}
 	for k := range items {
@@ -72,24 +80,32 @@ func (e *Enforcer) filterAll(in where, dst []Decision, items []Result) []Decisio
 func (p *page) begin(e *Enforcer, in where, items []Result) {
 	if cap(p.weighings) < len(items) {
 		p.weighings, p.queries = make([]weighing, len(items)), make([]blocklist.Query, len(items))
-		p.own = make([]phash.Hash, len(items))
 	}
-	p.weighings, p.queries, p.own = p.weighings[:len(items)], p.queries[:len(items)], p.own[:len(items)]
+	p.weighings, p.queries = p.weighings[:len(items)], p.queries[:len(items)]
+	n := 0
+	for k := range items {
+		n += 1 + len(items[k].Parts)
+	}
+	p.own = slices.Grow(p.own[:0], n) // the queries refer to it
 	for k := range items {
 		p.weighings[k].begin(e, in)
-		p.own[k] = items[k].Hash
-		p.queries[k] = blocklist.Query{Hashes: p.own[k : k+1 : k+1], Territory: in.territory}
+		from := len(p.own)
+		p.own = items[k].hashes(p.own)
+		p.queries[k] = blocklist.Query{Hashes: p.own[from:len(p.own):len(p.own)], Territory: in.territory}
 	}
 }
 
 // lookUp looks up the hashes of one algorithm in the list that was entered.
-func (p *page) lookUp(items []Result, alg phash.Algorithm) {
+func (p *page) lookUp(alg phash.Algorithm) {
 	p.hashes, p.of = p.hashes[:0], p.of[:0]
-	for k := range items {
-		if w := &p.weighings[k]; !items[k].Hash.IsZero() && items[k].Hash.Algorithm() == alg {
-			w.checked |= TierHash
-			w.ask(alg)
-			p.hashes, p.of = append(p.hashes, items[k].Hash), append(p.of, k)
+	for k := range p.queries {
+		w := &p.weighings[k]
+		for _, h := range p.queries[k].Hashes {
+			if !h.IsZero() && h.Algorithm() == alg {
+				w.checked |= TierHash
+				w.ask(alg)
+				p.hashes, p.of = append(p.hashes, h), append(p.of, k)
+			}
 		}
 	}
 	if len(p.of) == 0 {

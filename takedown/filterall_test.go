@@ -21,7 +21,15 @@ func near(tb testing.TB, r *rand.Rand, h phash.Hash, flips int) phash.Hash {
 	for range flips {
 		w[r.IntN(4)] ^= 1 << r.IntN(64)
 	}
-	h, err := phash.FromWords(phash.AlgPDQ, w)
+	h, err := phash.FromWords(h.Algorithm(), w)
+	ok(tb, err)
+	return h
+}
+
+// asPart returns the bits of a hash as a hash of a part.
+func asPart(tb testing.TB, h phash.Hash) phash.Hash {
+	tb.Helper()
+	h, err := phash.FromWords(phash.AlgPart, h.Words())
 	ok(tb, err)
 	return h
 }
@@ -40,6 +48,9 @@ func hashList(tb testing.TB, r *rand.Rand, n int) (*blocklist.List, []phash.Hash
 	var all []phash.Hash
 	for i := range n {
 		k := blocklist.Keys{Hashes: []blocklist.HashKey{{Hash: randomHash(tb, r), Reach: blocklist.Reach(i % 3 * 8)}}}
+		if i%4 == 0 {
+			k.Hashes[0].Hash = asPart(tb, k.Hashes[0].Hash)
+		}
 		all = append(all, k.Hashes[0].Hash)
 		id := appendTo(tb, l, blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{
 			Kind: 3, Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Case: [16]byte{1}, Keys: k,
@@ -76,14 +87,22 @@ func TestFilterAll(t *testing.T) {
 				case 1, 2:
 					item.Hash = near(t, r, known[r.IntN(len(known))], r.IntN(60))
 				}
+				for range r.IntN(3) {
+					part := known[r.IntN(len(known))]
+					if r.IntN(2) == 0 {
+						part = asPart(t, part)
+					}
+					item.Parts = append(item.Parts, near(t, r, part, r.IntN(60)))
+				}
 				items = append(items, item)
 			}
 			var want []takedown.Decision
 			got := e.FilterAll(nil, items...)
 			for _, i := range items {
-				d := e.Filter(i.ImageURL, i.Hash)
+				hashes := append([]phash.Hash{i.Hash}, i.Parts...)
+				d := e.Filter(i.ImageURL, hashes...)
 				if in != "" {
-					d = e.In(in).Filter(i.ImageURL, i.Hash)
+					d = e.In(in).Filter(i.ImageURL, hashes...)
 				}
 				want = append(want, d)
 				seen[d.Verdict]++

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/staydown/staydown/internal/apart"
+	"github.com/staydown/staydown/internal/parts"
 	"github.com/staydown/staydown/phash"
 )
 
@@ -68,6 +69,9 @@ type InspectOptions struct {
 	// NoFeatures leaves out the local features, which take most of the time.
 	// Crops, captions and screenshots are then not recognised.
 	NoFeatures bool
+	// Parts also computes Candidate.Parts. It needs the features of the first picture
+	// even if NoFeatures is set.
+	Parts bool
 	// FaceEmbedder, unless nil, finds the faces in every frame. If it fails,
 	// Inspect returns the other data together with an [*EmbedderError], and
 	// Candidate.FacesUnseen is set. [FaceSearch] finds more faces.
@@ -256,6 +260,24 @@ func (in *inspection) add(pic *phash.Picture) error {
 	}
 	f.Faces = in.faces(pic)
 	in.put(f)
+	if err != nil {
+		return err
+	}
+	return in.parts(pic)
+}
+
+// parts notes the parts of the first picture of the file, if they are asked for.
+func (in *inspection) parts(pic *phash.Picture) (err error) {
+	if !in.opts.Parts || in.n != 1 {
+		return nil
+	}
+	f := in.c.Features
+	if f.IsZero() {
+		if f, err = in.features(pic); err != nil {
+			return err
+		}
+	}
+	in.c.Parts, err = until(in.ctx, func() ([]phash.Hash, error) { return parts.Hashes(pic.Luma(), f.f, parts.Asked), nil })
 	return err
 }
 

@@ -78,6 +78,7 @@ type wireCandidate struct {
 	SHA1        wireSHA1     `json:"sha1,omitzero"`
 	MD5         wireMD5      `json:"md5,omitzero"`
 	Hashes      []phash.Hash `json:"hashes,omitempty"`
+	Parts       []phash.Hash `json:"parts,omitempty"`
 	Features    Features     `json:"features,omitzero"`
 	Frames      []wireFrame  `json:"frames,omitempty"`
 	Damage      wireDamage   `json:"damage,omitzero"`
@@ -100,7 +101,7 @@ type wireDamage struct {
 // MarshalJSON returns everything but the faces.
 func (c Candidate) MarshalJSON() ([]byte, error) {
 	w := wireCandidate{
-		Version: wireVersion, ImageURLs: c.ImageURLs, PageURLs: c.PageURLs, SHA256: c.SHA256, SHA1: wireSHA1(c.SHA1), MD5: wireMD5(c.MD5), Hashes: c.Hashes, Features: c.Features,
+		Version: wireVersion, ImageURLs: c.ImageURLs, PageURLs: c.PageURLs, SHA256: c.SHA256, SHA1: wireSHA1(c.SHA1), MD5: wireMD5(c.MD5), Hashes: c.Hashes, Parts: c.Parts, Features: c.Features,
 		Damage: wireDamage{uint8(c.Damage.Reason), c.Damage.Missing}, LeftOut: c.LeftOut, FacesUnseen: c.facesUnseen(), Undecodable: c.Undecodable,
 	}
 	for _, f := range c.Frames {
@@ -120,7 +121,7 @@ func (c *Candidate) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("%w: %d frames, at most %d", ErrWire, len(w.Frames), maxWireFrames)
 	}
 	*c = Candidate{
-		ImageURLs: w.ImageURLs, PageURLs: w.PageURLs, SHA256: w.SHA256, SHA1: w.SHA1, MD5: w.MD5, Hashes: w.Hashes, Features: w.Features,
+		ImageURLs: w.ImageURLs, PageURLs: w.PageURLs, SHA256: w.SHA256, SHA1: w.SHA1, MD5: w.MD5, Hashes: w.Hashes, Parts: w.Parts, Features: w.Features,
 		Damage: phash.Damage{Reason: phash.DamageReason(w.Damage.Reason), Missing: w.Damage.Missing}, LeftOut: w.LeftOut, FacesUnseen: w.FacesUnseen, Undecodable: w.Undecodable,
 	}
 	for _, f := range w.Frames {

@@ -18,6 +18,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -74,8 +75,12 @@ func TestWire_SameVerdict(t *testing.T) {
 	picture := scene(1)
 	e := enforcerOf(t, jpegOf(t, picture))
 	crop := picture.SubImage(image.Rect(60, 45, 400, 300))
-	still, err := takedown.Inspect(bytes.NewReader(jpegOf(t, crop)), takedown.Source{ImageURL: "https://elsewhere.example/crop.jpg", PageURL: "https://elsewhere.example/"}, nil)
+	still, err := takedown.Inspect(bytes.NewReader(jpegOf(t, crop)), takedown.Source{ImageURL: "https://elsewhere.example/crop.jpg", PageURL: "https://elsewhere.example/"},
+		&takedown.InspectOptions{Parts: true})
 	ok(t, err)
+	if len(still.Parts) == 0 {
+		t.Fatal("no parts to send")
+	}
 	other, err := takedown.Inspect(bytes.NewReader(jpegOf(t, scene(5))), takedown.Source{ImageURL: "https://elsewhere.example/other.jpg"}, nil)
 	ok(t, err)
 	later := other
@@ -122,6 +127,9 @@ func TestWire_SameVerdict(t *testing.T) {
 			}
 			if got.Decision != d {
 				t.Errorf("%s by %s: the decision is %v, was %v", name, form, got.Decision, d)
+			}
+			if !slices.Equal(got.Candidate.Parts, tc.c.Parts) {
+				t.Errorf("%s by %s: %d parts, were %d", name, form, len(got.Candidate.Parts), len(tc.c.Parts))
 			}
 			if again := e.Check(got.Candidate); again != d {
 				t.Errorf("%s by %s: %v, was %v", name, form, again, d)

@@ -65,7 +65,7 @@ def split(b, n):
 def hashes(b):
     at = 0
     while at < len(b):
-        name, size = {1: ("pdq", 32), 2: ("p", 8), 3: ("d", 8)}[b[at]]
+        name, size = {1: ("pdq", 32), 2: ("p", 8), 3: ("d", 8), 4: ("part", 32)}[b[at]]
         yield name + ":" + b[at + 1:at + 1 + size][::-1].hex()
         at += 1 + size
 

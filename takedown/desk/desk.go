@@ -140,6 +140,11 @@ type Options struct {
 	// with the token, and what a reviewer decides, without the name of its owner.
 	// The other messages wait.
 	ConfirmEmail bool
+	// Parts also registers hashes of parts of pictures, at most 24 for a picture. By
+	// these, services that keep takedown.Candidate.Parts find crops and covered
+	// copies. Pictures that look like a template have none. The list grows by the
+	// figures in docs/decisions/parts-for-rankers.md.
+	Parts bool
 	// MatchBudget is the number of different pictures that a rule may match weakly
 	// in one day, on all nodes together, before [Desk.AddMatchCounts] raises an
 	// alarm. 0 means DefaultMatchBudget, the maximum is 170, and a negative number

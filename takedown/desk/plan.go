@@ -11,6 +11,7 @@ import (
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/features"
 	"github.com/staydown/staydown/internal/territory"
+	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -314,7 +315,7 @@ func (p *plan) picture(i int, scope takedown.Scope, effect blocklist.Effect) err
 		return p.refuse("item %d is a picture; it can be granted from %v on", i, takedown.ScopeBytes)
 	}
 	it.Granted = scope
-	keys, err := keysOf(m, scope)
+	keys, err := keysOf(m, scope, p.d.opts.Parts)
 	if err != nil {
 		return fmt.Errorf("takedown: case %v: item %d: %w", p.c.ID, i, err)
 	}
@@ -327,8 +328,9 @@ func (p *plan) picture(i int, scope takedown.Scope, effect blocklist.Effect) err
 	return nil
 }
 
-// keysOf returns the keys of a picture for a scope.
-func keysOf(m *request.Material, scope takedown.Scope) (keys blocklist.Keys, err error) {
+// keysOf returns the keys of a picture for a scope; with parts set, also the hashes of
+// its parts.
+func keysOf(m *request.Material, scope takedown.Scope, parts bool) (keys blocklist.Keys, err error) {
 	if m.Bytes != nil {
 		keys.Bytes = [][32]byte{*m.Bytes}
 	}
@@ -336,7 +338,11 @@ func keysOf(m *request.Material, scope takedown.Scope) (keys blocklist.Keys, err
 	case takedown.ScopeIdentical:
 		keys.Hashes = asItIs(m.Hashes)
 	case takedown.ScopeDuplicate:
-		keys.Hashes = slices.Clone(m.Hashes)
+		for _, k := range m.Hashes {
+			if parts || k.Hash.Algorithm() != phash.AlgPart {
+				keys.Hashes = append(keys.Hashes, k)
+			}
+		}
 		for i, v := range m.Views {
 			if len(v.Features) == 0 {
 				continue

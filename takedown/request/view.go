@@ -11,6 +11,7 @@ import (
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/features"
+	"github.com/staydown/staydown/internal/parts"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 )
@@ -114,6 +115,7 @@ func measure(pic *phash.Picture, frame uint32) (v measured, differing []phash.Re
 	if err != nil && !errors.As(err, &size) { // a small or narrow picture has none
 		return v, nil, fmt.Errorf("takedown: %w", err)
 	}
+	whole := set
 	set = set.Compact()
 	if err := set.Registrable(); err != nil {
 		p.NotInside = err.Error()
@@ -125,6 +127,11 @@ func measure(pic *phash.Picture, frame uint32) (v measured, differing []phash.Re
 		v.material.Features, _ = set.MarshalBinary()
 	}
 	v.narrow(set.Look())
+	if set.Look() == features.Natural {
+		for _, h := range parts.Hashes(pic.Reading(p.View.Reading), whole, parts.Registered) {
+			v.hashes = append(v.hashes, blocklist.HashKey{Hash: h, Variant: uint8(phash.MakeTransform(phash.PartOf, phash.Upright))})
+		}
+	}
 	v.material.Quality, v.material.Stability, v.material.MaxScope = p.Quality, p.Stability, p.MaxScope
 	v.material.View, v.material.Risks = p.View, p.Risks
 	return v, reg.Differing, nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -26,7 +27,7 @@ func newClerk() (*clerk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := desk.Open(filepath.Join(dir, "desk"), &desk.Options{OneReviewer: true})
+	d, err := desk.Open(filepath.Join(dir, "desk"), &desk.Options{OneReviewer: true, Parts: true})
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -98,22 +99,24 @@ func look(path string) (takedown.Candidate, error) {
 	if err != nil {
 		return takedown.Candidate{}, err
 	}
-	c, err := takedown.Inspect(bytes.NewReader(file), takedown.Source{}, nil)
+	c, err := takedown.Inspect(bytes.NewReader(file), takedown.Source{}, &takedown.InspectOptions{Parts: true})
 	if err != nil && c.SHA256 == [32]byte{} {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
 	return c, nil
 }
 
-// ask returns the answers to a crawler, and to a ranker that has stored the first
-// hash. name is what the list calls a case.
-func ask(e *takedown.Enforcer, c takedown.Candidate, name func(takedown.CaseID) string) (crawler, ranker answer) {
-	crawler = answerOf(e.Check(c), name)
-	ranker = answer{verdict: takedown.Allow.String()}
+// ask sets the answers to a crawler, to a ranker that has stored the first hash, and to
+// one that has stored the parts, too. name is what the list calls a case.
+func (r *row) ask(e *takedown.Enforcer, c takedown.Candidate, name func(takedown.CaseID) string) {
+	r.crawler = answerOf(e.Check(c), name)
+	r.ranker = answer{verdict: takedown.Allow.String()}
+	var kept []phash.Hash
 	if len(c.Hashes) > 0 {
-		ranker = answerOf(e.Filter("", c.Hashes[0]), name)
+		kept = append(kept, c.Hashes[0])
+		r.ranker = answerOf(e.Filter("", kept...), name)
 	}
-	return crawler, ranker
+	r.parts = answerOf(e.Filter("", append(kept, c.Parts...)...), name)
 }
 
 func answerOf(d takedown.Decision, name func(takedown.CaseID) string) answer {

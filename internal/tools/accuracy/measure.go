@@ -148,7 +148,7 @@ func (u *runner) ask(ctx context.Context, e *takedown.Enforcer, name func(takedo
 			return err
 		}
 		q := todo[i].row
-		q.crawler, q.ranker = ask(e, c, name)
+		q.ask(e, c, name)
 		return u.r.add(q)
 	})
 }
@@ -257,7 +257,7 @@ func (u *runner) alone(ctx context.Context, c *clerk, t *relatives, i int) (err 
 		if err != nil {
 			return err
 		}
-		q.row.crawler, q.row.ranker = ask(e, seen, func(takedown.CaseID) string { return t.base(i) })
+		q.row.ask(e, seen, func(takedown.CaseID) string { return t.base(i) })
 		rows = append(rows, q.row)
 	}
 	return u.r.add(rows...)

@@ -14,12 +14,14 @@ type tally struct {
 	n       int
 	crawler [4]int
 	ranker  [4]int
+	parts   [4]int
 }
 
 func (t *tally) add(r *row) {
 	t.n++
 	t.crawler[r.outcome(&r.crawler)]++
 	t.ranker[r.outcome(&r.ranker)]++
+	t.parts[r.outcome(&r.parts)]++
 }
 
 // wilson returns the 95 % interval of Wilson for k of n, in %.
@@ -71,7 +73,7 @@ var groups = []struct{ side, group, title string }{
 func report(rows []row, c *cost, o *options) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v, sample of seed %s. In per cent; in brackets 95 %% bounds (Wilson) of Block.\n\n", o.half, o.seed)
-	b.WriteString("| asked | number | crawler: Block | Review | missed | wrong | ranker: Block | Review | wrong |\n" + rule(9))
+	b.WriteString("| asked | number | crawler: Block | Review | missed | wrong | ranker: Block | Review | wrong | with parts: Block | wrong |\n" + rule(11))
 	for _, g := range groups {
 		t := count(rows, func(r *row) bool { return r.side == g.side && (g.group == "" || r.group == g.group) })
 		if t.n > 0 {
@@ -89,9 +91,10 @@ func report(rows []row, c *cost, o *options) string {
 func rule(n int) string { return "|" + strings.Repeat(" --- |", n) + "\n" }
 
 func line(title string, t tally) string {
-	return fmt.Sprintf("| %s | %d | %s | %s | %s | %s | %s | %s | %s |\n", title, t.n,
+	return fmt.Sprintf("| %s | %d | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", title, t.n,
 		share(t.crawler[block], t.n), percent(t.crawler[review], t.n), percent(t.crawler[missed], t.n), percent(t.crawler[wrong], t.n),
-		share(t.ranker[block], t.n), percent(t.ranker[review], t.n), percent(t.ranker[wrong], t.n))
+		share(t.ranker[block], t.n), percent(t.ranker[review], t.n), percent(t.ranker[wrong], t.n),
+		share(t.parts[block], t.n), percent(t.parts[wrong], t.n))
 }
 
 func count(rows []row, f func(*row) bool) (t tally) {
@@ -164,7 +167,7 @@ func kinds(b *strings.Builder, rows []row) {
 			return cmp.Or(-cmp.Compare(tallies[b].found(), tallies[a].found()), cmp.Compare(a, b))
 		})
 		fmt.Fprintf(b, "\nCopies, %s kinds, the weakest first:\n\n", g)
-		b.WriteString("| kind | number | crawler: Block | Review | missed | wrong | ranker: Block | Review | wrong |\n" + rule(9))
+		b.WriteString("| kind | number | crawler: Block | Review | missed | wrong | ranker: Block | Review | wrong | with parts: Block | wrong |\n" + rule(11))
 		var whole []string
 		for _, n := range all {
 			if t := tallies[n]; t.crawler[block] < t.n || t.ranker[block] < t.n {
@@ -193,7 +196,7 @@ func families(b *strings.Builder, rows []row) {
 	})
 	within := 0
 	b.WriteString("\nFamilies: one picture registered alone, the others asked; and its own true copies. The worst first:\n\n")
-	b.WriteString("| family | questions | crawler: wrongly blocked | Review | ranker: wrongly blocked | refused | copies | crawler: found | ranker: found |\n" + rule(9))
+	b.WriteString("| family | questions | crawler: wrongly blocked | Review | ranker: wrongly blocked | with parts | refused | copies | crawler: found | ranker: found |\n" + rule(10))
 	for _, n := range all {
 		t, refused, registered := tallies[n], 0, 0
 		for _, r := range rows {
@@ -208,8 +211,8 @@ func families(b *strings.Builder, rows []row) {
 		if 100*t.crawler[block] <= t.n && 100*t.ranker[block] <= t.n {
 			within++
 		}
-		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %d of %d | %d | %s | %s |\n", n, t.n, share(t.crawler[block], t.n), percent(t.crawler[review], t.n),
-			share(t.ranker[block], t.n), refused, registered, c.n, percent(c.crawler[block], c.n), percent(c.ranker[block], c.n))
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %d of %d | %d | %s | %s |\n", n, t.n, share(t.crawler[block], t.n), percent(t.crawler[review], t.n),
+			share(t.ranker[block], t.n), percent(t.parts[block], t.n), refused, registered, c.n, percent(c.crawler[block], c.n), percent(c.ranker[block], c.n))
 	}
 	fmt.Fprintf(b, "\nAt most 1 %% wrongly blocked, by crawler and ranker: %d of %d families.\n", within, len(all))
 }
@@ -220,10 +223,10 @@ func unrelatedTable(b *strings.Builder, rows []row) {
 		return
 	}
 	slices.Sort(all)
-	b.WriteString("\nUnrelated pictures, by folder:\n\n| folder | asked | crawler: blocked | held for Review | ranker: blocked | held |\n" + rule(6))
+	b.WriteString("\nUnrelated pictures, by folder:\n\n| folder | asked | crawler: blocked | held for Review | ranker: blocked | held | with parts |\n" + rule(7))
 	for _, n := range all {
 		t := tallies[n]
-		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s |\n", n, t.n, share(t.crawler[block], t.n), share(t.crawler[review], t.n),
-			share(t.ranker[block], t.n), percent(t.ranker[review], t.n))
+		fmt.Fprintf(b, "| %s | %d | %s | %s | %s | %s | %s |\n", n, t.n, share(t.crawler[block], t.n), share(t.crawler[review], t.n),
+			share(t.ranker[block], t.n), percent(t.ranker[review], t.n), share(t.parts[block], t.n))
 	}
 }

@@ -27,7 +27,8 @@ type row struct {
 	registered string
 	asked      string
 	crawler    answer
-	ranker     answer
+	ranker     answer // by one stored hash
+	parts      answer // by the hashes of parts, too
 	note       string // why a registration was refused
 	risks      string // codes, with commas
 }
@@ -61,7 +62,11 @@ func (r *row) outcome(a *answer) outcome {
 }
 
 var columns = []string{"side", "group", "set", "name", "registered", "asked",
-	"crawler", "why", "of", "distance", "points", "coverage", "ranker", "ranker_of", "ranker_distance", "risks", "note"}
+	"crawler", "why", "of", "distance", "points", "coverage", "ranker", "ranker_of", "ranker_distance", "risks", "note",
+	"parts", "parts_of", "parts_distance"}
+
+// columnsBefore is the number of columns before there were parts.
+const columnsBefore = 17
 
 func (r *row) String() string {
 	return strings.Join([]string{
@@ -69,11 +74,15 @@ func (r *row) String() string {
 		r.crawler.verdict, r.crawler.why, r.crawler.of, strconv.Itoa(r.crawler.distance), strconv.Itoa(r.crawler.points),
 		strconv.FormatFloat(r.crawler.coverage, 'f', 3, 64),
 		r.ranker.verdict, r.ranker.of, strconv.Itoa(r.ranker.distance), r.risks, r.note,
+		r.parts.verdict, r.parts.of, strconv.Itoa(r.parts.distance),
 	}, "\t")
 }
 
 func parseRow(line string) (row, error) {
 	f := strings.Split(line, "\t")
+	if len(f) == columnsBefore {
+		f = append(f, f[12:15]...)
+	}
 	if len(f) != len(columns) {
 		return row{}, fmt.Errorf("%d columns, want %d", len(f), len(columns))
 	}
@@ -91,7 +100,8 @@ func parseRow(line string) (row, error) {
 	}
 	r := row{side: f[0], group: f[1], set: f[2], name: f[3], registered: f[4], asked: f[5],
 		crawler: answer{f[6], f[7], f[8], number(f[9]), number(f[10]), coverage},
-		ranker:  answer{verdict: f[12], of: f[13], distance: number(f[14])}, risks: f[15], note: f[16]}
+		ranker:  answer{verdict: f[12], of: f[13], distance: number(f[14])}, risks: f[15], note: f[16],
+		parts: answer{verdict: f[17], of: f[18], distance: number(f[19])}}
 	return r, errs
 }
 
