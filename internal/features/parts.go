@@ -14,6 +14,9 @@ const (
 	// leastPart is the least share of the picture that a square has: smaller ones
 	// can be marks and faces that other pictures have as well.
 	leastPart = 0.05
+	// leastInside is the least number of points in a square. Flat drawings have fewer:
+	// one curve, dial or flag is like any other.
+	leastInside = 16
 	// firstPart is added to the rank of a point: the first few are about as good.
 	firstPart = 8
 )
@@ -60,7 +63,7 @@ func (f Features) Parts(w, h int, yield func(r image.Rectangle) (more, taken boo
 	kx, ky := float64(w)/ww, float64(h)/wh
 	taken := squares[:0]
 	for _, s := range squares {
-		if slices.ContainsFunc(taken, func(o square) bool { return s.alike(&o) }) {
+		if slices.ContainsFunc(taken, func(o square) bool { return s.alike(&o) }) || f.inside(&s) < leastInside {
 			continue
 		}
 		r := image.Rect(round((s.x-s.half)*kx), round((s.y-s.half)*ky), round((s.x+s.half)*kx), round((s.y+s.half)*ky))
@@ -72,6 +75,17 @@ func (f Features) Parts(w, h int, yield func(r image.Rectangle) (more, taken boo
 			return
 		}
 	}
+}
+
+// inside returns the number of points in a square.
+func (f Features) inside(s *square) (n int) {
+	for i := range f.Len() {
+		k := f.point(i)
+		if max(distance(s.x, float64(k.x)/32), distance(s.y, float64(k.y)/32)) < s.half {
+			n++
+		}
+	}
+	return n
 }
 
 // round returns the nearest integer of a number that may be a little below 0.
