@@ -58,6 +58,9 @@ const (
 	// FlagScreen: the picture is a page of an app or a site, or a card. Parts of
 	// it are not the owner's alone, and are registered with it.
 	FlagScreen Flag = "screen"
+	// FlagComposite: the picture consists of several pictures, such as a collage. All of
+	// them are registered with it, unless the grant names a rectangle.
+	FlagComposite Flag = "composite"
 	// FlagReadingsDiffer: the picture is transparent, and shows something else
 	// without its transparency or on a dark page. The registered picture is the
 	// one on white. See Picture.Views.

@@ -127,7 +127,11 @@ func measure(pic *phash.Picture, frame uint32) (v measured, differing []phash.Re
 		v.material.Features, _ = set.MarshalBinary()
 	}
 	v.narrow(set.Look())
-	if p.Points > 0 && set.Look() == features.Natural {
+	switch {
+	case set.Look() != features.Natural:
+	case features.IsComposite(pic.Reading(p.View.Reading)):
+		p.Risks = append(p.Risks, FlagComposite)
+	case p.Points > 0:
 		for _, h := range parts.Hashes(pic.Reading(p.View.Reading), whole, parts.Registered) {
 			v.hashes = append(v.hashes, blocklist.HashKey{Hash: h, Variant: uint8(phash.MakeTransform(phash.PartOf, phash.Upright))})
 		}

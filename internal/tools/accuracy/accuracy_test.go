@@ -91,9 +91,9 @@ func TestRun(t *testing.T) {
 		"| copies of known kinds | 2 | 100 (34.2–100) | 0 | 0 | 0 | 100 (34.2–100) | 0 | 0 |",
 		"| mistaken | 2 | 50 (9.5–90.5) | 0 | 0 | 50 |", // the other original is what it shows
 		"| true copies of documents and templates | 4 | 100 (51–100) |",
-		"| alike | 2 | 100 (34.2–100) | 0 | 100 (34.2–100) | 0 of 2 | 2 | 100 | 100 |",
-		"| apart | 2 | 0 (0–65.8) | 0 | 0 (0–65.8) | 0 of 2 | 2 | 100 | 100 |",
-		"| innocent | 1 | 0 (0–79.3) | 0 (0–79.3) | 0 (0–79.3) | 0 |",
+		"| alike | 2 | 100 (34.2–100) | 0 | 100 (34.2–100) | 100 | 0 of 2 | 2 | 100 | 100 |",
+		"| apart | 2 | 0 (0–65.8) | 0 | 0 (0–65.8) | 0 | 0 of 2 | 2 | 100 | 100 |",
+		"| innocent | 1 | 0 (0–79.3) | 0 (0–79.3) | 0 (0–79.3) | 0 | 0 (0–79.3) |",
 		"1 of 2 families",
 		"Registered photographs: 2; hash refused or narrowed 0 ",
 	} {
