@@ -169,6 +169,18 @@ type FoundFace struct {
 	Quality float64
 }
 
+// FaceFloor is the least that a face must have to be registered. Faces that are small
+// or blurred resemble each other, whoever they show. The zero FaceFloor takes all.
+type FaceFloor struct {
+	// Size is the length of the shorter side of the box, in pixels.
+	Size int
+	// Quality is the least FoundFace.Quality. Faces of an embedder that estimates none
+	// are taken.
+	Quality float64
+	// Sharpness is the least value of [FaceSharpness].
+	Sharpness float64
+}
+
 // FaceEmbedder finds the faces in a picture and turns each into a vector, with a
 // model of the caller. The library has no model. The model decides which faces
 // count and how they are aligned. Faces of requests and of candidates must be made

@@ -120,8 +120,9 @@ func (e *Embedder) EmbedFaces(ctx context.Context, picture image.Image) ([]taked
 	var answer struct {
 		Error string
 		Faces []struct {
-			Box    [4]int
-			Vector []float32
+			Box     [4]int
+			Vector  []float32
+			Quality float64
 		}
 	}
 	if err := e.talk(ctx, faceTimeout, pixels(picture), &answer); err != nil {
@@ -136,7 +137,7 @@ func (e *Embedder) EmbedFaces(ctx context.Context, picture image.Image) ([]taked
 		if err != nil {
 			return nil, err
 		}
-		found[i] = takedown.FoundFace{Face: face, Box: image.Rect(f.Box[0], f.Box[1], f.Box[2], f.Box[3]).Add(b.Min)}
+		found[i] = takedown.FoundFace{Face: face, Box: image.Rect(f.Box[0], f.Box[1], f.Box[2], f.Box[3]).Add(b.Min), Quality: f.Quality}
 	}
 	return found, nil
 }

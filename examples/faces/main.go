@@ -15,6 +15,9 @@
 // need a folder with a table SOURCES.tsv that has the columns file and person:
 //
 //	go run ./examples/faces -photos FOLDER -person NAME
+//
+// With -proof it measures the model on such a folder, or on one with a folder for each
+// person: wrong blocks and holds, recall, relatives, universal faces, changed copies.
 package main
 
 import (
@@ -52,9 +55,16 @@ const (
 func main() {
 	person := flag.String("person", guest, "whose opt-out is shown step by step; somebody with several photographs")
 	photos := flag.String("photos", "", "folder with photographs and SOURCES.tsv; the default is the photographs of the model's package")
+	proofOf := flag.String("proof", "", "measure the model on a folder of photographs instead: see docs/faces.md")
+	blockAt := flag.Float64("block", 0, "threshold of -proof; 0 chooses it from half of the people")
+	reviewAt := flag.Float64("review", 0, "threshold of -proof, with -block")
 	model := flag.String("model", "", "folder of the model's server; the default is examples/calibrate/descriptors of the repository")
 	flag.Parse()
-	if err := main1(*person, *photos, *model); err != nil {
+	run := func() error { return main1(*person, *photos, *model) }
+	if *proofOf != "" {
+		run = func() error { return mainProof(*proofOf, *model, *blockAt, *reviewAt) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "faces:", err)
 		os.Exit(1)
 	}
@@ -88,6 +98,23 @@ func main1(person, photos, model string) error {
 	return errors.Join(err, embedder.Close())
 }
 
+// mainProof measures the model on the photographs of a folder.
+func mainProof(folder, model string, block, review float64) error {
+	root, err := repository()
+	if err != nil {
+		return err
+	}
+	embedder, err := startModel(context.Background(), cmp.Or(model, filepath.Join(root, "examples", "calibrate", "descriptors")))
+	if err != nil {
+		return err
+	}
+	album, err := readAlbum(folder)
+	if err == nil {
+		_, err = prove(context.Background(), os.Stdout, album, embedder, block, review)
+	}
+	return errors.Join(err, embedder.Close())
+}
+
 // repository returns the root of the repository, from any folder in it.
 func repository() (string, error) {
 	dir, err := os.Getwd()
@@ -114,9 +141,12 @@ type photo struct {
 }
 
 // readAlbum reads the photographs that the columns file and person of SOURCES.tsv
-// name.
+// name, or those in a folder for each person.
 func readAlbum(folder string) ([]photo, error) {
 	b, err := os.ReadFile(filepath.Join(folder, "SOURCES.tsv"))
+	if files, _ := filepath.Glob(filepath.Join(folder, "*", "*.jp*g")); errors.Is(err, os.ErrNotExist) && len(files) > 0 {
+		return albumOf(files)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("no labelled photographs: %w", err)
 	}
@@ -134,6 +164,17 @@ func readAlbum(folder string) ([]photo, error) {
 	for _, row := range rows[1:] {
 		p := photo{Person: row[person], Name: row[file]}
 		if p.file, err = os.ReadFile(filepath.Join(folder, p.Name)); err != nil {
+			return nil, err
+		}
+		album = append(album, p)
+	}
+	return album, nil
+}
+
+func albumOf(files []string) (album []photo, err error) {
+	for _, f := range files {
+		p := photo{Person: filepath.Base(filepath.Dir(f)), Name: filepath.Base(f)}
+		if p.file, err = os.ReadFile(f); err != nil {
 			return nil, err
 		}
 		album = append(album, p)

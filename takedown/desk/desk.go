@@ -57,6 +57,7 @@ type Desk struct {
 	slots       chan struct{} // see Options.Slots
 	watching    clockWatch
 	publication publications
+	risk        faceRisks
 
 	deadlines []Deadline
 	calendars map[string]Calendar
@@ -122,6 +123,9 @@ type Options struct {
 	// it is asked again as [takedown.FaceSearch] does. Submit and Complete return its
 	// errors as [*takedown.EmbedderError].
 	FaceEmbedder takedown.FaceEmbedder
+	// FaceFloor is the least that a face in a picture of a request must have, in size,
+	// quality and sharpness. docs/faces.md has values.
+	FaceFloor takedown.FaceFloor
 	// FaceModels are the models whose faces can be granted, each with its
 	// thresholds. Without FaceModels no face can be granted. There is at most one
 	// for each name and number of dimensions.

@@ -30,8 +30,8 @@ type FaceModel struct {
 	// people.
 	Reference []takedown.Face
 	// Calibrated is the number of registered faces for which the thresholds were
-	// calibrated. When the list has more, [Desk.Health] reports it. 0 means that it
-	// is not known.
+	// calibrated. When the list has nine tenths of them, [Desk.Health] reports it. 0
+	// means that it is not known.
 	Calibrated int
 }
 
@@ -59,10 +59,10 @@ func (d *Desk) faceModel(f takedown.Face) *FaceModel {
 	return &d.opts.FaceModels[i]
 }
 
-// outgrown reports whether more faces are registered than a model was calibrated
-// for.
+// outgrown reports whether nearly as many faces are registered as a model was
+// calibrated for, or more.
 func (d *Desk) outgrown(faces int) bool {
-	return slices.ContainsFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Calibrated > 0 && faces > m.Calibrated })
+	return slices.ContainsFunc(d.opts.FaceModels, func(m FaceModel) bool { return m.Calibrated > 0 && 10*faces >= 9*m.Calibrated })
 }
 
 // strangers compares faces, by the numbers of their items, with the strangers of

@@ -74,6 +74,10 @@ type Preview struct {
 	// Strangers are how the faces of the case compare with the strangers of
 	// [FaceModel].Reference.
 	Strangers []Strangers
+	// FaceRisks is how often the list would be wrong about the faces of strangers with
+	// the faces of the grant, for each model with a reference. Status has the same
+	// without them.
+	FaceRisks []FaceRisk
 	// Risks are the reasons why accepting the case takes two reviewers. They are
 	// empty if one reviewer is enough.
 	Risks []request.Flag
@@ -156,6 +160,11 @@ func (d *Desk) Preview(ctx context.Context, id takedown.CaseID, sample takedown.
 	mats = c.registered(mats)
 	if err := p.ofCase(d, c, mats); err != nil {
 		return p, err
+	}
+	if f := &would.faces; len(f.faces) > 0 {
+		if p.FaceRisks, err = d.risksWith(ctx, f.faces, f.terms, f.effect); err != nil {
+			return p, err
+		}
 	}
 	hosts := map[string]int{}
 	if sample == nil {

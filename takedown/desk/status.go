@@ -40,6 +40,11 @@ type Status struct {
 	// Publications are the last publications, one for each path.
 	Publications []Publication `json:"publications,omitempty"`
 	Clock        ClockState    `json:"clock"`
+	// FaceRisks is how often the list is wrong about the faces of strangers, for each
+	// model with a [FaceModel].Reference. The
+	// strangers are compared again after changes of the list, in at most a twentieth of
+	// the time.
+	FaceRisks []FaceRisk `json:"face_risks,omitempty"`
 }
 
 // fingerprint tells keys apart and reveals nothing else of them.
@@ -51,7 +56,8 @@ func fingerprint(key []byte) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// Status returns how the desk is. It reads counters, and no case.
+// Status returns how the desk is. It reads counters, and no case. After a change of the
+// list it compares the strangers of the face models with the list, once.
 func (d *Desk) Status(ctx context.Context) (s Status, err error) {
 	if err := ctx.Err(); err != nil {
 		return s, err
@@ -84,6 +90,9 @@ func (d *Desk) Status(ctx context.Context) (s Status, err error) {
 	if err == nil {
 		s.Publications, err = d.copies()
 	}
+	if err == nil {
+		s.FaceRisks, err = d.risksOf(ctx)
+	}
 	return s, err
 }
 
@@ -103,7 +112,7 @@ const (
 	HealthMoves       HealthCode = "moves"        // moves wait for the list
 	HealthFaces       HealthCode = "faces_lost"   // faces in force are lost
 	HealthKeys        HealthCode = "keys_damaged" // keys cannot be read
-	HealthOutgrown    HealthCode = "outgrown"     // more faces are registered than the thresholds of their model were calibrated for
+	HealthOutgrown    HealthCode = "outgrown"     // nearly as many faces are registered as the thresholds of their model were calibrated for, or more
 	HealthSalvaged    HealthCode = "salvaged"     // the journal was damaged, and the last commit may be lost
 	HealthClockAhead  HealthCode = "clock_ahead"  // the clock jumped ahead: nothing is destroyed for a day
 	HealthClockBehind HealthCode = "clock_behind" // the clock is behind the time that the desk has seen
@@ -164,7 +173,7 @@ func (d *Desk) Health(ctx context.Context) (problems []HealthProblem) {
 		{HealthSalvaged, s.List.Salvaged != nil, s.List.Salvaged},
 		{HealthClockAhead, !s.Clock.Jumped.IsZero(), fmt.Errorf("takedown: the clock is at %s, and was last certain at %s", s.Clock.Now.Format(time.RFC3339), s.Clock.Trusted.Format(time.RFC3339))},
 		{HealthClockBehind, s.Clock.Behind > 0, fmt.Errorf("takedown: the clock is %v behind", s.Clock.Behind)},
-		{HealthOutgrown, d.outgrown(s.List.Counts.Faces), fmt.Errorf("takedown: %d faces are registered; the thresholds of a model were calibrated for fewer: see FaceModel.Calibrated", s.List.Counts.Faces)},
+		{HealthOutgrown, d.outgrown(s.List.Counts.Faces), fmt.Errorf("takedown: %d faces are registered; the thresholds of a model were calibrated for about as many or fewer: see FaceModel.Calibrated", s.List.Counts.Faces)},
 	} {
 		if x.is {
 			add(x.code, "", x.err)

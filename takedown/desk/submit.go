@@ -175,7 +175,8 @@ func (d *Desk) Offers(ctx context.Context, id takedown.CaseID) ([]request.Offer,
 // checkRequest looks at a request with what the desk brings to it.
 func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Checked {
 	return request.Check(ctx, r, &request.CheckOptions{
-		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Siblings: d.opts.Siblings, Unwrap: d.opts.Unwrap, Hosts: d.opts.Hosts, Desk: true, Embedder: d.embedder(), Decoders: d.opts.Decoders,
+		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Siblings: d.opts.Siblings, Unwrap: d.opts.Unwrap, Hosts: d.opts.Hosts, Desk: true, Embedder: d.embedder(), FaceFloor: d.opts.FaceFloor,
+		Decoders: d.opts.Decoders,
 		Slots: d.slots,
 	})
 }

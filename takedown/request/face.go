@@ -194,30 +194,43 @@ func (c *checker) look(pic *phash.Picture) []takedown.FoundFace {
 }
 
 // meant returns the face of a picture that an opt-out is about: the only one,
-// or the one that is marked.
+// or the one that is marked. A face below the floor is a problem.
 func (c *checker) meant(path string, pic *phash.Picture, found []takedown.FoundFace, mark string) (takedown.Face, bool) {
 	switch {
 	case len(found) == 0:
 		c.Add(path, CodeNoFace)
 	case len(found) == 1 && mark == "":
-		return found[0].Face, true
+		return found[0].Face, c.aboveFloor(path, pic, &found[0])
 	case mark == "":
 		c.Add(path, CodeSeveralFaces, "faces", strconv.Itoa(len(found)))
 	default:
-		if f, ok := marked(pic, found, mark); ok {
-			return f, true
+		if f := marked(pic, found, mark); f != nil {
+			return f.Face, c.aboveFloor(path, pic, f)
 		}
 		c.Add(path, CodeInvalidMark)
 	}
 	return takedown.Face{}, false
 }
 
-// marked returns the face at a mark. Where boxes overlap it is the one whose
+// aboveFloor checks what a face must have to be registered.
+func (c *checker) aboveFloor(path string, pic *phash.Picture, f *takedown.FoundFace) bool {
+	switch floor := &c.opts.FaceFloor; {
+	case min(f.Box.Dx(), f.Box.Dy()) < floor.Size:
+		c.Add(path, CodeSmallFace, "min", strconv.Itoa(floor.Size))
+	case f.Quality != 0 && f.Quality < floor.Quality, floor.Sharpness > 0 && takedown.FaceSharpness(pic.Image(), f.Box) < floor.Sharpness:
+		c.Add(path, CodeUnclearFace)
+	default:
+		return true
+	}
+	return false
+}
+
+// marked returns the face at a mark, or nil. Where boxes overlap it is the one whose
 // middle is nearest.
-func marked(pic *phash.Picture, found []takedown.FoundFace, mark string) (takedown.Face, bool) {
+func marked(pic *phash.Picture, found []takedown.FoundFace, mark string) *takedown.FoundFace {
 	x, y, ok := parseMark(mark)
 	if !ok {
-		return takedown.Face{}, false
+		return nil
 	}
 	b := pic.Image().Bounds()
 	// The last pixel belongs to the fraction 1.
@@ -233,9 +246,9 @@ func marked(pic *phash.Picture, found []takedown.FoundFace, mark string) (takedo
 		}
 	}
 	if best < 0 {
-		return takedown.Face{}, false
+		return nil
 	}
-	return found[best].Face, true
+	return &found[best]
 }
 
 // parseMark reads a point: two fractions from 0 to 1, with a comma between.
@@ -304,8 +317,8 @@ func (c *checker) openFaces(field string, images []File, marks []string) {
 		case len(found) == 1 && mark == "":
 			c.addFace(fields.Index(field, i), FaceTemplate{Face: found[0].Face})
 		case mark != "":
-			if f, ok := marked(pic, found, mark); ok {
-				c.addFace(fields.Index(field, i), FaceTemplate{Face: f})
+			if f := marked(pic, found, mark); f != nil {
+				c.addFace(fields.Index(field, i), FaceTemplate{Face: f.Face})
 			} else {
 				c.Add(fields.Index(field, i), CodeInvalidMark)
 			}

@@ -68,6 +68,8 @@ const (
 	CodeSeveralFaces    Code = "several_faces"     // the picture shows Params["faces"] faces, and none is marked
 	CodeInvalidMark     Code = "invalid_mark"      // no point of the picture, or none on a face
 	CodeMixedModels     Code = "mixed_models"      // the faces of one request are of different models
+	CodeSmallFace       Code = "small_face"        // the face has fewer than Params["min"] pixels
+	CodeUnclearFace     Code = "unclear_face"      // the face is blurred, covered, turned away or no human face
 	CodeNoEmbedder      Code = "no_embedder"       // the service cannot make vectors of pictures; it takes vectors
 )
 
@@ -78,7 +80,7 @@ var codes = []Code{
 	CodeRequired, CodeTooLong, CodeTooMany, CodeTooLarge, CodeTooManyPixels, CodeNotText, CodeInvalidEmail, CodeInvalidPhone,
 	CodeInvalidCountry, CodeInvalidLang, CodeInvalidAddress, CodeInternalAddress, CodeInvalidChoice, CodeNotAnImage, CodeUnsupported,
 	CodeDamagedImage, CodeInvalidHash, CodeUnknownCase, CodeNotInCase, CodeDuplicate, CodeNotAccepted, CodeNoConsent, CodeNotDepicted, CodeNoFace,
-	CodeSeveralFaces, CodeInvalidMark, CodeMixedModels, CodeNoEmbedder,
+	CodeSeveralFaces, CodeInvalidMark, CodeMixedModels, CodeSmallFace, CodeUnclearFace, CodeNoEmbedder,
 }
 
 // Problem is one thing that is wrong with a request.

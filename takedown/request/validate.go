@@ -101,6 +101,8 @@ type CheckOptions struct {
 	// pictures with its Embedder, if it has one.
 	Desk     bool
 	Embedder takedown.FaceEmbedder
+	// FaceFloor is the least that a face must have to be registered.
+	FaceFloor takedown.FaceFloor
 	// Decoders decode pictures of formats that package phash does not: see
 	// [phash.DecodeOptions].
 	Decoders map[phash.Format]phash.Decoder

@@ -10,6 +10,7 @@ const faceapi = require('@vladmandic/face-api/dist/face-api.node-wasm.js');
 
 const MODEL = 'face-api-resnet34@1.7.15';
 const DIMENSIONS = 128;
+const MAX_FACES = 256; // of a picture, as takedown.MaxFaces
 
 // load makes the model ready.
 async function load() {
@@ -23,15 +24,15 @@ async function load() {
 }
 
 // facesOf returns the faces of a picture, a tensor of height x width x 3 from 0
-// to 255, the biggest first: for each a box [left, top, right, bottom] in pixels
-// and a vector.
+// to 255, the biggest first: for each a box [left, top, right, bottom] in pixels,
+// a vector, and the confidence of the detector.
 async function facesOf(picture) {
-  const options = new faceapi.SsdMobilenetv1Options({ minConfidence: 0.3, maxResults: 10 });
+  const options = new faceapi.SsdMobilenetv1Options({ minConfidence: 0.3, maxResults: MAX_FACES });
   const faces = await faceapi.detectAllFaces(picture, options).withFaceLandmarks().withFaceDescriptors();
   faces.sort((a, b) => b.detection.box.area - a.detection.box.area);
   return faces.map((f) => {
     const { left, top, right, bottom } = f.detection.box;
-    return { box: [left, top, right, bottom].map(Math.round), vector: Array.from(f.descriptor) };
+    return { box: [left, top, right, bottom].map(Math.round), vector: Array.from(f.descriptor), quality: f.detection.score };
   });
 }
 

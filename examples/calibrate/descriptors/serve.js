@@ -1,7 +1,7 @@
 // Answers with the faces of pictures, for a program that runs it as a child:
 //
 //   → {"width": 480, "height": 320}\n, then 480 · 320 · 3 bytes of red, green, blue
-//   ← {"faces": [{"box": [left, top, right, bottom], "vector": [128 numbers]}]}\n
+//   ← {"faces": [{"box": [left, top, right, bottom], "vector": [128 numbers], "quality": 0.98}]}\n
 //
 // or {"error": "…"}. The first line it writes is {"model": …, "dimensions": …};
 // it ends with its input. One picture at a time, of at most MAX_PIXELS.
