@@ -16,8 +16,10 @@ type weighing struct {
 	e *Enforcer
 	// far looks around hashes as far as the review radius.
 	far bool
-	// marks are the keys to leave out, by the names of the lists.
+	// marks are the keys to leave out, by the names of the lists, and faces what
+	// is left of the faces of each list.
 	marks map[string]Mark
+	faces []sweptFaces
 
 	// The list that is being asked.
 	index int
@@ -47,6 +49,12 @@ type weighing struct {
 	out     [maxPending]weakMatch
 	pending int
 	known   bool
+}
+
+// sweptFaces are the faces of a state of a list that a sweep has not compared yet.
+type sweptFaces struct {
+	state *blocklist.State
+	fresh *blocklist.NewFaces
 }
 
 // matched names a rule of a list.
@@ -256,8 +264,24 @@ func (w *weighing) peopleOf(q *blocklist.Query, i int, p Frame, seen *faceCount)
 		w.facesMissed = w.facesMissed || !w.view.SearchesFaces()
 		seen.faces, seen.compared = true, seen.compared || w.view.ComparesFaces(f.v.Model())
 		w.terms.face = k
+		if n := w.newFaces(q); n != nil {
+			q.FindNewFaces(n, f.v, func(h blocklist.Hit) bool { return w.take(&h) })
+			continue
+		}
 		q.FindFaces(f.v, func(h blocklist.Hit) bool { return w.take(&h) })
 	}
+}
+
+// newFaces returns the faces that a sweep has not compared yet, or nil to compare all.
+func (w *weighing) newFaces(q *blocklist.Query) *blocklist.NewFaces {
+	if w.faces == nil {
+		return nil
+	}
+	f := &w.faces[w.index]
+	if f.state != w.view {
+		f.state, f.fresh = w.view, w.view.NewFaces(q.Since, q.SinceTime)
+	}
+	return f.fresh
 }
 
 // settle notes what a list could compare of the faces.

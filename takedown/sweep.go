@@ -94,13 +94,17 @@ func (e *Enforcer) Sweep(ctx context.Context, items Items, at *Cursor) iter.Seq2
 		if at.Next == nil {
 			at.Next = e.marks()
 		}
+		var faces []sweptFaces
+		if at.Seen != nil {
+			faces = make([]sweptFaces, len(e.sources))
+		}
 		for it, err := range items(ctx, at.After) {
 			if err == nil {
 				err = ctx.Err()
 			}
 			var w weighing
 			w.begin(e, where{})
-			w.marks = at.Seen
+			w.marks, w.faces = at.Seen, faces
 			if err == nil {
 				if w.candidate(&it.Candidate); w.closed {
 					err = ErrClosed

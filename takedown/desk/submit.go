@@ -177,7 +177,7 @@ func (d *Desk) checkRequest(ctx context.Context, r request.Request) *request.Che
 	return request.Check(ctx, r, &request.CheckOptions{
 		Profiles: d.opts.Profiles, Mapper: d.opts.URLMapper, Lookup: d.opts.Lookup, Siblings: d.opts.Siblings, Unwrap: d.opts.Unwrap, Hosts: d.opts.Hosts, Desk: true, Embedder: d.embedder(), FaceFloor: d.opts.FaceFloor,
 		Decoders: d.opts.Decoders,
-		Slots: d.slots,
+		Slots:    d.slots,
 	})
 }
 
