@@ -9,6 +9,7 @@ require (
 	github.com/staydown/staydown v0.0.0
 	github.com/staydown/staydown/phash/avif v0.0.0
 	github.com/staydown/staydown/takedown/desk v0.0.0
+	github.com/staydown/staydown/takedown/desk/pgstore v0.0.0
 	github.com/staydown/staydown/takedown/web v0.0.0
 	golang.org/x/net v0.55.0
 	golang.org/x/term v0.43.0
@@ -31,6 +32,10 @@ require (
 	github.com/ebitengine/purego v0.8.3 // indirect
 	github.com/gen2brain/avif v0.4.4 // indirect
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/pgx/v5 v5.13.0 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/mschoch/smat v0.2.0 // indirect
 	github.com/nfnt/resize v0.0.0-20180221191011-83c6a9932646 // indirect
@@ -41,6 +46,7 @@ require (
 	github.com/tetratelabs/wazero v1.9.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	golang.org/x/image v0.45.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect
 )
@@ -49,6 +55,7 @@ replace (
 	github.com/staydown/staydown => ../
 	github.com/staydown/staydown/phash/avif => ../phash/avif
 	github.com/staydown/staydown/takedown/desk => ../takedown/desk
+	github.com/staydown/staydown/takedown/desk/pgstore => ../takedown/desk/pgstore
 	github.com/staydown/staydown/takedown/texts => ../takedown/texts
 	github.com/staydown/staydown/takedown/web => ../takedown/web
 )

@@ -88,6 +88,16 @@ func (a album) get(key string) (it takedown.Item, file []byte, ok bool) {
 	return it, nil, false
 }
 
+// match returns the file of a match that a crawler reported.
+func (a album) match(_ context.Context, m takedown.Match) ([]byte, error) {
+	for _, e := range a {
+		if e.Candidate.SHA256 == m.Candidate.SHA256 {
+			return e.file, nil
+		}
+	}
+	return nil, errors.New("there is no such picture")
+}
+
 // decode reads a picture within the limits of package phash: what people send
 // must not be handed to image.Decode.
 func decode(file []byte) (image.Image, error) {

@@ -7,7 +7,9 @@
 // Then open http://localhost:8080. Reviewers are at /desk/, as alice, bob or carol
 // with the password "demonstration"; a few cases are waiting. The pictures of the
 // quickstart serve as the index in which a preview looks. Letters are not sent but
-// shown at /mailbox. The data is in a temporary folder unless -dir names one.
+// shown at /mailbox. The data is in a temporary folder unless -dir names one; with
+// -postgres, cases and rules are in a PostgreSQL database, and the folder has keys and
+// snapshots.
 package main
 
 import (
@@ -27,6 +29,7 @@ import (
 
 type config struct {
 	listen, dir, photos, password string
+	postgres                      string
 	seed                          bool
 }
 
@@ -36,6 +39,7 @@ func main() {
 	flag.StringVar(&c.dir, "dir", "", "folder of the desk; a temporary one by default")
 	flag.StringVar(&c.photos, "photos", "", "folder of pictures that serve as the index; those of examples/quickstart by default")
 	flag.StringVar(&c.password, "password", "demonstration", "password of the reviewers alice, bob and carol, of 10 characters or more")
+	flag.StringVar(&c.postgres, "postgres", "", "PostgreSQL for cases and rules, such as postgres://user@localhost/staydown; needs -dir")
 	flag.BoolVar(&c.seed, "seed", true, "begin with a few cases, when the folder is new")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -50,6 +54,9 @@ func main() {
 
 // run serves until ctx ends. It calls ready with the address.
 func run(ctx context.Context, c config, ready func(addr string)) (err error) {
+	if c.postgres != "" && c.dir == "" {
+		return errors.New("-postgres needs -dir: the keys of the cases have to stay")
+	}
 	if c.dir == "" {
 		if c.dir, err = os.MkdirTemp("", "staydown-intake-"); err != nil {
 			return err
@@ -65,7 +72,7 @@ func run(ctx context.Context, c config, ready func(addr string)) (err error) {
 		return err
 	}
 	defer l.Close()
-	s, err := newService(c, "http://"+l.Addr().String())
+	s, err := newService(ctx, c, "http://"+l.Addr().String())
 	if err != nil {
 		return err
 	}

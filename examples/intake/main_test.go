@@ -33,7 +33,26 @@ func some(t *testing.T) string {
 // made twice.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	c := config{listen: "localhost:0", dir: t.TempDir(), photos: some(t), password: "demonstration", seed: true}
+	walk(t, config{listen: "localhost:0", dir: t.TempDir(), photos: some(t), password: "demonstration", seed: true})
+}
+
+// The same with cases and rules in PostgreSQL. STAYDOWN_POSTGRES names an empty
+// database, such as "user=staydown dbname=postgres host=/run/postgresql".
+func TestRun_Postgres(t *testing.T) {
+	t.Parallel()
+	db := os.Getenv("STAYDOWN_POSTGRES")
+	if db == "" {
+		t.Skip("STAYDOWN_POSTGRES is not set")
+	}
+	walk(t, config{listen: "localhost:0", dir: t.TempDir(), photos: some(t), password: "demonstration", seed: true, postgres: db})
+	if err := run(t.Context(), config{listen: "localhost:0", postgres: db}, func(string) {}); err == nil {
+		t.Error("without a folder for the keys: no error")
+	}
+}
+
+// walk starts the program twice and looks at its pages.
+func walk(t *testing.T, c config) {
+	t.Helper()
 	for range 2 {
 		ctx, stop := context.WithCancel(context.Background())
 		addr, done := make(chan string, 1), make(chan error, 1)
@@ -65,7 +84,7 @@ func TestRun(t *testing.T) {
 		if page := get("/?lang=th"); !strings.Contains(page, "ท่านต้องการให้สิ่งใดไม่แสดงอีกต่อไป") {
 			t.Errorf("the first page:\n%s", page)
 		}
-		if page := get("/desk/"); !strings.Contains(page, "Log in") {
+		if page := get("/desk/?lang=en"); !strings.Contains(page, "Log in") {
 			t.Errorf("the console without a log-in:\n%s", page)
 		}
 		resp, err := client.PostForm(base+"/desk/login/", url.Values{"name": {"carol"}, "password": {"demonstration"}})
@@ -82,6 +101,9 @@ func TestRun(t *testing.T) {
 		if page := get(path); !strings.Contains(page, "What it would hit") {
 			t.Errorf("a case:\n%s", page)
 		}
+		if page := get("/desk/matches"); !strings.Contains(page, `name="match1"`) {
+			t.Errorf("the matches:\n%s", page)
+		}
 		if page := get("/style.css"); !strings.Contains(page, "--paper") {
 			t.Error("no style sheet")
 		}
@@ -95,7 +117,7 @@ func TestRun(t *testing.T) {
 // The mailbox has the letters of the seeded cases, with the links that work.
 func TestMailbox(t *testing.T) {
 	t.Parallel()
-	s, err := newService(config{dir: t.TempDir(), photos: some(t), password: "demonstration"}, "http://service.example")
+	s, err := newService(t.Context(), config{dir: t.TempDir(), photos: some(t), password: "demonstration"}, "http://service.example")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
+	"github.com/staydown/staydown/takedown/desk/pgstore"
 	"github.com/staydown/staydown/takedown/request"
 	"github.com/staydown/staydown/takedown/web"
 )
@@ -36,7 +38,7 @@ type letter struct {
 	At                time.Time
 }
 
-func newService(c config, url string) (*service, error) {
+func newService(ctx context.Context, c config, url string) (*service, error) {
 	s := &service{}
 	var err error
 	if s.index, err = readAlbum(c.photos); err != nil {
@@ -44,7 +46,15 @@ func newService(c config, url string) (*service, error) {
 	}
 	// The pages need the desk, and the desk's letters need the pages: a letter that
 	// comes before them waits.
-	if s.desk, err = desk.Open(filepath.Join(c.dir, "desk"), &desk.Options{Notifier: desk.NotifierFunc(s.notify), ConfirmEmail: true, Policy: "example-1"}); err != nil {
+	opts := &desk.Options{Notifier: desk.NotifierFunc(s.notify), ConfirmEmail: true, Policy: "example-1"}
+	if c.postgres != "" {
+		db, err := pgstore.Open(ctx, c.postgres, nil)
+		if err != nil {
+			return nil, err
+		}
+		opts.Store, opts.Journal = db.Cases(), db.Journal() // closed with the desk
+	}
+	if s.desk, err = desk.Open(filepath.Join(c.dir, "desk"), opts); err != nil {
 		return nil, err
 	}
 	key, err := keyOf(c.dir)
@@ -64,7 +74,7 @@ func newService(c config, url string) (*service, error) {
 	pages, err := web.New(s.desk, &web.Options{
 		Service: web.Service{Name: "Example Search", Contact: "privacy@search.example", Operator: "Example Search, 1 Example Street"},
 		Key:     key, URL: url, Login: team, Insecure: true,
-		Index: s.index.items, Thumbnail: s.index.thumbnail, Logger: slog.Default(),
+		Index: s.index.items, Thumbnail: s.index.thumbnail, MatchPicture: s.index.match, Logger: slog.Default(),
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.desk.Close())
@@ -79,7 +89,7 @@ func newService(c config, url string) (*service, error) {
 	return s, s.desk.Notify(context.Background())
 }
 
-func (s *service) Close() error { return s.desk.Close() }
+func (s *service) Close() error { return errors.Join(s.pages.Close(), s.desk.Close()) }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
@@ -151,5 +161,37 @@ func (s *service) seed(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := s.seedMatches(ctx); err != nil {
+		return err
+	}
 	return s.desk.Notify(ctx) // what waited for the addresses
+}
+
+// seedMatches puts a case into force and reports what a crawler finds in the index, so
+// that matches wait for an answer.
+func (s *service) seedMatches(ctx context.Context) error {
+	c, err := s.desk.Import(ctx, request.ImageOptOut{Requester: request.Requester{Name: "Requester Five", Email: "five@requester.example", Language: "en", Country: "TH"},
+		Images: []request.File{request.FromBytes(s.index[1%len(s.index)].file)}, Claim: request.ClaimDepicted, Reason: "I am in it."}, time.Now().Add(-72*time.Hour))
+	if err != nil {
+		return err
+	}
+	var second *desk.SecondReviewError
+	for _, by := range []string{"alice", "bob"} {
+		if err = s.desk.Accept(ctx, c.ID, desk.Grant{Actor: desk.Actor{By: by, Reason: "depicted"}}); !errors.As(err, &second) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range s.index {
+		d := s.desk.Enforcer().Check(e.Candidate)
+		if d.Why == 0 || d.Case != c.ID {
+			continue
+		}
+		if _, err := s.desk.AddMatches(ctx, takedown.Match{Candidate: e.Candidate, Decision: d}); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -83,7 +83,7 @@ func (h *Handler) refuseMove(w http.ResponseWriter, r *http.Request, who Reviewe
 		return
 	}
 	p := h.consolePage(r, who, "review", nil)
-	p.Alert = err.Error()
+	p.Alert, p.Here = err.Error(), "/desk/case/"+c.ID.String()
 	h.showReview(w, r, http.StatusUnprocessableEntity, p, c, termsOf(r.PostForm)) // nothing that was entered is lost
 }
 
