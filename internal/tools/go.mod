@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/coder/hnsw v0.6.1
 	github.com/corona10/goimagehash v1.1.0
+	github.com/disintegration/imaging v1.6.2
 	github.com/fzipp/gocyclo v0.6.0
 	github.com/google/go-cmp v0.7.0
 	github.com/philippgille/chromem-go v0.7.0
@@ -14,6 +15,20 @@ require (
 	golang.org/x/image v0.45.0
 	golang.org/x/mod v0.43.0
 	gonum.org/v1/plot v0.16.0
+)
+
+require (
+	github.com/fxamacker/cbor/v2 v2.9.4 // indirect
+	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
+	github.com/go-webauthn/webauthn v0.18.2 // indirect
+	github.com/go-webauthn/x v0.3.1 // indirect
+	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
+	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/philhofer/fwd v1.2.0 // indirect
+	github.com/tinylib/msgp v1.6.4 // indirect
+	github.com/x448/float16 v0.8.4 // indirect
+	golang.org/x/crypto v0.57.0 // indirect
 )
 
 require (
@@ -45,14 +60,15 @@ require (
 	github.com/pmezard/go-difflib v1.0.0 // indirect
 	github.com/staydown/staydown/takedown/texts v0.0.0 // indirect
 	github.com/staydown/staydown/takedown/web v0.0.0
+	github.com/staydown/staydown/takedown/web/passkey v0.0.0
 	github.com/tetratelabs/wazero v1.9.0 // indirect
 	github.com/viterin/partial v1.1.0 // indirect
 	github.com/viterin/vek v0.4.2 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	golang.org/x/exp v0.0.0-20240506185415-9bf2ced13842 // indirect
-	golang.org/x/net v0.55.0 // indirect
-	golang.org/x/sys v0.47.0 // indirect
-	golang.org/x/text v0.41.0 // indirect
+	golang.org/x/net v0.58.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 	gonum.org/v1/gonum v0.17.0 // indirect
 )
 
@@ -62,4 +78,5 @@ replace (
 	github.com/staydown/staydown/takedown/desk => ../../takedown/desk
 	github.com/staydown/staydown/takedown/texts => ../../takedown/texts
 	github.com/staydown/staydown/takedown/web => ../../takedown/web
+	github.com/staydown/staydown/takedown/web/passkey => ../../takedown/web/passkey
 )

@@ -171,6 +171,9 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int,
 	for i, it := range c.Items {
 		v.Items = append(v.Items, reviewItem{it, i, valueAt(values, it.Field)})
 	}
+	if c.State == desk.StateInForce && !form.Entered() {
+		v.Terms = inForce(&c)
+	}
 	h.possible(&v, p)
 	var err error
 	if v.Team, err = h.team(r.Context(), *p.Reviewer, &c); err != nil {
@@ -198,7 +201,7 @@ func (h *Handler) showReview(w http.ResponseWriter, r *http.Request, status int,
 // are a problem that is shown, beside what was asked for.
 func (h *Handler) preview(ctx context.Context, v *reviewPage, who Reviewer) {
 	var at *desk.Grant
-	if v.Terms.Entered() && v.CanDecide {
+	if v.Terms.Entered() && (v.CanDecide || v.CanAmend) {
 		if g, err := grantOf(v.Terms, &v.Case, who.actor("")); err != nil {
 			v.Problem = err.Error()
 		} else {

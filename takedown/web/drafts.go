@@ -19,6 +19,7 @@ type draft struct {
 	// completes is the case that the form completes.
 	completes takedown.CaseID
 	problems  []request.Problem
+	checked   *request.Checked // of the request as it is, or nil: pictures are examined once
 	used      time.Time
 }
 

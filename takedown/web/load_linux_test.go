@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"mime/multipart"
@@ -25,6 +26,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -36,6 +38,7 @@ type load struct {
 	cases, reviewers int
 	perMinute        int           // submissions
 	pictures         int           // of the seeded cases have pictures
+	index            int           // entries in which a preview looks
 	think            time.Duration // the mean time between two pages of a reviewer
 	runs             time.Duration
 }
@@ -49,9 +52,9 @@ type load struct {
 func loadOfTest() load {
 	n, err := strconv.Atoi(os.Getenv("STAYDOWN_CASES"))
 	if err != nil {
-		return load{cases: 200, reviewers: 5, perMinute: 600, pictures: 3, think: 20 * time.Millisecond, runs: time.Second}
+		return load{cases: 200, reviewers: 5, perMinute: 600, pictures: 3, index: 50, think: 20 * time.Millisecond, runs: time.Second}
 	}
-	l := load{cases: n, reviewers: 50, perMinute: 100, pictures: 200, think: 5 * time.Second, runs: 3 * time.Minute}
+	l := load{cases: n, reviewers: 50, perMinute: 100, pictures: 200, index: 2000, think: 5 * time.Second, runs: 3 * time.Minute}
 	if d, err := time.ParseDuration(os.Getenv("STAYDOWN_LOAD_TIME")); err == nil {
 		l.runs = d
 	}
@@ -310,13 +313,35 @@ func openLoad(t *testing.T, l load) *loadOffice {
 		t.Logf("%d cases imported in %v", l.cases, time.Since(begin).Round(time.Second))
 	}
 	pages, err := web.New(d, &web.Options{Service: web.Service{Name: "Example Search"}, Key: bytes.Repeat([]byte{7}, 32), Login: byHeader{}, Insecure: true,
-		PerHour: 1 << 30, Drafts: 5000, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		Index: indexOfLoad(l.index), PerHour: 1 << 30, Drafts: 5000, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(pages)
 	t.Cleanup(s.Close)
 	return &loadOffice{d, s.URL, &times{took: map[string][]time.Duration{}}}
+}
+
+// indexOfLoad is an index of pictures that nobody asks for, by their hashes.
+func indexOfLoad(n int) takedown.Items {
+	r := rand.New(rand.NewPCG(5, 6))
+	var items []takedown.Item
+	for i := range n {
+		var b [32]byte
+		for k := range b {
+			b[k] = byte(r.Uint32())
+		}
+		items = append(items, takedown.Item{Key: fmt.Sprintf("%06d", i), Candidate: takedown.Candidate{ImageURLs: []string{addressOf(9_000_000 + i)}, Hashes: []phash.Hash{phash.FromPDQ(b)}}})
+	}
+	return func(_ context.Context, after string) iter.Seq2[takedown.Item, error] {
+		return func(yield func(takedown.Item, error) bool) {
+			for _, it := range items {
+				if it.Key > after && !yield(it, nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // seedLoad imports cases of the last 400 days, and decides two thirds of them.

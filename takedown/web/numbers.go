@@ -233,6 +233,17 @@ func (p page) Reason() func(string) string {
 	}
 }
 
+// Deadline writes the name of a deadline in words. Operators have deadlines of their
+// own, whose names stand for themselves.
+func (p page) Deadline() func(string) string {
+	return func(name string) string {
+		if p.W.has("deadline." + name) {
+			return p.W.of("deadline." + name)
+		}
+		return name
+	}
+}
+
 // Long writes a duration for people: in minutes, hours or days.
 func (p page) Long() func(time.Duration) string {
 	return func(d time.Duration) string {

@@ -328,7 +328,7 @@ func (h *Handler) takeForm(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, checked.Failed)
 		return
 	}
-	v.problems = checked.Problems
+	v.problems, v.checked = checked.Problems, checked
 	marks := slices.ContainsFunc(v.problems, func(p request.Problem) bool { return p.Code == request.CodeSeveralFaces })
 	id = h.drafts.put(id, v)
 	switch {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/internal/outline"
@@ -69,6 +70,28 @@ func termsOf(form url.Values) terms {
 	for name, values := range form {
 		if slices.Contains(termNames, strings.TrimRight(name, "0123456789")) || name == "do" || name == "seen" {
 			t.Values[name] = values
+		}
+	}
+	return t
+}
+
+// inForce are the terms of a case that is in force, to be changed.
+func inForce(c *desk.Case) terms {
+	t := terms{url.Values{"scope": {strconv.Itoa(int(c.Granted))}, "territory": c.Territories}}
+	if c.Granted > c.Asked {
+		t.Set("wider", c.Reason)
+	}
+	if !c.End.IsZero() {
+		t.Set("end", c.End.UTC().AddDate(0, 0, -1).Format(time.DateOnly))
+	}
+	for i := range c.Items {
+		it, n := &c.Items[i], strconv.Itoa(i)
+		if it.Outcome != desk.OutcomeAccepted {
+			t.Set("item"+n, string(it.Outcome))
+			t.Set("why"+n, it.Reason)
+		}
+		for _, v := range it.Views {
+			t.Add("view"+n, viewText(v))
 		}
 	}
 	return t

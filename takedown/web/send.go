@@ -65,10 +65,12 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	checked := h.desk.Check(r.Context(), v.request)
-	if checked.Failed != nil {
-		h.fail(w, r, checked.Failed)
-		return
+	checked := v.checked
+	if checked == nil {
+		if checked = h.desk.Check(r.Context(), v.request); checked.Failed != nil {
+			h.fail(w, r, checked.Failed)
+			return
+		}
 	}
 	p := h.page(r, "check", nil)
 	c := checkPage{Door: d, Draft: id, Completes: v.completes != noCase, Lines: h.linesOf(p.W, d, v.request)}
@@ -258,7 +260,7 @@ func (h *Handler) takeMark(w http.ResponseWriter, r *http.Request) {
 		h.fail(w, r, checked.Failed)
 		return
 	}
-	v.problems = checked.Problems
+	v.problems, v.checked = checked.Problems, checked
 	h.drafts.put(id, v)
 	if blocking(withoutMarks(v.problems)) {
 		h.redirect(w, r, "/ask/"+d.Name+"?d="+id)

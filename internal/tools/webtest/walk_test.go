@@ -46,7 +46,7 @@ type office struct {
 }
 
 // open starts the pages.
-func open(t *testing.T) *office {
+func open(t *testing.T, change func(*web.Options)) *office {
 	t.Helper()
 	program := browser.Program()
 	if program == "" {
@@ -76,7 +76,11 @@ func open(t *testing.T) *office {
 	}
 	s := httptest.NewUnstartedServer(nil)
 	o.url = "http://" + s.Listener.Addr().String()
-	if o.pages, err = web.New(o.desk, &web.Options{Service: web.Service{Name: "Example Search"}, Key: bytes.Repeat([]byte{1}, 32), URL: o.url, Login: team, Insecure: true, PerHour: 10000}); err != nil {
+	opts := &web.Options{Service: web.Service{Name: "Example Search"}, Key: bytes.Repeat([]byte{1}, 32), URL: o.url, Login: team, Insecure: true, PerHour: 10000}
+	if change != nil {
+		change(opts)
+	}
+	if o.pages, err = web.New(o.desk, opts); err != nil {
 		t.Fatal(err)
 	}
 	s.Config.Handler = o.pages
@@ -178,15 +182,17 @@ func (w *tab) look(state string) {
 	w.t.Helper()
 	w.o.states++
 	var result struct {
-		Found []violation
-		Over  int
+		Found  []violation
+		Over   int
+		Broken []string
 	}
 	var raw []byte
 	w.run(emulation.SetScriptExecutionDisabled(false),
 		chromedp.Evaluate(w.o.axe+`;0`, nil),
 		chromedp.Evaluate(`axe.run({runOnly:["wcag2a","wcag2aa","wcag21a","wcag21aa","wcag22aa","best-practice"]}).then(r => JSON.stringify({
 			Found: r.violations.map(v => ({ID: v.id, Nodes: v.nodes.map(n => ({HTML: n.html}))})),
-			Over: document.documentElement.scrollWidth - document.documentElement.clientWidth}))`, &raw, chromedp.EvalAsValue, awaitPromise))
+			Over: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+			Broken: [...document.images].filter(i => i.complete && !i.naturalWidth && i.loading !== "lazy").map(i => i.src)}))`, &raw, chromedp.EvalAsValue, awaitPromise))
 	var text string
 	if err := json.Unmarshal(raw, &text); err == nil {
 		raw = []byte(text)
@@ -199,6 +205,9 @@ func (w *tab) look(state string) {
 	}
 	if result.Over > 0 {
 		w.t.Errorf("%s %s: the page is %d pixels wider than the window", w.name, state, result.Over)
+	}
+	for _, src := range result.Broken {
+		w.t.Errorf("%s %s: the picture %s is not shown", w.name, state, src)
 	}
 	if *pictures != "" {
 		var png []byte
@@ -222,7 +231,7 @@ func find(t *testing.T, re, text string) string {
 // takes it back; a reviewer decides in between. On a phone in Thai, on a desk in
 // English, with text at twice its size, without JavaScript.
 func TestWalk(t *testing.T) {
-	o := open(t)
+	o := open(t, nil)
 	for _, as := range []struct {
 		lang   string
 		width  int64
@@ -281,7 +290,7 @@ func TestWalk(t *testing.T) {
 
 // Every form, empty and with all that is wrong, in both languages.
 func TestForms(t *testing.T) {
-	o := open(t)
+	o := open(t, nil)
 	for _, lang := range []string{"en", "th"} {
 		w := o.tab("forms-"+lang, 390, false, 1)
 		w.open("/?lang=" + lang)
@@ -305,7 +314,7 @@ func TestForms(t *testing.T) {
 
 // A form is filled in and sent with the keyboard alone.
 func TestKeyboard(t *testing.T) {
-	o := open(t)
+	o := open(t, nil)
 	w := o.tab("keyboard", 1280, false, 1)
 	w.open("/ask/link?lang=en")
 	w.run(emulation.SetScriptExecutionDisabled(false))
