@@ -342,7 +342,6 @@ func (d *Desk) finishOpening(ctx context.Context) error {
 	d.publishes.Store(published)
 	for _, step := range []func() error{
 		d.bind, d.store.settleKeys, d.store.buildIndex,
-		func() error { return removeTrials(d.dir) },
 		d.store.dropLeftUploads,
 		func() error { return d.settleAllowed(ctx) },
 		d.replay,

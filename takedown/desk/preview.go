@@ -3,19 +3,13 @@ package desk
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"iter"
 	"net/url"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/staydown/staydown/blocklist"
-	"github.com/staydown/staydown/blocklist/boltjournal"
 	"github.com/staydown/staydown/internal/radius"
 	"github.com/staydown/staydown/phash"
 	"github.com/staydown/staydown/takedown"
@@ -118,7 +112,7 @@ type NearFace struct {
 // exception: a case that would match very many pictures is marked as needing a
 // second reviewer.
 //
-// It matches as the enforcer will, with a temporary list in the desk's folder.
+// It matches as the enforcer will, with a temporary list in memory.
 // Derived keys (except URLs) and exceptions of the rules that the grant would
 // replace are included. Faces are compared in memory, so no template is written.
 // Exceptions of their rule are included, copies derived for it are not.
@@ -401,30 +395,18 @@ func (t *trialFaces) leavesAlone(c *takedown.Candidate, frame int, common *block
 
 // trial makes a list of nothing but the rules of a grant. done removes it.
 func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, done func() error, err error) {
-	dir, err := os.MkdirTemp(d.dir, trialFolder+"*")
+	// In memory: nothing of a case that is not decided reaches the disk, and no write
+	// is waited for.
+	list, err := blocklist.New(blocklist.NewMemoryJournal(), "", &blocklist.Options{Now: d.opts.Now})
 	if err != nil {
-		return nil, nil, fmt.Errorf("takedown: preview: %w", err)
-	}
-	var list *blocklist.List
-	drop := func() (err error) {
-		if list != nil {
-			err = list.Close()
-		}
-		return errors.Join(err, os.RemoveAll(dir))
+		return nil, nil, err
 	}
 	made := false
 	defer func() { // also when something panics
 		if !made {
-			err = errors.Join(err, drop())
+			err = errors.Join(err, list.Close())
 		}
 	}()
-	// The key is in memory only: what a crash leaves, or the disk keeps of a file that
-	// was removed, tells nothing of a case that is not decided.
-	key := new(blocklist.EncryptionKey)
-	rand.Read(key[:])
-	if list, err = boltjournal.Open(dir, &blocklist.Options{Now: d.opts.Now, EncryptionKey: key}); err != nil {
-		return nil, nil, err
-	}
 	rules, covers, err := d.plan(c, g, list)
 	if err != nil {
 		return nil, nil, err
@@ -475,24 +457,7 @@ func (d *Desk) trial(ctx context.Context, c *caseRecord, g Grant) (t *trial, don
 		return nil, nil, err
 	}
 	made = true
-	return t, drop, nil
-}
-
-// trialFolder begins the name of the folder of a trial; Open removes those that
-// a crash left.
-const trialFolder = "preview-"
-
-func removeTrials(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), trialFolder) {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("takedown: %w", err)
-	}
-	return nil
+	return t, list.Close, nil
 }
 
 // miss notes how far an image is that would be left alone.
