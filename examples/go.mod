@@ -11,6 +11,7 @@ require (
 	github.com/staydown/staydown/takedown/desk v0.0.0
 	github.com/staydown/staydown/takedown/desk/pgstore v0.0.0
 	github.com/staydown/staydown/takedown/web v0.0.0
+	golang.org/x/image v0.45.0
 	golang.org/x/net v0.55.0
 	golang.org/x/term v0.43.0
 	gonum.org/v1/gonum v0.17.0
@@ -29,8 +30,6 @@ require (
 	github.com/campoy/embedmd v1.0.0 // indirect
 	github.com/corona10/goimagehash v1.1.0 // indirect
 	github.com/dchest/siphash v1.2.3 // indirect
-	github.com/ebitengine/purego v0.8.3 // indirect
-	github.com/gen2brain/avif v0.4.4 // indirect
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
@@ -45,7 +44,6 @@ require (
 	github.com/staydown/staydown/takedown/texts v0.0.0 // indirect
 	github.com/tetratelabs/wazero v1.9.0 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
-	golang.org/x/image v0.45.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect
 	golang.org/x/text v0.41.0 // indirect

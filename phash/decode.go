@@ -154,6 +154,14 @@ const (
 // the orientation that is given in the file.
 type Decoder func(data []byte, maxPixels int64) (image.Image, error)
 
+// Decoded is an image with facts about its file. A [Decoder] may return a pointer to
+// one for an image that it reduced, or that is damaged.
+type Decoded struct {
+	image.Image
+	FullSize image.Point // in pixels of the file; the zero value: the size of the image
+	Damage   Damage
+}
+
 // DecodeOptions are the limits of [Decode], and additional decoders. A nil pointer
 // and a zero field mean the defaults. The options may be shared; they are only
 // read.
@@ -296,14 +304,23 @@ func decodeByCaller(format Format, data []byte, d Decoder, maxPixels int64) (*Pi
 	if err != nil {
 		return nil, err
 	}
-	if err := checkBounds(img); err != nil {
+	known := Decoded{Image: img}
+	if d, ok := img.(*Decoded); ok && d != nil {
+		known = *d
+	}
+	if err := checkBounds(known.Image); err != nil {
 		return nil, &DecodeError{Format: format, Reason: ErrCorrupt, Err: err}
 	}
-	b := img.Bounds()
-	if err := checkPixels(format, b.Dx(), b.Dy(), maxPixels); err != nil {
+	full := known.FullSize
+	if full == (image.Point{}) {
+		full = known.Bounds().Size()
+	}
+	if err := checkPixels(format, full.X, full.Y, maxPixels); err != nil {
 		return nil, err
 	}
-	return newPicture(img, 1, format), nil
+	pic := newPicture(known.Image, 1, format)
+	pic.full, pic.damage = full, known.Damage
+	return pic, nil
 }
 
 func checkPixels(format Format, w, h int, maxPixels int64) error {

@@ -160,18 +160,28 @@ func TestDamaged(t *testing.T) {
 	}
 }
 
-// FuzzProperties: the walk over the container never panics and never takes long.
-// The decoder behind it is libavif's and fuzzed there.
-func FuzzProperties(f *testing.F) {
+// FuzzDecode: no file makes the decoder panic or take more pixels than are allowed.
+func FuzzDecode(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.avif")
 	for _, name := range files {
 		f.Add(read(f, name))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		// With a limit of 0 pixels every well-formed container is refused before
-		// the decoder sees it.
-		if _, err := avif.Decode(data, 0); err == nil {
-			t.Fatal("decoded within 0 pixels")
+		const most = 1 << 16
+		m, err := avif.Limited(32<<20)(data, most)
+		if err != nil {
+			return
+		}
+		if b := m.Bounds(); b.Empty() || b.Dx()*b.Dy() > most {
+			t.Fatalf("a picture of %v", b)
+		}
+		if a, ok := m.(phash.Animation); ok {
+			frames, _ := a.Frames(t.Context(), 3)
+			for m := range frames {
+				if m.Bounds().Empty() {
+					t.Fatal("an empty frame")
+				}
+			}
 		}
 	})
 }
