@@ -94,6 +94,7 @@ type Publisher struct {
 	last    []byte     // the newest delta; nil if several were written
 	based   time.Time  // when this process wrote a base
 	gone    map[string]time.Time
+	found   *pointer // that NewPublisher found; nil for none
 	pruned  time.Time
 
 	infoMu sync.Mutex
@@ -151,7 +152,9 @@ func NewPublisher(ctx context.Context, list *blocklist.List, store Store, opts *
 	if _, _, err := list.Delta(ctx, 0, 0); err != nil {
 		return nil, err
 	}
-	return p, p.look(ctx)
+	err := p.look(ctx)
+	p.found = p.now
+	return p, err
 }
 
 // look reads the pointer in the store.
@@ -660,6 +663,10 @@ func (p *Publisher) prune(ctx context.Context, bases bool) error {
 			continue
 		}
 		since, ok := p.gone[name]
+		if p.pruned.IsZero() && p.found != nil && !slices.Contains(p.found.names(), name) {
+			// Programs that publish once and end would keep the file for ever.
+			since, ok = p.found.writtenAt(), true
+		}
 		if !ok || since.After(now) {
 			since = now
 		}

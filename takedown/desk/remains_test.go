@@ -2,11 +2,15 @@ package desk_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/staydown/staydown/blocklist/feed"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 )
@@ -96,4 +100,88 @@ func TestErase_Remains(t *testing.T) {
 	if c, err := d.Case(ctx, id); err != nil || c.Request != nil || c.Pictures != nil || c.State != desk.StateWithdrawn || len(c.Moves) == 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
+}
+
+// What docs/operating.md says of copies: a feed has what has ended until its time is
+// over, the folder of a reader until it follows, a backup from before always, and a
+// backup from after never.
+func TestErase_RemainsElsewhere(t *testing.T) {
+	t.Parallel()
+	begin := time.Now() // the files of a feed have the times of the system
+	now := &clock{t: begin}
+	public, key, err := ed25519.GenerateKey(nil)
+	ok(t, err)
+	d := open(t, t.TempDir(), &desk.Options{Now: now.Now, SigningKey: key})
+	r, secrets := secretive(t)
+	id := accept(t, d, r, desk.Grant{})
+	accept(t, d, notice("https://example.org/other.jpg"), desk.Grant{})
+	c, err := d.Case(ctx, id)
+	ok(t, err)
+	marks := d.Marks(c.Rules)
+
+	base := t.TempDir()
+	place := func(name string) string { return filepath.Join(base, name) }
+	store, err := feed.NewFolder(place("feed"))
+	ok(t, err)
+	publish := func() { // as a program that publishes once and ends
+		t.Helper()
+		p, err := feed.NewPublisher(ctx, d.List(), store, &feed.PublisherOptions{SigningKey: key, Now: now.Now})
+		ok(t, err)
+		ok(t, p.Publish(ctx))
+	}
+	follow := func(until func() bool) { // as a reader that is started again
+		t.Helper()
+		f, err := feed.Follow(ctx, place("feed"), &feed.Options{Dir: place("reader"), TrustedKeys: []ed25519.PublicKey{public}, Now: now.Now})
+		ok(t, err)
+		eventually(t, "the reader follows", until)
+		ok(t, f.Close())
+	}
+	publish()
+	_, err = d.Backup(ctx, place("before"))
+	ok(t, err)
+	there := func(name string) (kinds []string) {
+		t.Helper()
+		paths, err := filepath.Glob(filepath.Join(place(name), "*"))
+		ok(t, err)
+		lists, err := filepath.Glob(filepath.Join(place(name), "list", "*"))
+		ok(t, err)
+		for kind, list := range marks {
+			if slices.ContainsFunc(append(paths, lists...), func(path string) bool {
+				b, _ := os.ReadFile(path) // a reader at work removes files
+				return bytes.Contains(b, list[0])
+			}) {
+				kinds = append(kinds, kind)
+			}
+		}
+		return kinds
+	}
+	follow(func() bool { return len(there("reader")) > 0 })
+	for _, name := range []string{"feed", "reader", "before"} {
+		if len(there(name)) == 0 {
+			t.Errorf("control: nothing of %d kinds in %s", len(marks), name)
+		}
+	}
+
+	ok(t, d.Withdraw(ctx, id, alice))
+	ok(t, d.Erase(ctx, id, alice))
+	ok(t, d.EraseList(ctx, c.Rules))
+	_, err = d.Backup(ctx, place("after"))
+	ok(t, err)
+	publish()
+	// The longest time of a file in a feed, and of one that no pointer names any more.
+	now.set(begin.Add(31 * 24 * time.Hour))
+	publish()
+	now.set(begin.Add(31*24*time.Hour + time.Hour))
+	publish()
+	follow(func() bool { return len(there("reader")) == 0 })
+	for _, name := range []string{"feed", "reader", "after"} {
+		if kinds := there(name); len(kinds) > 0 {
+			t.Errorf("%v are left in %s", kinds, name)
+		}
+		wantNowhere(t, place(name), name, secrets...)
+	}
+	if len(there("before")) == 0 {
+		t.Error("a backup from before has lost something: it is for its owner to delete")
+	}
+	wantNowhere(t, place("before"), "a backup from before, without the operator key", secrets...)
 }
