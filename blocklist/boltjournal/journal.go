@@ -271,13 +271,22 @@ func put(tx *bbolt.Tx, entries []blocklist.Entry) error {
 		if err := events.Put(k, appendEntry(nil, e)); err != nil {
 			return err
 		}
-		if err := ids.Put(e.ID[:], k); err != nil {
-			return err
-		}
 		if e.Target == 0 {
 			continue
 		}
 		if err := targets.Put(append(key(e.Target), k...), []byte{}); err != nil {
+			return err
+		}
+	}
+	// In order: a page is split at the commit only, and every key that comes before
+	// others on it moves them.
+	byID := make([]*blocklist.Entry, len(entries))
+	for i := range entries {
+		byID[i] = &entries[i]
+	}
+	slices.SortFunc(byID, func(a, b *blocklist.Entry) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	for _, e := range byID {
+		if err := ids.Put(e.ID[:], key(e.Seq)); err != nil {
 			return err
 		}
 	}
