@@ -420,14 +420,15 @@ func (im *importer) keys(e *exchange.Entry) (k blocklist.Keys, scope blocklist.S
 		scope = blocklist.ScopeBytes
 	}
 	for _, h := range e.Hashes {
-		reg, err := phash.HashesToStoreOf(h)
-		if err != nil {
-			return k, 0, err
+		stored := []phash.StoredHash{{Hash: h, Transform: phash.MakeTransform(phash.Whole, phash.Upright)}}
+		if im.c.Turned || !h.Plausible() { // it would be a fifth of the work of an import
+			reg, err := phash.HashesToStoreOf(h)
+			if err != nil {
+				return k, 0, err
+			}
+			stored = reg.Hashes
 		}
-		if !im.c.Turned {
-			reg.Hashes = reg.Hashes[:1]
-		}
-		for _, s := range reg.Hashes {
+		for _, s := range stored {
 			hk := blocklist.HashKey{Hash: s.Hash, Variant: uint8(s.Transform)}
 			if im.c.Distance >= 0 {
 				hk.Reach = blocklist.ReachBits(im.c.Distance)
