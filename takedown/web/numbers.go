@@ -12,8 +12,8 @@ import (
 	"github.com/staydown/staydown/takedown/desk"
 )
 
-// numbers are counts of all cases. Reading all of them takes some seconds on a large
-// desk, so they are kept for a minute and counted again in the background.
+// numbers are counts of all cases, and how the desk does. Reading all takes some
+// seconds on a large desk, so they are kept for a minute and counted again in the background.
 type numbers struct {
 	Counted  time.Time
 	Total    int
@@ -24,6 +24,7 @@ type numbers struct {
 	Oldest   time.Time
 	Decided  int
 	Reversed int
+	Problems []desk.HealthProblem
 
 	kinds   map[string]*kindNumbers
 	grounds map[string]*groundNumbers
@@ -114,6 +115,7 @@ func (c *counter) get(ctx context.Context, count func(context.Context) (*numbers
 // count reads all cases.
 func (h *Handler) count(ctx context.Context) (*numbers, error) {
 	n := &numbers{Counted: h.opts.Now(), kinds: map[string]*kindNumbers{}, grounds: map[string]*groundNumbers{}, team: map[string]*teamNumbers{}}
+	n.Problems = h.desk.Health(ctx)
 	for c, err := range h.desk.Cases(ctx) {
 		if err != nil {
 			return nil, err
@@ -205,13 +207,12 @@ func medianOf(list []time.Duration) time.Duration {
 // numbersPage shows the numbers, and how the desk does.
 type numbersPage struct {
 	*numbers
-	Problems []desk.HealthProblem
-	Status   desk.Status
+	Status desk.Status
 }
 
 // showNumbers shows counts of all cases.
 func (h *Handler) showNumbers(w http.ResponseWriter, r *http.Request, who Reviewer) {
-	n := numbersPage{Problems: h.desk.Health(r.Context())}
+	var n numbersPage
 	var err error
 	if n.Status, err = h.desk.Status(r.Context()); err == nil {
 		n.numbers, err = h.counter.get(r.Context(), h.count, h.opts.Now())

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/staydown/staydown/takedown"
@@ -106,14 +107,12 @@ func (h *Handler) queueOf(r *http.Request, p page) (q queuePage, query desk.Quer
 		q.Tab = tabs[i].name
 	}
 	query.States = tabs[i].states
+	counts, err := h.tabs.get(r.Context(), h.desk, p.Now)
+	if err != nil {
+		return q, query, err
+	}
 	for j, t := range tabs {
-		n := -1
-		if t.counted { // the others are large, and nobody works on them
-			if n, err = h.desk.Count(r.Context(), desk.Query{States: t.states}); err != nil {
-				return q, query, err
-			}
-		}
-		q.Tabs = append(q.Tabs, queueTab{option{t.name, p.W.of("queue." + t.name), j == i}, n})
+		q.Tabs = append(q.Tabs, queueTab{option{t.name, p.W.of("queue." + t.name), j == i}, counts[j]})
 	}
 	for _, k := range request.Kinds() {
 		chosen := form.Get("kind") == k.String()
@@ -135,6 +134,36 @@ func (h *Handler) queueOf(r *http.Request, p page) (q queuePage, query desk.Quer
 	form.Set("select", "all")
 	q.All = form.Encode()
 	return q, query, nil
+}
+
+// tabCounts are how many cases the tabs have. They are kept for some seconds: each takes
+// a look at all rows of the index in its states.
+type tabCounts struct {
+	mu sync.Mutex
+	at time.Time
+	n  []int
+}
+
+const tabCountsAge = 5 * time.Second
+
+func (t *tabCounts) get(ctx context.Context, d *desk.Desk, now time.Time) ([]int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n != nil && now.Sub(t.at) < tabCountsAge {
+		return t.n, nil
+	}
+	n := make([]int, len(tabs))
+	for i, x := range tabs {
+		n[i] = -1
+		if x.counted { // the others are large, and nobody works on them
+			var err error
+			if n[i], err = d.Count(ctx, desk.Query{States: x.states}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	t.n, t.at = n, now
+	return n, nil
 }
 
 // queueFlags are the flags by which the queue can be narrowed.

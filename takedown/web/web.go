@@ -34,6 +34,7 @@ type Handler struct {
 	drafts  *drafts
 	limits  *limiter
 	counter counter
+	tabs    tabCounts
 	later   later
 	uploads chan struct{} // one place for each form that is read
 	pages   *template.Template
