@@ -84,6 +84,7 @@ func report(rows []row, c *cost, o *options) string {
 	kinds(&b, rows)
 	families(&b, rows)
 	unrelatedTable(&b, rows)
+	scores(&b, rows)
 	c.table(&b)
 	return b.String()
 }
