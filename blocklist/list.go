@@ -259,7 +259,7 @@ func openList(store Journal, dir string, opts *Options) (*List, error) {
 	}
 	fs := cmp.Or[fsx.FS](o.hooks.FS, fsx.OS{})
 	if o.FaceLifetime == 0 {
-		o.FaceLifetime = defaultFaceLifetime
+		o.FaceLifetime = DefaultFaceLifetime
 	}
 	if o.FaceLifetime < minFaceLifetime || o.FaceLifetime > MaxFaceLifetime {
 		return nil, fmt.Errorf("blocklist: FaceLifetime is %v; %v to %v are accepted: %w", o.FaceLifetime, minFaceLifetime, MaxFaceLifetime, ErrLimit)

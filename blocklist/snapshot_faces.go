@@ -27,7 +27,7 @@ const (
 // How long nodes may use the faces of a published snapshot.
 const (
 	minFaceLifetime     = time.Minute
-	defaultFaceLifetime = 7 * 24 * time.Hour
+	DefaultFaceLifetime = 7 * 24 * time.Hour
 	// MaxFaceLifetime is the maximum of Options.FaceLifetime. Readers refuse a
 	// snapshot with a longer lifetime.
 	MaxFaceLifetime = 30 * 24 * time.Hour

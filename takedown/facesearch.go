@@ -27,8 +27,12 @@ type FaceSearch struct {
 	// Looks are taken in order; nil means [FaceLooks].
 	Looks []FaceLook
 	// All takes all looks and joins their faces. Otherwise FaceSearch stops after the
-	// first look that finds a face. Then a turned face beside an upright one is not
-	// found.
+	// first look that finds faces, if the embedder is sure of all of them. Then a turned
+	// face beside an upright one is not found.
+	//
+	// The embedder is sure of faces with a FoundFace.Quality of 0.95, or without a
+	// quality. Detectors also find faces that lie on their side, and then align them
+	// wrongly: a later look that finds the same face with a better quality counts.
 	All bool
 }
 
@@ -80,25 +84,30 @@ func (s *FaceSearch) EmbedFaces(ctx context.Context, picture image.Image) (found
 		if err != nil {
 			return nil, err
 		}
-		found = joinFaces(found, more)
-		if len(found) > 0 && !s.All {
+		found = joinFaces(found, more, s.All || len(found) == 0)
+		if !s.All && len(found) > 0 && !slices.ContainsFunc(found, func(f FoundFace) bool { return f.Quality != 0 && f.Quality < sure }) {
 			break
 		}
 	}
 	return found, nil
 }
 
-// joinFaces adds faces to those found before, except faces whose boxes lie for the
-// greater part in the box of one of these.
-func joinFaces(found, more []FoundFace) []FoundFace {
+// sure is the quality from which an embedder is sure that it sees a face upright.
+const sure = 0.95
+
+// joinFaces adds faces to those found before. A face whose box lies for the greater part
+// in the box of one of these takes its place if its quality is better. Others are
+// added if that is wanted.
+func joinFaces(found, more []FoundFace, add bool) []FoundFace {
 	area := func(r image.Rectangle) int64 { return int64(r.Dx()) * int64(r.Dy()) }
 	for _, f := range more {
 		at := slices.IndexFunc(found, func(g FoundFace) bool {
 			return 2*area(f.Box.Intersect(g.Box)) > min(area(f.Box), area(g.Box))
 		})
 		switch {
-		case at < 0:
+		case at < 0 && add:
 			found = append(found, f)
+		case at < 0:
 		case f.Quality > found[at].Quality:
 			found[at] = f
 		}
@@ -126,7 +135,7 @@ func (l FaceLook) faces(ctx context.Context, e FaceEmbedder, picture image.Image
 		for i := range found {
 			found[i].Box = mapBox(back, found[i].Box).Intersect(picture.Bounds())
 		}
-		all = joinFaces(all, found)
+		all = joinFaces(all, found, true)
 	}
 	return all, nil
 }

@@ -172,6 +172,47 @@ func TestFaceSearch_All(t *testing.T) {
 	}
 }
 
+// A detector that finds a face on its side, and doubts it, is asked again: the look
+// with the best quality counts, and a doubtful face elsewhere is not added.
+func TestFaceSearch_Doubt(t *testing.T) {
+	t.Parallel()
+	face := func(n float32) takedown.Face {
+		v := make([]float32, 64)
+		v[0], v[1] = 1, n
+		f, err := takedown.NewFace("doubt@1", v)
+		ok(t, err)
+		return f
+	}
+	for _, tc := range []struct {
+		name      string
+		qualities []float64 // of the looks
+		want      float32
+		calls     int
+	}{
+		{"sure at once", []float64{0.99}, 0, 1},
+		{"no quality", []float64{0}, 0, 1},
+		{"turned", []float64{0.6, 0.7, 0.98}, 2, 3},
+		{"never sure", []float64{0.6, 0.7, 0.8, 0.65, 0.5, 0.4}, 2, 6},
+	} {
+		calls := 0
+		s := &takedown.FaceSearch{Embedder: takedown.FaceEmbedderFunc(func(_ context.Context, m image.Image) ([]takedown.FoundFace, error) {
+			calls++
+			b := m.Bounds()
+			middle := image.Rect(b.Dx()*2/5, b.Dy()*2/5, b.Dx()*3/5, b.Dy()*3/5).Add(b.Min)
+			found := []takedown.FoundFace{{Face: face(float32(calls - 1)), Box: middle, Quality: tc.qualities[calls-1]}}
+			if calls > 1 {
+				found = append(found, takedown.FoundFace{Face: face(9), Box: image.Rectangle{Max: image.Pt(b.Dx()/9, b.Dy()/9)}.Add(b.Min), Quality: 0.99})
+			}
+			return found, nil
+		})}
+		found, err := s.EmbedFaces(t.Context(), wall(image.Pt(100, 100)))
+		ok(t, err)
+		if len(found) != 1 || !found[0].Face.Equal(face(tc.want)) || calls != tc.calls {
+			t.Errorf("%s: %d faces, quality %v, %d calls", tc.name, len(found), found[0].Quality, calls)
+		}
+	}
+}
+
 // Looks are bounded whatever the picture, and end with their context.
 func TestFaceSearch_Bounds(t *testing.T) {
 	t.Parallel()

@@ -135,6 +135,13 @@ type Options struct {
 	// themselves. Without it such a vector only holds for review, and two reviewers
 	// can grant more: anybody can send a vector that resembles very many people.
 	TrustFaceVectors bool
+	// FaceTerm is how long a face opt-out is in force if the grant names no end, from
+	// the receipt of the request, by the country of the requester (ISO 3166-1 alpha-2,
+	// upper case); "" is for all others. It is counted from the last time that the
+	// person was in contact, because some laws end the storage of a template then. A
+	// missing entry means DefaultFaceTerm, a negative one no end. A renewal is an
+	// [Desk.Amend] with a later end, after the person has agreed again.
+	FaceTerm map[string]time.Duration
 	// FaceLifetime is how long other machines may use the faces of a published
 	// snapshot, by their own clocks: see blocklist.Options. A list with faces is
 	// published only with a ListKey.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/staydown/staydown/internal/embedding"
 	"github.com/staydown/staydown/takedown"
@@ -139,4 +140,24 @@ func (d *Desk) embedder() takedown.FaceEmbedder {
 	default:
 		return &takedown.FaceSearch{Embedder: e}
 	}
+}
+
+// DefaultFaceTerm is how long a face opt-out is in force by default: three years, the
+// longest time that a law on biometric data with a fixed term allows after the last
+// contact.
+const DefaultFaceTerm = 3 * 365 * 24 * time.Hour
+
+// faceEnd returns when a face opt-out ends whose grant names no end; zero for never.
+func (d *Desk) faceEnd(c *caseRecord) time.Time {
+	term, ok := d.opts.FaceTerm[c.Country]
+	if !ok {
+		term, ok = d.opts.FaceTerm[""]
+	}
+	if !ok {
+		term = DefaultFaceTerm
+	}
+	if term < 0 {
+		return time.Time{}
+	}
+	return c.Received.Add(term)
 }

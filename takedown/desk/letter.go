@@ -1,9 +1,11 @@
 package desk
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
+	"github.com/staydown/staydown/blocklist"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/request"
 )
@@ -23,6 +25,9 @@ func (d *Desk) explain(m *Message, c *caseRecord, stored message) error {
 		m.Authority, m.Reference = r.Authority, r.Reference
 	case request.Complaint:
 		m.Party = r.Party
+	}
+	if err := d.explainFaces(m, c); err != nil {
+		return err
 	}
 	switch m.Kind {
 	case request.KindCounterNotice:
@@ -106,4 +111,20 @@ func (d *Desk) statement(c *caseRecord) (*StatementOfReasons, error) {
 		}
 	}
 	return &s, nil
+}
+
+// explainFaces notes until when nodes may use a face that was withdrawn.
+func (d *Desk) explainFaces(m *Message, c *caseRecord) error {
+	faces := m.Type == MessageWithdrawn && c.hasFaces()
+	if m.Kind == request.KindWithdrawal && m.Type == MessageAccepted {
+		target, err := d.store.get(c.About)
+		if err != nil {
+			return err
+		}
+		faces = target.hasFaces()
+	}
+	if faces {
+		m.FacesUntil = m.Time.Add(cmp.Or(d.opts.FaceLifetime, blocklist.DefaultFaceLifetime))
+	}
+	return nil
 }

@@ -107,6 +107,9 @@ type Message struct {
 	// Words are the words of a reviewer to the recipient: a question, or the reason
 	// why more time is needed.
 	Words string
+	// FacesUntil is until when machines with an earlier copy of the list may still block
+	// a face whose template was destroyed. It is zero if the case has no face.
+	FacesUntil time.Time
 	// OtherReviewer reports that somebody else decided about a complaint than about
 	// the decision that it is against.
 	OtherReviewer bool

@@ -108,6 +108,9 @@ func (p *plan) terms() error {
 
 // times checks the start and the end.
 func (p *plan) times() error {
+	if p.c.Kind == request.KindFaceOptOut && p.g.End.IsZero() && !p.g.asBefore {
+		p.g.End = p.d.faceEnd(p.c)
+	}
 	start, ok := ruleTime(p.g.Start)
 	end, okEnd := ruleTime(p.g.End)
 	switch {
