@@ -76,24 +76,50 @@ type Recovery struct {
 // Recover repairs a folder that [Open] refuses, as far as the choices allow. It returns
 // what is lost. If a repair needs another choice, nothing of that repair is done, and
 // the error is the [*MismatchError] that asks for it. Files that are given up are put
-// aside, never deleted, and no key is destroyed. The folder must not be open, and
-// Options.Store must be nil.
+// aside, never deleted, and no key is destroyed. The folder must not be open.
+//
+// A Store and a Journal of the options are repaired too, and closed at the end. They
+// cannot be put aside: where one is damaged, or has to begin anew, the error wraps
+// [ErrNotInFolder] and says what to do.
 //
 // Make a copy of the folder first: the repairs cannot be undone.
-func Recover(ctx context.Context, dir string, opts *Options, choices ...Choice) (Recovery, error) {
+func Recover(ctx context.Context, dir string, opts *Options, choices ...Choice) (did Recovery, err error) {
 	r := &recovering{dir: dir, choices: choices}
-	if opts != nil {
-		r.opts = *opts
-	}
-	if r.opts.Store != nil {
-		return Recovery{}, badOption("desk.Options.Store", "Recover repairs the default store only")
-	}
+	var giveBack func() error
+	r.opts, giveBack = lend(opts)
+	defer func() { err = errors.Join(err, giveBack()) }()
 	if _, err := os.Stat(dir); err != nil {
 		return Recovery{}, fmt.Errorf("takedown: %w", err)
 	}
 	r.opts.Salvage = true
-	err := r.run(ctx)
+	err = r.run(ctx)
 	return r.did, err
+}
+
+// ErrNotInFolder is returned when [Recover] would have to put a part aside that is not a
+// file of the folder, because it is in [Options].Store or [Options].Journal.
+var ErrNotInFolder = errors.New("takedown: the part is not in the folder")
+
+func notInFolder(what string) error {
+	return fmt.Errorf("%w: put the %s aside by the means of its database, give an empty one in the options, and call Recover again with the same choices; or restore a backup", ErrNotInFolder, what)
+}
+
+// store opens the case store.
+func (r *recovering) store() (Store, error) {
+	if r.opts.Store != nil {
+		return r.opts.Store, nil // that is lent
+	}
+	return OpenStore(filepath.Join(r.dir, "cases.db"))
+}
+
+// begun reports whether there is a case store, which may be empty.
+func (r *recovering) begun() (bool, error) {
+	if r.opts.Store == nil {
+		return exists(filepath.Join(r.dir, "cases.db"))
+	}
+	var rec deskRecord
+	err := r.opts.Store.View(func(tx StoreTx) (err error) { rec, err = recordIn(tx); return err })
+	return !rec.fresh, err
 }
 
 type recovering struct {
@@ -177,7 +203,7 @@ func (r *recovering) repair(ctx context.Context, m *MismatchError) error {
 			return r.keepKeys()
 		}
 		if m.Fault == FaultMissing {
-			if there, err := exists(filepath.Join(r.dir, "cases.db")); err != nil {
+			if there, err := r.begun(); err != nil {
 				return err
 			} else if !there {
 				return r.newCases()
@@ -215,7 +241,7 @@ func (r *recovering) aside(name string) error {
 
 // edit changes the store, and the file of keys, while neither is compared.
 func (r *recovering) edit(f func(tx StoreTx, k *keyfile.File, rec *deskRecord) error) error {
-	db, err := OpenStore(filepath.Join(r.dir, "cases.db"))
+	db, err := r.store()
 	if err != nil {
 		return err
 	}
@@ -263,7 +289,7 @@ func (r *recovering) freshKeys(key [operatorKeySize]byte, mark keyfile.Mark) err
 
 func (r *recovering) loseKeys(older bool) error {
 	if !older {
-		db, err := OpenStore(filepath.Join(r.dir, "cases.db"))
+		db, err := r.store()
 		if err != nil {
 			return err
 		}
@@ -297,7 +323,7 @@ func (r *recovering) loseOperatorKey() error {
 	if err != nil {
 		return err
 	}
-	db, err := OpenStore(filepath.Join(r.dir, "cases.db"))
+	db, err := r.store()
 	if err != nil {
 		return err
 	}
@@ -327,6 +353,11 @@ func (r *recovering) loseOperatorKey() error {
 
 // newCases makes an empty case store for the keys that are there.
 func (r *recovering) newCases() error {
+	if r.opts.Store != nil {
+		if there, err := r.begun(); err != nil || there {
+			return errors.Join(err, notInFolder("case store"))
+		}
+	}
 	key, err := r.operatorKey()
 	if err != nil {
 		return err
@@ -338,7 +369,7 @@ func (r *recovering) newCases() error {
 	if err := r.aside("cases.db"); err != nil {
 		return err
 	}
-	db, err := OpenStore(filepath.Join(r.dir, "cases.db"))
+	db, err := r.store()
 	if err != nil {
 		return err
 	}
@@ -415,11 +446,16 @@ func (r *recovering) loseList(m *MismatchError) error {
 	case m.Fault == FaultOlder, m.Fault == FaultFork:
 		return r.rebind()
 	}
+	if j := r.opts.Journal; j != nil {
+		if last, err := j.Last(); err != nil || last > 0 {
+			return errors.Join(err, notInFolder("journal"))
+		}
+	}
 	r.did.NewList = true
 	if err := r.aside("list"); err != nil {
 		return err
 	}
-	db, err := OpenStore(filepath.Join(r.dir, "cases.db"))
+	db, err := r.store()
 	if err != nil {
 		return err
 	}
@@ -430,6 +466,9 @@ func (r *recovering) loseList(m *MismatchError) error {
 // newEpoch raises the epoch of the list, and fills it with events without effect up to a
 // number, so that nodes that have a newer list take it as the successor of that.
 func (r *recovering) newEpoch(ctx context.Context, upTo uint64) error {
+	if r.opts.Journal != nil {
+		return fmt.Errorf("%w: the journal in the options cannot begin a new epoch: restore a newer backup of its database; or remove the published files that are newer, and start their readers without their last state", ErrNotInFolder)
+	}
 	d, err := r.open(ctx, false)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package pgstore_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -271,4 +273,55 @@ func TestDesk_SessionsEnd(t *testing.T) {
 	if failures < 5 || all.count("accepted") < 5 {
 		t.Errorf("%d calls failed, %d cases were accepted: the test shows little", failures, all.count("accepted"))
 	}
+}
+
+// The operator key of a desk in PostgreSQL is changed, and a backup of it opens from files.
+func TestDesk_KeyAndBackup(t *testing.T) {
+	needServer(t)
+	o, dir := name(), t.TempDir()
+	options := func(key []byte) *desk.Options {
+		db := openDB(t, o)
+		return &desk.Options{Store: db.Cases(), Journal: db.Journal(), OperatorKey: key}
+	}
+	keys := [][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)}
+	url := "https://example.org/a.jpg"
+	d, err := desk.Open(dir, options(keys[0]))
+	ok(t, err)
+	c, err := d.Submit(ctx, notice(url))
+	ok(t, err)
+	ok(t, d.Accept(ctx, c.ID, desk.Grant{Actor: reviewer}))
+	ok(t, d.Close())
+	ok(t, desk.ChangeOperatorKey(ctx, dir, options(keys[0]), keys[1]))
+	if _, err := desk.Open(dir, options(keys[0])); !errors.Is(err, desk.ErrMismatch) {
+		t.Errorf("the old key: %v", err)
+	}
+	d, err = desk.Open(dir, options(keys[1]))
+	ok(t, err)
+	backup := filepath.Join(t.TempDir(), "backup")
+	_, err = d.Backup(ctx, backup)
+	ok(t, errors.Join(err, d.Verify(ctx), d.Close()))
+	d, err = desk.Open(backup, &desk.Options{OperatorKey: keys[1]})
+	ok(t, err)
+	whole, err := d.Case(ctx, c.ID)
+	if ok(t, err); whole.Request == nil || d.Enforcer().FilterURL(url).Verdict != takedown.Block {
+		t.Errorf("%s, %v", whole.State, d.Enforcer().FilterURL(url))
+	}
+	ok(t, d.Close())
+	// A file of keys from before the case: the case can be ended.
+	ok(t, os.Remove(filepath.Join(dir, "keys")))
+	var m *desk.MismatchError
+	if _, err := desk.Open(dir, options(keys[1])); !errors.As(err, &m) || m.Choice() != desk.LoseKeys {
+		t.Errorf("without keys: %v", err)
+	}
+	did, err := desk.Recover(ctx, dir, options(keys[1]), desk.LoseKeys)
+	if ok(t, err); len(did.Unreadable) != 1 {
+		t.Errorf("%+v", did)
+	}
+	d, err = desk.Open(dir, options(keys[1]))
+	ok(t, err)
+	ok(t, d.Withdraw(ctx, c.ID, reviewer))
+	if v := d.Enforcer().FilterURL(url); v.Verdict != takedown.Allow {
+		t.Errorf("withdrawn: %v", v)
+	}
+	ok(t, d.Close())
 }
