@@ -26,9 +26,11 @@ type FaceSearch struct {
 	Embedder FaceEmbedder
 	// Looks are taken in order; nil means [FaceLooks].
 	Looks []FaceLook
-	// All takes all looks and joins their faces. Otherwise FaceSearch stops after the
-	// first look that finds faces, if the embedder is sure of all of them. Then a turned
-	// face beside an upright one is not found.
+	// All takes all looks and returns the faces of each turn, also where they are one
+	// face: a detector can be as sure of a face on its side as of one upright. It is for
+	// candidates, and finds the most. Otherwise FaceSearch stops after the first look
+	// that finds faces, if the embedder is sure of all of them. Then a turned face beside
+	// an upright one is not found.
 	//
 	// The embedder is sure of faces with a FoundFace.Quality of 0.95, or without a
 	// quality. Detectors also find faces that lie on their side, and then align them
@@ -76,6 +78,7 @@ func (s *FaceSearch) EmbedFaces(ctx context.Context, picture image.Image) (found
 	if looks == nil {
 		looks = FaceLooks()
 	}
+	var ways [8][]FoundFace // of All, by turn and mirror
 	for _, l := range looks {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -84,12 +87,29 @@ func (s *FaceSearch) EmbedFaces(ctx context.Context, picture image.Image) (found
 		if err != nil {
 			return nil, err
 		}
-		found = joinFaces(found, more, s.All || len(found) == 0)
-		if !s.All && len(found) > 0 && !slices.ContainsFunc(found, func(f FoundFace) bool { return f.Quality != 0 && f.Quality < sure }) {
+		if s.All {
+			way := l.way()
+			ways[way] = joinFaces(ways[way], more, true)
+			continue
+		}
+		found = joinFaces(found, more, len(found) == 0)
+		if len(found) > 0 && !slices.ContainsFunc(found, func(f FoundFace) bool { return f.Quality != 0 && f.Quality < sure }) {
 			break
 		}
 	}
+	for _, w := range ways {
+		found = append(found, w...)
+	}
 	return found, nil
+}
+
+// way returns the number of the turn and mirror of a look, 0 to 7.
+func (l FaceLook) way() int {
+	way := (l.Turn%4 + 4) % 4
+	if l.Mirror {
+		way += 4
+	}
+	return way
 }
 
 // sure is the quality from which an embedder is sure that it sees a face upright.
@@ -178,7 +198,7 @@ func count(length, size int) int { return 1 + max(0, 2*(length-size)+size-1)/siz
 // those of the picture.
 func (l FaceLook) show(m image.Image) (image.Image, f64.Aff3) {
 	b := m.Bounds()
-	turn := (l.Turn%4 + 4) % 4
+	turn := l.way() % 4
 	scale := l.Scale
 	if scale == 0 {
 		scale = 1

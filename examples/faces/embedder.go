@@ -32,7 +32,8 @@ const (
 // service would talk to its model server in the same way, or call it directly.
 //
 // One picture is asked about at a time. A child that does not answer in time, or
-// answers something else, is killed, and the Embedder broken from then on.
+// answers something else, is killed, and the Embedder broken from then on. A Pool starts
+// another one.
 type Embedder struct {
 	Model      string
 	Dimensions int
@@ -109,6 +110,13 @@ func (e *Embedder) Close() error {
 		return nil // that it ended, and not how, is what was wanted
 	}
 	return err
+}
+
+// isBroken reports whether the child is of no more use.
+func (e *Embedder) isBroken() bool {
+	<-e.turn
+	defer func() { e.turn <- struct{}{} }()
+	return e.broken != nil
 }
 
 // EmbedFaces implements takedown.FaceEmbedder.

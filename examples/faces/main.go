@@ -104,15 +104,14 @@ func mainProof(folder, model string, block, review float64) error {
 	if err != nil {
 		return err
 	}
-	embedder, err := startModel(context.Background(), cmp.Or(model, filepath.Join(root, "examples", "calibrate", "descriptors")))
-	if err != nil {
-		return err
-	}
+	pool := newPool(1, func(ctx context.Context) (*Embedder, error) {
+		return startModel(ctx, cmp.Or(model, filepath.Join(root, "examples", "calibrate", "descriptors")))
+	})
 	album, err := readAlbum(folder)
 	if err == nil {
-		_, err = prove(context.Background(), os.Stdout, album, embedder, block, review)
+		_, err = prove(context.Background(), os.Stdout, album, pool, block, review)
 	}
-	return errors.Join(err, embedder.Close())
+	return errors.Join(err, pool.Close())
 }
 
 // repository returns the root of the repository, from any folder in it.
