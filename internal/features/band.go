@@ -190,11 +190,22 @@ func (m *Match) picturesBand() Band {
 		}
 	}
 	for i := range reviewRules {
-		if reviewRules[i].holds(m) {
+		if reviewRules[i].holds(m) && !m.isOutline() {
 			return Review
 		}
 	}
 	return None
+}
+
+// leastReview is the least coverage of a match for a person. Of copies that are held one
+// has less than 0.15, of unrelated pictures a sixth has less than 0.1.
+const leastReview = 0.1
+
+// isOutline reports whether few points were found and what agrees are mostly smooth
+// outlines: one disc, ring or frame agrees with any other. Of unrelated pictures that
+// were held half are such, of copies none.
+func (m *Match) isOutline() bool {
+	return m.Coverage < leastReview || m.Found < 0.35 && 4*m.Rich < m.Agreeing && !m.Corroborates()
 }
 
 // richness returns how many squares count as rich.
