@@ -53,6 +53,7 @@ type limits struct{ memory int64 }
 const (
 	perPixel    = 2
 	startMemory = 2 << 20
+	maxFiltered = 8 << 20  // pixels up to which the filters of AV1 are applied
 	maxKept     = 24 << 20 // pixels that are returned; larger pictures are reduced
 )
 
@@ -61,6 +62,7 @@ type decoder struct {
 	*container
 	limits
 	maxPixels int64
+	plain     bool // the picture is so large that filters do not change its hashes
 	open      *dav1d.Decoder
 	options   dav1d.Options
 }
@@ -134,7 +136,7 @@ func sizeOf(props []box) (w, h int) {
 func (d *decoder) picture(data []byte, props []box, w, h int) (*dav1d.Picture, error) {
 	o := dav1d.Options{
 		Memory: d.memory, Expected: startMemory + 4*perPixel*int64(w)*int64(h) + int64(len(data)),
-		MaxPixels: uint32(min(d.maxPixels, 1<<31)),
+		MaxPixels: uint32(min(d.maxPixels, 1<<31)), Plain: d.plain,
 	}
 	if a1op, ok := find(props, "a1op"); ok && len(a1op) > 0 {
 		o.OperatingPoint = int(a1op[0] & 31)
@@ -228,6 +230,7 @@ func (d *decoder) still() (image.Image, error) {
 	if err := d.check(w, h); err != nil {
 		return nil, err
 	}
+	d.plain = d.plain || w > maxFiltered/h
 	to, missing, err := d.pixels(nil, it, w, h)
 	if err != nil {
 		return nil, err

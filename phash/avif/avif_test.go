@@ -97,6 +97,59 @@ func TestDecode(t *testing.T) {
 	}
 }
 
+// Large pictures are decoded without filters. Even in small ones that changes no more
+// than a few bits of the hash.
+func TestPlain(t *testing.T) {
+	for _, file := range []string{"plain.avif", "ten.avif", "hole.avif"} {
+		data := read(t, "testdata", file)
+		var hashes [2]phash.Hash
+		for i, decode := range []phash.Decoder{avif.Decode, func(data []byte, _ int64) (image.Image, error) { return avif.DecodePlain(data) }} {
+			m, err := decode(data, 1<<30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hashes[i], _, err = phash.PDQ(m); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d, _ := hashes[0].Distance(hashes[1]); d > 4 {
+			t.Errorf("%s: %d bits", file, d)
+		}
+	}
+}
+
+// A grid of which a tile is damaged is looked at, and the tile is reported.
+func TestGrid(t *testing.T) {
+	data := read(t, "testdata", "grid.avif")
+	sound, err := phash.Decode(bytes.NewReader(data), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, _ := sound.PDQ()
+	want, _, err := phash.PDQ(scene(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, _ := h.Distance(want); d > 10 || sound.Truncated() {
+		t.Errorf("%d bits from the scene, %v", d, sound.Damage())
+	}
+	for k := len(data) - 628; k < len(data); k++ { // the second of two tiles
+		data[k] = 0
+	}
+	o := *options
+	o.AcceptTruncated = true
+	p, err := phash.Decode(bytes.NewReader(data), &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := p.Damage(); d.Missing != 0.5 || d.Reason != phash.DamageCut {
+		t.Errorf("damage %v", d)
+	}
+	if _, err := phash.Decode(bytes.NewReader(data), options); !errors.Is(err, phash.ErrCorrupt) {
+		t.Errorf("a damaged grid: %v", err)
+	}
+}
+
 func TestRefuses(t *testing.T) {
 	plain := read(t, "testdata", "plain.avif")
 	// The container's size, changed in place.

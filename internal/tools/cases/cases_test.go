@@ -48,7 +48,7 @@ func TestCases(t *testing.T) {
 	}
 	risks := risksOf(t)
 	if _, err := avif.Decode(read(t, filepath.Join(root, "decoding", "26-desk-decoder", "scene.avif")), 1<<20); err != nil {
-		t.Fatal(err) // with a libavif on the machine: use -tags nodynamic
+		t.Fatal(err)
 	}
 	t.Run("ask", func(t *testing.T) {
 		for registered, questions := range byRegistration(readQuestions(t, root)) {

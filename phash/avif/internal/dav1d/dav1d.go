@@ -85,6 +85,7 @@ type Options struct {
 	MaxPixels      uint32 // of a picture
 	OperatingPoint int
 	AllLayers      bool // give the pictures of all spatial layers
+	Plain          bool // without filters and film grain, which takes less time
 }
 
 // Decoder decodes a sequence of data. It is not safe for concurrent use.
@@ -114,11 +115,13 @@ func Open(o Options) (*Decoder, error) {
 		return nil, fmt.Errorf("dav1d: %w", err)
 	}
 	d.buffer, d.next = d.module.ExportedFunction("buffer"), d.module.ExportedFunction("next")
-	layers := uint64(0)
-	if o.AllLayers {
-		layers = 1
+	flag := func(b bool) uint64 {
+		if b {
+			return 1
+		}
+		return 0
 	}
-	if _, err = d.call(d.module.ExportedFunction("open"), uint64(o.MaxPixels), uint64(uint32(o.OperatingPoint)), layers); err == nil {
+	if _, err = d.call(d.module.ExportedFunction("open"), uint64(o.MaxPixels), uint64(uint32(o.OperatingPoint)), flag(o.AllLayers), flag(o.Plain)); err == nil {
 		d.found, err = d.call(d.module.ExportedFunction("found"))
 	}
 	if err != nil {

@@ -23,8 +23,10 @@ static struct {
 
 extern int decoded_rows; // from tolerant.patch
 
-// open begins to decode. Pictures of more than so many pixels are refused.
-EXPORT("open") int32_t open_decoder(uint32_t most_pixels, int32_t operating_point, int32_t all_layers) {
+// open begins to decode. Pictures of more than so many pixels are refused. plain leaves
+// out what is done to the decoded blocks: filters and film grain.
+EXPORT("open") int32_t open_decoder(uint32_t most_pixels, int32_t operating_point, int32_t all_layers,
+	int32_t plain) {
 	Dav1dSettings s;
 	dav1d_default_settings(&s);
 	s.n_threads = 1;
@@ -32,6 +34,10 @@ EXPORT("open") int32_t open_decoder(uint32_t most_pixels, int32_t operating_poin
 	s.frame_size_limit = most_pixels;
 	s.operating_point = operating_point;
 	s.all_layers = all_layers;
+	if (plain) {
+		s.inloop_filters = DAV1D_INLOOPFILTER_NONE;
+		s.apply_grain = 0;
+	}
 	return dav1d_open(&decoder, &s);
 }
 
