@@ -194,11 +194,6 @@ func (j *log) entry(seq uint64) (Entry, error) {
 // known yet, and the next append looks again. Otherwise something may be there that the
 // list does not know.
 func (j *log) append(groups [][]Event, with func([]Entry) error) (seqs [][]uint64, fresh []committed, err error) {
-	if j.unsure {
-		if err := j.written(); !errors.Is(err, ErrNotWritten) {
-			return nil, nil, err
-		}
-	}
 	total := 0
 	for _, g := range groups {
 		total += len(g)
@@ -209,10 +204,7 @@ func (j *log) append(groups [][]Event, with func([]Entry) error) (seqs [][]uint6
 			ids = append(ids, g[i].ID)
 		}
 	}
-	found, err := j.numbers(ids...)
-	if err != nil && !errors.Is(err, ErrJournal) {
-		err = fmt.Errorf("%w: %w", ErrNotWritten, err)
-	}
+	found, err := j.known(ids)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -251,6 +243,21 @@ func (j *log) append(groups [][]Event, with func([]Entry) error) (seqs [][]uint6
 	}
 	j.last, j.digest = last, digest
 	return seqs, fresh, nil
+}
+
+// known returns the numbers of the events that are in the journal already. An error
+// says what append says by it.
+func (j *log) known(ids [][16]byte) ([]uint64, error) {
+	if j.unsure {
+		if err := j.written(); !errors.Is(err, ErrNotWritten) {
+			return nil, err
+		}
+	}
+	found, err := j.numbers(ids...)
+	if err != nil && !errors.Is(err, ErrJournal) {
+		err = fmt.Errorf("%w: %w", ErrNotWritten, err)
+	}
+	return found, err
 }
 
 // has reports whether the journal ends with an event, at which it has a digest.

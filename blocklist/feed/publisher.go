@@ -642,6 +642,19 @@ func (p *Publisher) ring(ctx context.Context, now *pointer, text, delta []byte) 
 	}
 }
 
+// goneSince returns since when no pointer is known to name a file.
+func (p *Publisher) goneSince(name string, now time.Time) time.Time {
+	since, ok := p.gone[name]
+	if p.pruned.IsZero() && p.found != nil && !slices.Contains(p.found.names(), name) {
+		// Programs that publish once and end would keep the file for ever.
+		since, ok = p.found.writtenAt(), true
+	}
+	if !ok || since.After(now) {
+		return now
+	}
+	return since
+}
+
 // prune deletes files that no pointer names any more, after Options.Grace; bases
 // at once if bases is set.
 func (p *Publisher) prune(ctx context.Context, bases bool) error {
@@ -662,14 +675,7 @@ func (p *Publisher) prune(ctx context.Context, bases bool) error {
 		if !isFile(name) || slices.Contains(named, name) {
 			continue
 		}
-		since, ok := p.gone[name]
-		if p.pruned.IsZero() && p.found != nil && !slices.Contains(p.found.names(), name) {
-			// Programs that publish once and end would keep the file for ever.
-			since, ok = p.found.writtenAt(), true
-		}
-		if !ok || since.After(now) {
-			since = now
-		}
+		since := p.goneSince(name, now)
 		if now.Sub(since) >= p.o.Grace || bases && strings.HasPrefix(name, basePrefix) {
 			if err := p.store.Delete(ctx, name); err != nil {
 				return err

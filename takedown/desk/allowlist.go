@@ -125,13 +125,11 @@ func (d *Desk) AddToAllowList(ctx context.Context, c takedown.Candidate, a Actor
 		log = append(log, c.log...)
 	}
 	event := blocklist.Event{ID: s.Added, Type: blocklist.EventException, Time: s.Time, Keys: s.keys()}
-	if err := d.changeAllowed(ctx, &s, event, func(tx StoreTx) error {
+	if err := d.changeAllowed(ctx, &s, event, func(tx StoreTx) (err error) {
 		for _, c := range cases {
-			if err := d.store.putCase(tx, c); err != nil {
-				return err
-			}
+			err = errors.Join(err, d.store.putCase(tx, c))
 		}
-		return appendLog(tx, d.store.policy, log)
+		return errors.Join(err, appendLog(tx, d.store.policy, log))
 	}); err != nil {
 		return AllowedPicture{}, err
 	}

@@ -25,14 +25,7 @@ func (d *Desk) pendingLike(ctx context.Context, id takedown.CaseID, kind takedow
 	for i := range mats {
 		q := Query{States: states, Address: mats[i].Address, Order: NewestFirst}
 		if mats[i].Address == "" {
-			if mats[i].Bytes != nil {
-				q.Picture.SHA256 = *mats[i].Bytes
-			}
-			for _, k := range asItIs(mats[i].Hashes) {
-				if k.Hash.Algorithm() == phash.AlgPDQ {
-					q.Picture.Hashes = append(q.Picture.Hashes, k.Hash)
-				}
-			}
+			q.Picture = pictureOf(&mats[i])
 			if q.Picture.SHA256 == [32]byte{} && q.Picture.Hashes == nil {
 				continue
 			}
@@ -58,6 +51,19 @@ func (d *Desk) pendingLike(ctx context.Context, id takedown.CaseID, kind takedow
 		}
 	}
 	return ids, nil
+}
+
+// pictureOf is the file and the PDQ hashes of a picture, as a query takes them.
+func pictureOf(m *request.Material) (c takedown.Candidate) {
+	if m.Bytes != nil {
+		c.SHA256 = *m.Bytes
+	}
+	for _, k := range asItIs(m.Hashes) {
+		if k.Hash.Algorithm() == phash.AlgPDQ {
+			c.Hashes = append(c.Hashes, k.Hash)
+		}
+	}
+	return c
 }
 
 // flagSame flags a new case, and the undecided ones that are about the same, so that

@@ -135,6 +135,12 @@ func (x *joint) want(n uint64) {
 	}); err != nil {
 		x.t.Error(err)
 	}
+	x.wantEntries(n)
+}
+
+// wantEntries looks whether the journal has entries up to a number.
+func (x *joint) wantEntries(n uint64) {
+	x.t.Helper()
 	var all []blocklist.Entry
 	for more := true; more; {
 		some, err := x.j.Read(uint64(len(all))+1, 100)
