@@ -26,6 +26,7 @@ var kindNames = [...]string{
 	12: "open_opt_out",
 	13: "face_opt_out",
 	14: "preference",
+	15: "thai_notice",
 }
 
 var errKind = errors.New("takedown: it is none of the kinds of requests; see request.Kinds")

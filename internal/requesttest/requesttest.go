@@ -126,6 +126,11 @@ func Samples(tb testing.TB, about takedown.CaseID) map[takedown.Kind]request.Req
 			ImageURLs: []string{"https://example.org/e.jpg"}, Territories: []string{"DE", "AT"},
 		},
 		request.KindHashEntry: request.HashEntry{Requester: Person, Hashes: []phash.Hash{PDQ(tb, 5)}, Claim: request.ClaimDepicted},
+		request.KindThaiNotice: request.ThaiNotice{
+			Requester: request.Requester{Name: "Requester", Email: "requester@example.org", PostalAddress: "1 Example Road, Bangkok", Country: "TH"},
+			ImageURLs: []string{"https://example.org/g.jpg"}, Offence: request.OffenceFalse, Explanation: "The picture is forged.", Damage: "My customers left.",
+			Accurate: Stated("This complaint is true."), Signature: "Requester",
+		},
 		request.KindPreference: request.Preference{
 			Requester: Person, Uses: []request.Use{request.UseTrain}, ImageURLs: []string{"https://example.org/f.jpg"}, Hosts: []string{"photographer.example"}, Claim: request.ClaimOwner,
 		},

@@ -3,6 +3,7 @@ package desk_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,11 +94,14 @@ func TestDeadlines(t *testing.T) {
 		{"of who lives in Germany", livingIn(t, "DE", request.ClaimDepicted), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00", "inform_opt_out": "2026-02-28 12:00"}},
 		{"of an owner in Germany", livingIn(t, "DE", request.ClaimOwner), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00"}},
 		{"of who lives in Britain", livingIn(t, "gb", request.ClaimDepicted), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00", "inform_opt_out": "2026-02-28 12:00"}},
+		{"of a Thai notice", samples(t, takedown.CaseID{})[request.KindThaiNotice], 0, false, map[string]string{"promise": "2026-02-03 00:00"}},
+		{"of a Thai notice, with the times in reports of Thailand", samples(t, takedown.CaseID{})[request.KindThaiNotice], 0, false, map[string]string{"promise": "2026-02-03 00:00", "suspend": "2026-02-01 12:00"}},
 		{"of who lives in Thailand", livingIn(t, "TH", request.ClaimDepicted), 0, false, map[string]string{"answer": "2026-02-05 12:00", "promise": "2026-02-03 00:00", "erase": "2026-05-01 12:00"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			o := newOffice(t, func(opts *desk.Options) {
+				opts.UnverifiedDeadlines = strings.Contains(tc.name, "Thailand")
 				opts.Deadlines = []desk.Deadline{{
 					Regime: request.RegimeOperator, Name: "answer", Start: desk.MilestoneReceived, Done: []desk.Milestone{desk.MilestoneDecided},
 					NotAfter: desk.Span{N: 5, Unit: desk.UnitDays}, Basis: "house rules",

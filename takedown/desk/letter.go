@@ -25,6 +25,8 @@ func (d *Desk) explain(m *Message, c *caseRecord, stored message) error {
 		m.Authority, m.Reference = r.Authority, r.Reference
 	case request.Complaint:
 		m.Party = r.Party
+	case request.GDPRRequest:
+		m.Channel, m.Query = r.Reply, r.QueryName
 	}
 	if err := d.explainFaces(m, c); err != nil {
 		return err

@@ -102,6 +102,10 @@ type Message struct {
 	Party request.Party
 	// Country is where the recipient lives, for help nearby. It may be empty.
 	Country string
+	// Channel is how the recipient wants to be answered, for the Notifier; empty is not
+	// said. Query is the name that people search by, of a [request.GDPRRequest].
+	Channel request.Channel
+	Query   string
 	// Authority and Reference are those of an order.
 	Authority, Reference string
 	// Words are the words of a reviewer to the recipient: a question, or the reason
@@ -295,7 +299,7 @@ func (m *Message) hideSender() {
 	if m.Type != MessageConfirmEmail {
 		return
 	}
-	m.Authority, m.Reference = "", ""
+	m.Authority, m.Reference, m.Query = "", "", ""
 	for i := range m.Items {
 		m.Items[i].Given = ""
 	}

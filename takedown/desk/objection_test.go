@@ -8,7 +8,6 @@ import (
 	"image/color"
 	"image/draw"
 	"image/jpeg"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -144,67 +143,4 @@ func TestCounterNotice_ErasedClaimant(t *testing.T) {
 	}
 	ok(t, o.Accept(ctx, c.ID, desk.Grant{Actor: bob, ClaimantTold: true}))
 	o.wantState(t, c.ID, desk.StateCounter)
-}
-
-// Whatever a stranger sends, and whatever one reviewer does with it, the opt-out of
-// a person stays in force, and the stranger is told nothing of it.
-func TestStrangers_Property(t *testing.T) {
-	t.Parallel()
-	courses := 30
-	if testing.Short() {
-		courses = 6
-	}
-	for seed := range uint64(courses) {
-		strangersCourse(t, seed)
-	}
-}
-
-func strangersCourse(t *testing.T, seed uint64) {
-	t.Helper()
-	dice := rand.New(rand.NewPCG(seed, 1))
-	confirms := seed%2 == 0
-	picture := testJPEG(t, 1)
-	o := newOffice(t, func(opts *desk.Options) { opts.ConfirmEmail = confirms })
-	victim := o.submit(t, optOut(t, 1))
-	if victim.State == desk.StateUnconfirmed {
-		ok(t, o.Confirm(ctx, victim.ID, o.last(desk.MessageConfirmEmail).Token))
-	}
-	ok(t, o.Accept(ctx, victim.ID, desk.Grant{Actor: bob}))
-	o.letters(victim.ID)
-	var open []takedown.CaseID
-	for range 14 {
-		with, without := objectionTo(t, [][]byte{picture}), objectionTo(t, nil)
-		without.Case = victim.ID
-		who := stranger
-		if confirms && dice.IntN(2) == 0 {
-			who.Email = person.Email // that of the victim, which the stranger cannot confirm
-		}
-		with.Requester, without.Requester = who, who
-		requests := []request.Request{
-			with, without, request.Withdrawal{Requester: who, Case: victim.ID},
-			request.Complaint{Requester: who, Case: victim.ID, Party: request.PartyAffected, Grounds: "It is mine."},
-			request.Complaint{Requester: who, Case: victim.ID, Party: request.PartyNotifier, Grounds: "It is mine."},
-		}
-		if len(open) == 0 || dice.IntN(3) == 0 {
-			open = append(open, o.submit(t, requests[dice.IntN(len(requests))]).ID)
-			continue
-		}
-		id := open[dice.IntN(len(open))]
-		switch dice.IntN(4) { // whatever comes of it
-		case 0, 1:
-			_ = o.Accept(ctx, id, desk.Grant{Actor: alice})
-		case 2:
-			_ = o.Confirm(ctx, id, "guessed")
-		case 3:
-			_ = o.Reject(ctx, id, refuse(alice))
-		}
-	}
-	wantVerdict(t, fmt.Sprintf("the picture, seed %d", seed), o.Enforcer().Filter("", hashes(t, picture)...), takedown.Block)
-	o.wantState(t, victim.ID, desk.StateInForce)
-	for _, m := range o.mail() {
-		if m.Case != victim.ID && (len(m.Items) > 0 || m.Counter != nil || m.Granted != 0) {
-			t.Errorf("seed %d: a stranger is told: %+v", seed, m)
-		}
-	}
-	ok(t, o.Close())
 }

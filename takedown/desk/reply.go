@@ -51,6 +51,7 @@ var handlings = map[takedown.Kind]handling{
 	request.KindAuthorityOrder: {origin: OriginOther},
 	request.KindHashEntry:      {origin: OriginOther},
 	request.KindPreference:     {waits: true, origin: OriginOther},
+	request.KindThaiNotice:     {origin: OriginOther},
 	request.KindCounterNotice:  {target: targetCounter},
 	request.KindObjection:      {target: targetReverse},
 	request.KindComplaint:      {target: targetComplain},

@@ -160,8 +160,8 @@ func NewStatementOfReasons(c *Case) StatementOfReasons {
 	}
 	s.Ground = groundOf(c)
 	s.OnTerms, s.Facts, s.Law, s.Explanation = c.OnTerms, c.Finding.Facts, c.Finding.Law, c.Finding.Explanation
-	if s.Law == "" && (c.Kind == request.KindDMCANotice || c.Kind == request.KindIntimateImage) {
-		s.OnTerms = true // these laws are of the United States: no ground of illegality in the EU
+	if s.Law == "" && (c.Kind == request.KindDMCANotice || c.Kind == request.KindIntimateImage || c.Kind == request.KindThaiNotice) {
+		s.OnTerms = true // these laws are of other countries: no ground of illegality in the EU
 	}
 	s.Synthetic, s.Minor = c.Synthetic == request.AnswerYes, c.Minor == request.AnswerYes
 	if o, ok := c.Request.(request.AuthorityOrder); ok {

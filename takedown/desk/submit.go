@@ -233,6 +233,8 @@ func (c *caseRecord) countable() {
 		c.AskedTerritories, c.Ground, c.LawCountry = r.Territories, r.Ground, strings.ToUpper(r.State)
 	case request.DSANotice:
 		c.Ground = r.Ground
+	case request.ThaiNotice:
+		c.Ground, c.LawCountry = r.Counted(), "TH"
 	case request.Preference:
 		c.Purposes = request.Purposes(r.Uses)
 	case request.IntimateImage:

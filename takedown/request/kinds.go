@@ -27,6 +27,7 @@ const (
 	KindOpenOptOut     Kind = 12 // [OpenOptOut]
 	KindFaceOptOut     Kind = 13 // [FaceOptOut]
 	KindPreference     Kind = 14 // [Preference]
+	KindThaiNotice     Kind = 15 // [ThaiNotice]
 )
 
 // Kinds returns all kinds, in the order of their numbers.

@@ -58,13 +58,15 @@ type GDPRRequest struct {
 	PageURLs  []string  `json:"page_urls,omitempty" max:"1000"`
 	Images    []File    `json:"images,omitempty" max:"20"`
 	// QueryName is the name that people search by, where a name's results are to
-	// be delisted.
+	// be delisted. An index blocks what is granted for every search, and the letters
+	// say so.
 	QueryName string `json:"query_name,omitempty" max:"200"`
 	// Situation are the grounds from the person's particular situation, which an
 	// objection needs.
 	Situation string        `json:"situation,omitempty" max:"5000"`
 	Ground    ErasureGround `json:"ground,omitempty"`
-	Reply     Channel       `json:"reply,omitempty"`
+	// Reply is for the desk.Notifier: desk.Message.Channel.
+	Reply Channel `json:"reply,omitempty"`
 	// UK reports that the UK GDPR applies, whose clock may stop while identity or
 	// scope are clarified.
 	UK bool `json:"uk,omitempty"`

@@ -26,6 +26,7 @@ var requestTypes = map[takedown.Kind]requestType{
 	KindAuthorityOrder: {empty: AuthorityOrder{}, decode: decode[AuthorityOrder], regime: RegimeOrder},
 	KindHashEntry:      {empty: HashEntry{}, decode: decode[HashEntry], regime: RegimeOperator},
 	KindPreference:     {empty: Preference{}, decode: decode[Preference], regime: RegimeOperator},
+	KindThaiNotice:     {empty: ThaiNotice{}, decode: decode[ThaiNotice], regime: RegimeThaiCCA},
 	KindCounterNotice:  {empty: CounterNotice{}, decode: decode[CounterNotice], regime: RegimeDMCA, reply: true},
 	KindObjection:      {empty: Objection{}, decode: decode[Objection], regime: RegimeOperator, reply: true},
 	KindComplaint:      {empty: Complaint{}, decode: decode[Complaint], regime: RegimeDSA, reply: true},
@@ -90,6 +91,7 @@ const (
 	RegimeTakeItDown Regime = "take_it_down" // 47 U.S.C. 223a
 	RegimeOrder      Regime = "order"        // orders of authorities
 	RegimePDPA       Regime = "pdpa"         // the Personal Data Protection Act of Thailand
+	RegimeThaiCCA    Regime = "thai_cca"     // the Computer Crime Act of Thailand
 	RegimeUKOSA      Regime = "uk_osa"       // the Online Safety Act of the UK
 	RegimeIndia      Regime = "india"        // the IT Rules of India
 )

@@ -208,6 +208,22 @@ var doors = []door{
 			{Name: "page_urls", Type: "addresses", Need: either},
 			{Name: "images", Type: "files", Need: either},
 		}}, who}},
+	{Name: "thai-notice", Kind: request.KindThaiNotice, Topic: "law", Groups: []group{where,
+		{"why", []field{
+			{Name: "offence", Type: "choice", Need: required, Choices: []string{"1", "2", "3", "4", "5"}},
+			{Name: "explanation", Type: "area", Need: required},
+			{Name: "damage", Type: "area", Need: required},
+		}}, {"who", []field{
+			{Name: "requester.name", Type: "text", Need: required, Auto: "name"},
+			email,
+			{Name: "requester.phone", Type: "tel", Auto: "tel"},
+			{Name: "requester.postal_address", Type: "area", Need: required, Auto: "street-address"},
+			{Name: "requester.country", Type: "country", Auto: "country"},
+		}},
+		{"statement", []field{
+			{Name: "accurate", Type: "box", Need: required},
+			{Name: "signature", Type: "text", Need: required},
+		}}}},
 	{Name: "hash", Kind: request.KindHashEntry, Topic: "law", Groups: []group{
 		{"hash", []field{
 			{Name: "hashes", Type: "hashes", Need: required},
