@@ -14,7 +14,7 @@ func TestKinds(t *testing.T) {
 	t.Parallel()
 	for i, name := range []string{
 		"image_opt_out", "dsa_notice", "dmca_notice", "counter_notice", "objection", "gdpr_request", "intimate_image",
-		"authority_order", "hash_entry", "complaint", "withdrawal", "open_opt_out", "face_opt_out",
+		"authority_order", "hash_entry", "complaint", "withdrawal", "open_opt_out", "face_opt_out", "preference", "thai_notice",
 	} {
 		k := request.Kind(i + 1)
 		if got, err := takedown.ParseKind(name); got != k || err != nil || k.String() != name {
@@ -24,7 +24,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%v: %#v, %v", k, r, request.Kinds())
 		}
 	}
-	if len(request.Kinds()) != 14 || request.New(0) != nil || request.New(15) != nil || request.Kind(15).String() != "Kind(15)" || request.Kind(0).String() != "Kind(0)" {
+	if len(request.Kinds()) != 15 || request.New(0) != nil || request.New(16) != nil || request.Kind(16).String() != "Kind(16)" || request.Kind(0).String() != "Kind(0)" {
 		t.Error("there are others")
 	}
 	for k, n := range map[request.Kind]int{

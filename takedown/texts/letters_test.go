@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/staydown/staydown/internal/requesttest"
 	"github.com/staydown/staydown/takedown"
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -40,6 +41,10 @@ func TestLetters(t *testing.T) {
 		seen := map[string]string{}
 		for _, l := range letters {
 			l.m.To.Language = lang
+			l.m.Finding, l.m.Words = spoken(lang, l.m.Finding), inThai(lang, l.m.Words)
+			if l.m.Statement != nil {
+				l.m.Statement.Explanation = inThai(lang, l.m.Statement.Explanation)
+			}
 			subject, body, err := words.Message(l.m)
 			ok(t, err)
 			checkLetter(t, lang, l, subject, body)
@@ -64,6 +69,25 @@ func TestLetters(t *testing.T) {
 			t.Errorf("%s is out of date: go test ./takedown/texts -run TestLetters -letters", path)
 		}
 	}
+}
+
+// What a reviewer writes is in the language of the recipient.
+var thaiWords = map[string]string{
+	"We compared what you sent with what our service shows.":          "เราเปรียบเทียบสิ่งที่ท่านส่งมากับสิ่งที่แสดงในบริการของเราแล้ว",
+	"We asked the publisher of the picture, and wait for the answer.": "เราได้สอบถามผู้เผยแพร่รูปภาพ และกำลังรอคำตอบ",
+	"Which of the people in the picture are you?":                     "ท่านเป็นบุคคลใดในรูปภาพ",
+}
+
+func inThai(lang, words string) string {
+	if lang == "th" && thaiWords[words] != "" {
+		return thaiWords[words]
+	}
+	return words
+}
+
+func spoken(lang string, f desk.Finding) desk.Finding {
+	f.Explanation = inThai(lang, f.Explanation)
+	return f
 }
 
 // checkLetter looks for what no letter may have: a code, a gap, or nothing to do.
@@ -139,7 +163,7 @@ func (d *letterDesk) take(title string) {
 
 func allLetters(t *testing.T) []sampleLetter {
 	d := &letterDesk{office: newOffice(t, func(o *desk.Options) { o.OneReviewer, o.MessagesPerDay = true, -1 }), t: t, n: 1}
-	words := desk.Finding{Explanation: "We looked at each address."}
+	words := desk.Finding{Explanation: "We compared what you sent with what our service shows."}
 	for _, kind := range request.Kinds() {
 		if request.IsReply(kind) {
 			continue
@@ -167,6 +191,12 @@ func allLetters(t *testing.T) []sampleLetter {
 	d.replies()
 	d.child()
 	d.ends()
+	d.rare()
+	for _, m := range desk.MessageTypes() {
+		if !slices.ContainsFunc(d.list, func(l sampleLetter) bool { return l.m.Type == m }) {
+			t.Errorf("no letter of the type %s", m)
+		}
+	}
 	return d.list
 }
 
@@ -284,4 +314,28 @@ func (d *letterDesk) ends() {
 	d.forget()
 	ok(d.t, d.Reverse(ctx, c.ID, desk.Actor{By: "bob", Reason: "disputed"}))
 	d.take("image opt out")
+}
+
+// rare are letters that need a course of their own.
+func (d *letterDesk) rare() {
+	c := d.submit(d.t, optOut(d.t, 33))
+	ok(d.t, d.Accept(ctx, c.ID, desk.Grant{Actor: alice, Start: d.Now().Add(time.Hour)}))
+	d.only(func(desk.Message) bool { return false })
+	d.later(2 * time.Hour)
+	_, err := d.Expire(ctx)
+	ok(d.t, err)
+	d.only(func(m desk.Message) bool { return m.Type == desk.MessageInForce })
+	d.take("image opt out, begins later")
+	// Somebody else's picture was blocked by mistake: its rule gets an exception.
+	alike := requesttest.JPEG(d.t, 33)
+	x := request.Objection{Requester: person, Images: images(alike), Reason: request.CounterOwner, Explanation: "It is mine.", GoodFaith: stated("Accurate and complete.")}
+	reply := d.submit(d.t, x)
+	d.only(func(desk.Message) bool { return false })
+	ok(d.t, d.Accept(ctx, reply.ID, desk.Grant{Actor: bob}))
+	d.only(func(m desk.Message) bool { return m.Type == desk.MessageExcepted })
+	d.take("image opt out, one picture excepted")
+	other := &letterDesk{office: newOffice(d.t, func(o *desk.Options) { o.ConfirmEmail = true }), t: d.t, n: 1}
+	other.submit(d.t, optOut(d.t, 34))
+	other.take("image opt out")
+	d.list = append(d.list, other.list...)
 }

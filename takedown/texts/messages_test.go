@@ -29,7 +29,7 @@ func TestTexts_Held(t *testing.T) {
 	}{
 		{all[request.KindHashEntry], []string{"We hold pictures that match your fingerprints back"}, []string{"We block", "not shown"},
 			"the content is held back until a person has looked at it. It reaches the picture and all its copies at any address, worldwide, from 30 January 2026, without end.\n"},
-		{all[request.KindIntimateImage], []string{"is blocked in our service now", "One of the things that you named is not blocked at once"}, nil,
+		{all[request.KindIntimateImage], []string{"We block one of the things that you named in our service now", "One of the things that you named is not blocked at once"}, nil,
 			"the content is not shown in our service any more. It reaches the address itself, worldwide, from 30 January 2026, without end. Beyond that, it is held back until a person has looked at it: the identical picture at any address.\n"},
 		{notice("https://example.org/a.jpg"), []string{"we block what you named in our service"}, []string{"held"},
 			"the content is not shown in our service any more. It reaches the address itself, worldwide, from 30 January 2026, without end.\n"},
