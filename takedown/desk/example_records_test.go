@@ -42,6 +42,11 @@ func ExampleDesk_Log() {
 		check(err)
 		fmt.Printf("%d %s by %q\n", entry.Seq, entry.To, entry.By)
 	}
+	for _, err := range dk.Follow(ctx, 0) { // for a program that waits for moves
+		check(err)
+		break
+	}
+	fmt.Println("events of the list:", dk.List().State().Seq())
 	entries, err := dk.LogOf(ctx, c.ID)
 	check(err)
 	seq, _, err := dk.VerifyLog(ctx) // each entry has the digest of the one before
@@ -76,6 +81,7 @@ func ExampleDesk_Log() {
 	// 1 in_review by ""
 	// 2 enforcing by "jane"
 	// 3 in_force by ""
+	// events of the list: 1
 	// 3 entries of the case; the log is intact up to 3
 	// lacks: []
 	// DECISION_GROUND_ILLEGAL_CONTENT <nil>

@@ -49,6 +49,7 @@ func ExampleDesk_SameAs() {
 	check(err)
 	fmt.Println(len(closed), "closed")
 
+	check(dk.Reject(ctx, submit("https://example.org/f.jpg"), desk.Refusal{Actor: desk.Actor{By: "jane", Reason: "not_illegal"}}))
 	good := []takedown.CaseID{submit("https://example.org/b.jpg"), submit("https://example.org/c.jpg")}
 	bad := []takedown.CaseID{submit("https://example.org/d.jpg"), submit("https://example.org/e.jpg")}
 	fmt.Println("failed:", len(dk.AcceptAll(ctx, good, desk.Grant{Actor: jane})), len(dk.RejectAll(ctx, bad, desk.Refusal{Actor: desk.Actor{By: "jane", Reason: "not_illegal"}})))
