@@ -43,7 +43,9 @@ func TestLetters(t *testing.T) {
 			l.m.To.Language = lang
 			l.m.Finding, l.m.Words = spoken(lang, l.m.Finding), inThai(lang, l.m.Words)
 			if l.m.Statement != nil {
-				l.m.Statement.Explanation = inThai(lang, l.m.Statement.Explanation)
+				said := *l.m.Statement // which the other language reads too
+				said.Explanation = inThai(lang, said.Explanation)
+				l.m.Statement = &said
 			}
 			subject, body, err := words.Message(l.m)
 			ok(t, err)
