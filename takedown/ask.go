@@ -335,6 +335,7 @@ func (w *weighing) lookInside(q *blocklist.Query, f Features) {
 	defer searchers.Put(x)
 	// Rules by which nothing would follow must not take the place of others.
 	worth := func(h blocklist.Hit) bool {
+		w.shielded = w.shielded || h.Allowed
 		w.terms.proof.band = features.Block
 		return weigh(&h, &w.terms).Verdict > Allow
 	}

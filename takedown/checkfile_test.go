@@ -354,3 +354,34 @@ func TestCheckFile_Errors(t *testing.T) {
 	}
 	ok(t, e.Close())
 }
+
+// The allow list leaves a file alone that has one picture. Until a second frame is
+// found, an animation looks like one, and what is inside its first frame is let
+// through; then it is asked again.
+func TestCheckFile_AllowListAndAnimation(t *testing.T) {
+	t.Parallel()
+	sharedtest.NeedTestdata(t)
+	file, err := os.ReadFile("testdata/picture.jpg")
+	ok(t, err)
+	m, err := jpeg.Decode(bytes.NewReader(file))
+	ok(t, err)
+	var blank bytes.Buffer
+	ok(t, jpeg.Encode(&blank, image.NewGray(m.Bounds()), nil))
+	moving := changed(t, file, blank.Bytes())["first frame"]
+	l := listOf(t)
+	appendTo(t, l, blocklist.Event{Type: blocklist.EventAdded, Rule: &blocklist.Rule{
+		Kind: 3, Scope: blocklist.ScopeDuplicate, Effect: blocklist.EffectBlock, Case: [16]byte{1},
+		Keys: blocklist.Keys{Features: keysOf(t, file).Features},
+	}})
+	appendTo(t, l, blocklist.Event{Type: blocklist.EventException, Keys: blocklist.Keys{Bytes: [][32]byte{sha256.Sum256(moving)}}})
+	e := enforcer(t, nil, takedown.ListSource{Name: "a", List: l})
+	c, err := takedown.Inspect(bytes.NewReader(moving), takedown.Source{}, nil)
+	ok(t, err)
+	want := e.Check(c)
+	if want.Verdict <= takedown.Allow || len(c.Frames) != 1 {
+		t.Fatalf("Check says %v of %d further frames: the test proves nothing", want, len(c.Frames))
+	}
+	if got, _, err := e.CheckFile(ctx, bytes.NewReader(moving), takedown.Source{}, nil); err != nil || got.Verdict != want.Verdict {
+		t.Errorf("CheckFile says %v, %v; Check %v", got, err, want)
+	}
+}
