@@ -459,14 +459,21 @@ func (w *weighing) take(h *blocklist.Hit) bool {
 	// Every match by a face counts: the more people a wrong face blocks, the more it
 	// must be noticed.
 	w.note(d.Weak || t.why == TierFace, h)
-	if d.compare(&w.best) > 0 {
-		w.best = d
-	}
-	if w.all != nil {
-		k := matched{w.index, h.Rule}
-		if best, ok := w.all[k]; !ok || d.compare(&best) > 0 {
-			w.all[k] = d
-		}
-	}
+	w.keep(h.Rule, &d)
 	return true
+}
+
+// keep keeps a decision if it is the strongest, and for each rule the strongest if all
+// rules are asked for.
+func (w *weighing) keep(rule uint64, d *Decision) {
+	if d.compare(&w.best) > 0 {
+		w.best = *d
+	}
+	if w.all == nil {
+		return
+	}
+	k := matched{w.index, rule}
+	if best, ok := w.all[k]; !ok || d.compare(&best) > 0 {
+		w.all[k] = *d
+	}
 }
