@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/staydown/staydown/takedown/desk"
@@ -23,8 +24,10 @@ func ExampleDesk_Due() {
 	dir, err := os.MkdirTemp("", "takedowns")
 	check(err)
 	defer os.RemoveAll(dir)
-	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	dk, err := desk.Open(dir, &desk.Options{Now: func() time.Time { return now }})
+	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	var days atomic.Int64 // that have passed; the desk asks for the time from goroutines of its own
+	now := func() time.Time { return start.AddDate(0, 0, int(days.Load())) }
+	dk, err := desk.Open(dir, &desk.Options{Now: now})
 	check(err)
 	defer dk.Close()
 	c, err := dk.Submit(ctx, request.GDPRRequest{
@@ -40,17 +43,17 @@ func ExampleDesk_Due() {
 		fmt.Println(d.Deadline.Name, d.NotAfter.Format(time.DateOnly))
 	}
 	check(dk.ExtendDeadline(ctx, c.ID, jane, "We asked the publisher, and wait for the answer."))
-	due, err = dk.Due(ctx, now.AddDate(1, 0, 0)) // of all cases, the most urgent first
+	due, err = dk.Due(ctx, now().AddDate(1, 0, 0)) // of all cases, the most urgent first
 	check(err)
 	fmt.Println("extended to", due[0].NotAfter.Format(time.DateOnly))
 
-	check(dk.Accept(ctx, c.ID, desk.Grant{Actor: jane, End: now.AddDate(0, 0, 2)}))
-	planned, err := dk.Planned(ctx, now.AddDate(0, 1, 0))
+	check(dk.Accept(ctx, c.ID, desk.Grant{Actor: jane, End: now().AddDate(0, 0, 2)}))
+	planned, err := dk.Planned(ctx, now().AddDate(0, 1, 0))
 	check(err)
 	for _, p := range planned {
 		fmt.Println(p.Action, p.At.Format(time.DateOnly))
 	}
-	now = now.AddDate(0, 0, 3)
+	days.Store(3)
 	n, err := dk.Expire(ctx) // once a day
 	check(err)
 	c, err = dk.Case(ctx, c.ID)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/staydown/staydown/takedown/desk"
@@ -23,14 +24,16 @@ func ExampleDesk_Erase() {
 	dir, err := os.MkdirTemp("", "takedowns")
 	check(err)
 	defer os.RemoveAll(dir)
-	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	dk, err := desk.Open(dir, &desk.Options{Now: func() time.Time { return now }})
+	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	var days atomic.Int64 // that have passed; the desk asks for the time from goroutines of its own
+	now := func() time.Time { return start.AddDate(0, 0, int(days.Load())) }
+	dk, err := desk.Open(dir, &desk.Options{Now: now})
 	check(err)
 	defer dk.Close()
 	c, err := dk.Submit(ctx, request.DSANotice{
 		Requester: request.Requester{Name: "A Person", Email: "person@example.org"},
 		ImageURLs: []string{"https://example.org/a.jpg"}, Explanation: "Shown without consent.",
-		GoodFaith: request.Statement{Text: "This notice is accurate and complete.", Accepted: now},
+		GoodFaith: request.Statement{Text: "This notice is accurate and complete.", Accepted: now()},
 	})
 	check(err)
 	jane := desk.Actor{By: "jane", Reason: "satire"}
@@ -42,7 +45,7 @@ func ExampleDesk_Erase() {
 	check(dk.LegalHold(ctx, c.ID, true, jane))
 	fmt.Println("held:", dk.Erase(ctx, c.ID, jane) != nil)
 	check(dk.LegalHold(ctx, c.ID, false, jane))
-	now = now.AddDate(1, 0, 0) // no complaint is possible any more
+	days.Store(365) // no complaint is possible any more
 	check(dk.CloseCase(ctx, c.ID, jane))
 	check(dk.Erase(ctx, c.ID, jane))
 	c, err = dk.Case(ctx, c.ID)

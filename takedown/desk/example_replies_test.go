@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/staydown/staydown/takedown/desk"
@@ -23,11 +24,13 @@ func ExampleDesk_Restore() {
 	dir, err := os.MkdirTemp("", "takedowns")
 	check(err)
 	defer os.RemoveAll(dir)
-	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
-	dk, err := desk.Open(dir, &desk.Options{Now: func() time.Time { return now }, Notifier: desk.NotifierFunc(func(context.Context, desk.Message) error { return nil })})
+	start := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	var days atomic.Int64 // that have passed; the desk asks for the time from goroutines of its own
+	now := func() time.Time { return start.AddDate(0, 0, int(days.Load())) }
+	dk, err := desk.Open(dir, &desk.Options{Now: now, Notifier: desk.NotifierFunc(func(context.Context, desk.Message) error { return nil })})
 	check(err)
 	defer dk.Close()
-	stated := func(text string) request.Statement { return request.Statement{Text: text, Accepted: now} }
+	stated := func(text string) request.Statement { return request.Statement{Text: text, Accepted: now()} }
 	const picture = "https://example.org/a.jpg"
 	notice, err := dk.Submit(ctx, request.DMCANotice{
 		Requester: request.Requester{Name: "A Photographer", Email: "owner@example.org"},
@@ -49,7 +52,7 @@ func ExampleDesk_Restore() {
 	check(dk.Accept(ctx, counter.ID, desk.Grant{Actor: john}))
 	check(dk.Notify(ctx)) // the claimant has it
 	fmt.Println("too early:", dk.Restore(ctx, counter.ID, john) != nil)
-	now = now.AddDate(0, 0, 21) // CourtHold would keep it blocked, if the claimant went to court
+	days.Store(21) // CourtHold would keep it blocked, if the claimant went to court
 	check(dk.Restore(ctx, counter.ID, john))
 	fmt.Println(dk.Enforcer().FilterURL(picture).Verdict)
 	// Output:
