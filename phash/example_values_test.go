@@ -54,6 +54,7 @@ func ExampleParse() {
 	// pdq 256
 	// perception 64
 	// difference 64
+	// part 256
 }
 
 // A picture in memory is hashed as a file is. PDQDihedral has the hashes of the turned

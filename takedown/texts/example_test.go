@@ -3,6 +3,7 @@ package texts_test
 import (
 	"fmt"
 	"log"
+	"strings"
 
 	"github.com/staydown/staydown/takedown/desk"
 	"github.com/staydown/staydown/takedown/request"
@@ -25,4 +26,22 @@ func ExampleNew() {
 	// Output:
 	// This is not an email address.
 	// Please confirm your email address
+}
+
+// What a person agrees to before a face opt-out, kept with the request.
+func ExampleTexts_FaceConsent() {
+	t, err := texts.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	statement, err := t.FaceConsent("en", texts.FaceConsent{Service: "Example Search", Contact: "privacy@search.example"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(strings.Contains(statement.Text, "Example Search"), statement.Accepted.IsZero())
+	_, err = t.FaceConsent("en", texts.FaceConsent{})
+	fmt.Println(err)
+	// Output:
+	// true true
+	// takedown: texts: a consent names the service and where a withdrawal can be sent
 }
